@@ -1,0 +1,55 @@
+# Configuration of the documentation. Build it, without a network, by
+#     python -m sphinx -W --keep-going -b html docs docs/_build/html
+import sknn_adam
+
+project = "sknn_adam"
+author = "The sknn_adam developers"
+copyright = f"2026, {author}"
+release = version = sknn_adam.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "_templates", "examples"]
+templates_path = ["_templates"]
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+# The template of a class lists its members; numpydoc would list them again.
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_signature": False,
+}
+
+html_theme = "furo"
+html_title = f"sknn_adam {release}"
+
+
+def skip_foreign_members(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn's base classes bring: it is documented there."""
+    module = getattr(obj, "__module__", None) or ""
+    if what == "class" and callable(obj) and module.startswith("sklearn"):
+        return True
+    return None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_foreign_members)

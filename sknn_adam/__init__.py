@@ -1,0 +1,9 @@
+"""Multi-layer perceptrons for scikit-learn with pluggable optimizers and initializers."""
+
+__version__ = "0.1.0"
+
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.optimizers import SGD, Adam, RMSprop
+from sknn_adam.regressor import MLPRegressor
+
+__all__ = ["SGD", "Adam", "MLPClassifier", "MLPRegressor", "RMSprop", "__version__"]

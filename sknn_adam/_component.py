@@ -1,0 +1,228 @@
+"""What every pluggable part has in common: hyper-parameters, a name, nested parameters.
+
+A component is a small scikit-learn object: hyper-parameters and one formula. It never holds
+training state, so it can be cloned, shared, put in a grid, printed and used again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator, clone
+
+from sknn_adam._validation import check_parameters
+
+
+def did_you_mean(name: str, known) -> str:
+    """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string."""
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+class Component(BaseEstimator):
+    """Base of all pluggable parts.
+
+    A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
+    ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
+    allows; it is checked in `validate`, never in ``__init__``.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {}
+    # Each entry is a group of method names of which a subclass must define at least one.
+    contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    guide: ClassVar[str] = "docs/design.md"
+
+    def validate(self) -> None:
+        """Check the hyper-parameters; errors name component, parameter, range and value."""
+        check_parameters(self)
+
+
+class Table(Mapping):
+    """The names of one kind of component, and how a parameter's value becomes an instance.
+
+    Parameters
+    ----------
+    kind : str
+        What the names stand for, used in messages: ``"optimizer"``.
+    base : type
+        The class that instances given by the user must inherit from.
+    entries : dict of str to callable
+        Makes a fresh component for each name.
+    from_number : callable, optional
+        Makes a component from a plain number (``gradient_clip=1.0``).
+    optional : bool, default=False
+        Whether None is allowed and means "no such component".
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        base: type[Component],
+        entries: dict[str, Callable[[], Component]],
+        from_number: Callable[[Any], Component] | None = None,
+        optional: bool = False,
+    ):
+        self.kind, self.base, self.entries = kind, base, entries
+        self.from_number, self.optional = from_number, optional
+
+    def __getitem__(self, name: str) -> Callable[[], Component]:
+        return self.entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def make(self, value: Any) -> Component:
+        """Return what a name or a number stands for; an instance is returned as it is."""
+        if isinstance(value, self.base):
+            return value
+        if isinstance(value, str):
+            if value in self.entries:
+                return self.entries[value]()
+            raise ValueError(
+                f"'{value}' names no {self.kind}.{did_you_mean(value, self.entries)} "
+                f"Known names: {', '.join(self.entries)}."
+            )
+        if self.from_number and isinstance(value, Real) and not isinstance(value, bool):
+            return self.from_number(value)
+        allowed = f"a name ({', '.join(self.entries)}) or an instance of {self.base.__name__}"
+        allowed += ", a number" * bool(self.from_number) + ", or None" * self.optional
+        hint = " Pass an instance, not the class." if isinstance(value, type) else ""
+        raise TypeError(f"The {self.kind} must be {allowed}. Got {value!r} instead.{hint}")
+
+    def resolve(self, value: Any) -> Any:
+        """Return a validated instance for `value`, or None where None is allowed."""
+        if value is None and self.optional:
+            return None
+        component = self.make(value)
+        for group in self.base.contract:
+            if all(_inherited(component, self.base, method) for method in group):
+                raise TypeError(
+                    f"{type(component).__name__} must implement "
+                    f"{' or '.join(map(repr, group))}. See {self.base.guide}."
+                )
+        component.validate()
+        return component
+
+
+def _inherited(component: Component, base: type, method: str) -> bool:
+    return getattr(type(component), method, None) is getattr(base, method, None)
+
+
+def _same(old: Any, new: Any) -> bool:
+    if old is new:
+        return True
+    try:
+        return bool(old == new)
+    except ValueError:  # arrays have no single truth value
+        return False
+
+
+class NestedNames:
+    """Mixin left of BaseEstimator: nested parameters work for names as for instances.
+
+    Plain scikit-learn can set ``optimizer__momentum`` only where ``optimizer`` is an object.
+    Here ``get_params`` also lists the parameters of what a *name* stands for, and setting one
+    of them to another value replaces the name by its instance. Components are values: a nested
+    change replaces an instance by a changed copy, so one instance can be shared by many
+    estimators, candidates of a search and threads.
+    """
+
+    _tables: ClassVar[dict[str, Table]] = {}
+    _renamed: ClassVar[dict[str, str]] = {}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with the nested ones of components and of their names.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to list nested parameters (``optimizer__learning_rate``) too.
+
+        Returns
+        -------
+        params : dict of str to object
+            Parameter names mapped to their values.
+        """
+        params = super().get_params(deep=deep)  # type: ignore[misc]
+        if deep:
+            for name in self._tables:
+                component = self._component(name, params[name])
+                if component is not None and component is not params[name]:
+                    nested = component.get_params().items()
+                    params.update((f"{name}__{key}", value) for key, value in nested)
+        return params
+
+    def set_params(self, **params: Any):
+        """Set parameters, nested ones as ``<parameter>__<nested>``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. Nothing is changed if one of them is unknown.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+        """
+        values = self.get_params(deep=False)
+        nested: dict[str, dict[str, Any]] = defaultdict(dict)
+        for key, value in params.items():
+            name, _, rest = key.partition("__")
+            if name not in values:
+                raise ValueError(self._unknown(key))
+            if rest:
+                nested[name][rest] = value
+            else:
+                values[name] = value
+        for name, changes in nested.items():
+            values[name] = self._with_nested(name, values[name], changes)
+        for name, value in values.items():
+            setattr(self, name, value)
+        return self
+
+    def _component(self, name: str, value: Any) -> Any:
+        """Return what has the nested parameters of `value`, or None if nothing has."""
+        if hasattr(value, "get_params") and not isinstance(value, type):
+            return value
+        try:
+            return self._tables[name].make(value)
+        except (KeyError, TypeError, ValueError):  # reported when the estimator is fitted
+            return None
+
+    def _with_nested(self, name: str, value: Any, changes: dict[str, Any]) -> Any:
+        component = self._component(name, value)
+        if component is None:
+            raise ValueError(
+                f"Cannot set {', '.join(f'{name}__{key}' for key in changes)}: "
+                f"{name}={value!r} has no nested parameters."
+            )
+        old = component.get_params(deep=True)
+        for key in changes:
+            if key not in old and key.partition("__")[0] not in old:
+                raise ValueError(
+                    f"Invalid parameter {key!r} for {name}={value!r}.{did_you_mean(key, old)} "
+                    f"Valid parameters are: {sorted(old)!r}."
+                )
+        if all(key in old and _same(old[key], new) for key, new in changes.items()):
+            return value
+        return clone(component).set_params(**changes)
+
+    def _unknown(self, key: str) -> str:
+        name = key.partition("__")[0]
+        valid = self.get_params(deep=True)
+        hint = (
+            f" {type(self).__name__} has {self._renamed[name]} instead."
+            if name in self._renamed
+            else did_you_mean(name, valid)
+        )
+        own = sorted(self.get_params(deep=False))
+        return (
+            f"Invalid parameter {name!r} for estimator {type(self).__name__}.{hint} "
+            f"Valid parameters are: {own!r}."
+        )

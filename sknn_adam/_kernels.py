@@ -1,0 +1,139 @@
+"""One formula, several executions: how formulas run over arrays, and on how many threads.
+
+Components give pure formulas of scalars or arrays. `NumpyKernels` runs them on blocks that stay
+in the processor's cache, so that the temporaries of a long formula never travel to memory. It
+holds every place where the work of a training step meets memory: another execution of the same
+formulas (fused loops) is another class with the same methods, chosen by `choose`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["NUMPY", "NumpyKernels", "choose", "one_blas_thread", "product"]
+
+BLOCK = 8192  # elements: a handful of float64 temporaries of this size fit into a 1 MB cache
+
+# Products with fewer multiplications than this gain nothing from a second thread, and lose much
+# where another process is busy.
+THREADED_WORK = 2**24
+
+
+def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
+    rows = max(1, BLOCK // max(1, row_size))
+    for start in range(0, n_rows, rows):
+        yield slice(start, start + rows)
+
+
+class NumpyKernels:
+    """Formulas run by NumPy, block by block."""
+
+    name = "numpy"
+
+    def update(
+        self,
+        rule: Callable,
+        theta: np.ndarray,
+        grad: np.ndarray,
+        slots: Sequence[np.ndarray],
+        scalars: Sequence[Any],
+    ) -> None:
+        """Do ``update, *slots = rule(grad, *slots, *scalars)`` and ``theta -= update`` in place."""
+        for block in _blocks(theta.size):
+            update, *new = rule(grad[block], *[slot[block] for slot in slots], *scalars)
+            theta[block] -= update
+            for slot, value in zip(slots, new, strict=True):
+                slot[block] = value
+
+    def activate(self, activation: Callable, z: np.ndarray, out: np.ndarray) -> None:
+        """Write ``activation(z)`` to `out`, which may be `z`. Both (..., n_rows, width)."""
+        for z_block, out_block in _row_blocks(z, out):
+            out_block[...] = activation(z_block)
+
+    def chain(self, derivative: Callable, g: np.ndarray, z: np.ndarray | None, a: np.ndarray):
+        """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width)."""
+        if z is None:
+            for g_block, a_block in _row_blocks(g, a):
+                g_block *= derivative(None, a_block)
+        else:
+            for g_block, z_block, a_block in _row_blocks(g, z, a):
+                g_block *= derivative(z_block, a_block)
+
+    def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
+        """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
+        np.add.reduce(g, axis=-2, out=out)
+
+
+def _row_blocks(*arrays: np.ndarray):
+    """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
+    first = arrays[0]
+    if first.size <= BLOCK:
+        yield arrays
+        return
+    row_size = first.size // first.shape[-2]
+    for block in _blocks(first.shape[-2], row_size):
+        yield tuple(a[..., block, :] for a in arrays)
+
+
+NUMPY = NumpyKernels()
+
+
+def choose(work: float) -> NumpyKernels:
+    """Return the execution for a fit of `work` multiplications (a prediction, never a timing)."""
+    del work  # there is one execution so far
+    return NUMPY
+
+
+def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Write the matrix product ``a @ b`` straight into `out`; `a` may be sparse.
+
+    Leading axes (members) are broadcast. A sparse `a` (n, m) is never made dense.
+    """
+    if issparse(a):
+        if b.ndim == 2:
+            out[...] = a @ b
+        else:
+            for matrix, result in zip(b, out, strict=True):
+                result[...] = a @ matrix
+    elif a.ndim == 2 and b.ndim == 2:
+        np.dot(a, b, out=out)
+    else:
+        np.matmul(a, b, out=out)
+    return out
+
+
+class _OneBlasThread:
+    """Context manager: BLAS on one thread as long as any context in the process is open.
+
+    The limits of threadpoolctl belong to the whole process. Two overlapping contexts of its own
+    would restore each other's limits and could leave BLAS at one thread for ever; here the first
+    to enter sets the limit and the last to leave restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._open == 0:
+                if self._controller is None:  # looking for the libraries takes milliseconds
+                    self._controller = ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._open += 1
+
+    def __exit__(self, *exc_info: Any) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                self._limit.restore_original_limits()
+                self._limit = None
+
+
+one_blas_thread = _OneBlasThread()

@@ -1,0 +1,334 @@
+"""MLPClassifier."""
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from sknn_adam._estimator import BaseMLP
+from sknn_adam._validation import unchanged_on_error
+from sknn_adam.losses import CLASSIFICATION_LOSSES
+
+__all__ = ["MLPClassifier"]
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron for classification, with every part pluggable.
+
+    Handles two or more exclusive classes and matrices of labels. Every part takes a name or an
+    instance, and nested parameters work for both: ``optimizer="adam"`` with
+    ``optimizer__learning_rate=0.01``. Scale the features first.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int, sequence of int or str, default=(100,)
+        Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
+        layers of 256. ``()`` is a linear model. Strings can be searched by every search.
+    activation : str or Activation, default="relu"
+        Activation of the hidden layers: ``"identity"``, ``"logistic"`` (``"sigmoid"``),
+        ``"tanh"``, ``"relu"``.
+    initializer : str or Initializer, default="auto"
+        First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
+        ``"he_uniform"``, ``"he_normal"``, ``"variance_scaling"``, ``"zeros"``, or ``"auto"``: He
+        for ReLU, Glorot for the others.
+    bias_initializer : str or Initializer, default="zeros"
+        First biases.
+    normalization : None, str or Normalization, default=None
+        Normalization before every activation: ``"batch"``.
+    loss : str or ClassificationLoss, default="log_loss"
+        What is minimized.
+    optimizer : str or Optimizer, default="adam"
+        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, or an instance such
+        as ``Adam(learning_rate=0.01)``. The learning rate lives here.
+    schedule : str or Schedule, default="constant"
+        Course of the learning rate, a factor on it: ``"constant"``, ``"exponential"``,
+        ``"cosine"``.
+    gradient_clip : None, float, str or Clipping, default=None
+        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``.
+    alpha : float, default=1e-4
+        Strength of the penalty on the weights, not negative. It means the same for every batch
+        size (scikit-learn divides it by the batch).
+    l1_ratio : float, default=0.0
+        Share of the L1 norm in the penalty, from 0 to 1; the rest is L2.
+    batch_size : int or "auto", default="auto"
+        Rows of a minibatch; ``"auto"`` is ``min(200, n_samples)``.
+    max_iter : int, default=200
+        The most epochs.
+    shuffle : bool, default=True
+        Whether every epoch visits the rows in a new random order.
+    n_iter_no_change : int, default=10
+        Training stops when the loss has not fallen by `tol` for more than this many epochs in a
+        row; ``numpy.inf`` never stops.
+    tol : float, default=1e-4
+        See `n_iter_no_change`.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last fit, with the optimizer's and the random state kept.
+    on_divergence : {"warn", "raise"}, default="warn"
+        What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
+        finite weights and warns once; ``"raise"`` raises FloatingPointError.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
+        65,536 elements, else float32.
+    random_state : int, RandomState instance or None, default=None
+        Decides first weights and the order of the rows. The same integer gives the same bits.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, or the numbers of the labels.
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights. A plain forward pass through them gives the raw outputs; batch
+        normalization is folded in.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases.
+    n_iter_ : int
+        Epochs of the last fit.
+    n_layers_ : int
+        Layers, counting input and output.
+    n_outputs_ : int
+        Outputs.
+    out_activation_ : str
+        What turns raw outputs into predictions.
+    loss_, best_loss_ : float
+        Loss of the last epoch, and the smallest.
+    loss_curve_ : list of float
+        Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
+    history_ : History
+        Loss, learning rate and seconds of every epoch.
+    stop_reason_ : {"tol", "max_iter", "diverged", None}
+        Why training ended; None after ``partial_fit``.
+    converged_ : bool
+        Whether training ended because the loss no longer fell.
+    optimizer_ : Optimizer
+        The optimizer that was used.
+    t_ : int
+        Optimizer steps done.
+    n_features_in_ : int
+        Features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    MLPRegressor : The same network for numbers.
+
+    References
+    ----------
+    Kingma, D., Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
+
+    He, K., Zhang, X., Ren, S., Sun, J. (2015). Delving deep into rectifiers. ICCV.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sknn_adam import Adam, MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mlp = MLPClassifier(optimizer=Adam(learning_rate=0.01), random_state=0)
+    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> bool(model.score(X, y) > 0.95)
+    True
+    """
+
+    _tables: ClassVar = {**BaseMLP._tables, "loss": CLASSIFICATION_LOSSES}
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        initializer="auto",
+        bias_initializer="zeros",
+        normalization=None,
+        loss="log_loss",
+        optimizer="adam",
+        schedule="constant",
+        gradient_clip=None,
+        alpha=1e-4,
+        l1_ratio=0.0,
+        batch_size="auto",
+        max_iter=200,
+        shuffle=True,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        on_divergence="warn",
+        dtype="auto",
+        random_state=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.initializer = initializer
+        self.bias_initializer = bias_initializer
+        self.normalization = normalization
+        self.loss = loss
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.gradient_clip = gradient_clip
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.on_divergence = on_divergence
+        self.dtype = dtype
+        self.random_state = random_state
+
+    @unchanged_on_error
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch over the given rows, going on from where training stands.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels, or a 0/1 matrix of labels.
+        classes : array-like of shape (n_classes,), optional
+            All classes that will ever occur. Needed at the first call if `y` lacks some; for a
+            matrix of labels, their numbers.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights, not negative, with a positive sum.
+
+        Returns
+        -------
+        self : object
+            The estimator, trained for one more epoch.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def _encode(self, y, weight, first, classes):
+        if issparse(y):
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y has several columns with more than two values each. Allowed are labels of "
+                "shape (n_samples,) and 0/1 matrices of shape (n_samples, n_labels). Use "
+                "sklearn.multioutput.MultiOutputClassifier to fit one network per column."
+            )
+        labels = kind == "multilabel-indicator"
+        if first:
+            self._multilabel = labels
+            self.classes_ = (
+                np.arange(y.shape[1])
+                if labels
+                else np.unique(y if classes is None else np.asarray(classes))
+            )
+            n = len(self.classes_)
+            self.n_outputs_ = n if labels or n > 2 else 1
+        return self._labels(y, labels, classes)
+
+    def _labels(self, y, labels, classes):
+        """Return the codes of `y` by ``classes_``, or the matrix of labels."""
+        if labels != self._multilabel:
+            expected = "a 0/1 matrix of labels" if self._multilabel else "labels of one column"
+            raise ValueError(f"y must be {expected}, as in the first fit.")
+        if labels:
+            if y.shape[1] != self.n_outputs_:
+                raise ValueError(f"y has {y.shape[1]} labels instead of {self.n_outputs_}.")
+            return y.astype(np.float64)
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as in the first call: {self.classes_!r}."
+            )
+        codes = np.searchsorted(self.classes_, y)
+        codes[codes == len(self.classes_)] = 0
+        unseen = self.classes_[codes] != y
+        if unseen.any():
+            raise ValueError(
+                f"y has classes that were not there at the first call: "
+                f"{np.unique(y[unseen])!r}. Known classes: {self.classes_!r}. Name all of them "
+                "in partial_fit(..., classes=...), or set warm_start=False."
+            )
+        return codes
+
+    def decision_function(self, X):
+        """Return the network's raw outputs: log odds, or unnormalized log probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            One column for two classes; above 0 means ``classes_[1]``.
+        """
+        z, _ = self._raw(X)
+        return z.ravel() if z.shape[1] == 1 and not self._multilabel else z
+
+    def predict_proba(self, X):
+        """Return probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
+            matrix of labels.
+        """
+        z, _ = self._raw(X)
+        p = self._loss.predict(z, exclusive=not self._multilabel)
+        return np.ones_like(p[:, :1]) if len(self.classes_) == 1 and not self._multilabel else p
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            Minus infinity where a probability is zero.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The most probable class, or the labels that are more probable than not.
+        """
+        z, _ = self._raw(X)
+        if self._multilabel:
+            return (z > 0).astype(int)
+        if len(self.classes_) == 1:
+            return np.repeat(self.classes_, len(z))
+        return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
+
+    @property
+    def out_activation_(self) -> str:
+        """What turns raw outputs into probabilities."""
+        return "logistic" if self._multilabel or len(self.classes_) < 3 else "softmax"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,107 @@
+r"""Clipping: gradients held below a threshold, in place, before the optimizer sees them.
+
+A clipping is ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, kind)`` of every
+parameter array inside the flat vector.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._component import Component, Table
+from sknn_adam._validation import POSITIVE
+
+__all__ = ["CLIPPINGS", "ClipByNorm", "ClipByValue", "Clipping"]
+
+
+class Clipping(Component):
+    """Base of all clippings: a subclass defines ``__call__(grad, layout)``."""
+
+    contract = (("__call__",),)
+
+    @abstractmethod
+    def __call__(self, grad: np.ndarray, layout: list | None = None) -> np.ndarray:
+        """Clip the flat gradient in place and return it."""
+
+
+def norm(vector: np.ndarray) -> float:
+    """Return the Euclidean norm, also where the squares overflow."""
+    total = float(np.dot(vector, vector))
+    if 0.0 < total < np.inf:
+        return total**0.5
+    peak = float(np.max(np.abs(vector), initial=0.0))
+    if not 0.0 < peak < np.inf:
+        return peak
+    return peak * float(np.linalg.norm((vector / peak).astype(np.float64)))
+
+
+class ClipByNorm(Clipping):
+    r"""Scale the whole gradient so that its norm is at most ``max_norm`` [1]_.
+
+    :math:`g \leftarrow g \, \min(1, c / \lVert g \rVert)`: the direction stays.
+
+    Parameters
+    ----------
+    max_norm : float, default=1.0
+        The largest allowed norm :math:`c`, above 0.
+
+    References
+    ----------
+    .. [1] Pascanu, R., Mikolov, T., Bengio, Y. (2013). On the difficulty of training recurrent
+       neural networks. ICML. Algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.clipping import ClipByNorm
+    >>> ClipByNorm(1.0)(np.array([3.0, 4.0]))
+    array([0.6, 0.8])
+    """
+
+    _parameter_constraints: ClassVar = {"max_norm": [POSITIVE]}
+
+    def __init__(self, max_norm=1.0):
+        self.max_norm = max_norm
+
+    def __call__(self, grad, layout=None):
+        """Scale `grad` in place."""
+        size = norm(grad)
+        if size > self.max_norm:
+            grad *= self.max_norm / size
+        return grad
+
+
+class ClipByValue(Clipping):
+    r"""Cut every element of the gradient to :math:`[-c, c]`. The direction may change.
+
+    Parameters
+    ----------
+    max_value : float, default=1.0
+        The largest allowed absolute value :math:`c`, above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.clipping import ClipByValue
+    >>> ClipByValue(1.0)(np.array([3.0, -0.5]))
+    array([ 1. , -0.5])
+    """
+
+    _parameter_constraints: ClassVar = {"max_value": [POSITIVE]}
+
+    def __init__(self, max_value=1.0):
+        self.max_value = max_value
+
+    def __call__(self, grad, layout=None):
+        """Cut `grad` in place."""
+        return np.clip(grad, -self.max_value, self.max_value, out=grad)
+
+
+CLIPPINGS = Table(
+    "gradient_clip",
+    Clipping,
+    {"norm": ClipByNorm, "value": ClipByValue},
+    from_number=ClipByNorm,
+    optional=True,
+)

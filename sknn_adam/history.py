@@ -1,0 +1,52 @@
+"""History: what a training run measured, one row an epoch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["History"]
+
+MOST_ROWS = 100_000
+
+
+class History:
+    """Rows of numbers, stored by column.
+
+    ``history["loss"]`` is a column as a list, ``history[-1]`` a row as a dict, ``len(history)``
+    the number of rows. Of endless training only the last rows stay, at least 50,000.
+
+    Examples
+    --------
+    >>> from sknn_adam.history import History
+    >>> history = History()
+    >>> history.append(epoch=1, loss=0.5)
+    >>> history.append(epoch=2, loss=0.25)
+    >>> history["loss"], history[-1]
+    ([0.5, 0.25], {'epoch': 2, 'loss': 0.25})
+    """
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list] = {}
+
+    def append(self, **row: Any) -> None:
+        """Add a row; every row has the same columns."""
+        if not self.columns:
+            self.columns = {name: [] for name in row}
+        for name, value in row.items():
+            self.columns[name].append(value)
+        if len(self) > MOST_ROWS:
+            for column in self.columns.values():
+                del column[: MOST_ROWS // 2]
+
+    def __getitem__(self, key: str | int) -> Any:
+        if isinstance(key, str):
+            return self.columns[key]
+        return {name: column[key] for name, column in self.columns.items()}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} epochs: {', '.join(self.columns)})"

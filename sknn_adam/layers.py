@@ -1,0 +1,145 @@
+"""Layers: views of the network's flat vectors, with a forward and a backward pass.
+
+Arrays have the rows on the last axis but one. A leading members axis may stand before them: then
+every weight has it too, and all members are computed at once.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._kernels import NUMPY, NumpyKernels, product
+from sknn_adam.activations import Activation
+from sknn_adam.initializers import INITIALIZERS, Initializer
+
+__all__ = ["Activate", "Dense", "Layer", "Workspace"]
+
+
+class Workspace(dict):
+    """The buffers of one layer for passes of one number of rows.
+
+    Training uses the same workspaces over and over; a prediction brings its own, so predictions
+    in several threads never meet.
+    """
+
+    def __init__(self, training: bool = False, rng: np.random.Generator | None = None):
+        super().__init__()
+        self.training, self.rng = training, rng
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return the buffer of this name, made on first use."""
+        found = self.get(name)
+        if found is None:
+            found = self[name] = np.empty(shape, dtype)
+        return found
+
+
+class Layer:
+    """Base of all layers.
+
+    ``parameters`` lists ``(name, shape, kind)`` of what the layer learns, with kind ``"weight"``,
+    ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of what it only tracks. The
+    network allocates both inside flat vectors and binds the views as attributes: ``layer.W`` and,
+    for the gradient, ``layer.grad_W``.
+    """
+
+    parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
+    statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    kernels: NumpyKernels = NUMPY
+
+    @abstractmethod
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return the output (..., n_rows, fan_out) for the input (..., n_rows, fan_in)."""
+
+    @abstractmethod
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Write the parameters' gradients and return the input's.
+
+        `g` is the gradient of the output; it may be overwritten.
+        """
+
+    def start(
+        self, initializer: Initializer, bias_initializer: Initializer, rng: np.random.Generator
+    ) -> None:
+        """Set parameters and statistics to their start."""
+
+    def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine map (W, b) followed by this layer, where that is an affine map too.
+
+        Only normalization by fixed statistics is; the other layers return W and b.
+        """
+        return W, b
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the views: whoever restores the flat vectors binds them again."""
+        views = {name for name, *_ in self.parameters + self.statistics}
+        views |= {f"grad_{name}" for name in views}
+        return {key: value for key, value in vars(self).items() if key not in views}
+
+
+class Dense(Layer):
+    """The affine map ``z = x W + b``."""
+
+    W: np.ndarray
+    b: np.ndarray
+    grad_W: np.ndarray
+    grad_b: np.ndarray
+
+    def __init__(self, fan_in: int, fan_out: int, initializer: str):
+        self.fan_in, self.fan_out = fan_in, fan_out
+        self.initializer = initializer  # what "auto" stands for here
+        self.parameters = (("W", (fan_in, fan_out), "weight"), ("b", (fan_out,), "bias"))
+
+    def start(self, initializer, bias_initializer, rng):
+        """Draw weights and biases, for one member after the other."""
+        weights, biases = (
+            INITIALIZERS.make(self.initializer) if draw.follows_activation else draw
+            for draw in (initializer, bias_initializer)
+        )
+        for W in self.W.reshape(-1, self.fan_in, self.fan_out):
+            W[...] = weights(self.fan_in, self.fan_out, rng)
+        for b in self.b.reshape(-1, self.fan_out):
+            b[...] = biases.bias(self.fan_in, self.fan_out, rng)
+
+    def forward(self, x, ws):
+        """Return x W + b in a buffer."""
+        ws["x"] = x
+        W = self.W
+        z = ws.buffer("z", (*W.shape[:-2], x.shape[-2], self.fan_out), W.dtype)
+        product(x, W, out=z)
+        z += self.b[..., None, :]
+        return z
+
+    def backward(self, g, ws, need_input=True):
+        """Write the gradients x' g and the column sums of g; return g W'."""
+        x = ws["x"]
+        product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, out=self.grad_W)
+        self.kernels.column_sums(g, out=self.grad_b)
+        if not need_input:
+            return None
+        gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
+        return product(g, self.W.swapaxes(-1, -2), out=gx)
+
+
+class Activate(Layer):
+    """An activation, applied in place where its derivative needs no input."""
+
+    def __init__(self, activation: Activation):
+        self.activation = activation
+
+    def forward(self, x, ws):
+        """Return the activation of x."""
+        if self.activation.needs_z:
+            ws["z"] = x
+            a = ws.buffer("a", x.shape, x.dtype)
+        else:
+            ws["z"], a = None, x
+        ws["out"] = a
+        self.kernels.activate(self.activation, x, out=a)
+        return a
+
+    def backward(self, g, ws, need_input=True):
+        """Multiply g in place by the derivative."""
+        self.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"])
+        return g

@@ -1,0 +1,212 @@
+"""The network: one flat vector of parameters, one of gradients, and layers that are views.
+
+An optimizer step, a clip, a snapshot or a gradient check is then a line of vector algebra. The
+network knows neither losses nor optimizers.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sknn_adam.activations import Activation
+from sknn_adam.initializers import Initializer
+from sknn_adam.layers import Activate, Dense, Layer, Workspace
+from sknn_adam.normalization import Normalization
+
+__all__ = ["Network", "build"]
+
+PREDICTED_AT_ONCE = 2**18  # elements of the widest activation: about a second-level cache
+KINDS = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
+
+
+class Network:
+    """Layers on one flat vector.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        From input to output.
+    dtype : numpy dtype
+        float32 or float64.
+    members : int, optional
+        Gives every array a leading axis of this length: so many networks computed at once.
+
+    Attributes
+    ----------
+    theta, grad : ndarray of shape (n_parameters,)
+        Parameters and gradient. All weight matrices come first, then biases, then normalization.
+    n_weights : int
+        How many of the parameters are weights: ``theta[:n_weights]`` is what penalties see.
+    statistics : ndarray
+        What normalization tracks; not learned.
+    layout : list of (slice, shape, kind)
+        Where each array stands in theta.
+    """
+
+    def __init__(self, layers: Sequence[Layer], dtype: Any, members: int | None = None):
+        self.layers, self.dtype, self.members = list(layers), np.dtype(dtype), members
+        self.theta = np.zeros(sum(prod(shape) for _, _, shape, _ in self._arrays()), dtype)
+        n_statistics = sum(prod(shape) for _, _, shape in self._tracked())
+        self.statistics = np.zeros(n_statistics, dtype)
+        self._bind()
+
+    def _lead(self, shape):
+        return shape if self.members is None else (self.members, *shape)
+
+    def _arrays(self):
+        """Yield (layer, name, shape, kind) in the order of theta."""
+        for wanted in KINDS:
+            for layer in self.layers:
+                for name, shape, kind in layer.parameters:
+                    if kind == wanted:
+                        yield layer, name, self._lead(shape), kind
+
+    def _tracked(self):
+        for layer in self.layers:
+            for name, shape in layer.statistics:
+                yield layer, name, self._lead(shape)
+
+    def _bind(self) -> None:
+        """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
+        self.grad: np.ndarray = np.empty(0, self.dtype)
+        self._workspaces: dict[int, list[Workspace]] = {}
+        self.layout = []
+        start = 0
+        for layer, name, shape, kind in self._arrays():
+            part = slice(start, start + prod(shape))
+            setattr(layer, name, self.theta[part].reshape(shape))
+            self.layout.append((part, shape, kind))
+            start = part.stop
+        self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
+        start = 0
+        for layer, name, shape in self._tracked():
+            stop = start + prod(shape)
+            setattr(layer, name, self.statistics[start:stop].reshape(shape))
+            start = stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what was learned; views, gradient and buffers are made again."""
+        keep = ("layers", "dtype", "members", "theta", "statistics")
+        return {name: getattr(self, name) for name in keep}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._bind()
+
+    def initialize(
+        self, initializer: Initializer, bias_initializer: Initializer, rng: np.random.Generator
+    ) -> None:
+        """Draw new weights and biases; normalization starts as the identity."""
+        for layer in self.layers:
+            layer.start(initializer, bias_initializer, rng)
+
+    def prepare(self) -> None:
+        """Allocate the gradient, before training."""
+        if not self.grad.size:
+            self.grad = np.zeros_like(self.theta)
+            start = 0
+            for layer, name, shape, _ in self._arrays():
+                stop = start + prod(shape)
+                setattr(layer, f"grad_{name}", self.grad[start:stop].reshape(shape))
+                start = stop
+
+    def release(self) -> None:
+        """Drop gradient and buffers, after training."""
+        self._bind()
+
+    def forward(self, x: Any, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
+
+        The result lives in a buffer of the network and is overwritten by the next pass.
+        """
+        n_rows = x.shape[-2]
+        workspaces = self._workspaces.get(n_rows)
+        if workspaces is None:
+            if len(self._workspaces) > 1:  # full batches and the last one; others come and go
+                self._workspaces.clear()
+            workspaces = [Workspace(True, rng) for _ in self.layers]
+            self._workspaces[n_rows] = workspaces
+        return self._pass(x, workspaces)
+
+    def _pass(self, x: Any, workspaces: list[Workspace]) -> np.ndarray:
+        for layer, ws in zip(self.layers, workspaces, strict=True):
+            x = layer.forward(x, ws)
+        return x
+
+    def backward(self, g: np.ndarray) -> np.ndarray:
+        """Write the gradient of the last ``forward`` into ``grad``, from that of its output."""
+        workspaces = self._workspaces[g.shape[-2]]
+        for i in range(len(self.layers) - 1, -1, -1):
+            g = self.layers[i].backward(g, workspaces[i], need_input=i > 0)
+        return self.grad
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the raw outputs (..., n_rows, n_raw), finite, in blocks of rows.
+
+        Touches nothing of the network, so many threads may predict at once. Outputs that
+        overflow are cut to the largest number of their sign.
+        """
+        width = max(max(layer.fan_in, layer.fan_out) for layer in self.dense())
+        rows = max(1, PREDICTED_AT_ONCE // width)
+        parts = []
+        with np.errstate(all="ignore"):
+            for start in range(0, max(1, X.shape[0]), rows):
+                x = X[start : start + rows] if X.shape[0] > rows else X
+                if x.dtype != self.dtype:
+                    x = x.astype(self.dtype)
+                parts.append(self._pass(x, [Workspace() for _ in self.layers]))
+        z = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+        return z if np.isfinite(z).all() else np.nan_to_num(z, copy=False)
+
+    def at(self, theta: np.ndarray) -> "Network":
+        """Return a network of the same layers and statistics with other parameters."""
+        if theta is self.theta:
+            return self
+        other = object.__new__(Network)
+        layers = [copy(layer) for layer in self.layers]
+        other.__setstate__({**self.__getstate__(), "layers": layers, "theta": theta})
+        return other
+
+    def folded(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return weights and biases, with normalization by fixed statistics folded in.
+
+        Views of theta where there is nothing to fold.
+        """
+        coefs, intercepts = [], []
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                coefs.append(layer.W)
+                intercepts.append(layer.b)
+            else:
+                coefs[-1], intercepts[-1] = layer.fold(coefs[-1], intercepts[-1])
+        return coefs, intercepts
+
+    def dense(self) -> list[Dense]:
+        """Return the dense layers."""
+        return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+
+def build(
+    n_features: int,
+    widths: Sequence[int],
+    n_raw: int,
+    activations: Sequence[Activation],
+    *,
+    normalization: Normalization | None = None,
+    dtype: Any = np.float64,
+    members: int | None = None,
+) -> Network:
+    """Return a network of blocks: dense, normalization, activation; the last one dense only."""
+    layers: list[Layer] = []
+    fan_in = n_features
+    for width, activation in zip(widths, activations, strict=True):
+        layers.append(Dense(fan_in, width, activation.initializer))
+        if normalization is not None:
+            layers.append(normalization.layer(width))
+        layers.append(Activate(activation))
+        fan_in = width
+    layers.append(Dense(fan_in, n_raw, "glorot_uniform"))
+    return Network(layers, dtype, members)

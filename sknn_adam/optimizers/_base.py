@@ -1,0 +1,116 @@
+"""The base of all optimizers: state made by ``init``, a step in place, a rule as in the paper."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sknn_adam import _kernels
+from sknn_adam._component import Component
+from sknn_adam._validation import POSITIVE
+
+__all__ = ["Layout", "Optimizer"]
+
+Layout = list[tuple[slice, tuple[int, ...], str]]
+
+
+class Optimizer(Component):
+    r"""Base of all optimizers.
+
+    An optimizer holds hyper-parameters only. Its state is made by ``init`` and belongs to whoever
+    trains, so one instance can serve many fits. ``step`` works on any flat float32 or float64
+    vector, inside a network or not:
+
+    >>> import numpy as np
+    >>> from sknn_adam.optimizers import Adam
+    >>> theta = np.array([1.0, -2.0])
+    >>> adam = Adam(learning_rate=0.1)
+    >>> state = adam.init(theta)
+    >>> for _ in range(200):
+    ...     adam.step(theta, 2 * theta, state)  # the gradient of |theta|^2
+    >>> bool(abs(theta).max() < 0.01)
+    True
+
+    A subclass with an element-wise rule gives
+
+    * ``slots``, the names of its state vectors, all zero at the start;
+    * ``rule(g, *slots, *scalars) -> (update, *slots)``, a static method on arrays or numbers
+      that returns what is subtracted from theta and the new slots;
+    * ``scalars(t, lr)``, the rule's scalars at step `t` (counted from 1) in order: computed once
+      per step in float64, complements such as 1 - beta included.
+
+    A rule that needs matrices, norms or sums over theta overrides ``step`` instead.
+    ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
+    multiplied by ``1 - lr * weight_decay`` before the update; biases and normalization
+    parameters are not decayed.
+    """
+
+    contract = (("rule", "step"),)
+    guide = "docs/add_an_optimizer.md"
+    _parameter_constraints: ClassVar[dict[str, list]] = {"learning_rate": [POSITIVE]}
+
+    slots: Any = ()
+    full_batch: ClassVar[bool] = False
+    weight_decay: float = 0.0
+    learning_rate: float
+    rule: Callable[..., tuple]
+
+    def init(self, theta: np.ndarray, layout: Layout | None = None) -> SimpleNamespace:
+        """Return the state of a new run.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+            The vector that will be optimized.
+        layout : list of (slice, shape, kind), optional
+            The arrays inside `theta`; kind is ``"weight"``, ``"bias"`` or ``"norm"``. None means
+            one vector, decayed as a whole.
+
+        Returns
+        -------
+        state : SimpleNamespace
+            The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
+        """
+        state = SimpleNamespace(t=0, kernels=_kernels.NUMPY, layout=layout)
+        state.decayed = [part for part, _, kind in layout if kind == "weight"] if layout else [...]
+        for slot in self.slots:
+            setattr(state, slot, np.zeros_like(theta))
+        return state
+
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
+        """Return the scalars of ``rule`` at step `t` with the scheduled learning rate `lr`."""
+        return (lr,)
+
+    def step(
+        self, theta: np.ndarray, grad: np.ndarray, state: SimpleNamespace, lr_scale: float = 1.0
+    ) -> None:
+        """Update `theta` in place from `grad`.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+            The parameters, float32 or float64.
+        grad : ndarray of shape (n_parameters,)
+            The gradient at `theta`; not changed.
+        state : SimpleNamespace
+            What ``init`` returned; changed in place.
+        lr_scale : float, default=1.0
+            The schedule's factor on the learning rate.
+        """
+        state.t += 1
+        lr = self.learning_rate * lr_scale
+        self.decay(theta, state, lr)
+        scalars = [theta.dtype.type(s) for s in self.scalars(state.t, lr)]
+        slots = [getattr(state, slot) for slot in self.slots]
+        state.kernels.update(self.rule, theta, grad, slots, scalars)
+
+    def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
+        """Shrink the weights of `theta` by the decoupled weight decay."""
+        if self.weight_decay:
+            for part in state.decayed:
+                theta[part] *= 1 - lr * self.weight_decay
+
+    def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
+        """Return the parameters to predict and validate with, `theta` itself for most rules."""
+        return theta

@@ -1,0 +1,117 @@
+"""RMSprop and its centered and momentum forms."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(Optimizer):
+    r"""RMSprop: every parameter's step divided by the running size of its gradient.
+
+    Parameters whose gradients are large take smaller steps and the reverse, so one learning rate
+    serves all of them. The average forgets, so the rule follows objectives that drift.
+
+    .. math::
+
+        v_t &= \rho\, v_{t-1} + (1 - \rho)\, g_t^2 \\
+        m_t &= \rho\, m_{t-1} + (1 - \rho)\, g_t
+        \qquad\text{(centered: } v_t - m_t^2 \text{ takes the place of } v_t\text{)} \\
+        u_t &= \mu\, u_{t-1} + g_t / (\sqrt{v_t} + \epsilon) \\
+        \theta_t &= \theta_{t-1} - \gamma\, u_t
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    rho : float, default=0.9
+        :math:`\rho`, how much of the average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+    centered : bool, default=False
+        Whether to divide by the gradient's standard deviation [2]_ instead of its size.
+    momentum : float, default=0.0
+        :math:`\mu`, in [0, 1).
+
+    Notes
+    -----
+    :math:`\epsilon` is added to the root, as in torch; some libraries add it under the root. The
+    averages start at zero without bias correction, so the first steps are about
+    :math:`1/\sqrt{1 - \rho}` times larger than later ones.
+
+    References
+    ----------
+    .. [1] Tieleman, T., Hinton, G. (2012). Neural networks for machine learning, lecture 6.5.
+    .. [2] Graves, A. (2013). Generating sequences with recurrent neural networks.
+       arXiv:1308.0850. Equations 38 to 45.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier, RMSprop
+    >>> MLPClassifier(optimizer=RMSprop(rho=0.95)).get_params()["optimizer__rho"]
+    0.95
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "rho": [FRACTION],
+        "epsilon": [POSITIVE],
+        "centered": ["boolean"],
+        "momentum": [FRACTION],
+    }
+
+    def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-8, centered=False, momentum=0.0):
+        self.learning_rate = learning_rate
+        self.rho = rho
+        self.epsilon = epsilon
+        self.centered = centered
+        self.momentum = momentum
+
+    @property
+    def slots(self):
+        """The mean square, the mean if centered, the velocity if there is momentum."""
+        return ("v",) + ("m",) * bool(self.centered) + ("u",) * bool(self.momentum)
+
+    def scalars(self, t, lr):
+        """Return the scalars of the rule that the parameters ask for."""
+        common = (lr, self.rho, 1 - self.rho, self.epsilon)
+        return (*common, self.momentum) if self.momentum else common
+
+    @property
+    def rule(self):
+        """The rule that the parameters ask for."""
+        if self.centered:
+            return self.centered_momentum if self.momentum else self.centered_plain
+        return self.with_momentum if self.momentum else self.plain
+
+    @staticmethod
+    def plain(g, v, lr, rho, one_minus_rho, epsilon):
+        """Divide by the running size."""
+        v = rho * v + one_minus_rho * g * g
+        return lr * g / (np.sqrt(v) + epsilon), v
+
+    @staticmethod
+    def with_momentum(g, v, u, lr, rho, one_minus_rho, epsilon, mu):
+        """Divide by the running size, then average."""
+        v = rho * v + one_minus_rho * g * g
+        u = mu * u + g / (np.sqrt(v) + epsilon)
+        return lr * u, v, u
+
+    @staticmethod
+    def centered_plain(g, v, m, lr, rho, one_minus_rho, epsilon):
+        """Divide by the running deviation; rounding can make the variance negative."""
+        v = rho * v + one_minus_rho * g * g
+        m = rho * m + one_minus_rho * g
+        return lr * g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon), v, m
+
+    @staticmethod
+    def centered_momentum(g, v, m, u, lr, rho, one_minus_rho, epsilon, mu):
+        """Divide by the running deviation, then average."""
+        v = rho * v + one_minus_rho * g * g
+        m = rho * m + one_minus_rho * g
+        u = mu * u + g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon)
+        return lr * u, v, m, u

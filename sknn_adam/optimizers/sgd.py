@@ -1,0 +1,94 @@
+"""Stochastic gradient descent: plain, with momentum, with Nesterov's momentum."""
+
+from typing import ClassVar
+
+from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent, optionally with momentum.
+
+    The classic: one learning rate :math:`\gamma` for every parameter. Momentum [1]_ averages the
+    gradients of successive steps, which speeds up flat directions and damps zigzags; Nesterov's
+    form [2]_ looks one step ahead.
+
+    .. math::
+
+        v_t &= \mu\, v_{t-1} + g_t \\
+        \theta_t &= \theta_{t-1} - \gamma\, v_t
+        \qquad\text{(Nesterov: } \theta_{t-1} - \gamma\,(g_t + \mu\, v_t)\text{)}
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.01
+        :math:`\gamma`, above 0.
+    momentum : float, default=0.0
+        :math:`\mu`, in [0, 1). 0 is plain gradient descent and keeps no state.
+    nesterov : bool, default=False
+        Whether to use Nesterov's momentum.
+
+    Notes
+    -----
+    The velocity :math:`v` holds gradients, as in torch; scikit-learn's holds steps
+    (:math:`-\gamma v`). Both are the same at a constant learning rate.
+
+    References
+    ----------
+    .. [1] Polyak, B. (1964). Some methods of speeding up the convergence of iteration methods.
+    .. [2] Sutskever, I., Martens, J., Dahl, G., Hinton, G. (2013). On the importance of
+       initialization and momentum in deep learning. ICML. Section 2.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPRegressor, SGD
+    >>> model = MLPRegressor(optimizer=SGD(learning_rate=0.05, momentum=0.9))
+    >>> model.get_params()["optimizer__momentum"]
+    0.9
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "momentum": [FRACTION],
+        "nesterov": ["boolean"],
+    }
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False):
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    @property
+    def slots(self):
+        """The velocity, if there is momentum."""
+        return ("v",) if self.momentum else ()
+
+    def scalars(self, t, lr):
+        """Return the learning rate and, if there is any, the momentum."""
+        return (lr, self.momentum) if self.momentum else (lr,)
+
+    @property
+    def rule(self):
+        """The rule that the parameters ask for."""
+        if not self.momentum:
+            return self.plain
+        return self.nesterov_momentum if self.nesterov else self.heavy_ball
+
+    @staticmethod
+    def plain(g, lr):
+        """Take a step down the gradient."""
+        return (lr * g,)
+
+    @staticmethod
+    def heavy_ball(g, v, lr, mu):
+        """Take a step along the velocity."""
+        v = mu * v + g
+        return lr * v, v
+
+    @staticmethod
+    def nesterov_momentum(g, v, lr, mu):
+        """Take a step along the velocity seen from one step ahead."""
+        v = mu * v + g
+        return lr * (g + mu * v), v
