@@ -43,13 +43,14 @@ html_theme = "furo"
 html_title = f"sknn_adam {release}"
 
 
-def skip_foreign_members(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn's base classes bring: it is documented there."""
-    module = getattr(obj, "__module__", None) or ""
-    if what == "class" and callable(obj) and module.startswith("sklearn"):
+def skip_told_elsewhere(app, what, name, obj, skip, options):
+    """Leave out members of scikit-learn's base classes, and properties (see "Attributes")."""
+    if what == "class" and isinstance(obj, property):
+        return True
+    if what == "class" and (getattr(obj, "__module__", None) or "").startswith("sklearn"):
         return True
     return None
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_foreign_members)
+    app.connect("autodoc-skip-member", skip_told_elsewhere)

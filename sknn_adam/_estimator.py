@@ -99,7 +99,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         "batch_size": [StrOptions({"auto"}), POSITIVE_INTEGER],
         "max_iter": [POSITIVE_INTEGER],
         "shuffle": ["boolean"],
-        "n_iter_no_change": [Interval(Real, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Real, 1, np.inf, closed="both")],
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
         "on_divergence": [StrOptions({"warn", "raise"})],

@@ -31,6 +31,13 @@ class Activation(Component):
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Return the activation at `z`."""
 
+    def apply(self, z: np.ndarray, out: np.ndarray) -> None:
+        """Write the activation at `z` to `out`, which may be `z`.
+
+        Overridden where one ufunc does it without a temporary array.
+        """
+        out[...] = self(z)
+
     @abstractmethod
     def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         """Return the derivative at `z`, where the activation is `a`."""
@@ -78,6 +85,10 @@ class Logistic(Activation):
         """Return the sigmoid of `z`."""
         return expit(z)
 
+    def apply(self, z, out):
+        """Write the activation in one pass."""
+        expit(z, out=out)
+
     def derivative(self, z, a):
         """Return a (1 - a)."""
         return a * (1 - a)
@@ -99,6 +110,10 @@ class Tanh(Activation):
     def __call__(self, z):
         """Return tanh(z)."""
         return np.tanh(z)
+
+    def apply(self, z, out):
+        """Write the activation in one pass."""
+        np.tanh(z, out=out)
 
     def derivative(self, z, a):
         """Return 1 - a^2."""
@@ -129,6 +144,10 @@ class ReLU(Activation):
     def __call__(self, z):
         """Return max(z, 0)."""
         return np.maximum(z, 0)
+
+    def apply(self, z, out):
+        """Write the activation in one pass."""
+        np.maximum(z, 0, out=out)
 
     def derivative(self, z, a):
         """Return 1 where the unit is active, else 0."""

@@ -108,7 +108,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Optimizer steps done.
     n_features_in_ : int
         Features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had names that are all strings.
 
     See Also

@@ -1,0 +1,33 @@
+"""``python -m sknn_adam``: what a bug report should contain."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from threadpoolctl import threadpool_info
+
+from sknn_adam import __version__, _kernels
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-optimize", "threadpoolctl", "numba")
+
+
+def main() -> None:
+    """Print versions, BLAS libraries, threads, and how formulas are executed."""
+    print(f"sknn_adam {__version__}")
+    print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in PACKAGES:
+        try:
+            print(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            print(f"{name} not installed")
+    for pool in threadpool_info():
+        print(
+            f"{pool['user_api']}: {pool['internal_api']} {pool['version']}, "
+            f"{pool['num_threads']} threads"
+        )
+    print(f"processors available: {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    print(f"execution of formulas: {_kernels.choose(float('inf')).name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The tables of all components: one row puts a component through every test of its kind.
+
+A row is ``pytest.param(instance, id=...)``. Instances are shared by all tests: a test that changed
+one would be seen by the others, which is what components promise not to do. At the end stands what
+tests of several kinds share.
+"""
+
+import json
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sknn_adam import activations, clipping, initializers, losses, normalization, schedules
+from sknn_adam import optimizers as opt
+
+OPTIMIZERS = [
+    pytest.param(opt.SGD(learning_rate=0.05), id="SGD"),
+    pytest.param(opt.SGD(learning_rate=0.02, momentum=0.8), id="SGD-momentum"),
+    pytest.param(opt.SGD(learning_rate=0.02, momentum=0.8, nesterov=True), id="SGD-nesterov"),
+    pytest.param(opt.RMSprop(learning_rate=0.01), id="RMSprop"),
+    pytest.param(opt.RMSprop(learning_rate=0.01, momentum=0.5), id="RMSprop-momentum"),
+    pytest.param(opt.RMSprop(learning_rate=0.01, centered=True), id="RMSprop-centered"),
+    pytest.param(
+        opt.RMSprop(learning_rate=0.01, centered=True, momentum=0.5),
+        id="RMSprop-centered-momentum",
+    ),
+    pytest.param(opt.Adam(learning_rate=0.01), id="Adam"),
+]
+
+ACTIVATIONS = [
+    pytest.param(activations.Identity(), id="Identity"),
+    pytest.param(activations.Logistic(), id="Logistic"),
+    pytest.param(activations.Tanh(), id="Tanh"),
+    pytest.param(activations.ReLU(), id="ReLU"),
+]
+
+# Where an activation has no derivative; central differences keep away from there.
+KINKS = {activations.ReLU: (0.0,)}
+
+INITIALIZERS = [
+    pytest.param(initializers.Constant(0.3), id="Constant"),
+    pytest.param(initializers.Zeros(), id="Zeros"),
+    pytest.param(initializers.VarianceScaling(), id="VarianceScaling"),
+    pytest.param(
+        initializers.VarianceScaling(0.5, "out", "uniform"), id="VarianceScaling-out-uniform"
+    ),
+    pytest.param(
+        initializers.VarianceScaling(3.0, "average", "normal"), id="VarianceScaling-average"
+    ),
+    pytest.param(initializers.GlorotUniform(), id="GlorotUniform"),
+    pytest.param(initializers.GlorotNormal(), id="GlorotNormal"),
+    pytest.param(initializers.HeUniform(), id="HeUniform"),
+    pytest.param(initializers.HeNormal(), id="HeNormal"),
+    pytest.param(initializers.Auto(), id="Auto"),
+]
+
+LOSSES = [
+    pytest.param(losses.LogLoss(), id="LogLoss"),
+    pytest.param(losses.SquaredError(), id="SquaredError"),
+]
+
+SCHEDULES = [
+    pytest.param(schedules.Constant(), id="Constant"),
+    pytest.param(schedules.Exponential(), id="Exponential"),
+    pytest.param(schedules.Exponential(0.3), id="Exponential-0.3"),
+    pytest.param(schedules.Cosine(), id="Cosine"),
+    pytest.param(schedules.Cosine(0.1), id="Cosine-0.1"),
+]
+
+CLIPPINGS = [
+    pytest.param(clipping.ClipByNorm(0.5), id="ClipByNorm"),
+    pytest.param(clipping.ClipByValue(0.25), id="ClipByValue"),
+]
+
+NORMALIZATIONS = [
+    pytest.param(normalization.BatchNorm(), id="BatchNorm"),
+    pytest.param(normalization.BatchNorm(momentum=0.5, epsilon=0.01), id="BatchNorm-0.5"),
+]
+
+COMPONENTS = (
+    OPTIMIZERS + ACTIVATIONS + INITIALIZERS + LOSSES + SCHEDULES + CLIPPINGS + NORMALIZATIONS
+)
+
+# The targets that a loss of each task must cope with: name -> number of outputs.
+TARGETS = {
+    "classification": {"binary": 1, "multiclass": 4, "multilabel": 3, "one-label": 1},
+    "regression": {"one-output": 1, "three-outputs": 3},
+}
+LOSSES_AND_TARGETS = [
+    pytest.param(row.values[0], kind, id=f"{row.id}-{kind}")
+    for row in LOSSES
+    for kind in TARGETS[row.values[0].task]
+]
+
+
+def targets(loss, kind, n_rows, rng):
+    """Return random targets in the form that the loss takes."""
+    n_outputs = TARGETS[loss.task][kind]
+    if kind == "binary":
+        return rng.permutation(np.arange(n_rows) % 2)
+    if kind == "multiclass":
+        return rng.permutation(np.arange(n_rows) % n_outputs)
+    if loss.task == "classification":
+        return rng.integers(0, 2, (n_rows, n_outputs)).astype(float)
+    if loss.target_scaling == "mean":  # losses of positive targets
+        return rng.gamma(2.0, 0.5, (n_rows, n_outputs))
+    return rng.normal(size=(n_rows, n_outputs))
+
+
+def n_raw(loss, kind):
+    """Return how many raw outputs the loss asks for."""
+    return loss.n_raw(TARGETS[loss.task][kind])
+
+
+def load_golden(name):
+    """Return the numbers of other libraries; their versions stand in tests/golden/README.md."""
+    return json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
+
+
+def with_numpy_numbers(component):
+    """Return a copy whose float parameters are np.float64, as searches hand them over."""
+    return type(component)(
+        **{
+            name: np.float64(value)
+            if isinstance(value, Real) and not isinstance(value, bool)
+            else value
+            for name, value in component.get_params(deep=False).items()
+        }
+    )
+
+
+def central_differences(f, x, h=1e-3):
+    """Return df/dx for every element of `x` by central differences of fourth order.
+
+    `f` is called without arguments after `x` was changed in place.
+    """
+    result = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        start, total = x[i], 0.0
+        for steps, weight in ((1, 8.0), (-1, -8.0), (2, -1.0), (-2, 1.0)):
+            x[i] = start + steps * h
+            total += weight * f()
+        x[i] = start
+        result[i] = total / (12 * h)
+    return result

@@ -1,0 +1,119 @@
+"""Gradients of whole networks against central differences of the objective, in float64."""
+
+from copy import deepcopy
+from itertools import count
+
+import numpy as np
+import pytest
+from rows import (
+    ACTIVATIONS,
+    KINKS,
+    LOSSES_AND_TARGETS,
+    NORMALIZATIONS,
+    central_differences,
+    n_raw,
+    targets,
+)
+
+from sknn_adam.activations import Tanh
+from sknn_adam.initializers import GlorotNormal, VarianceScaling
+from sknn_adam.layers import Activate, Workspace
+from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.network import build
+from sknn_adam.normalization import BatchNorm
+from sknn_adam.optimizers import SGD
+from sknn_adam.schedules import Constant
+from sknn_adam.training import Plan, objective
+
+N_ROWS, N_FEATURES, WIDTHS = 7, 3, (5, 4)
+WEIGHTS = np.array([0.0, 2.5, 0.5, 0.0, 1.0, 2.0, 1.0])  # mean 1
+
+
+def distance_to_kinks(network, x):
+    """How far the inputs of all activations are from where these have no derivative."""
+    nearest = np.inf
+    network = deepcopy(network)  # a pass in training mode moves running statistics
+    for layer in network.layers:
+        if isinstance(layer, Activate):
+            for kink in KINKS.get(type(layer.activation), ()):
+                nearest = min(nearest, np.abs(x - kink).min())
+        x = layer.forward(x, Workspace(training=True))
+    return nearest
+
+
+def make(activation, normalization, outputs):
+    """Return a network and features at which it is smooth."""
+    for seed in count():
+        rng = np.random.default_rng(seed)
+        network = build(
+            N_FEATURES, WIDTHS, outputs, [activation] * len(WIDTHS), normalization=normalization
+        )
+        network.initialize(GlorotNormal(), VarianceScaling(), rng)
+        for part, _, kind in network.layout:
+            if kind == "norm":
+                network.theta[part] += rng.uniform(-0.3, 0.3, part.stop - part.start)
+            if kind == "weight":  # the L1 penalty has a kink at 0
+                weights = network.theta[part]
+                weights += np.copysign(0.05, weights)
+        x = rng.normal(size=(N_ROWS, N_FEATURES))
+        if distance_to_kinks(network, x) > 0.01:
+            network.prepare()
+            return network, x, rng
+
+
+def check(network, plan, x, y, weight=None):
+    """Compare the gradient as a whole and array by array."""
+    objective(network, plan, x, y, weight)
+    gradient = network.grad.copy()
+    expected = central_differences(
+        lambda: objective(network, plan, x, y, weight), network.theta, h=5e-4
+    )
+    size = np.linalg.norm(expected)
+    assert size > 1e-3
+    assert np.linalg.norm(gradient - expected) < 1e-6 * size
+    for part, shape, kind in network.layout:
+        error = np.linalg.norm(gradient[part] - expected[part])
+        # An array's own gradient may be exactly zero: a bias before batch normalization.
+        own = max(np.linalg.norm(expected[part]), 1e-4 * size)
+        assert error < 1e-6 * own, f"{kind} of shape {shape}"
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", [pytest.param(None, id="plain"), *NORMALIZATIONS])
+def test_every_activation_and_normalization(activation, normalization):
+    network, x, _ = make(activation, normalization, 3)
+    plan = Plan(LogLoss(), SGD(), Constant(), alpha=0.1)
+    check(network, plan, x, np.arange(N_ROWS) % 3, WEIGHTS)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=["plain", "normalized"])
+@pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["unweighted", "weighted"])
+def test_every_loss(loss, kind, normalization, weight):
+    network, x, rng = make(Tanh(), normalization, n_raw(loss, kind))
+    check(network, Plan(loss, SGD(), Constant()), x, targets(loss, kind, N_ROWS, rng), weight)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
+def test_penalties(l1_ratio):
+    network, x, rng = make(Tanh(), BatchNorm(), 2)
+    plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.7, l1_ratio=l1_ratio)
+    check(network, plan, x, rng.normal(size=(N_ROWS, 2)), WEIGHTS)
+
+
+def test_batch_of_one_row_with_batch_normalization():
+    network, x, rng = make(Tanh(), BatchNorm(), 2)
+    objective(
+        network, Plan(SquaredError(), SGD(), Constant()), x, rng.normal(size=(N_ROWS, 2)), None
+    )
+    plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.1)
+    check(network, plan, x[:1], rng.normal(size=(1, 2)))
+
+
+def test_network_without_hidden_layers():
+    rng = np.random.default_rng(0)
+    network = build(N_FEATURES, (), 1, [])
+    network.initialize(GlorotNormal(), GlorotNormal(), rng)
+    network.prepare()
+    plan = Plan(LogLoss(), SGD(), Constant(), alpha=0.1)
+    check(network, plan, rng.normal(size=(N_ROWS, N_FEATURES)), np.arange(N_ROWS) % 2, WEIGHTS)
