@@ -25,7 +25,8 @@ def main() -> None:
             f"{pool['user_api']}: {pool['internal_api']} {pool['version']}, "
             f"{pool['num_threads']} threads"
         )
-    print(f"processors available: {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"processors available: {cores}")
     print(f"execution of formulas: {_kernels.choose(float('inf')).name}")
 
 

@@ -148,6 +148,12 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
+        optimizer = OPTIMIZERS.resolve(self.optimizer)
+        if optimizer.full_batch:
+            raise ValueError(
+                f"{type(optimizer).__name__} minimizes over all rows and has no partial_fit. Use "
+                "fit, or another optimizer."
+            )
         plan, data = self._prepare(X, y, sample_weight, not hasattr(self, "_run"), classes)
         self._run.stop_reason = None
         train(self._run, plan, data, 1)
@@ -179,6 +185,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
                 rows = np.flatnonzero(weight)
                 X, y, weight = X[rows], y[rows], weight[rows]
             weight = weight / weight.mean()
+        batch_size = self._choose_batch_size(parts["optimizer"], X.shape[0])
         targets = self._encode(y, weight, first, classes)
         if first:
             self._run = Run(*self._start(X, widths, parts))
@@ -192,7 +199,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
             parts["gradient_clip"],
             self.alpha,
             self.l1_ratio,
-            min(200, X.shape[0]) if self.batch_size == "auto" else self.batch_size,
+            batch_size,
             self.max_iter,
             self.shuffle,
             self.tol,
@@ -215,14 +222,26 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
             parts["loss"].n_raw(self.n_outputs_),
             [parts["activation"]] * len(widths),
             normalization=parts["normalization"],
-            dtype=self._choose_dtype(X),
+            dtype=self._choose_dtype(X, parts["optimizer"]),
         )
         network.initialize(parts["initializer"], parts["bias_initializer"], rng)
         return network, rng
 
-    def _choose_dtype(self, X) -> str:
+    def _choose_batch_size(self, optimizer, n_rows: int) -> int:
+        if self.batch_size == "auto":
+            return n_rows if optimizer.full_batch else min(200, n_rows)
+        if optimizer.full_batch and self.batch_size < n_rows:
+            raise ValueError(
+                f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "
+                f"batch_size='auto'. Got batch_size={self.batch_size}."
+            )
+        return self.batch_size
+
+    def _choose_dtype(self, X, optimizer) -> str:
         if self.dtype != "auto":
             return self.dtype
+        if optimizer.full_batch:  # line searches compare values that differ in the last digits
+            return "float64"
         small = X.shape[0] * X.shape[1] < SMALL_TABLE
         return "float64" if small and X.dtype != np.float32 else "float32"
 

@@ -128,6 +128,7 @@ class _OneBlasThread:
             if self._open == 0:
                 if self._controller is None:  # looking for the libraries takes milliseconds
                     self._controller = ThreadpoolController()
+                self._free()
                 self._limit = self._controller.limit(limits=1, user_api="blas")
             self._open += 1
 
@@ -135,8 +136,16 @@ class _OneBlasThread:
         with self._lock:
             self._open -= 1
             if self._open == 0:
+                self._free()
                 self._limit.restore_original_limits()
                 self._limit = None
+                self._free()
+
+    def _free(self) -> None:
+        """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
+        for library in self._controller.lib_controllers if self._controller else ():
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 one_blas_thread = _OneBlasThread()

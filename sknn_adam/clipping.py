@@ -27,7 +27,8 @@ class Clipping(Component):
 
 def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm, also where the squares overflow."""
-    total = float(np.dot(vector, vector))
+    with np.errstate(over="ignore"):
+        total = float(np.dot(vector, vector))
     if 0.0 < total < np.inf:
         return total**0.5
     peak = float(np.max(np.abs(vector), initial=0.0))

@@ -31,6 +31,8 @@ class History:
         """Add a row; every row has the same columns."""
         if not self.columns:
             self.columns = {name: [] for name in row}
+        if row.keys() != self.columns.keys():
+            raise ValueError(f"A row has the columns {list(self.columns)}. Got {list(row)} instead.")
         for name, value in row.items():
             self.columns[name].append(value)
         if len(self) > MOST_ROWS:

@@ -115,7 +115,8 @@ class BatchNormLayer(Layer):
     def _track(self, mean, variance):
         """Move the corrected running averages by (1 - rho) / (1 - rho^t)."""
         self.steps += 1
-        rate = (1 - self.momentum) / (1 - self.momentum**self.steps)
+        steps = self.steps.astype(np.float64)  # 1 - rho^t cancels
+        rate = (1 - self.momentum) / (1 - self.momentum**steps)
         self.mean += rate * (mean - self.mean)
         self.variance += rate * (variance - self.variance)
 

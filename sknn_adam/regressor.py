@@ -43,8 +43,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether targets are scaled for training, to mean 0 and deviation 1 (weighted). Learned in
         ``fit`` or at the first ``partial_fit``, then kept. The loss is on the scaled targets.
     optimizer : str or Optimizer, default="adam"
-        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, or an instance such
-        as ``Adam(learning_rate=0.01)``. The learning rate lives here.
+        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
+        instance such as ``Adam(learning_rate=0.01)``. The learning rate lives here.
     schedule : str or Schedule, default="constant"
         Course of the learning rate, a factor on it: ``"constant"``, ``"exponential"``,
         ``"cosine"``.
@@ -56,7 +56,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty, from 0 to 1; the rest is L2.
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch; ``"auto"`` is ``min(200, n_samples)``.
+        Rows of a minibatch; ``"auto"`` is ``min(200, n_samples)``, for L-BFGS all.
     max_iter : int, default=200
         The most epochs.
     shuffle : bool, default=True
@@ -98,7 +98,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
         Loss, learning rate and seconds of every epoch.
-    stop_reason_ : {"tol", "max_iter", "diverged", None}
+    stop_reason_ : {"tol", "max_iter", "diverged", "no_progress", None}
         Why training ended; None after ``partial_fit``.
     converged_ : bool
         Whether training ended because the loss no longer fell.

@@ -6,7 +6,7 @@ nowhere else.
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from time import perf_counter
 from typing import Any
@@ -115,7 +115,8 @@ class Data:
 
     def batches(self, rng: np.random.Generator | None) -> Iterator[tuple[Any, np.ndarray, Any]]:
         """Yield (X, y, weight) of every batch, in random order if `rng` is given."""
-        order = None if rng is None else rng.permutation(self.n_rows)
+        one = self.n_batches == 1  # the order within a batch does not matter
+        order = None if rng is None or one else rng.permutation(self.n_rows)
         for start in range(0, self.n_rows, self.batch_size):
             rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
             rows = rows if order is None else order[rows]
@@ -214,29 +215,81 @@ def train(
     run.network.prepare()
     if run.best is None:
         run.keep(-inf)
-    with np.errstate(all="ignore"), _threads(run.network, data):
-        for _ in range(n_epochs):
-            start = perf_counter()
-            loss, factor = _epoch(run, plan, data)
-            if not (isfinite(loss) and np.isfinite(run.network.theta).all()):
-                run.stop_reason = "diverged"
-                break
-            run.clock.epoch += 1
-            run.clock.loss = loss
-            score = -loss
-            row = {"epoch": run.clock.epoch, "loss": loss}
-            if validate is not None:
-                point = plan.optimizer.evaluation_point(run.network.theta, run.optimizer_state)
-                row["validation_score"] = score = validate(run.network.at(point))
-            row["learning_rate"] = plan.optimizer.learning_rate * factor
-            run.history.append(**row, seconds=perf_counter() - start)
-            if _no_longer_rises(run, plan, score):
-                run.stop_reason = "tol" if validate is None else "early_stopping"
-                break
+    if n_epochs > 0:
+        by_epochs = _minimize if plan.optimizer.full_batch else _descend
+        with np.errstate(all="ignore"), _threads(run.network, data):
+            by_epochs(run, plan, data, n_epochs, validate)
     if run.stop_reason == "diverged" or validate is not None:
         run.restore()
     if run.stop_reason == "diverged":  # what the optimizer remembers has diverged too
         run.begin(plan)
+
+
+def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, validate: Any) -> None:
+    """Train by optimizer steps on batches."""
+    for _ in range(n_epochs):
+        start = perf_counter()
+        loss, factor = _epoch(run, plan, data)
+        if _epoch_ends(run, plan, loss, factor, start, validate):
+            break
+
+
+def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, validate: Any) -> None:
+    """Hand the objective over all rows to an optimizer that minimizes by itself."""
+    network, start = run.network, perf_counter()
+    x, y, weight = next(data.batches(None))
+
+    def fun(theta):
+        network.theta[...] = theta
+        value = objective(network, plan, x, y, weight, run.rng)
+        if not isfinite(value):  # the line search would go on for ever
+            run.stop_reason = "diverged"
+            raise StopIteration
+        return value, network.grad.copy()
+
+    def after_iteration(result):
+        nonlocal start
+        network.theta[...] = result.x
+        run.clock.step += 1
+        if _epoch_ends(run, plan, result.fun, 1.0, start, validate):
+            raise StopIteration
+        start = perf_counter()
+
+    # Convergence is the minimizer's to tell, unless a validation score says otherwise.
+    plan = replace(plan, n_iter_no_change=inf) if validate is None else plan
+    result = None
+    try:
+        result = plan.optimizer.minimize(
+            fun, network.theta.copy(), n_epochs, plan.tol, after_iteration
+        )
+    except StopIteration:
+        pass
+    if result is not None and run.stop_reason is None:
+        network.theta[...] = result.x
+        run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
+
+
+def _epoch_ends(
+    run: Run, plan: Plan, loss: float, factor: float, start: float, validate: Any
+) -> bool:
+    """Record an epoch, validate, and decide whether training stops."""
+    network = run.network
+    if not (isfinite(loss) and np.isfinite(network.theta).all()):
+        run.stop_reason = "diverged"
+        return True
+    run.clock.epoch += 1
+    run.clock.loss = loss
+    score = -loss
+    row = {"epoch": run.clock.epoch, "loss": loss}
+    if validate is not None:
+        point = plan.optimizer.evaluation_point(network.theta, run.optimizer_state)
+        row["validation_score"] = score = validate(network.at(point))
+    row["learning_rate"] = plan.optimizer.learning_rate * factor
+    run.history.append(**row, seconds=perf_counter() - start)
+    if _no_longer_rises(run, plan, score):
+        run.stop_reason = "tol" if validate is None else "early_stopping"
+        return True
+    return False
 
 
 def _no_longer_rises(run: Run, plan: Plan, score: float) -> bool:

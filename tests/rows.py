@@ -29,6 +29,12 @@ OPTIMIZERS = [
     pytest.param(opt.Adam(learning_rate=0.01), id="Adam"),
 ]
 
+# Optimizers that take no steps but minimize a function over all rows.
+MINIMIZERS = [
+    pytest.param(opt.LBFGS(), id="LBFGS"),
+    pytest.param(opt.LBFGS(history_size=3, max_line_search=30), id="LBFGS-3"),
+]
+
 ACTIVATIONS = [
     pytest.param(activations.Identity(), id="Identity"),
     pytest.param(activations.Logistic(), id="Logistic"),
@@ -80,7 +86,14 @@ NORMALIZATIONS = [
 ]
 
 COMPONENTS = (
-    OPTIMIZERS + ACTIVATIONS + INITIALIZERS + LOSSES + SCHEDULES + CLIPPINGS + NORMALIZATIONS
+    OPTIMIZERS
+    + MINIMIZERS
+    + ACTIVATIONS
+    + INITIALIZERS
+    + LOSSES
+    + SCHEDULES
+    + CLIPPINGS
+    + NORMALIZATIONS
 )
 
 # The targets that a loss of each task must cope with: name -> number of outputs.

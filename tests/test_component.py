@@ -169,7 +169,7 @@ def test_one_method_of_a_group_is_enough(methods):
 
 def test_loss_of_the_other_task_is_refused():
     assert issubclass(SquaredError, Loss)
-    with pytest.raises(TypeError, match="The loss must be a name .*ClassificationLoss"):
+    with pytest.raises(TypeError, match=r"The loss must be a name .*ClassificationLoss"):
         CLASSIFICATION_LOSSES.resolve(SquaredError())
 
 
@@ -264,9 +264,8 @@ def test_clone_does_not_share_components():
         ({"qqq": 1}, r"Invalid parameter 'qqq' for estimator MLPClassifier. Valid parameters"),
         ({"optimizer__momentun": 1, "optimizer": "sgd"}, "'momentun' .*Did you mean 'momentum'"),
         ({"optimizer__momentum": 0.5}, "Invalid parameter 'momentum' for optimizer='adam'"),
-        ({"optimizer__learning_rate__x": 1}, "optimizer|learning_rate"),
         ({"gradient_clip__max_norm": 1.0}, "gradient_clip=None has no nested parameters"),
-        ({"alpha__x": 1.0}, "alpha=0.0001 has no nested parameters"),
+        ({"shuffle__x": 1.0}, "shuffle=True has no nested parameters"),
         ({"optimizer": "adm", "optimizer__beta_1": 0.5}, "'adm'"),
         ({"solver": "sgd"}, "MLPClassifier has 'optimizer' instead"),
         ({"learning_rate_init": 0.1}, "has 'optimizer__learning_rate' instead"),
@@ -293,7 +292,7 @@ def test_every_parameter_that_only_scikit_learn_has_names_its_replacement():
         missing = set(theirs.get_params()) - set(ours.get_params())
         missing -= {"early_stopping", "validation_fraction", "verbose"}  # still to come
         for name in missing:
-            with pytest.raises(ValueError, match=f"'{name}' .* has '.*' instead"):
+            with pytest.raises(ValueError, match=f"'{name}' .* has '.* instead"):
                 ours.set_params(**{name: 1})
 
 
@@ -371,7 +370,7 @@ def test_three_levels_equal_values_keep_the_names():
 @pytest.mark.parametrize("name", ["middle__inner__rat", "middle__inne__rate", "middl__inner__rate"])
 def test_three_levels_unknown_name(name):
     outer = Outer()
-    with pytest.raises(ValueError, match="Invalid parameter .*Did you mean"):
+    with pytest.raises(ValueError, match=r"Invalid parameter .*Did you mean"):
         outer.set_params(size=9, **{name: 3.0})
     assert vars(outer) == {"middle": "middle", "size": 1}
 

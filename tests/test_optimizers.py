@@ -3,7 +3,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from rows import OPTIMIZERS, load_golden, with_numpy_numbers
+from rows import MINIMIZERS, OPTIMIZERS, load_golden, with_numpy_numbers
 from sklearn.base import clone
 
 from sknn_adam import optimizers
@@ -251,3 +251,52 @@ def test_momentum_adds_up_past_gradients():
         optimizer.step(theta, np.array([g]), state)
         path.append(theta[0])
     assert path == [-8.0, -12.0, -18.0]  # velocities 8, 4, 2 + 4
+
+
+# -- minimizers ----------------------------------------------------------------------------------
+
+
+def value_and_gradient(x):
+    return objective(x), gradient(x)
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizer_stops_where_the_gradient_vanishes(optimizer):
+    before, start = deepcopy(vars(optimizer)), START.copy()
+    start.flags.writeable = False
+    result = optimizer.minimize(value_and_gradient, start, max_iter=200, tol=1e-4)
+    assert result.status == 0
+    assert np.abs(gradient(result.x)).max() <= 1e-4
+    assert objective(result.x) < objective(START) - 1
+    assert vars(optimizer) == before
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizer_solves_linear_equations(optimizer, rng):
+    A = rng.normal(size=(6, 4))
+    b = rng.normal(size=6)
+
+    def squares(x):
+        residual = A @ x - b
+        return residual @ residual, 2 * A.T @ residual
+
+    x = optimizer.minimize(squares, np.zeros(4), tol=1e-9).x
+    np.testing.assert_allclose(x, np.linalg.lstsq(A, b, rcond=None)[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizer_counts_iterations_and_can_be_stopped(optimizer):
+    seen = []
+    result = optimizer.minimize(value_and_gradient, START, 3, 1e-12, seen.append)
+    assert result.status == 1
+    assert len(seen) == 3
+    values = [objective(START)] + [one.fun for one in seen]
+    assert values == sorted(values, reverse=True)
+
+    def stop(_):
+        seen.append(None)
+        raise StopIteration
+
+    seen.clear()
+    optimizer.minimize(value_and_gradient, START, 3, 1e-12, stop)
+    assert len(seen) == 1

@@ -5,10 +5,11 @@ from functools import partial
 from sknn_adam._component import Table
 from sknn_adam.optimizers._base import Optimizer
 from sknn_adam.optimizers.adam import Adam
+from sknn_adam.optimizers.lbfgs import LBFGS
 from sknn_adam.optimizers.rmsprop import RMSprop
 from sknn_adam.optimizers.sgd import SGD
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer", "RMSprop"]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "Adam", "Optimizer", "RMSprop"]
 
 OPTIMIZERS = Table(
     "optimizer",
@@ -19,5 +20,6 @@ OPTIMIZERS = Table(
         "nesterov": partial(SGD, momentum=0.9, nesterov=True),
         "rmsprop": RMSprop,
         "adam": Adam,
+        "lbfgs": LBFGS,
     },
 )

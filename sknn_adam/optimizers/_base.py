@@ -40,13 +40,15 @@ class Optimizer(Component):
     * ``scalars(t, lr)``, the rule's scalars at step `t` (counted from 1) in order: computed once
       per step in float64, complements such as 1 - beta included.
 
-    A rule that needs matrices, norms or sums over theta overrides ``step`` instead.
+    A rule that needs matrices, norms or sums over theta overrides ``step`` instead. A method that
+    is no sequence of such steps defines ``minimize(fun, theta, max_iter, tol, callback)`` and
+    sets ``full_batch``, see `LBFGS`.
     ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
     multiplied by ``1 - lr * weight_decay`` before the update; biases and normalization
     parameters are not decayed.
     """
 
-    contract = (("rule", "step"),)
+    contract = (("rule", "step", "minimize"),)
     guide = "docs/add_an_optimizer.md"
     _parameter_constraints: ClassVar[dict[str, list]] = {"learning_rate": [POSITIVE]}
 

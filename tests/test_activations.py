@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from rows import ACTIVATIONS, KINKS, central_differences, load_golden, with_numpy_numbers
+
+from sknn_adam import activations
+from sknn_adam.initializers import INITIALIZERS
+
+GOLDEN = [
+    pytest.param(name, numbers, id=name)
+    for name, numbers in load_golden("activations")["activations"].items()
+    if name in activations.ACTIVATIONS
+]
+
+
+@pytest.mark.parametrize(("name", "numbers"), GOLDEN)
+def test_value_and_derivative_are_those_of_torch(name, numbers):
+    activation = activations.ACTIVATIONS.make(name)
+    x = np.array(numbers["x"])
+    a = activation(x)
+    np.testing.assert_allclose(a, numbers["value"], rtol=1e-13, atol=1e-15)
+    derivative = activation.derivative(x, a)
+    np.testing.assert_allclose(derivative, numbers["derivative"], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_derivative_is_the_slope_of_the_value(activation):
+    z = np.linspace(-6, 6, 241) + 0.001
+    for kink in KINKS.get(type(activation), ()):
+        z = z[np.abs(z - kink) > 0.01]
+    derivative = activation.derivative(z.copy(), activation(z.copy())) * 1.0
+    sums = central_differences(lambda: activation(z.copy()).sum(), z)
+    np.testing.assert_allclose(derivative, sums, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (2, 4, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shape_and_precision_stay(activation, shape, dtype, rng):
+    activation = with_numpy_numbers(activation)
+    z = rng.normal(size=shape).astype(dtype)
+    a = activation(z)
+    assert (a.shape, a.dtype) == (shape, dtype)
+    g = np.ones(shape, dtype)
+    g *= activation.derivative(z, a)  # how training uses it
+    assert np.shape(activation.derivative(z, a)) == shape
+    assert (g * activation.derivative(z, a)).dtype == dtype
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_apply_writes_the_value_also_in_place(activation, dtype, rng):
+    z = rng.normal(size=(4, 3)).astype(dtype)
+    value, out = activation(z.copy()), np.full_like(z, np.nan)
+    activation.apply(z, out)
+    np.testing.assert_array_equal(out, value)
+    activation.apply(z, z)
+    np.testing.assert_array_equal(z, value)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_argument_is_left_alone(activation, rng):
+    z = rng.normal(size=(4, 3))
+    kept = z.copy()
+    activation.derivative(z, activation(z))
+    np.testing.assert_array_equal(z, kept)
+
+
+@pytest.mark.parametrize("activation", [row for row in ACTIVATIONS if not row.values[0].needs_z])
+def test_derivative_without_z(activation):
+    z = np.linspace(-5, 5, 100)
+    a = activation(z.copy())
+    np.testing.assert_array_equal(activation.derivative(None, a), activation.derivative(z, a))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_arguments_stay_finite(activation, dtype):
+    z = np.array([-1e4, -700, -90, 0, 90, 700, 1e4], dtype)
+    a = activation(z.copy())
+    assert np.isfinite(a).all()
+    derivative = activation.derivative(z, a) * 1.0
+    assert np.isfinite(derivative).all()
+    assert np.abs(derivative).max() < 10  # none of the activations is steep
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_auto_initializer_is_a_name(activation):
+    assert activation.initializer in INITIALIZERS
+    assert not INITIALIZERS.make(activation.initializer).follows_activation

@@ -1,0 +1,68 @@
+import pickle
+
+import pytest
+
+from sknn_adam import history
+from sknn_adam.history import History
+
+
+@pytest.fixture
+def three():
+    rows = History()
+    for epoch in (1, 2, 3):
+        rows.append(epoch=epoch, loss=1 / epoch)
+    return rows
+
+
+def test_rows_and_columns(three):
+    assert three["epoch"] == [1, 2, 3]
+    assert three["loss"] == [1, 1 / 2, 1 / 3]
+    assert three[0] == {"epoch": 1, "loss": 1}
+    assert three[-1] == {"epoch": 3, "loss": 1 / 3}
+    assert list(three) == [three[0], three[1], three[2]]
+    assert len(three) == 3
+    assert "3 epochs" in repr(three)
+    assert "loss" in repr(three)
+
+
+def test_empty():
+    assert len(History()) == 0
+    assert list(History()) == []
+
+
+def test_unknown_column_is_a_key_error(three):
+    with pytest.raises(KeyError, match="accuracy"):
+        three["accuracy"]
+    with pytest.raises(IndexError):
+        three[3]
+
+
+def test_survives_pickling(three):
+    copied = pickle.loads(pickle.dumps(three))
+    assert list(copied) == list(three)
+    copied.append(epoch=4, loss=0.0)
+    assert len(three) == 3
+
+
+def test_endless_training_keeps_only_the_last_rows(monkeypatch):
+    monkeypatch.setattr(history, "MOST_ROWS", 10)
+    rows = History()
+    for epoch in range(100):
+        rows.append(epoch=epoch)
+        assert len(rows) <= 10
+        assert len(rows) >= min(epoch + 1, 5)
+        assert rows[-1] == {"epoch": epoch}
+        assert rows["epoch"] == list(range(epoch + 1 - len(rows), epoch + 1))
+
+
+def test_bound_is_what_the_documentation_says():
+    assert history.MOST_ROWS // 2 == 50_000
+    assert "50,000" in History.__doc__
+
+
+@pytest.mark.parametrize("row", [{"epoch": 4}, {"epoch": 4, "loss": 0.0, "score": 1.0}])
+def test_row_with_other_columns_is_refused_and_leaves_no_trace(three, row):
+    with pytest.raises(ValueError, match="columns"):
+        three.append(**row)
+    assert three["epoch"] == [1, 2, 3]
+    assert len(three["loss"]) == len(three) == 3

@@ -1,0 +1,209 @@
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sknn_adam._kernels import BLOCK, NUMPY, choose, one_blas_thread, product
+from sknn_adam.activations import Activation, Tanh
+
+SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]
+
+
+# -- the same formula, in blocks and in one go ---------------------------------------------------
+
+
+def rule(g, m, v, rate, keep):
+    """Use every argument, elementwise."""
+    m = keep * m + g
+    v = np.maximum(v, g * g)
+    return rate * m / (1 + v), m, v
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_update_in_blocks_is_the_formula_in_one_go(size, dtype, rng):
+    theta, g, m, v = rng.normal(size=(4, size)).astype(dtype)
+    scalars = dtype(0.25), dtype(0.5)
+    step, new_m, new_v = rule(g, m, v, *scalars)
+    expected, kept = theta - step, g.copy()
+    NUMPY.update(rule, theta, g, [m, v], scalars)
+    np.testing.assert_array_equal(theta, expected)
+    np.testing.assert_array_equal(m, new_m)
+    np.testing.assert_array_equal(v, new_v)
+    np.testing.assert_array_equal(g, kept)
+    assert theta.dtype == dtype
+
+
+def test_update_never_hands_out_more_than_a_block():
+    seen = []
+
+    def plain(g, rate):
+        seen.append(g.size)
+        return (rate * g,)
+
+    NUMPY.update(plain, np.zeros(3 * BLOCK + 1), np.ones(3 * BLOCK + 1), [], (1.0,))
+    assert max(seen) <= BLOCK
+    assert sum(seen) == 3 * BLOCK + 1
+
+
+SHAPES = [
+    (1, 1),
+    (3, BLOCK + 1),  # one row is more than a block
+    (BLOCK, 1),
+    (BLOCK // 16 + 1, 16),
+    (3, 1000, 17),  # members
+    (2, 2, 300, 40),
+]
+
+
+class Sine(Activation):
+    """A user's own, without ``apply``."""
+
+    def __call__(self, z):
+        assert z.size <= max(BLOCK, z[..., :1, :].size)
+        return np.sin(z)
+
+    def derivative(self, z, a):
+        return np.cos(z)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("activation", "formula"), [(Tanh(), np.tanh), (Sine(), np.sin)])
+def test_activate_in_blocks_and_in_place(shape, activation, formula, rng):
+    z = rng.normal(size=shape)
+    expected, out = formula(z), np.empty_like(z)
+    NUMPY.activate(activation, z, out=out)
+    np.testing.assert_allclose(out, expected, rtol=1e-15)
+    NUMPY.activate(activation, z, out=z)
+    np.testing.assert_array_equal(z, out)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_chain_multiplies_by_the_derivative(shape, rng):
+    g, z, a = rng.normal(size=(3, *shape))
+    expected = g * (z - 2 * a)
+    NUMPY.chain(lambda z, a: z - 2 * a, g, z, a)
+    np.testing.assert_array_equal(g, expected)
+    expected = g * a**2
+    NUMPY.chain(lambda z, a: a**2 if z is None else None, g, None, a)
+    np.testing.assert_array_equal(g, expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_column_sums(shape, rng):
+    g = rng.normal(size=shape)
+    out = np.empty((*shape[:-2], shape[-1]))
+    NUMPY.column_sums(g, out=out)
+    np.testing.assert_allclose(out, np.ones(shape[-2]) @ g, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("work", [0, 1e3, 1e12, float("inf")])
+def test_an_execution_has_every_method(work):
+    kernels = choose(work)
+    assert kernels.name
+    for method in ("update", "activate", "chain", "column_sums"):
+        assert callable(getattr(kernels, method))
+
+
+# -- products ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("members", [(), (3,)], ids=["one", "members"])
+@pytest.mark.parametrize("container", [None, sparse.csr_matrix, sparse.csr_array])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_product(dtype, members, container, transposed, rng):
+    a = rng.normal(size=(6, 5)).astype(dtype) * (rng.random((6, 5)) < 0.5)
+    b = rng.normal(size=(*members, 6 if transposed else 5, 4)).astype(dtype)
+    expected = (a.T if transposed else a) @ b
+    left = a if container is None else container(a)
+    left = left.T if transposed else left
+    out = np.full(expected.shape, np.nan, dtype)
+    assert product(left, b, out=out) is out
+    np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_product_of_members_with_members(rng):
+    a, b = rng.normal(size=(3, 6, 5)), rng.normal(size=(3, 5, 4))
+    out = product(a, b, out=np.empty((3, 6, 4)))
+    for one, x, y in zip(out, a, b, strict=True):
+        np.testing.assert_allclose(one, x @ y, rtol=1e-12)
+
+
+def test_product_never_makes_a_sparse_matrix_dense(monkeypatch, rng):
+    a = sparse.csr_array(np.eye(4))
+    for name in ("toarray", "todense", "__array__"):
+        monkeypatch.setattr(type(a), name, None, raising=False)
+    np.testing.assert_array_equal(product(a, np.ones((4, 2)), out=np.empty((4, 2))), 1)
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads():
+    with threadpool_limits(2, "blas"):
+        assert blas_threads() == {2}
+        yield
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_blas_thread_restores_what_it_found():
+    with one_blas_thread:
+        assert blas_threads() == {1}
+        with one_blas_thread:
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_blas_thread_is_restored_after_an_error():
+    with pytest.raises(KeyError), one_blas_thread:
+        raise KeyError
+    assert blas_threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_blas_thread_overlapping_in_two_threads():
+    entered, leave, seen = Event(), Event(), []
+
+    def work():
+        with one_blas_thread:
+            entered.set()
+            leave.wait(10)
+            seen.append(blas_threads())
+
+    other = Thread(target=work)
+    with one_blas_thread:  # enters first and leaves first: nested contexts could not do that
+        other.start()
+        assert entered.wait(10)
+    assert blas_threads() == {1}
+    leave.set()
+    other.join(10)
+    assert seen == [{1}]
+    assert blas_threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_blas_thread_in_a_worker_after_the_main_thread():
+    """Where threadpoolctl 3.8 would ignore the worker."""
+    seen = []
+
+    def work():
+        with one_blas_thread:
+            seen.append(blas_threads())
+        seen.append(blas_threads())
+
+    with one_blas_thread:
+        pass
+    worker = Thread(target=work)
+    worker.start()
+    worker.join(10)
+    assert seen == [{1}, {2}]

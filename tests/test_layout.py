@@ -1,0 +1,234 @@
+"""The shape of the code: who imports whom, what is public, and that nothing was forgotten."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import rows
+from rows import load_golden
+
+import sknn_adam
+from sknn_adam._component import Component, Table
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "sknn_adam"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
+
+# A module imports from rungs above its own only. A package such as `optimizers` is one rung;
+# its own files may import each other.
+LADDER = [
+    ["_validation"],
+    ["_component", "_kernels"],
+    ["activations", "initializers", "losses", "schedules", "clipping", "averaging"],
+    ["optimizers", "layers"],
+    ["normalization"],
+    ["network", "history"],
+    ["training"],
+    ["callbacks"],
+    ["_estimator"],
+    ["classifier", "regressor"],
+    ["convert", "preprocessing", "search", "tabular", "inspection", "persistence", "onnx"],
+    ["__init__"],
+    ["__main__"],
+]
+RUNG = {module: i for i, modules in enumerate(LADDER) for module in modules}
+
+FORBIDDEN = {"torch", "jax", "optax", "skorch"}
+ONLY_INSIDE_FUNCTIONS = {"skopt", "numba", "matplotlib", "rich"}
+
+# Public components that have no name, with the reason.
+WITHOUT_NAME = {
+    "Constant": "initializers.Constant is for biases; its default is the name 'zeros'",
+}
+# Optimizers without golden trajectories, with the reason.
+WITHOUT_GOLDEN: dict[str, str] = {}
+
+# Where a module is tested, if not in tests/test_<module>.py.
+TESTED_IN = {
+    "__init__": "test_layout.py",
+    "__main__": "test_layout.py",
+    "_component": "test_component.py",
+    "_kernels": "test_kernels.py",
+    "_validation": "test_estimators*.py",
+    "_estimator": "test_estimators*.py",
+    "classifier": "test_estimators*.py",
+    "regressor": "test_estimators*.py",
+}
+
+
+def module_name(path):
+    """Return the rung's module: ``optimizers`` for ``optimizers/adam.py``."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = sorted({module_name(path) for path in FILES})
+PUBLIC = [
+    (module, value)
+    for module in MODULES
+    if not module.startswith("_")
+    for value in (
+        getattr(import_module(f"sknn_adam.{module}"), name)
+        for name in import_module(f"sknn_adam.{module}").__all__
+    )
+    if inspect.isclass(value) and issubclass(value, Component)
+]
+
+
+def imports(path):
+    """Yield (line, module, name, whether it is inside a function) of every import of a file."""
+
+    def walk(node, inside):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield child.lineno, alias.name, None, inside
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}:{child.lineno} imports relatively"
+                for alias in child.names:
+                    yield child.lineno, child.module, alias.name, inside
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from walk(child, inside or function)
+
+    yield from walk(ast.parse(path.read_text()), False)
+
+
+def imported_from_here(module, name):
+    """Return the module of the ladder that an import reaches, or None for other packages."""
+    package, *rest = module.split(".")
+    if package != "sknn_adam":
+        return None
+    if rest:
+        return rest[0]
+    return name if name in RUNG else "__init__"
+
+
+# -- imports -------------------------------------------------------------------------------------
+
+
+def test_every_module_has_a_rung():
+    assert set(MODULES) <= set(RUNG)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_climb_the_ladder(path):
+    own = module_name(path)
+    for line, module, name, _ in imports(path):
+        source = imported_from_here(module, name)
+        if source is not None and source != own:
+            assert RUNG[source] < RUNG[own], f"{path.name}:{line} imports {source}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_of_other_packages(path):
+    for line, module, name, inside in imports(path):
+        where = f"{path.name}:{line} imports {module}"
+        package, *parts = module.split(".")
+        assert package not in FORBIDDEN, where
+        assert inside or package not in ONLY_INSIDE_FUNCTIONS, where
+        if package == "sklearn" and path.name != "_validation.py":
+            private = [part for part in [*parts, name or ""] if part.startswith("_")]
+            assert not private, f"{where} {private}: only _validation.py may"
+
+
+def test_import_of_the_package_stays_light():
+    code = "import sys, sknn_adam; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not (FORBIDDEN | ONLY_INSIDE_FUNCTIONS).intersection(found.stdout.split())
+
+
+# -- public names --------------------------------------------------------------------------------
+
+
+def test_top_level_names_exist():
+    assert sorted(sknn_adam.__all__) == sorted(set(sknn_adam.__all__))
+    assert all(hasattr(sknn_adam, name) for name in sknn_adam.__all__)
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.\w+)?", sknn_adam.__version__)
+
+
+def test_bug_report_tells_versions_and_threads(capsys):
+    import_module("sknn_adam.__main__").main()
+    report = capsys.readouterr().out
+    assert f"sknn_adam {sknn_adam.__version__}" in report
+    for word in ("python", "numpy", "scikit-learn", "blas", "threads"):
+        assert word in report
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("__init__", "__main__")])
+def test_module_names_what_is_public(module):
+    module = import_module(f"sknn_adam.{module}")
+    if hasattr(module, "__all__"):
+        assert all(hasattr(module, name) for name in module.__all__)
+    else:
+        assert module.__name__.rpartition(".")[2].startswith("_")
+
+
+TABLES = [
+    (module, table)
+    for module in MODULES
+    if not module.startswith("_")
+    for table in vars(import_module(f"sknn_adam.{module}")).values()
+    if isinstance(table, Table)
+]
+NAMED = {type(make()) for _, table in TABLES for make in table.values()}
+BASES = {table.base for _, table in TABLES} | {c for _, c in PUBLIC if "contract" in vars(c)}
+
+
+@pytest.mark.parametrize(("module", "component"), PUBLIC, ids=[c.__name__ for _, c in PUBLIC])
+def test_nothing_about_a_component_was_forgotten(module, component):
+    assert inspect.getdoc(component)
+    entries = (ROOT / "docs" / "api.md").read_text()
+    section = entries.partition(f".. currentmodule:: sknn_adam.{module}\n")[2].partition("```")[0]
+    assert re.search(rf"^   {component.__name__}$", section, re.M), "no entry in docs/api.md"
+    if component in BASES:
+        return
+    named = component in NAMED or component.__name__ in WITHOUT_NAME
+    assert named, f"no name in the table of {module}.py"
+    tested = {type(row.values[0]) for row in rows.COMPONENTS}
+    assert component in tested, "no row in tests/rows.py"
+
+
+@pytest.mark.parametrize(("module", "table"), TABLES, ids=[module for module, _ in TABLES])
+def test_names_are_documented(module, table):
+    entries = (ROOT / "docs" / "api.md").read_text()
+    for name in table:
+        assert f'`"{name}"`' in entries
+
+
+def test_every_optimizer_has_golden_trajectories():
+    golden = {config["class"] for config in load_golden("optimizers")["configs"]}
+    optimizers = {type(row.values[0]).__name__ for row in rows.OPTIMIZERS}
+    assert optimizers - golden == set(WITHOUT_GOLDEN)
+
+
+def test_rows_have_ids_of_their_own():
+    for table in (rows.OPTIMIZERS, rows.ACTIVATIONS, rows.INITIALIZERS, rows.LOSSES):
+        ids = [row.id for row in table]
+        assert sorted(set(ids)) == sorted(ids)
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_test_file(module):
+    assert list(Path(__file__).parent.glob(TESTED_IN.get(module, f"test_{module}.py")))
+
+
+def test_sizes():
+    too_long = []
+    for path in FILES:
+        text = path.read_text()
+        if (lines := text.count("\n")) > MOST_LINES:
+            too_long.append(f"{path.relative_to(ROOT)}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.name != "__init__":
+                lines = node.end_lineno - node.lineno + 1
+                if lines > MOST_LINES_OF_A_FUNCTION:
+                    too_long.append(f"{path.relative_to(ROOT)}: {node.name} has {lines} lines")
+    assert not too_long, "\n".join(too_long)

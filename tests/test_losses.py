@@ -1,0 +1,197 @@
+import numpy as np
+import pytest
+from rows import LOSSES_AND_TARGETS, central_differences, load_golden, n_raw, targets
+from sklearn.metrics import log_loss, mean_squared_error
+
+from sknn_adam.losses import ClassificationLoss, LogLoss, SquaredError
+
+# Entries of losses.json that a loss reproduces.
+GOLDEN = {
+    "cross_entropy": LogLoss(),
+    "binary_cross_entropy": LogLoss(),
+    "multilabel_cross_entropy": LogLoss(),
+}
+CLASSIFICATION = [
+    row for row in LOSSES_AND_TARGETS if isinstance(row.values[0], ClassificationLoss)
+]
+
+
+def problem(loss, kind, rng, n_rows=6, dtype=np.float64):
+    """Return targets and raw outputs."""
+    y = targets(loss, kind, n_rows, rng)
+    z = 2 * rng.normal(size=(n_rows, n_raw(loss, kind))).astype(dtype)
+    return y.astype(dtype) if y.dtype.kind == "f" else y, z
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_value_and_gradient_are_those_of_torch(name):
+    numbers = load_golden("losses")["losses"][name]
+    z, y = np.array(numbers["z"]), np.array(numbers["y"])
+    expected = np.array(numbers["grad_z"]).reshape(len(y), -1)
+    z = z.reshape(expected.shape)
+    loss = GOLDEN[name]
+    np.testing.assert_allclose(loss.value(y, z), numbers["rows"], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(loss.gradient(y, z), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_log_loss_is_that_of_scikit_learn(rng):
+    y, z = problem(LogLoss(), "multiclass", rng, 12)
+    p = LogLoss().predict(z)
+    for i, value in enumerate(LogLoss().value(y, z)):
+        expected = log_loss(y[i : i + 1], p[i : i + 1], labels=np.arange(4))
+        assert value == pytest.approx(expected, rel=1e-12)
+    y, z = problem(LogLoss(), "binary", rng, 12)
+    assert LogLoss().mean(y, z) == pytest.approx(log_loss(y, LogLoss().predict(z)), rel=1e-12)
+    y, z = problem(LogLoss(), "multilabel", rng, 12)
+    p = LogLoss().predict(z, exclusive=False)
+    columns = sum(log_loss(y[:, j], p[:, j]) for j in range(3))
+    assert LogLoss().mean(y, z) == pytest.approx(columns, rel=1e-12)
+
+
+def test_squared_error_is_half_that_of_scikit_learn_summed_over_outputs(rng):
+    y, z = problem(SquaredError(), "three-outputs", rng)
+    expected = 3 * mean_squared_error(y, z) / 2
+    assert SquaredError().mean(y, z) == pytest.approx(expected, rel=1e-14)
+
+
+def test_values_by_hand():
+    coin = LogLoss().value(np.array([0, 1]), np.zeros((2, 1)))
+    np.testing.assert_allclose(coin, np.log(2), rtol=1e-15)
+    die = LogLoss().value(np.array([5, 0]), np.full((2, 6), -3.0))
+    np.testing.assert_allclose(die, np.log(6), rtol=1e-15)
+    squares = SquaredError().value(np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[4.0, 6.0]] * 2))
+    np.testing.assert_allclose(squares, [(9 + 16) / 2, (16 + 36) / 2], rtol=1e-15)
+
+
+# -- what every loss promises --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+def test_gradient_is_the_slope_of_the_value(loss, kind, rng):
+    y, z = problem(loss, kind, rng)
+    gradient = loss.gradient(y, z.copy())
+    assert gradient.shape == z.shape
+    slopes = central_differences(lambda: loss.value(y, z).sum(), z)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mean_and_gradient_share_one_reduction(loss, kind, weighted, rng):
+    y, z = problem(loss, kind, rng)
+    weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
+    value, gradient = loss.mean_and_gradient(y, z.copy(), weight)
+    assert value == pytest.approx(loss.mean(y, z, weight), rel=1e-14)
+    slopes = central_differences(lambda: loss.mean(y, z, weight), z)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+def test_value_and_gradient_at_once_or_one_by_one(loss, kind, rng):
+    y, z = problem(loss, kind, rng)
+    value, gradient = loss.value_and_gradient(y, z)
+    np.testing.assert_array_equal(value, loss.value(y, z))
+    np.testing.assert_array_equal(gradient, loss.gradient(y, z))
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+def test_weights_are_repetitions(loss, kind, rng):
+    y, z = problem(loss, kind, rng, 4)
+    weight = np.array([2.0, 0.0, 1.0, 1.0])
+    rows = [0, 0, 2, 3]
+    value, gradient = loss.mean_and_gradient(y, z, weight)
+    repeated_value, repeated = loss.mean_and_gradient(y[rows], z[rows])
+    assert value == pytest.approx(repeated_value, rel=1e-14)
+    np.testing.assert_allclose(gradient[0], repeated[:2].sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(gradient[2:], repeated[2:], rtol=1e-13)
+    assert not gradient[1].any()
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+def test_constant_weights_are_a_factor(loss, kind, rng):
+    y, z = problem(loss, kind, rng)
+    value, gradient = loss.mean_and_gradient(y, z)
+    for factor in (1.0, 3.0):
+        scaled, scaled_gradient = loss.mean_and_gradient(y, z, np.full(len(y), factor))
+        assert scaled == pytest.approx(factor * value, rel=1e-14)
+        np.testing.assert_allclose(scaled_gradient, factor * gradient, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_precision_stays_and_arguments_are_left_alone(loss, kind, dtype, rng):
+    y, z = problem(loss, kind, rng, dtype=dtype)
+    kept_y, kept_z = y.copy(), z.copy()
+    value, gradient = loss.value_and_gradient(y, z)
+    assert (value.dtype, value.shape) == (dtype, (len(y),))
+    assert (gradient.dtype, gradient.shape) == (dtype, z.shape)
+    for weight in (None, np.ones(len(y), dtype)):
+        assert loss.mean_and_gradient(y, z, weight)[1].dtype == dtype
+    assert loss.predict(z).dtype == dtype
+    np.testing.assert_array_equal(y, kept_y)
+    np.testing.assert_array_equal(z, kept_z)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_raw_outputs_stay_finite(loss, kind, dtype, rng):
+    y, z = problem(loss, kind, rng, 64, dtype)
+    z = np.where(rng.random(z.shape) < 0.5, -1e4, 1e4).astype(dtype)
+    value, gradient = loss.mean_and_gradient(y, z)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(loss.value(y, z)).all()
+    assert np.isfinite(loss.predict(z)).all()
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_members_are_computed_one_by_one(loss, kind, weighted, rng):
+    y, z = problem(loss, kind, rng)
+    members = np.stack([z, -z, 3 * z])
+    weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
+    value, gradient = loss.mean_and_gradient(y, members.copy(), weight)
+    assert value.shape == (3,)
+    for k, member in enumerate(members):
+        alone_value, alone = loss.mean_and_gradient(y, member.copy(), weight)
+        assert value[k] == pytest.approx(alone_value, rel=1e-14)
+        np.testing.assert_allclose(gradient[k], alone, rtol=1e-13)
+        np.testing.assert_allclose(loss.predict(members)[k], loss.predict(member), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+def test_single_row(loss, kind, rng):
+    y, z = problem(loss, kind, rng)
+    value, gradient = loss.mean_and_gradient(y[2:3], z[2:3].copy())
+    assert value == pytest.approx(loss.value(y, z)[2], rel=1e-14)
+    np.testing.assert_allclose(gradient, loss.gradient(y, z)[2:3], rtol=1e-13)
+
+
+# -- probabilities -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("loss", "kind"), CLASSIFICATION)
+def test_probabilities(loss, kind, rng):
+    _, z = problem(loss, kind, rng, 50)
+    exclusive = kind in ("binary", "multiclass")
+    p = loss.predict(z, exclusive=exclusive)
+    assert p.shape == (50, 2 if kind == "binary" else z.shape[1])
+    assert ((p >= 0) & (p <= 1)).all()
+    if exclusive:
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
+    for column in range(z.shape[1]):  # a larger raw output is a larger probability
+        higher = z.copy()
+        higher[:, column] += 1
+        grown = column if kind != "binary" else 1
+        assert (loss.predict(higher, exclusive)[:, grown] > p[:, grown]).all()
+
+
+def test_probabilities_by_hand():
+    z = np.log([[1.0, 2.0, 5.0]])
+    np.testing.assert_allclose(LogLoss().predict(z), [[0.125, 0.25, 0.625]], rtol=1e-15)
+    odds = np.log([[3.0]])
+    np.testing.assert_allclose(LogLoss().predict(odds), [[0.25, 0.75]], rtol=1e-15)
+    np.testing.assert_allclose(LogLoss().predict(odds, exclusive=False), [[0.75]], rtol=1e-15)

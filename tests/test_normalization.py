@@ -1,0 +1,207 @@
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from rows import NORMALIZATIONS, load_golden
+
+from sknn_adam.activations import Identity, ReLU, Tanh
+from sknn_adam.initializers import GlorotNormal, VarianceScaling
+from sknn_adam.layers import Workspace
+from sknn_adam.network import build
+from sknn_adam.normalization import BatchNorm
+
+GOLDEN = load_golden("normalization")
+
+
+def network_of(normalization, members=None, widths=(5, 4), activation=None, dtype=np.float64):
+    """Return a network with random weights, its normalization away from the identity."""
+    rng = np.random.default_rng(1)
+    network = build(
+        3,
+        widths,
+        2,
+        [activation or Tanh()] * len(widths),
+        normalization=normalization,
+        members=members,
+        dtype=dtype,
+    )
+    network.initialize(GlorotNormal(), VarianceScaling(), rng)
+    for part, _, kind in network.layout:
+        if kind == "norm":
+            network.theta[part] += rng.uniform(-0.5, 0.5, part.stop - part.start)
+    network.prepare()
+    return network
+
+
+def bare(normalization, width=1, dtype=np.float64):
+    """Return the normalization's layer between an identity map and the network that holds it."""
+    network = build(width, (width,), 1, [Identity()], normalization=normalization, dtype=dtype)
+    network.initialize(GlorotNormal(), VarianceScaling(), np.random.default_rng(0))
+    network.prepare()
+    return network.layers[1], network
+
+
+# -- every normalization -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_instance_holds_nothing_learned(normalization, rng):
+    before = deepcopy(vars(normalization))
+    network = network_of(normalization)
+    network.forward(rng.normal(size=(8, 3)))
+    network.backward(rng.normal(size=(8, 2)))
+    assert vars(normalization) == before
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_parameters_are_neither_weights_nor_biases(normalization):
+    network, plain = network_of(normalization), network_of(None)
+    assert network.n_weights == plain.n_weights
+    kinds = [kind for _, _, kind in network.layout]
+    assert kinds.count("bias") == 3
+    assert "norm" in kinds
+    assert network.statistics.size == 0 or network.statistics is not network.theta
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_starts_as_standardization(normalization, rng):
+    layer, _ = bare(normalization, width=6)
+    x = 7 + 3 * rng.normal(size=(400, 6))
+    y = layer.forward(x.copy(), Workspace(training=True))
+    assert np.mean(y**2) == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_input_is_left_alone_and_precision_stays(normalization, rng):
+    for dtype in (np.float32, np.float64):
+        layer, _ = bare(normalization, width=4, dtype=dtype)
+        x = rng.normal(size=(9, 4)).astype(dtype)
+        for training in (True, False):
+            kept = x.copy()
+            assert layer.forward(x, Workspace(training=training)).dtype == dtype
+            np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_members_are_separate(normalization, rng):
+    network = network_of(normalization, members=3)
+    x, g = rng.normal(size=(8, 3)), rng.normal(size=(3, 8, 2))
+    z = network.forward(x).copy()
+    network.backward(g.copy())
+    for k in range(3):
+        alone = network_of(normalization)
+        for (own, _, _), (all_of, shape, _) in zip(alone.layout, network.layout, strict=True):
+            alone.theta[own] = network.theta[all_of].reshape(shape)[k].ravel()
+        np.testing.assert_allclose(alone.forward(x), z[k], rtol=1e-12)
+        alone.backward(g[k].copy())
+        for (own, _, _), (all_of, shape, _) in zip(alone.layout, network.layout, strict=True):
+            np.testing.assert_allclose(
+                alone.grad[own],
+                network.grad[all_of].reshape(shape)[k].ravel(),
+                rtol=1e-10,
+                atol=1e-12,
+            )
+    assert network.predict(x).shape == (3, 8, 2)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("members", [None, 2])
+def test_folded_weights_predict_by_a_plain_forward_pass(normalization, members, rng):
+    network = network_of(normalization, members, activation=ReLU())
+    for _ in range(5):
+        network.forward(2 + 3 * rng.normal(size=(20, 3)))
+    x = rng.normal(size=(6, 3))
+    a = x
+    coefs, intercepts = network.folded()
+    for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
+        a = np.maximum(a @ W + b[..., None, :], 0)
+    z = a @ coefs[-1] + intercepts[-1][..., None, :]
+    np.testing.assert_allclose(z, network.predict(x), rtol=1e-10, atol=1e-12)
+
+
+# -- batch normalization -------------------------------------------------------------------------
+
+
+def test_batch_norm_is_that_of_torch():
+    x, upstream = np.array(GOLDEN["x"]), np.array(GOLDEN["upstream"])
+    expected = GOLDEN["batch_norm"]
+    layer, _ = bare(BatchNorm(epsilon=1e-5), width=x.shape[1])
+    layer.gamma[...], layer.beta[...] = GOLDEN["weight"], GOLDEN["bias"]
+    ws = Workspace(training=True)
+    close = {"rtol": 1e-10, "atol": 1e-12}
+    np.testing.assert_allclose(layer.forward(x, ws), expected["output"], **close)
+    np.testing.assert_allclose(layer.backward(upstream.copy(), ws), expected["grad_x"], **close)
+    np.testing.assert_allclose(layer.grad_gamma, expected["grad_weight"], **close)
+    np.testing.assert_allclose(layer.grad_beta, expected["grad_bias"], **close)
+    # With the running statistics of torch, the output in evaluation mode is torch's too.
+    layer.mean[...] = expected["running_mean_after"]
+    layer.variance[...] = expected["running_var_after"]
+    found = layer.forward(x, Workspace(training=False))
+    np.testing.assert_allclose(found, expected["output_eval_after"], **close)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 100])
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])
+def test_running_statistics_in_closed_form(n_steps, momentum, rng):
+    layer, _ = bare(BatchNorm(momentum=momentum), width=2)
+    batches = 5 + 2 * rng.normal(size=(n_steps, 7, 2))
+    for x in batches:
+        layer.forward(x, Workspace(training=True))
+    age = np.arange(n_steps)[::-1]
+    weights = momentum**age
+    for found, each in (
+        (layer.mean, batches.mean(axis=1)),
+        (layer.variance, batches.var(axis=1)),
+    ):
+        np.testing.assert_allclose(found, np.average(each, axis=0, weights=weights), rtol=1e-10)
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.999, 0.99999])
+def test_running_statistics_in_single_precision(momentum, rng):
+    layer, _ = bare(BatchNorm(momentum=momentum), width=1, dtype=np.float32)
+    x = (3 + rng.normal(size=(50, 1))).astype(np.float32)
+    for _ in range(20):  # all batches equal, so every average is that of one batch
+        layer.forward(x, Workspace(training=True))
+        np.testing.assert_allclose(layer.mean, x.mean(), rtol=1e-5)
+        np.testing.assert_allclose(layer.variance, x.var(), rtol=1e-5)
+
+
+def test_prediction_uses_and_keeps_running_statistics(rng):
+    network = network_of(BatchNorm())
+    network.forward(5 + rng.normal(size=(50, 3)))
+    kept = network.statistics.copy()
+    x = rng.normal(size=(6, 3))
+    together = network.predict(x)
+    one_by_one = np.vstack([network.predict(x[i : i + 1]) for i in range(6)])
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-12)
+    np.testing.assert_array_equal(network.statistics, kept)
+
+
+def test_batch_of_one_row_uses_and_keeps_running_statistics(rng):
+    network = network_of(BatchNorm())
+    network.forward(rng.normal(size=(50, 3)))
+    kept = network.statistics.copy()
+    x = rng.normal(size=(1, 3))
+    z = network.forward(x).copy()
+    network.backward(np.ones((1, 2)))
+    np.testing.assert_allclose(z, network.predict(x), rtol=1e-12)
+    np.testing.assert_array_equal(network.statistics, kept)
+    assert np.isfinite(network.grad).all()
+    assert network.grad.any()
+
+
+def test_constant_column_stays_finite():
+    layer, _ = bare(BatchNorm(), width=2)
+    ws = Workspace(training=True)
+    x = np.array([[4.0, 1.0], [4.0, 3.0], [4.0, 2.0]])
+    y = layer.forward(x, ws)
+    np.testing.assert_array_equal(y[:, 0], 0)
+    assert np.isfinite(layer.backward(np.ones((3, 2)), ws)).all()
+
+
+def test_output_of_batch_norm_does_not_depend_on_scale_and_shift_of_its_input(rng):
+    layer, _ = bare(BatchNorm(epsilon=1e-12), width=4)
+    x = rng.normal(size=(30, 4))
+    y = layer.forward(x, Workspace(training=True)).copy()
+    moved = layer.forward(100 * x - 7, Workspace(training=True))
+    np.testing.assert_allclose(y, moved, rtol=1e-7, atol=1e-9)
