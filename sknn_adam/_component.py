@@ -17,7 +17,7 @@ from sknn_adam._validation import check_parameters
 
 def did_you_mean(name: str, known) -> str:
     """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string."""
-    close = get_close_matches(str(name), list(known), n=1)
+    close = get_close_matches(str(name).lower(), list(known), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 

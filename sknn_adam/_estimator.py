@@ -6,17 +6,21 @@ Validate, encode targets, build, train, publish fitted attributes, predict. No m
 import re
 import warnings
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_adam._component import NestedNames, Table
+from sknn_adam._holdout import hold_out
 from sknn_adam._validation import (
+    FRACTION,
     NON_NEGATIVE,
     POSITIVE_INTEGER,
     UNIT_INTERVAL,
@@ -26,7 +30,8 @@ from sknn_adam._validation import (
     check_sample_weight,
     unchanged_on_error,
 )
-from sknn_adam.activations import ACTIVATIONS
+from sknn_adam.activations import ACTIVATIONS, Activation
+from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.network import Network, build
@@ -69,6 +74,17 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
     )
 
 
+def _per_layer(name: str, value: Any, n_hidden: int) -> list:
+    """Return one value for each hidden layer, from one for all of them or a sequence."""
+    if not isinstance(value, tuple | list | np.ndarray):
+        return [value] * n_hidden
+    if len(value) != n_hidden:
+        raise ValueError(
+            f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
+        )
+    return list(value)
+
+
 class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
     """Base of MLPClassifier and MLPRegressor."""
 
@@ -80,6 +96,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
         "gradient_clip": CLIPPINGS,
+        "averaging": AVERAGINGS,
     }
     _renamed: ClassVar[dict[str, str]] = {
         "solver": "'optimizer'",
@@ -99,6 +116,9 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         "batch_size": [StrOptions({"auto"}), POSITIVE_INTEGER],
         "max_iter": [POSITIVE_INTEGER],
         "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scoring": [str, callable, None],
         "n_iter_no_change": [Interval(Real, 1, np.inf, closed="both")],
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
@@ -116,7 +136,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
     # -- fitting --------------------------------------------------------------------------------
 
     @unchanged_on_error
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to data.
 
         Parameters
@@ -128,18 +148,42 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         sample_weight : array-like of shape (n_samples,), optional
             Weights, not negative, with a positive sum. Only their ratios matter; rows of weight
             zero are left out from the start.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), optional
+            Features for validation. The validation score is then recorded every epoch, and
+            decides with ``early_stopping=True`` when to stop; no row of X is held out.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), optional
+            Targets for validation.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weights for validation.
 
         Returns
         -------
         self : object
             The fitted estimator.
         """
-        first = not (self.warm_start and hasattr(self, "_run"))
-        plan, data = self._prepare(X, y, sample_weight, first)
+        resume = self.warm_start and hasattr(self, "_run")
+        parts, plan = self._check_parameters()
+        X, y, weight = self._check_data(X, y, sample_weight, not resume, min_rows=2)
+        targets = self._encode(y, weight, not resume, None)
+        validation = self._check_validation(X_val, y_val, sample_weight_val)
+        seed = check_random_state(self.random_state)
+        if validation is None and self.early_stopping:
+            seed_of_split = seed.randint(np.iinfo(np.int32).max)
+            if resume:  # the rows held out before must not be trained on now
+                seed_of_split = self._seed_of_split
+            self._seed_of_split = seed_of_split
+            X, y, weight, targets, validation = self._hold_out(X, y, weight, targets)
+        plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
         run = self._run
-        if run.stop_reason is not None or first:
+        if run.stop_reason is not None:
             run.new_fit()
-        train(run, plan, data, self.max_iter - (run.clock.epoch - run.first_epoch))
+        self._loss = plan.loss
+        try:
+            todo = self.max_iter - (run.clock.epoch - run.first_epoch)
+            train(run, plan, data, todo, self._validator(validation))
+        except KeyboardInterrupt:
+            self._publish(plan)
+            raise
         run.stop_reason = run.stop_reason or "max_iter"
         self._publish(plan)
         if not self.warm_start:
@@ -148,25 +192,55 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        optimizer = OPTIMIZERS.resolve(self.optimizer)
-        if optimizer.full_batch:
+        resume = hasattr(self, "_run")
+        parts, plan = self._check_parameters()
+        name = type(plan.optimizer).__name__
+        if plan.optimizer.full_batch:
             raise ValueError(
-                f"{type(optimizer).__name__} minimizes over all rows and has no partial_fit. Use "
-                "fit, or another optimizer."
+                f"{name} minimizes over all rows and has no partial_fit. Use fit, or another "
+                "optimizer."
             )
-        plan, data = self._prepare(X, y, sample_weight, not hasattr(self, "_run"), classes)
-        self._run.stop_reason = None
-        train(self._run, plan, data, 1)
-        if self._run.stop_reason == "tol":  # whoever calls decides when to stop
-            self._run.stop_reason = None
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
+                "calls it decides when to stop. Set early_stopping=False."
+            )
+        X, y, weight = self._check_data(X, y, sample_weight, not resume)
+        targets = self._encode(y, weight, not resume, classes)
+        seed = check_random_state(self.random_state)
+        plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
+        run = self._run
+        run.stop_reason, run.batch, run.waited = None, 0, 0
+        train(run, plan, data, 1)
         self._publish(plan)
         return self
 
-    def _prepare(self, X, y, sample_weight, first, classes=None) -> tuple[Plan, Data]:
-        """Check everything that can be wrong; make the run if it is the first call."""
+    def _check_parameters(self) -> tuple[dict[str, Any], Plan]:
+        """Return all components, validated, and what training is to do with them."""
         check_parameters(self)
-        parts = {name: table.resolve(getattr(self, name)) for name, table in self._tables.items()}
-        widths = parse_sizes(self.hidden_layer_sizes)
+        parts = {
+            name: table.resolve(getattr(self, name))
+            for name, table in self._tables.items()
+            if name != "activation"  # may differ from layer to layer
+        }
+        plan = Plan(
+            loss=parts["loss"],
+            optimizer=parts["optimizer"],
+            schedule=parts["schedule"],
+            clip=parts["gradient_clip"],
+            alpha=float(self.alpha),
+            l1_ratio=float(self.l1_ratio),
+            max_iter=self.max_iter,
+            shuffle=self.shuffle,
+            tol=float(self.tol),
+            n_iter_no_change=self.n_iter_no_change,
+            averaging=parts["averaging"],
+            early_stopping=self.early_stopping,
+        )
+        return parts, plan
+
+    def _check_data(self, X, y, sample_weight, first, min_rows=1):
+        """Return X, y and weights as arrays, without the rows of weight zero."""
         X, y = validate_data(
             self,
             X,
@@ -175,57 +249,108 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
             dtype=[np.float64, np.float32],
             multi_output=True,
             y_numeric=self._tables["loss"].base.task == "regression",
-            ensure_min_samples=2 if first and classes is None else 1,
+            ensure_min_samples=min_rows,
             reset=first,
         )
-        weight = None
-        if sample_weight is not None:
-            weight = check_sample_weight(sample_weight, X)
-            if not weight.all():
-                rows = np.flatnonzero(weight)
-                X, y, weight = X[rows], y[rows], weight[rows]
-            weight = weight / weight.mean()
-        batch_size = self._choose_batch_size(parts["optimizer"], X.shape[0])
-        targets = self._encode(y, weight, first, classes)
-        if first:
-            self._run = Run(*self._start(X, widths, parts))
-        run = self._run
-        self._check_architecture(run.network, widths)
-        dtype = run.network.dtype
-        plan = Plan(
-            parts["loss"],
-            parts["optimizer"],
-            parts["schedule"],
-            parts["gradient_clip"],
-            self.alpha,
-            self.l1_ratio,
-            batch_size,
-            self.max_iter,
-            self.shuffle,
-            self.tol,
-            self.n_iter_no_change,
-        )
-        if first:
-            run.begin(plan)
-        if targets.dtype.kind == "f":
-            targets = targets.astype(dtype, copy=False)
-        weight = None if weight is None else weight.astype(dtype)
-        return plan, Data(X, targets, weight, plan.batch_size, dtype)
+        if sample_weight is None:
+            return X, y, None
+        weight = check_sample_weight(sample_weight, X)
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            X, y, weight = X[rows], y[rows], weight[rows]
+        return X, y, weight
 
-    def _start(self, X, widths, parts) -> tuple[Network, np.random.Generator]:
-        """Return a new network with its first weights, and the run's random generator."""
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        rng = np.random.default_rng(seed)
+    def _check_validation(self, X_val, y_val, sample_weight_val):
+        """Return the user's validation rows as (X, y, weight, targets), None if there are none."""
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val was given without X_val and y_val.")
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be given together.")
+        X, y, weight = self._check_data(X_val, y_val, sample_weight_val, first=False)
+        return X, y, weight, self._encode(y, weight, False, None)
+
+    def _hold_out(self, X, y, weight, targets):
+        """Split off the validation rows; returns training rows and (X, y, weight, targets)."""
+        codes = targets if targets.ndim == 1 else None
+        seed = self._seed_of_split
+        train_rows, held = hold_out(X.shape[0], self.validation_fraction, codes, seed)
+
+        def pick(rows):
+            return X[rows], y[rows], None if weight is None else weight[rows], targets[rows]
+
+        *rest, targets = pick(train_rows)
+        return *rest, targets, pick(held)
+
+    def _ready(self, parts, plan, X, targets, weight, resume, seed) -> tuple[Plan, Data]:
+        """Make the run if there is none to go on with; return the plan and the rows in batches."""
+        widths = parse_sizes(self.hidden_layer_sizes)
+        plan = replace(plan, batch_size=self._choose_batch_size(plan.optimizer, X.shape[0]))
+        if not resume:
+            rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
+            self._run = Run(self._new_network(parts, widths, X, rng), rng)
+            self._run.begin(plan)
+        network = self._run.network
+        self._check_architecture(network, widths)
+        if targets.dtype.kind == "f":
+            targets = targets.astype(network.dtype, copy=False)
+        if weight is not None:
+            weight = (weight / weight.mean()).astype(network.dtype)
+        data = Data(X, targets, weight, plan.batch_size, network.dtype)
+        if parts["initializer"].unit_variance and not resume:
+            network.unit_variance(data.batch(0, data.order(self._run.rng))[0])
+        return plan, data
+
+    def _validator(self, validation):
+        """Return the function that scores a network on the validation rows, higher is better."""
+        if validation is None:
+            return None
+        X, y, weight, targets = validation
+        if self.scoring == "loss":
+            weight = None if weight is None else weight / weight.mean()
+            return lambda network: -float(self._loss.mean(targets, network.predict(X), weight))
+        scorer = check_scoring(self, self.scoring)
+        kwargs = {} if weight is None else {"sample_weight": weight}
+
+        def score(network):
+            self._network = network
+            return float(scorer(self, X, y, **kwargs))
+
+        return score
+
+    def _new_network(self, parts, widths, X, rng) -> Network:
+        """Return a network with its first weights."""
         network = build(
             X.shape[1],
             widths,
             parts["loss"].n_raw(self.n_outputs_),
-            [parts["activation"]] * len(widths),
+            self._activations(len(widths)),
             normalization=parts["normalization"],
+            dropout=self._dropout_rates(len(widths), parts["optimizer"]),
             dtype=self._choose_dtype(X, parts["optimizer"]),
         )
         network.initialize(parts["initializer"], parts["bias_initializer"], rng)
-        return network, rng
+        return network
+
+    def _activations(self, n_hidden: int) -> list[Activation]:
+        values = _per_layer("activation", self.activation, n_hidden)
+        return [ACTIVATIONS.resolve(value) for value in values]
+
+    def _dropout_rates(self, n_hidden: int, optimizer) -> list[float]:
+        rates = _per_layer("dropout", self.dropout, n_hidden)
+        for rate in rates:
+            if not FRACTION.is_satisfied_by(rate):
+                raise ValueError(
+                    f"The 'dropout' parameter of {type(self).__name__} must be a float in the "
+                    f"range [0.0, 1.0), or one per hidden layer. Got {self.dropout!r} instead."
+                )
+        if any(rates) and optimizer.full_batch:
+            raise ValueError(
+                f"{type(optimizer).__name__} needs the same objective in every evaluation: set "
+                f"dropout=0.0. Got dropout={self.dropout!r}."
+            )
+        return [float(rate) for rate in rates]
 
     def _choose_batch_size(self, optimizer, n_rows: int) -> int:
         if self.batch_size == "auto":
@@ -235,7 +360,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
                 f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "
                 f"batch_size='auto'. Got batch_size={self.batch_size}."
             )
-        return self.batch_size
+        return int(self.batch_size)
 
     def _choose_dtype(self, X, optimizer) -> str:
         if self.dtype != "auto":
@@ -257,12 +382,14 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
     def _publish(self, plan: Plan) -> None:
         """Set the fitted attributes from the run; warn if training diverged."""
         run = self._run
-        point = plan.optimizer.evaluation_point(run.network.theta, run.optimizer_state)
-        self._network = run.network.at(point)
+        self._network = run.network.at(run.point(plan))
         self._loss = plan.loss
         self.optimizer_ = plan.optimizer
         self.history_ = run.history
-        self.n_iter_ = run.clock.epoch - run.first_epoch
+        self.n_iter_ = run.clock.epoch
+        self.best_iter_ = run.best_epoch
+        self.validation_scores_ = run.history.columns.get("validation_score")
+        self.best_validation_score_ = run.best_score if plan.early_stopping else None
         self.t_ = run.clock.step
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason

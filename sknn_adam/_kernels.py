@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import daxpy, saxpy
 from scipy.sparse import issparse
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["NUMPY", "NumpyKernels", "choose", "one_blas_thread", "product"]
+__all__ = ["NUMPY", "NumpyKernels", "add_scaled", "choose", "one_blas_thread", "product"]
 
 BLOCK = 8192  # elements: a handful of float64 temporaries of this size fit into a 1 MB cache
 
@@ -89,6 +90,12 @@ def choose(work: float) -> NumpyKernels:
     """Return the execution for a fit of `work` multiplications (a prediction, never a timing)."""
     del work  # there is one execution so far
     return NUMPY
+
+
+def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
+    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size."""
+    axpy = daxpy if out.dtype == np.float64 else saxpy
+    axpy(vector, out, a=factor)
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:

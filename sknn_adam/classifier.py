@@ -27,27 +27,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256. ``()`` is a linear model. Strings can be searched by every search.
-    activation : str or Activation, default="relu"
-        Activation of the hidden layers: ``"identity"``, ``"logistic"`` (``"sigmoid"``),
-        ``"tanh"``, ``"relu"``.
+    activation : str, Activation or sequence of them, default="relu"
+        Activation of the hidden layers, one for all or one per layer: ``"identity"``,
+        ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
+        ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` (``"swish"``), ``"mish"``, ``"softplus"``.
     initializer : str or Initializer, default="auto"
         First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
-        ``"he_uniform"``, ``"he_normal"``, ``"variance_scaling"``, ``"zeros"``, or ``"auto"``: He
-        for ReLU, Glorot for the others.
+        ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
+        ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``, or ``"auto"``, which follows the
+        activation: He for the ReLU family, LeCun for SELU, Glorot for the others.
     bias_initializer : str or Initializer, default="zeros"
         First biases.
     normalization : None, str or Normalization, default=None
-        Normalization before every activation: ``"batch"``.
+        Normalization before every activation: ``"batch"``, ``"layer"``, ``"rms"``.
+    dropout : float or sequence of float, default=0.0
+        Share of the hidden units that are dropped in training, in [0, 1); one number or one per
+        hidden layer. With SELU it is alpha dropout.
     loss : str or ClassificationLoss, default="log_loss"
         What is minimized.
     optimizer : str or Optimizer, default="adam"
         ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
         instance such as ``Adam(learning_rate=0.01)``. The learning rate lives here.
     schedule : str or Schedule, default="constant"
-        Course of the learning rate, a factor on it: ``"constant"``, ``"exponential"``,
-        ``"cosine"``.
+        Course of the learning rate, a factor on it: ``"constant"``, ``"linear"``, ``"cosine"``,
+        ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
+        ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
-        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``.
+        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
+    averaging : None, str or EMA, default=None
+        ``"ema"`` predicts with a moving average of the weights.
     alpha : float, default=1e-4
         Strength of the penalty on the weights, not negative. It means the same for every batch
         size (scikit-learn divides it by the batch).
@@ -59,9 +68,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The most epochs.
     shuffle : bool, default=True
         Whether every epoch visits the rows in a new random order.
+    early_stopping : bool, default=False
+        Whether to watch a validation score: training stops when it no longer rises, and the
+        weights of the best epoch are restored.
+    validation_fraction : float, default=0.1
+        Share of the rows held out for it, in (0, 1), unless ``fit`` gets X_val and y_val.
+    scoring : str, callable or None, default="loss"
+        The validation score: ``"loss"`` for minus the loss without penalty, any scorer of
+        scikit-learn, or None for the estimator's ``score``.
     n_iter_no_change : int, default=10
-        Training stops when the loss has not fallen by `tol` for more than this many epochs in a
-        row; ``numpy.inf`` never stops.
+        Training stops when the loss (with `early_stopping` the validation score) has not improved
+        by `tol` for more than this many epochs in a row; ``numpy.inf`` never stops.
     tol : float, default=1e-4
         See `n_iter_no_change`.
     warm_start : bool, default=False
@@ -85,7 +102,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases.
     n_iter_ : int
-        Epochs of the last fit.
+        Epochs done; warm starts and ``partial_fit`` add to it.
+    best_iter_ : int
+        Epoch with the best validation score, without `early_stopping` with the smallest loss.
+    validation_scores_ : list of float or None
+        Validation score of every epoch.
+    best_validation_score_ : float or None
+        Score of the weights that were restored by `early_stopping`.
     n_layers_ : int
         Layers, counting input and output.
     n_outputs_ : int
@@ -98,7 +121,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
         Loss, learning rate and seconds of every epoch.
-    stop_reason_ : {"tol", "max_iter", "diverged", "no_progress", None}
+    stop_reason_ : {"tol", "early_stopping", "max_iter", "diverged", "no_progress", None}
         Why training ended; None after ``partial_fit``.
     converged_ : bool
         Whether training ended because the loss no longer fell.
@@ -144,15 +167,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         initializer="auto",
         bias_initializer="zeros",
         normalization=None,
+        dropout=0.0,
         loss="log_loss",
         optimizer="adam",
         schedule="constant",
         gradient_clip=None,
+        averaging=None,
         alpha=1e-4,
         l1_ratio=0.0,
         batch_size="auto",
         max_iter=200,
         shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        scoring="loss",
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
@@ -165,15 +193,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.initializer = initializer
         self.bias_initializer = bias_initializer
         self.normalization = normalization
+        self.dropout = dropout
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
         self.gradient_clip = gradient_clip
+        self.averaging = averaging
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start

@@ -12,7 +12,7 @@ import numpy as np
 from sknn_adam._component import Component, Table
 from sknn_adam._validation import POSITIVE
 
-__all__ = ["CLIPPINGS", "ClipByNorm", "ClipByValue", "Clipping"]
+__all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNorm"]
 
 
 class Clipping(Component):
@@ -66,10 +66,9 @@ class ClipByNorm(Clipping):
         self.max_norm = max_norm
 
     def __call__(self, grad, layout=None):
-        """Scale `grad` in place."""
         size = norm(grad)
         if size > self.max_norm:
-            grad *= self.max_norm / size
+            grad *= float(self.max_norm) / size
         return grad
 
 
@@ -95,14 +94,39 @@ class ClipByValue(Clipping):
         self.max_value = max_value
 
     def __call__(self, grad, layout=None):
-        """Cut `grad` in place."""
-        return np.clip(grad, -self.max_value, self.max_value, out=grad)
+        return np.clip(grad, -float(self.max_value), float(self.max_value), out=grad)
+
+
+class ClipByLayerNorm(ClipByNorm):
+    r"""Scale every array's gradient on its own so that its norm is at most ``max_norm``.
+
+    One exploding layer no longer stops the others from learning; the direction of the whole
+    gradient may change.
+
+    Parameters
+    ----------
+    max_norm : float, default=1.0
+        The largest allowed norm of a weight matrix's or a bias vector's gradient, above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.clipping import ClipByLayerNorm
+    >>> layout = [(slice(0, 2), (2, 1), "weight"), (slice(2, 3), (1,), "bias")]
+    >>> ClipByLayerNorm(1.0)(np.array([3.0, 4.0, 0.5]), layout)
+    array([0.6, 0.8, 0.5])
+    """
+
+    def __call__(self, grad, layout=None):
+        for part in [part for part, *_ in layout] if layout else [slice(None)]:
+            super().__call__(grad[part])
+        return grad
 
 
 CLIPPINGS = Table(
     "gradient_clip",
     Clipping,
-    {"norm": ClipByNorm, "value": ClipByValue},
+    {"norm": ClipByNorm, "value": ClipByValue, "layer": ClipByLayerNorm},
     from_number=ClipByNorm,
     optional=True,
 )

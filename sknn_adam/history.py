@@ -1,6 +1,7 @@
 """History: what a training run measured, one row an epoch."""
 
 from collections.abc import Iterator
+from math import nan
 from typing import Any
 
 __all__ = ["History"]
@@ -28,13 +29,12 @@ class History:
         self.columns: dict[str, list] = {}
 
     def append(self, **row: Any) -> None:
-        """Add a row; every row has the same columns."""
-        if not self.columns:
-            self.columns = {name: [] for name in row}
-        if row.keys() != self.columns.keys():
-            raise ValueError(f"A row has the columns {list(self.columns)}. Got {list(row)} instead.")
-        for name, value in row.items():
-            self.columns[name].append(value)
+        """Add a row; what earlier or later rows lack is nan."""
+        n_rows = len(self)
+        for name in row:
+            self.columns.setdefault(name, [nan] * n_rows)
+        for name, column in self.columns.items():
+            column.append(row.get(name, nan))
         if len(self) > MOST_ROWS:
             for column in self.columns.values():
                 del column[: MOST_ROWS // 2]

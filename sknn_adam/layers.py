@@ -13,7 +13,7 @@ from sknn_adam._kernels import NUMPY, NumpyKernels, product
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
 
-__all__ = ["Activate", "Dense", "Layer", "Workspace"]
+__all__ = ["Activate", "ActivateLearned", "Dense", "Dropout", "Layer", "Workspace"]
 
 
 class Workspace(dict):
@@ -142,4 +142,71 @@ class Activate(Layer):
     def backward(self, g, ws, need_input=True):
         """Multiply g in place by the derivative."""
         self.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"])
+        return g
+
+
+class ActivateLearned(Activate):
+    """An activation with one learned parameter per unit."""
+
+    p: np.ndarray
+    grad_p: np.ndarray
+
+    def __init__(self, activation: Activation, width: int):
+        super().__init__(activation)
+        self.parameters = (("p", (width,), "bias"),)
+
+    def start(self, initializer, bias_initializer, rng):
+        """Start where the activation says."""
+        self.p[...] = self.activation.start()
+
+    def forward(self, x, ws):
+        """Return the activation of x."""
+        ws["z"] = x
+        a = ws.buffer("a", x.shape, x.dtype)
+        a[...] = self.activation(x, self.p[..., None, :])
+        return a
+
+    def backward(self, g, ws, need_input=True):
+        """Write the gradient of the learned parameter; multiply g in place by the derivative."""
+        z, p = ws["z"], self.p[..., None, :]
+        np.einsum("...ij,...ij->...j", g, self.activation.learned_derivative(z), out=self.grad_p)
+        g *= self.activation.derivative(z, ws["a"], p)
+        return g
+
+
+class Dropout(Layer):
+    """Sets a random share of the units to a constant while training, differently in every pass.
+
+    With the constant 0 what is left is divided by the kept share (inverted dropout), so that
+    prediction needs no change. With another constant an affine map keeps mean 0 and variance 1
+    (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
+    """
+
+    def __init__(self, rate: float, dropped_value: float = 0.0):
+        self.rate, self.dropped_value = rate, dropped_value
+        keep = 1 - rate
+        self.scale = 1 / keep
+        if dropped_value:
+            self.scale = (keep + dropped_value**2 * keep * rate) ** -0.5
+        self.shift = -self.scale * rate * dropped_value
+
+    def forward(self, x, ws):
+        """Return x with dropped units in training, else x."""
+        if not ws.training:
+            return x
+        mask = ws.buffer("mask", x.shape, x.dtype)
+        np.greater_equal(ws.rng.random(x.shape, dtype=np.float32), self.rate, out=mask)
+        y = np.multiply(x, mask, out=ws.buffer("y", x.shape, x.dtype))
+        if self.dropped_value:
+            y += self.dropped_value * (1 - mask)
+            y *= self.scale
+            y += self.shift
+        else:
+            y *= self.scale
+        return y
+
+    def backward(self, g, ws, need_input=True):
+        """Pass the gradient to the units that were kept."""
+        g *= ws["mask"]
+        g *= self.scale
         return g

@@ -13,7 +13,7 @@ import numpy as np
 
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import Initializer
-from sknn_adam.layers import Activate, Dense, Layer, Workspace
+from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
 from sknn_adam.normalization import Normalization
 
 __all__ = ["Network", "build"]
@@ -78,6 +78,7 @@ class Network:
         for layer, name, shape, kind in self._arrays():
             part = slice(start, start + prod(shape))
             setattr(layer, name, self.theta[part].reshape(shape))
+            vars(layer).pop(f"grad_{name}", None)
             self.layout.append((part, shape, kind))
             start = part.stop
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
@@ -103,6 +104,20 @@ class Network:
         for layer in self.layers:
             layer.start(initializer, bias_initializer, rng)
 
+    def unit_variance(self, x: Any) -> None:
+        """Rescale the weights from layer to layer so that every output on `x` has variance 1."""
+        for layer in self.layers:
+            output = layer.forward(x, Workspace())
+            if isinstance(layer, Dense):
+                for _ in range(10):  # biases are not rescaled, so once may not be enough
+                    axes = (-1, -2)
+                    deviation = output.std(axis=axes, keepdims=True, dtype=np.float64)
+                    if not (deviation > 0).all() or abs(deviation - 1).max() < 1e-3:
+                        break
+                    layer.W /= deviation
+                    output = layer.forward(x, Workspace())
+            x = output
+
     def prepare(self) -> None:
         """Allocate the gradient, before training."""
         if not self.grad.size:
@@ -124,7 +139,7 @@ class Network:
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
-        if workspaces is None:
+        if workspaces is None or workspaces[0].rng is not rng:
             if len(self._workspaces) > 1:  # full batches and the last one; others come and go
                 self._workspaces.clear()
             workspaces = [Workspace(True, rng) for _ in self.layers]
@@ -196,17 +211,22 @@ def build(
     activations: Sequence[Activation],
     *,
     normalization: Normalization | None = None,
+    dropout: Sequence[float] | None = None,
     dtype: Any = np.float64,
     members: int | None = None,
 ) -> Network:
-    """Return a network of blocks: dense, normalization, activation; the last one dense only."""
+    """Return a network of blocks: dense, normalization, activation, dropout; last a dense layer."""
     layers: list[Layer] = []
     fan_in = n_features
-    for width, activation in zip(widths, activations, strict=True):
+    rates = dropout or [0.0] * len(widths)
+    for width, activation, rate in zip(widths, activations, rates, strict=True):
         layers.append(Dense(fan_in, width, activation.initializer))
         if normalization is not None:
             layers.append(normalization.layer(width))
-        layers.append(Activate(activation))
+        learned = activation.learned
+        layers.append(ActivateLearned(activation, width) if learned else Activate(activation))
+        if rate:
+            layers.append(Dropout(float(rate), activation.dropped_value))
         fan_in = width
     layers.append(Dense(fan_in, n_raw, "glorot_uniform"))
     return Network(layers, dtype, members)

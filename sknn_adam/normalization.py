@@ -13,7 +13,7 @@ from sknn_adam._component import Component, Table
 from sknn_adam._validation import FRACTION, POSITIVE
 from sknn_adam.layers import Layer
 
-__all__ = ["NORMALIZATIONS", "BatchNorm", "Normalization"]
+__all__ = ["NORMALIZATIONS", "Normalization", "BatchNorm", "LayerNorm", "RMSNorm"]
 
 
 class Normalization(Component):
@@ -69,7 +69,6 @@ class BatchNorm(Normalization):
         self.epsilon = epsilon
 
     def layer(self, width):
-        """Return a batch normalization layer for this width."""
         return BatchNormLayer(width, self.momentum, self.epsilon)
 
 
@@ -85,7 +84,7 @@ class BatchNormLayer(Layer):
     steps: np.ndarray
 
     def __init__(self, width: int, momentum: float, epsilon: float):
-        self.momentum, self.epsilon = momentum, epsilon
+        self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.parameters = (("gamma", (width,), "norm"), ("beta", (width,), "norm"))
         self.statistics = (("mean", (width,)), ("variance", (width,)), ("steps", (1,)))
 
@@ -135,9 +134,117 @@ class BatchNormLayer(Layer):
         return g
 
     def fold(self, W, b):
-        """Return the map with the running averages folded in."""
         scale = self.gamma / np.sqrt(self.variance + self.epsilon)
         return W * scale[..., None, :], (b - self.mean) * scale + self.beta
 
 
-NORMALIZATIONS = Table("normalization", Normalization, {"batch": BatchNorm}, optional=True)
+class LayerNorm(Normalization):
+    r"""Layer normalization: each row standardized over its units [1]_.
+
+    .. math:: y = \gamma \, (z - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta
+
+    with mean and variance over the units of one row. Independent of the batch, and the same in
+    training and prediction.
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-5
+        :math:`\epsilon`, added to the variance; above 0.
+
+    References
+    ----------
+    .. [1] Ba, J., Kiros, J., Hinton, G. (2016). Layer normalization. arXiv:1607.06450.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> model = MLPClassifier((64, 64), normalization="layer")
+    """
+
+    _parameter_constraints: ClassVar = {"epsilon": [POSITIVE]}
+    centered = True
+
+    def __init__(self, epsilon=1e-5):
+        self.epsilon = epsilon
+
+    def layer(self, width):
+        return RowNormLayer(width, self.epsilon, self.centered)
+
+
+class RMSNorm(LayerNorm):
+    r"""Root mean square normalization: layer normalization without the mean [1]_.
+
+    .. math:: y = \gamma \, z / \sqrt{\mathrm{mean}(z^2) + \epsilon}
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-5
+        :math:`\epsilon`, added to the mean square; above 0.
+
+    References
+    ----------
+    .. [1] Zhang, B., Sennrich, R. (2019). Root mean square layer normalization. NeurIPS.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> model = MLPClassifier((64, 64), normalization="rms")
+    """
+
+    centered = False
+
+
+class RowNormLayer(Layer):
+    """The layer of LayerNorm and RMSNorm."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    grad_gamma: np.ndarray
+    grad_beta: np.ndarray
+
+    def __init__(self, width: int, epsilon: float, centered: bool):
+        self.epsilon, self.centered = float(epsilon), centered
+        self.parameters = (("gamma", (width,), "norm"),)
+        if centered:
+            self.parameters += (("beta", (width,), "norm"),)
+
+    def start(self, initializer, bias_initializer, rng):
+        """Start without scale and shift."""
+        self.gamma[...] = 1
+        if self.centered:
+            self.beta[...] = 0
+
+    def forward(self, x, ws):
+        """Return the normalized rows."""
+        shift = x.mean(axis=-1, keepdims=True) if self.centered else 0
+        x = np.subtract(x, shift, out=ws.buffer("x", x.shape, x.dtype))
+        square = np.einsum("...ij,...ij->...i", x, x)[..., None] / x.shape[-1]
+        ws["inverse"] = 1 / np.sqrt(square + self.epsilon)
+        x *= ws["inverse"]
+        y = np.multiply(x, self.gamma[..., None, :], out=ws.buffer("y", x.shape, x.dtype))
+        if self.centered:
+            y += self.beta[..., None, :]
+        return y
+
+    def backward(self, g, ws, need_input=True):
+        """Write the gradients of scale and shift; return the input's."""
+        x = ws["x"]  # the normalized input
+        np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
+        if self.centered:
+            self.kernels.column_sums(g, out=self.grad_beta)
+        g *= self.gamma[..., None, :]
+        along = np.einsum("...ij,...ij->...i", g, x)[..., None] / x.shape[-1]
+        if self.centered:
+            g -= g.mean(axis=-1, keepdims=True)
+        x *= along
+        g -= x
+        g *= ws["inverse"]
+        return g
+
+
+NORMALIZATIONS = Table(
+    "normalization",
+    Normalization,
+    {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm},
+    optional=True,
+)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._estimator import BaseMLP
@@ -26,30 +27,42 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     hidden_layer_sizes : int, sequence of int or str, default=(100,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256. ``()`` is a linear model. Strings can be searched by every search.
-    activation : str or Activation, default="relu"
-        Activation of the hidden layers: ``"identity"``, ``"logistic"`` (``"sigmoid"``),
-        ``"tanh"``, ``"relu"``.
+    activation : str, Activation or sequence of them, default="relu"
+        Activation of the hidden layers, one for all or one per layer: ``"identity"``,
+        ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
+        ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` (``"swish"``), ``"mish"``, ``"softplus"``.
     initializer : str or Initializer, default="auto"
         First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
-        ``"he_uniform"``, ``"he_normal"``, ``"variance_scaling"``, ``"zeros"``, or ``"auto"``: He
-        for ReLU, Glorot for the others.
+        ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
+        ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``, or ``"auto"``, which follows the
+        activation: He for the ReLU family, LeCun for SELU, Glorot for the others.
     bias_initializer : str or Initializer, default="zeros"
         First biases.
     normalization : None, str or Normalization, default=None
-        Normalization before every activation: ``"batch"``.
+        Normalization before every activation: ``"batch"``, ``"layer"``, ``"rms"``.
+    dropout : float or sequence of float, default=0.0
+        Share of the hidden units that are dropped in training, in [0, 1); one number or one per
+        hidden layer. With SELU it is alpha dropout.
     loss : str or RegressionLoss, default="squared_error"
-        What is minimized.
+        What is minimized: ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``,
+        ``"gaussian"``; for positive targets ``"poisson"``, ``"gamma"``, ``"tweedie"``, which
+        predict through an exponential.
     target_scaling : bool or "auto", default="auto"
-        Whether targets are scaled for training, to mean 0 and deviation 1 (weighted). Learned in
-        ``fit`` or at the first ``partial_fit``, then kept. The loss is on the scaled targets.
+        Whether targets are scaled for training: to mean 0 and deviation 1, or, for the losses of
+        positive targets, to mean 1 (all weighted). Learned in ``fit`` or at the first
+        ``partial_fit``, then kept. The loss is on the scaled targets. ``"auto"`` is True.
     optimizer : str or Optimizer, default="adam"
         ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
         instance such as ``Adam(learning_rate=0.01)``. The learning rate lives here.
     schedule : str or Schedule, default="constant"
-        Course of the learning rate, a factor on it: ``"constant"``, ``"exponential"``,
-        ``"cosine"``.
+        Course of the learning rate, a factor on it: ``"constant"``, ``"linear"``, ``"cosine"``,
+        ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
+        ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
-        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``.
+        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
+    averaging : None, str or EMA, default=None
+        ``"ema"`` predicts with a moving average of the weights.
     alpha : float, default=1e-4
         Strength of the penalty on the weights, not negative. It means the same for every batch
         size (scikit-learn divides it by the batch).
@@ -61,9 +74,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The most epochs.
     shuffle : bool, default=True
         Whether every epoch visits the rows in a new random order.
+    early_stopping : bool, default=False
+        Whether to watch a validation score: training stops when it no longer rises, and the
+        weights of the best epoch are restored.
+    validation_fraction : float, default=0.1
+        Share of the rows held out for it, in (0, 1), unless ``fit`` gets X_val and y_val.
+    scoring : str, callable or None, default="loss"
+        The validation score: ``"loss"`` for minus the loss without penalty, any scorer of
+        scikit-learn, or None for the estimator's ``score``.
     n_iter_no_change : int, default=10
-        Training stops when the loss has not fallen by `tol` for more than this many epochs in a
-        row; ``numpy.inf`` never stops.
+        Training stops when the loss (with `early_stopping` the validation score) has not improved
+        by `tol` for more than this many epochs in a row; ``numpy.inf`` never stops.
     tol : float, default=1e-4
         See `n_iter_no_change`.
     warm_start : bool, default=False
@@ -80,17 +101,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Attributes
     ----------
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights. A plain forward pass through them predicts: the scaling of the
-        targets and batch normalization are folded in.
+        Weights. A plain forward pass through them, and ``out_activation_`` of its output,
+        predicts: the scaling of the targets and batch normalization are folded in. For
+        ``loss="gaussian"`` the output is all means, then all log-variances; for several
+        quantiles, one column for each level, which ``predict`` sorts.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases.
     n_iter_ : int
-        Epochs of the last fit.
+        Epochs done; warm starts and ``partial_fit`` add to it.
+    best_iter_ : int
+        Epoch with the best validation score, without `early_stopping` with the smallest loss.
+    validation_scores_ : list of float or None
+        Validation score of every epoch.
+    best_validation_score_ : float or None
+        Score of the weights that were restored by `early_stopping`.
     n_layers_ : int
         Layers, counting input and output.
     n_outputs_ : int
         Outputs.
-    out_activation_ : str
+    out_activation_ : {"identity", "exp"}
         What turns raw outputs into predictions.
     loss_, best_loss_ : float
         Loss of the last epoch, and the smallest.
@@ -98,7 +127,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
         Loss, learning rate and seconds of every epoch.
-    stop_reason_ : {"tol", "max_iter", "diverged", "no_progress", None}
+    stop_reason_ : {"tol", "early_stopping", "max_iter", "diverged", "no_progress", None}
         Why training ended; None after ``partial_fit``.
     converged_ : bool
         Whether training ended because the loss no longer fell.
@@ -148,16 +177,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         initializer="auto",
         bias_initializer="zeros",
         normalization=None,
+        dropout=0.0,
         loss="squared_error",
         target_scaling="auto",
         optimizer="adam",
         schedule="constant",
         gradient_clip=None,
+        averaging=None,
         alpha=1e-4,
         l1_ratio=0.0,
         batch_size="auto",
         max_iter=200,
         shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        scoring="loss",
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
@@ -170,16 +204,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.initializer = initializer
         self.bias_initializer = bias_initializer
         self.normalization = normalization
+        self.dropout = dropout
         self.loss = loss
         self.target_scaling = target_scaling
         self.optimizer = optimizer
         self.schedule = schedule
         self.gradient_clip = gradient_clip
+        self.averaging = averaging
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
@@ -208,60 +247,122 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._partial_fit(X, y, sample_weight)
 
     def _encode(self, y, weight, first, classes):
+        loss = REGRESSION_LOSSES.resolve(self.loss)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         targets = y.reshape(len(y), -1).astype(np.float64, copy=False)
+        loss.check_targets(targets, first)
         if first:
             self.n_outputs_ = targets.shape[1]
             self._y_ndim = y.ndim
-            self._learn_scaling(targets, weight)
+            self._learn_scaling(loss, targets, weight)
         elif targets.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y has {targets.shape[1]} outputs, but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
+        else:
+            self._check_same_kind(loss)
         return (targets - self._y_shift) / self._y_scale
 
-    def _learn_scaling(self, targets, weight):
+    def _check_same_kind(self, loss):
+        """Raise ValueError if a network trained with the last loss means nothing to this one."""
+        old = self._loss
+        if (loss.target_scaling, loss.out_activation, loss.n_raw(self.n_outputs_)) != (
+            (old.target_scaling, old.out_activation, old.n_raw(self.n_outputs_))
+        ):
+            raise ValueError(
+                f"Training cannot go on with {loss!r} after {old!r}: the outputs of the network "
+                "have another meaning. Set warm_start=False or clone the estimator to start anew."
+            )
+
+    def _learn_scaling(self, loss, targets, weight):
         n_outputs = targets.shape[1]
         self._y_shift, self._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
         if self.target_scaling is False:
             return
-        self._y_shift = np.average(targets, axis=0, weights=weight)
-        deviations = targets - self._y_shift
-        peak = np.abs(deviations).max(axis=0)  # squares of large targets would overflow
+        power = 1
+        if loss.target_scaling == "standard":
+            self._y_shift = np.average(targets, axis=0, weights=weight)
+            power = 2
+        deviations = np.abs(targets - self._y_shift)
+        peak = deviations.max(axis=0)  # sums and squares of large targets would overflow
         peak[peak == 0] = 1
-        scale = peak * np.sqrt(np.average((deviations / peak) ** 2, axis=0, weights=weight))
+        relative = np.average((deviations / peak) ** power, axis=0, weights=weight)
+        scale = peak * relative ** (1 / power)
         self._y_scale = np.where(scale > 0, scale, 1.0)
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        return_std : bool, default=False
+            Whether to return the standard deviations too; ``loss="gaussian"`` has them.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, float32 if X is float32, else float64; always finite.
+            Predictions, float32 if X is float32, else float64; always finite. For several
+            quantiles (n_samples, n_levels), increasing along each row.
+        std : ndarray, as `y`
+            Standard deviation of the targets around the prediction; only if `return_std`.
         """
         z, dtype = self._raw(X)
-        predicted = self._loss.predict(z) * self._y_scale + self._y_shift
+        predicted = self._unscaled(self._loss.predict(z), self._y_shift, dtype)
+        if not return_std:
+            return predicted
+        return predicted, self._unscaled(self._loss.deviation(z), 0, dtype)
+
+    def _unscaled(self, predicted, shift, dtype):
+        """Bring predictions to the scale of the targets, finite and in the shape of the targets."""
+        largest = np.finfo(dtype).max
+        with np.errstate(over="ignore"):
+            predicted = np.clip(predicted * self._y_scale + shift, -largest, largest)
         predicted = predicted.astype(dtype, copy=False)
-        return predicted.ravel() if self._y_ndim == 1 else predicted
+        return predicted.ravel() if predicted.shape[1] == self._y_ndim == 1 else predicted
+
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination R^2 of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights.
+
+        Returns
+        -------
+        score : float
+            R^2, the mean over outputs. For several quantiles, that of the one nearest to the
+            median.
+        """
+        z, dtype = self._raw(X)
+        predicted = self._unscaled(self._loss.point(z), self._y_shift, dtype)
+        return r2_score(y, predicted, sample_weight=sample_weight)
 
     @property
     def out_activation_(self) -> str:
         """What turns raw outputs into predictions."""
-        return "identity"
+        return self._loss.out_activation
 
     def _weights(self):
         """Fold the scaling of the targets into the last layer."""
         coefs, intercepts = self._network.folded()
         if self._y_shift.any() or (self._y_scale != 1).any():
             dtype = self._network.dtype
-            coefs[-1] = (coefs[-1] * self._y_scale).astype(dtype)
-            intercepts[-1] = (intercepts[-1] * self._y_scale + self._y_shift).astype(dtype)
+            factor, offset = self._loss.raw_scaling(self._y_shift, self._y_scale)
+            coefs[-1] = (coefs[-1] * factor).astype(dtype)
+            intercepts[-1] = (intercepts[-1] * factor + offset).astype(dtype)
         return coefs, intercepts
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        loss = self._component("loss", self.loss)
+        tags.target_tags.positive_only = getattr(loss, "target_scaling", "") == "mean"
+        return tags

@@ -4,7 +4,9 @@ The order of a step is written in `objective` and `step`, that of an epoch in `t
 nowhere else.
 """
 
-from collections.abc import Callable, Iterator
+import signal
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
@@ -12,10 +14,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import daxpy, saxpy
 from scipy.sparse import issparse
 
 from sknn_adam import _kernels
+from sknn_adam._kernels import add_scaled
+from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.history import History
 from sknn_adam.losses import Loss
@@ -41,6 +44,8 @@ class Plan:
     shuffle: bool = True
     tol: float = 1e-4
     n_iter_no_change: float = 10
+    averaging: EMA | None = None
+    early_stopping: bool = False
 
 
 @dataclass
@@ -53,38 +58,49 @@ class Run:
     schedule_state: Any = None
     clock: Clock = field(default_factory=Clock)
     history: History = field(default_factory=History)
-    first_epoch: int = 0  # of the current fit; warm starts go on counting
+    average: Any = None  # of the weights, an array like theta
+    order: np.ndarray | None = None  # of the rows in the present epoch
+    batch: int = 0  # how many batches of the present epoch are done, and
+    total: float = 0.0  # the sum of their losses
+    first_epoch: int = 0  # of the present fit; warm starts go on counting
     best_score: float = -inf
     best_epoch: int = 0
-    best: tuple[np.ndarray, np.ndarray] | None = None
+    best: Any = None  # copies of weights and statistics
     waited: int = 0
     stop_reason: str | None = None
 
     def begin(self, plan: Plan) -> None:
-        """Make the optimizer's and the schedule's state."""
-        network = self.network
-        self.optimizer_state = plan.optimizer.init(network.theta, network.layout)
+        """Make the state of optimizer, schedule and averaging, at the present weights."""
+        theta = self.network.theta
+        self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
         self.schedule_state = plan.schedule.init()
+        self.average = None if plan.averaging is None else theta.copy()
 
     def new_fit(self) -> None:
         """Start counting epochs and waiting for improvement anew."""
         self.first_epoch, self.stop_reason = self.clock.epoch, None
-        self.best_score, self.best, self.waited = -inf, None, 0
+        self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
 
-    def keep(self, score: float) -> None:
-        """Remember the present weights and statistics as the best."""
-        network = self.network
+    def point(self, plan: Plan) -> np.ndarray:
+        """Return the weights to predict and validate with."""
+        if self.average is not None:
+            return self.average
+        return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
+
+    def keep(self, score: float, point: np.ndarray) -> None:
+        """Remember these weights and the present statistics as the best."""
         if self.best is None:
-            self.best = network.theta.copy(), network.statistics.copy()
+            self.best = point.copy(), self.network.statistics.copy()
         else:
-            np.copyto(self.best[0], network.theta)
-            np.copyto(self.best[1], network.statistics)
+            np.copyto(self.best[0], point)
+            np.copyto(self.best[1], self.network.statistics)
         self.best_score, self.best_epoch = score, self.clock.epoch
 
-    def restore(self) -> None:
-        """Go back to the best weights and statistics."""
+    def restore(self, plan: Plan) -> None:
+        """Go back to the best weights; what the optimizer remembers belongs to others."""
         if self.best is not None:
             self.network.theta[...], self.network.statistics[...] = self.best
+            self.begin(plan)
 
 
 class Data:
@@ -113,14 +129,16 @@ class Data:
             self._taken = np.empty((self.batch_size, X.shape[1]), X.dtype)
             self._cast = np.empty((self.batch_size, X.shape[1]), dtype)
 
-    def batches(self, rng: np.random.Generator | None) -> Iterator[tuple[Any, np.ndarray, Any]]:
-        """Yield (X, y, weight) of every batch, in random order if `rng` is given."""
-        one = self.n_batches == 1  # the order within a batch does not matter
-        order = None if rng is None or one else rng.permutation(self.n_rows)
-        for start in range(0, self.n_rows, self.batch_size):
-            rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
-            rows = rows if order is None else order[rows]
-            yield self._rows(rows), self.y[rows], None if self.weight is None else self.weight[rows]
+    def order(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Return a random order of the rows; None for one batch, where it does not matter."""
+        return None if self.n_batches == 1 else rng.permutation(self.n_rows)
+
+    def batch(self, i: int, order: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
+        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own."""
+        start = i * self.batch_size
+        rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
+        rows = rows if order is None else order[rows]
+        return self._rows(rows), self.y[rows], None if self.weight is None else self.weight[rows]
 
     def _rows(self, rows: Any) -> Any:
         if issparse(self.X):
@@ -142,11 +160,10 @@ def penalty(theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float) 
     value = 0.0
     if l2 := alpha * (1 - l1_ratio):
         value += l2 / 2 * float(np.dot(theta, theta))
-        axpy = daxpy if theta.dtype == np.float64 else saxpy
-        axpy(theta, grad, a=l2)  # in place, without a temporary of this size
+        add_scaled(theta, l2, out=grad)
     if l1 := alpha * l1_ratio:
         value += l1 * float(np.abs(theta).sum(dtype=np.float64))
-        grad += l1 * np.sign(theta)
+        add_scaled(np.sign(theta), l1, out=grad)
     return value
 
 
@@ -171,22 +188,61 @@ def step(run: Run, plan: Plan, x: Any, y: np.ndarray, weight: Any, factor: float
         if plan.clip is not None:  # 4
             plan.clip(network.grad, network.layout)
         plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
+        run.clock.step += 1
+        if plan.averaging is not None:
+            plan.averaging.update(run.average, network.theta, run.clock.step)
     return value
 
 
-def _epoch(run: Run, plan: Plan, data: Data) -> tuple[float, float]:
-    """Pass once over the data; return the mean loss and the last factor on the learning rate."""
-    clock, total, factor = run.clock, 0.0, 1.0
+def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tuple[float, float]:
+    """Pass once over the data; return the mean loss and the last factor on the learning rate.
+
+    What an epoch has done so far is kept in the run: an interrupted one goes on where it was.
+    """
+    clock, factor = run.clock, 1.0
     done = clock.epoch - run.first_epoch
-    for i, (x, y, weight) in enumerate(data.batches(run.rng if plan.shuffle else None)):
-        clock.progress = min(1.0, (done + i / data.n_batches) / plan.max_iter)
+    if run.batch == 0:
+        run.order, run.total = data.order(run.rng) if plan.shuffle else None, 0.0
+    while run.batch < data.n_batches:
+        x, y, weight = data.batch(run.batch, run.order)
+        clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
         factor = plan.schedule(clock, run.schedule_state)
         value = step(run, plan, x, y, weight, factor)
-        clock.step += 1
         if not isfinite(value):
+            run.batch = 0
             return value, factor
-        total += value * len(y)
-    return total / data.n_rows, factor
+        run.total += value * len(y)
+        run.batch += 1
+        if interrupted.by_user:
+            raise KeyboardInterrupt
+    run.order, run.batch = None, 0
+    return run.total / data.n_rows, factor
+
+
+class _Interrupts:
+    """Context manager: Ctrl-C is noticed between two steps, never within one."""
+
+    def __init__(self) -> None:
+        self.by_user = False
+
+    def __enter__(self) -> "_Interrupts":
+        self._handler = None
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.getsignal(signal.SIGINT)
+            if self._handler is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._notice)
+        return self
+
+    def _notice(self, signum: int, frame: Any) -> None:
+        if self.by_user:  # the second time the user means it
+            raise KeyboardInterrupt
+        self.by_user = True
+
+    def __exit__(self, error: Any, *_: Any) -> None:
+        if self._handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handler)
+        if self.by_user and error is None:
+            raise KeyboardInterrupt
 
 
 def train(
@@ -195,6 +251,7 @@ def train(
     data: Data,
     n_epochs: int,
     validate: Callable[[Network], float] | None = None,
+    on_epoch: Callable[[Run], bool] | None = None,
 ) -> None:
     """Train for at most `n_epochs` epochs; ``run.stop_reason`` says why training ended.
 
@@ -209,35 +266,79 @@ def train(
     n_epochs : int
         The most epochs to do now.
     validate : callable, optional
-        Gives a score, higher is better, for a network at the evaluation point. With it, training
-        stops when the score no longer rises, and the best weights are restored.
+        Gives a score, higher is better, for a network at the evaluation point; recorded. With
+        ``plan.early_stopping`` training stops when it no longer rises, and the best weights are
+        restored.
+    on_epoch : callable, optional
+        Called after every epoch; training stops when it returns True.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, between two steps: the run is consistent and can go on.
     """
     run.network.prepare()
     if run.best is None:
-        run.keep(-inf)
+        run.keep(-inf, run.point(plan))
     if n_epochs > 0:
-        by_epochs = _minimize if plan.optimizer.full_batch else _descend
+        work = _minimize if plan.optimizer.full_batch else _descend
         with np.errstate(all="ignore"), _threads(run.network, data):
-            by_epochs(run, plan, data, n_epochs, validate)
-    if run.stop_reason == "diverged" or validate is not None:
-        run.restore()
-    if run.stop_reason == "diverged":  # what the optimizer remembers has diverged too
-        run.begin(plan)
+            work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch))
+    if run.stop_reason == "diverged" or plan.early_stopping:
+        run.restore(plan)
 
 
-def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, validate: Any) -> None:
+@dataclass
+class _EpochEnd:
+    """What happens after every epoch."""
+
+    validate: Callable[[Network], float] | None
+    on_epoch: Callable[[Run], bool] | None
+    start: float = field(default_factory=perf_counter)
+
+    def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
+        """Record, validate, tell the callbacks, and decide whether training stops."""
+        clock, point = run.clock, run.point(plan)
+        if not (isfinite(loss) and np.isfinite(run.network.theta).all()):
+            run.stop_reason = "diverged"
+            return True
+        clock.epoch, clock.loss = clock.epoch + 1, loss
+        row = {"epoch": clock.epoch, "loss": loss}
+        score = -loss
+        if self.validate is not None:
+            row["validation_score"] = self.validate(run.network.at(point))
+            if plan.early_stopping:
+                score = row["validation_score"]
+        row["learning_rate"] = plan.optimizer.learning_rate * factor
+        now = perf_counter()
+        run.history.append(**row, seconds=now - self.start)
+        self.start = now
+        # Written so that a score that is not a number counts as no rise.
+        run.waited = 0 if score >= run.best_score + plan.tol else run.waited + 1
+        if score > run.best_score:
+            run.keep(score, point)
+        if self.on_epoch is not None and self.on_epoch(run):
+            run.stop_reason = "callback"
+        elif run.waited > plan.n_iter_no_change:
+            run.stop_reason = "early_stopping" if plan.early_stopping else "tol"
+        return run.stop_reason is not None
+
+
+def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) -> None:
     """Train by optimizer steps on batches."""
-    for _ in range(n_epochs):
-        start = perf_counter()
-        loss, factor = _epoch(run, plan, data)
-        if _epoch_ends(run, plan, loss, factor, start, validate):
-            break
+    with _Interrupts() as interrupted:
+        for _ in range(n_epochs):
+            loss, factor = _epoch(run, plan, data, interrupted)
+            if ended(run, plan, loss, factor):
+                break
 
 
-def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, validate: Any) -> None:
+def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) -> None:
     """Hand the objective over all rows to an optimizer that minimizes by itself."""
-    network, start = run.network, perf_counter()
-    x, y, weight = next(data.batches(None))
+    network = run.network
+    x, y, weight = data.batch(0, None)
+    if not plan.early_stopping:  # convergence is then the minimizer's to tell
+        plan = replace(plan, n_iter_no_change=inf)
 
     def fun(theta):
         network.theta[...] = theta
@@ -245,59 +346,26 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, validate: Any) ->
         if not isfinite(value):  # the line search would go on for ever
             run.stop_reason = "diverged"
             raise StopIteration
-        return value, network.grad.copy()
+        return value, network.grad.astype(np.float64)
 
     def after_iteration(result):
-        nonlocal start
         network.theta[...] = result.x
         run.clock.step += 1
-        if _epoch_ends(run, plan, result.fun, 1.0, start, validate):
+        if ended(run, plan, float(result.fun), 1.0):
             raise StopIteration
-        start = perf_counter()
 
-    # Convergence is the minimizer's to tell, unless a validation score says otherwise.
-    plan = replace(plan, n_iter_no_change=inf) if validate is None else plan
-    result = None
     try:
         result = plan.optimizer.minimize(
-            fun, network.theta.copy(), n_epochs, plan.tol, after_iteration
+            fun, network.theta.astype(np.float64), n_epochs, plan.tol, after_iteration
         )
     except StopIteration:
-        pass
-    if result is not None and run.stop_reason is None:
+        return
+    except KeyboardInterrupt:  # leave no trial point of the line search
+        network.theta[...] = run.best[0]
+        raise
+    if run.stop_reason is None:
         network.theta[...] = result.x
         run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
-
-
-def _epoch_ends(
-    run: Run, plan: Plan, loss: float, factor: float, start: float, validate: Any
-) -> bool:
-    """Record an epoch, validate, and decide whether training stops."""
-    network = run.network
-    if not (isfinite(loss) and np.isfinite(network.theta).all()):
-        run.stop_reason = "diverged"
-        return True
-    run.clock.epoch += 1
-    run.clock.loss = loss
-    score = -loss
-    row = {"epoch": run.clock.epoch, "loss": loss}
-    if validate is not None:
-        point = plan.optimizer.evaluation_point(network.theta, run.optimizer_state)
-        row["validation_score"] = score = validate(network.at(point))
-    row["learning_rate"] = plan.optimizer.learning_rate * factor
-    run.history.append(**row, seconds=perf_counter() - start)
-    if _no_longer_rises(run, plan, score):
-        run.stop_reason = "tol" if validate is None else "early_stopping"
-        return True
-    return False
-
-
-def _no_longer_rises(run: Run, plan: Plan, score: float) -> bool:
-    """Whether the score has failed to rise by `tol` for too many epochs in a row."""
-    run.waited = run.waited + 1 if score < run.best_score + plan.tol else 0
-    if score > run.best_score:
-        run.keep(score)
-    return run.waited > plan.n_iter_no_change
 
 
 def _threads(network: Network, data: Data) -> Any:

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sknn_adam import activations, clipping, initializers, losses, normalization, schedules
+from sknn_adam import (
+    activations,
+    averaging,
+    clipping,
+    initializers,
+    losses,
+    normalization,
+    schedules,
+)
 from sknn_adam import optimizers as opt
 
 OPTIMIZERS = [
@@ -26,7 +34,27 @@ OPTIMIZERS = [
         opt.RMSprop(learning_rate=0.01, centered=True, momentum=0.5),
         id="RMSprop-centered-momentum",
     ),
+    pytest.param(opt.Lion(learning_rate=0.005), id="Lion"),
+    pytest.param(opt.Lion(learning_rate=0.005, weight_decay=0.1), id="Lion-decay"),
+    pytest.param(opt.Adagrad(learning_rate=0.1), id="Adagrad"),
+    pytest.param(opt.Adadelta(learning_rate=10.0), id="Adadelta"),
     pytest.param(opt.Adam(learning_rate=0.01), id="Adam"),
+    pytest.param(opt.AMSGrad(learning_rate=0.01), id="AMSGrad"),
+    pytest.param(opt.AdamW(learning_rate=0.01, weight_decay=0.1), id="AdamW"),
+    pytest.param(opt.Adamax(learning_rate=0.01), id="Adamax"),
+    pytest.param(opt.NAdam(learning_rate=0.01), id="NAdam"),
+    pytest.param(opt.RAdam(learning_rate=0.01), id="RAdam"),
+    pytest.param(opt.ScheduleFreeAdamW(learning_rate=0.02), id="ScheduleFreeAdamW"),
+    pytest.param(
+        opt.ScheduleFreeAdamW(learning_rate=0.02, weight_decay=0.1, warmup_steps=2),
+        id="ScheduleFreeAdamW-warmup-decay",
+    ),
+    pytest.param(opt.Prodigy(), id="Prodigy"),
+    pytest.param(opt.Prodigy(weight_decay=0.1), id="Prodigy-decay"),
+    pytest.param(opt.Muon(learning_rate=0.02), id="Muon"),
+    pytest.param(
+        opt.Muon(learning_rate=0.02, nesterov=False, weight_decay=0.1), id="Muon-plain-decay"
+    ),
 ]
 
 # Optimizers that take no steps but minimize a function over all rows.
@@ -40,10 +68,26 @@ ACTIVATIONS = [
     pytest.param(activations.Logistic(), id="Logistic"),
     pytest.param(activations.Tanh(), id="Tanh"),
     pytest.param(activations.ReLU(), id="ReLU"),
+    pytest.param(activations.LeakyReLU(), id="LeakyReLU"),
+    pytest.param(activations.LeakyReLU(0.3), id="LeakyReLU-0.3"),
+    pytest.param(activations.PReLU(), id="PReLU"),
+    pytest.param(activations.ELU(), id="ELU"),
+    pytest.param(activations.ELU(0.5), id="ELU-0.5"),
+    pytest.param(activations.SELU(), id="SELU"),
+    pytest.param(activations.GELU(), id="GELU"),
+    pytest.param(activations.SiLU(), id="SiLU"),
+    pytest.param(activations.Mish(), id="Mish"),
+    pytest.param(activations.Softplus(), id="Softplus"),
 ]
 
-# Where an activation has no derivative; central differences keep away from there.
-KINKS = {activations.ReLU: (0.0,)}
+# Where a derivative of an activation jumps; central differences keep away from there.
+KINKS = {
+    activations.ReLU: (0.0,),
+    activations.LeakyReLU: (0.0,),
+    activations.PReLU: (0.0,),
+    activations.ELU: (0.0,),
+    activations.SELU: (0.0,),
+}
 
 INITIALIZERS = [
     pytest.param(initializers.Constant(0.3), id="Constant"),
@@ -59,6 +103,14 @@ INITIALIZERS = [
     pytest.param(initializers.GlorotNormal(), id="GlorotNormal"),
     pytest.param(initializers.HeUniform(), id="HeUniform"),
     pytest.param(initializers.HeNormal(), id="HeNormal"),
+    pytest.param(initializers.LecunUniform(), id="LecunUniform"),
+    pytest.param(initializers.LecunNormal(), id="LecunNormal"),
+    pytest.param(initializers.RandomNormal(0.1), id="RandomNormal"),
+    pytest.param(initializers.TruncatedNormal(0.1), id="TruncatedNormal"),
+    pytest.param(initializers.RandomUniform(0.1), id="RandomUniform"),
+    pytest.param(initializers.Orthogonal(), id="Orthogonal"),
+    pytest.param(initializers.Orthogonal(1.5), id="Orthogonal-1.5"),
+    pytest.param(initializers.LSUV(), id="LSUV"),
     pytest.param(initializers.Auto(), id="Auto"),
 ]
 
@@ -73,16 +125,36 @@ SCHEDULES = [
     pytest.param(schedules.Exponential(0.3), id="Exponential-0.3"),
     pytest.param(schedules.Cosine(), id="Cosine"),
     pytest.param(schedules.Cosine(0.1), id="Cosine-0.1"),
+    pytest.param(schedules.Linear(), id="Linear"),
+    pytest.param(schedules.Step(), id="Step"),
+    pytest.param(schedules.InverseScaling(), id="InverseScaling"),
+    pytest.param(schedules.OneCycle(), id="OneCycle"),
+    pytest.param(schedules.CosLog4(), id="CosLog4"),
+    pytest.param(schedules.FlatCos(), id="FlatCos"),
+    pytest.param(schedules.Plateau(), id="Plateau"),
+    pytest.param(schedules.Warmup(), id="Warmup"),
+    pytest.param(schedules.Warmup("cosine", steps=10), id="Warmup-cosine"),
+    pytest.param(schedules.Warmup(schedules.Plateau(patience=1)), id="Warmup-Plateau"),
 ]
 
 CLIPPINGS = [
     pytest.param(clipping.ClipByNorm(0.5), id="ClipByNorm"),
     pytest.param(clipping.ClipByValue(0.25), id="ClipByValue"),
+    pytest.param(clipping.ClipByLayerNorm(0.25), id="ClipByLayerNorm"),
+]
+
+AVERAGINGS = [
+    pytest.param(averaging.EMA(), id="EMA"),
+    pytest.param(averaging.EMA(0.5), id="EMA-0.5"),
+    pytest.param(averaging.EMA(0.0), id="EMA-0"),
 ]
 
 NORMALIZATIONS = [
     pytest.param(normalization.BatchNorm(), id="BatchNorm"),
     pytest.param(normalization.BatchNorm(momentum=0.5, epsilon=0.01), id="BatchNorm-0.5"),
+    pytest.param(normalization.LayerNorm(), id="LayerNorm"),
+    pytest.param(normalization.LayerNorm(epsilon=0.01), id="LayerNorm-0.01"),
+    pytest.param(normalization.RMSNorm(), id="RMSNorm"),
 ]
 
 COMPONENTS = (
@@ -93,6 +165,7 @@ COMPONENTS = (
     + LOSSES
     + SCHEDULES
     + CLIPPINGS
+    + AVERAGINGS
     + NORMALIZATIONS
 )
 

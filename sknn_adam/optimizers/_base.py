@@ -40,9 +40,9 @@ class Optimizer(Component):
     * ``scalars(t, lr)``, the rule's scalars at step `t` (counted from 1) in order: computed once
       per step in float64, complements such as 1 - beta included.
 
-    A rule that needs matrices, norms or sums over theta overrides ``step`` instead. A method that
-    is no sequence of such steps defines ``minimize(fun, theta, max_iter, tol, callback)`` and
-    sets ``full_batch``, see `LBFGS`.
+    A rule that needs matrices, norms or sums over theta overrides ``step`` instead, and calls
+    ``update`` for what is element-wise in it. A method that is no sequence of such steps defines
+    ``minimize(fun, theta, max_iter, tol, callback)`` and sets ``full_batch``, see `LBFGS`.
     ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
     multiplied by ``1 - lr * weight_decay`` before the update; biases and normalization
     parameters are not decayed.
@@ -103,9 +103,20 @@ class Optimizer(Component):
         state.t += 1
         lr = self.learning_rate * lr_scale
         self.decay(theta, state, lr)
-        scalars = [theta.dtype.type(s) for s in self.scalars(state.t, lr)]
-        slots = [getattr(state, slot) for slot in self.slots]
-        state.kernels.update(self.rule, theta, grad, slots, scalars)
+        self.update(theta, grad, state, self.scalars(state.t, lr))
+
+    def update(
+        self,
+        theta: np.ndarray,
+        grad: np.ndarray,
+        state: SimpleNamespace,
+        scalars: tuple[float, ...],
+        part: slice = slice(None),
+    ) -> None:
+        """Apply ``rule`` with these scalars to `theta` and the slots, or to a part of them."""
+        typed = [theta.dtype.type(s) for s in scalars]
+        slots = [getattr(state, slot)[part] for slot in self.slots]
+        state.kernels.update(self.rule, theta[part], grad[part], slots, typed)
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
         """Shrink the weights of `theta` by the decoupled weight decay."""

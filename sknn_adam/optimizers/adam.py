@@ -1,13 +1,13 @@
-"""Adam: momentum and RMSprop together."""
+"""Adam: momentum and RMSprop together; with a maximum; with decoupled weight decay."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "AMSGrad", "AdamW"]
 
 
 class Adam(Optimizer):
@@ -59,7 +59,7 @@ class Adam(Optimizer):
         "beta_2": [FRACTION],
         "epsilon": [POSITIVE],
     }
-    slots = ("m", "v")
+    slots: Any = ("m", "v")
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.learning_rate = learning_rate
@@ -82,3 +82,116 @@ class Adam(Optimizer):
         m_hat = m / bias_1
         v_hat = v / bias_2
         return lr * m_hat / (np.sqrt(v_hat) + epsilon), m, v
+
+
+class AMSGrad(Adam):
+    r"""AMSGrad: Adam whose denominator never shrinks.
+
+    Adam forgets rare large gradients and may then step too far, so that it fails to converge even
+    on some convex problems. AMSGrad divides by the largest :math:`v` so far: safer, and slower
+    where the first gradients were large.
+
+    .. math::
+
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+        w_t &= \max(w_{t-1}, v_t) \\
+        \theta_t &= \theta_{t-1} - \gamma\, \frac{m_t}{1 - \beta_1^t} \Big/
+        \Big(\sqrt{\frac{w_t}{1 - \beta_2^t}} + \epsilon\Big)
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+
+    Notes
+    -----
+    As in torch, the maximum is taken before the bias correction; the paper has no correction, and
+    optax takes the maximum after it.
+
+    References
+    ----------
+    .. [1] Reddi, S., Kale, S., Kumar, S. (2018). On the convergence of Adam and beyond. ICLR.
+       Algorithm 2.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import AMSGrad
+    >>> MLPClassifier(optimizer=AMSGrad(beta_2=0.99)).get_params()["optimizer__beta_2"]
+    0.99
+    """
+
+    slots = ("m", "v", "w")
+
+    @staticmethod
+    def rule(
+        g, m, v, w, lr, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, bias_1, bias_2, epsilon
+    ):
+        """Algorithm 2, with bias correction."""
+        m = beta_1 * m + one_minus_beta_1 * g
+        v = beta_2 * v + one_minus_beta_2 * g * g
+        w = np.maximum(w, v)
+        return lr * (m / bias_1) / (np.sqrt(w / bias_2) + epsilon), m, v, w
+
+
+class AdamW(Adam):
+    r"""AdamW: Adam with decoupled weight decay.
+
+    An L2 penalty in the objective passes through Adam's division, so weights with large
+    gradients are hardly held back. Here all weights shrink by the same factor, apart from the
+    gradient. Prefer it to Adam where regularization matters.
+
+    .. math::
+
+        \theta_t = (1 - \gamma \lambda)\, \theta_{t-1}
+        - \gamma\, \hat m_t / (\sqrt{\hat v_t} + \epsilon),
+        \qquad \hat m_t, \hat v_t \text{ as in Adam}
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+    weight_decay : float, default=0.01
+        :math:`\lambda`, at least 0. Biases and normalization parameters do not decay.
+
+    Notes
+    -----
+    The decay is multiplied by the scheduled learning rate, as in torch; in the paper it is by the
+    schedule's factor alone. The estimator's ``alpha`` is a penalty in the objective, on top of
+    it: set ``alpha=0`` to have the decay only.
+
+    References
+    ----------
+    .. [1] Loshchilov, I., Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+       Algorithm 2.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import AdamW
+    >>> model = MLPClassifier(optimizer=AdamW(weight_decay=0.1), alpha=0.0)
+    """
+
+    _parameter_constraints: ClassVar = {
+        **Adam._parameter_constraints,
+        "weight_decay": [NON_NEGATIVE],
+    }
+
+    def __init__(
+        self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        self.weight_decay = weight_decay

@@ -1,0 +1,61 @@
+"""Averaging: predictions from an average of the weights along the way."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._component import Component, Table
+from sknn_adam._kernels import add_scaled
+from sknn_adam._validation import FRACTION
+
+__all__ = ["AVERAGINGS", "EMA"]
+
+
+class EMA(Component):
+    r"""Exponential moving average of the weights.
+
+    .. math:: \bar\theta_t = \frac{\sum_k \rho^{t-k}\,\theta_k}{\sum_k \rho^{t-k}}
+
+    Training goes on with the weights themselves; validation and prediction use their average,
+    which is less noisy. Most useful with a constant learning rate.
+
+    Parameters
+    ----------
+    decay : float, default=0.99
+        :math:`\rho`, how much of the average is kept in a step, in [0, 1). The average reaches
+        back about :math:`1/(1 - \rho)` steps.
+
+    Notes
+    -----
+    The average is corrected for its start: early in training it is the plain mean of the weights
+    so far. Running statistics of batch normalization are those of the training weights.
+
+    References
+    ----------
+    Polyak, B., Juditsky, A. (1992). Acceleration of stochastic approximation by averaging. SIAM
+    Journal on Control and Optimization 30(4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.averaging import EMA
+    >>> ema, average = EMA(decay=0.5), np.zeros(1)
+    >>> for t, theta in enumerate([1.0, 4.0], start=1):
+    ...     ema.update(average, np.array([theta]), t)
+    >>> average  # (0.5 * 1 + 4) / 1.5
+    array([3.])
+    """
+
+    _parameter_constraints: ClassVar = {"decay": [FRACTION]}
+
+    def __init__(self, decay=0.99):
+        self.decay = decay
+
+    def update(self, average: np.ndarray, theta: np.ndarray, t: int) -> None:
+        """Move `average` in place towards `theta`, at step `t` counted from 1."""
+        rate = (1 - self.decay) / (1 - self.decay**t)
+        average *= float(1 - rate)
+        add_scaled(theta, float(rate), out=average)
+
+
+AVERAGINGS = Table("averaging", EMA, {"ema": EMA}, optional=True)

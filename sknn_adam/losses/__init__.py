@@ -1,0 +1,53 @@
+r"""Losses: how far raw outputs are from targets.
+
+A loss works on raw outputs ``z`` of shape (..., n_rows, n_raw), never on probabilities, so that
+it stays finite for any finite ``z``. It gives a value per row and the gradient with respect to
+``z``; weighting and averaging over rows live in the base class only, so that value and gradient
+share one reduction. A loss sums over outputs.
+"""
+
+from sknn_adam._component import Table
+from sknn_adam.losses._base import ClassificationLoss, Loss, RegressionLoss
+from sknn_adam.losses.classification import FocalLoss, LogLoss
+from sknn_adam.losses.positive import GammaLoss, PoissonLoss, TweedieLoss
+from sknn_adam.losses.regression import (
+    AbsoluteError,
+    GaussianLoss,
+    HuberLoss,
+    QuantileLoss,
+    SquaredError,
+)
+
+__all__ = [
+    "CLASSIFICATION_LOSSES",
+    "REGRESSION_LOSSES",
+    "AbsoluteError",
+    "ClassificationLoss",
+    "FocalLoss",
+    "GammaLoss",
+    "GaussianLoss",
+    "HuberLoss",
+    "LogLoss",
+    "Loss",
+    "PoissonLoss",
+    "QuantileLoss",
+    "RegressionLoss",
+    "SquaredError",
+    "TweedieLoss",
+]
+
+CLASSIFICATION_LOSSES = Table("loss", ClassificationLoss, {"log_loss": LogLoss, "focal": FocalLoss})
+REGRESSION_LOSSES = Table(
+    "loss",
+    RegressionLoss,
+    {
+        "squared_error": SquaredError,
+        "absolute_error": AbsoluteError,
+        "huber": HuberLoss,
+        "quantile": QuantileLoss,
+        "gaussian": GaussianLoss,
+        "poisson": PoissonLoss,
+        "gamma": GammaLoss,
+        "tweedie": TweedieLoss,
+    },
+)

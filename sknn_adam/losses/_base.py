@@ -1,0 +1,134 @@
+"""What all losses share: weights, the mean over rows, and what estimators ask of a loss."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from sknn_adam._component import Component
+
+__all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
+
+
+class Loss(Component):
+    """Base of all losses.
+
+    A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` where they share work.
+    Its sums run over the last axis only, so that `z` may have leading axes that `y` has not.
+    """
+
+    contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
+
+    def n_raw(self, n_outputs: int) -> int:
+        """Return how many raw outputs the network needs for `n_outputs` outputs."""
+        return n_outputs
+
+    def value(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return the loss of each row, shape (..., n_rows)."""
+        return self.value_and_gradient(y, z)[0]
+
+    def gradient(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return the derivative of each row's loss with respect to its raw outputs, as `z`."""
+        return self.value_and_gradient(y, z)[1]
+
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss of each row and its derivative, both new arrays."""
+        return self.value(y, z), self.gradient(y, z)
+
+    def mean(self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None) -> Any:
+        """Return the weighted mean loss over the rows; weights have mean 1 over the whole fit."""
+        return _reduce(self.value(y, z), weight)
+
+    def mean_and_gradient(
+        self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None
+    ) -> tuple[Any, np.ndarray]:
+        """Return the weighted mean over the rows and its gradient with respect to `z`.
+
+        Weights are relative: their mean over the whole fit is 1. Dividing by the number of rows,
+        not by the batch's own sum of weights, keeps a batch of light rows light.
+        """
+        value, gradient = self.value_and_gradient(y, z)
+        if weight is None:
+            gradient *= 1 / z.shape[-2]
+        else:
+            gradient *= (weight / z.shape[-2])[..., None]
+        return _reduce(value, weight), gradient
+
+
+def _reduce(value: np.ndarray, weight: np.ndarray | None) -> Any:
+    if weight is None:
+        return np.add.reduce(value, axis=-1, dtype=np.float64) / value.shape[-1]
+    return (value * weight).sum(axis=-1, dtype=np.float64) / value.shape[-1]
+
+
+def over_outputs(value: np.ndarray) -> np.ndarray:
+    """Return the sum over the last axis; a sum of one term is the term, and needs no loop."""
+    return value[..., 0] if value.shape[-1] == 1 else value.sum(axis=-1)
+
+
+class ClassificationLoss(Loss):
+    """Base of losses of class membership.
+
+    Targets are integer codes of shape (n_rows,) for two or more exclusive classes, or a 0/1
+    matrix (n_rows, n_labels) for labels that do not exclude each other. Two classes, like a
+    label, have one raw output: the log odds.
+    """
+
+    task: ClassVar[str] = "classification"
+
+    def predict(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
+        """Return probabilities, shape (..., n_rows, n_classes or n_labels)."""
+        if exclusive and z.shape[-1] > 1:
+            return _softmax(z)
+        p = expit(z)
+        return np.concatenate([1 - p, p], axis=-1) if exclusive else p
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    p = np.exp(z - z.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+class RegressionLoss(Loss):
+    """Base of losses of numbers; targets have shape (n_rows, n_outputs).
+
+    Class attributes tell the regressor what to do. ``target_scaling`` says how ``"auto"`` scales
+    the targets for training: ``"standard"`` (mean 0, deviation 1) for losses that only look at
+    differences, ``"mean"`` (divide by the mean) for losses of positive targets.
+    ``out_activation`` names what turns raw outputs into predictions: ``"identity"`` or ``"exp"``.
+    """
+
+    task: ClassVar[str] = "regression"
+    target_scaling: ClassVar[str] = "standard"
+    out_activation: ClassVar[str] = "identity"
+
+    def check_targets(self, y: np.ndarray, first: bool = True) -> None:
+        """Raise ValueError if the loss is not defined for the targets.
+
+        What only the targets as a whole must fulfil is asked in the `first` call of a training;
+        later batches may be as they are.
+        """
+
+    def predict(self, z: np.ndarray) -> np.ndarray:
+        """Return predictions on the scale of the targets that the network was trained with."""
+        return z
+
+    def point(self, z: np.ndarray) -> np.ndarray:
+        """Return one prediction for each output, where ``predict`` may give several."""
+        return self.predict(z)
+
+    def deviation(self, z: np.ndarray) -> np.ndarray:
+        """Return standard deviations of the targets, on their scale in training."""
+        raise ValueError(
+            f"return_std=True needs a loss that predicts standard deviations: 'gaussian'. "
+            f"{type(self).__name__} predicts none."
+        )
+
+    def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return factor and offset that turn raw outputs into those for unscaled targets.
+
+        Trained with targets ``(y - shift) / scale``, the network gives `z`; the raw outputs that
+        stand for predictions of `y` itself are ``z * factor + offset``.
+        """
+        return scale, shift

@@ -1,0 +1,250 @@
+"""Losses of differences: where the targets lie, and how they spread."""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import POSITIVE, Interval
+from sknn_adam.losses._base import RegressionLoss, over_outputs
+
+__all__ = ["AbsoluteError", "GaussianLoss", "HuberLoss", "QuantileLoss", "SquaredError"]
+
+
+class SquaredError(RegressionLoss):
+    r"""Half the squared error :math:`\tfrac12 \sum_k (z_k - y_k)^2`, with gradient :math:`z - y`.
+
+    Predicts the mean. The default: smooth, and the best there is for normal errors, but one
+    target far off counts as much as thousands of others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import SquaredError
+    >>> SquaredError().value(np.array([[1.0]]), np.array([[3.0]]))
+    array([2.])
+    """
+
+    def value_and_gradient(self, y, z):
+        """Return both; they share the difference."""
+        r = z - y
+        return over_outputs(r * r) / 2, r
+
+
+class AbsoluteError(RegressionLoss):
+    r"""The absolute error :math:`\sum_k |z_k - y_k|`, with gradient :math:`\mathrm{sign}(z - y)`.
+
+    Predicts the median, which targets far off hardly move. Its gradient does not fade near the
+    minimum, so a schedule that lowers the learning rate helps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import AbsoluteError
+    >>> AbsoluteError().value(np.array([[1.0]]), np.array([[3.0]]))
+    array([2.])
+    """
+
+    def value_and_gradient(self, y, z):
+        """Return both; they share the difference."""
+        r = z - y
+        return over_outputs(np.abs(r)), np.sign(r)
+
+
+class HuberLoss(RegressionLoss):
+    r"""The Huber loss: squared for small errors, absolute for large ones.
+
+    .. math::
+
+        \sum_k \begin{cases} r_k^2 / 2 & |r_k| \le \delta \\
+        \delta\, (|r_k| - \delta / 2) & \text{else} \end{cases}, \qquad r = z - y,
+
+    with gradient :math:`r` cut to :math:`[-\delta, \delta]`. Predicts the mean of what is near
+    and is as indifferent to targets far off as the absolute error.
+
+    Parameters
+    ----------
+    delta : float, default=1.0
+        :math:`\delta`, where the loss turns from squared to absolute; above 0. It is on the scale
+        of the targets in training: with ``target_scaling="auto"`` it counts in standard
+        deviations of y.
+
+    References
+    ----------
+    .. [1] Huber, P. J. (1964). Robust estimation of a location parameter. Annals of Mathematical
+       Statistics 35.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import HuberLoss
+    >>> HuberLoss(delta=1.0).value(np.array([[1.0]]), np.array([[3.0]]))
+    array([1.5])
+    """
+
+    _parameter_constraints: ClassVar = {"delta": [POSITIVE]}
+
+    def __init__(self, delta=1.0):
+        self.delta = delta
+
+    def value_and_gradient(self, y, z):
+        """Return both; the gradient is the difference, clipped."""
+        delta, r = float(self.delta), z - y
+        gradient = np.clip(r, -delta, delta)
+        return over_outputs(gradient * (r - gradient / 2)), gradient
+
+
+class QuantileLoss(RegressionLoss):
+    r"""The quantile (pinball) loss.
+
+    .. math:: \sum_k \begin{cases} \tau\, (y_k - z_k) & z_k \le y_k \\
+              (1 - \tau)\, (z_k - y_k) & \text{else} \end{cases}
+
+    with gradient :math:`-\tau` below the target and :math:`1 - \tau` above it. Predicts the value
+    below which a share :math:`\tau` of the targets falls. Several levels give an interval: with
+    ``level=(0.05, 0.5, 0.95)`` nine tenths of the targets are between the outer columns.
+
+    Parameters
+    ----------
+    level : float or sequence of float, default=0.5
+        :math:`\tau`, in (0, 1). Several levels, in increasing order, need targets of one output;
+        ``predict`` then has one column for each, and ``score`` takes the one nearest to 0.5.
+
+    Notes
+    -----
+    Columns never cross: each level has a raw output of its own, and ``predict`` sorts them. The
+    sorted quantiles have at most the loss of the unsorted ones [2]_, and the raw outputs stay
+    predictors of one level each, so that ``coefs_`` are exact (sort what the forward pass gives).
+    Increments that are positive by construction would let an error of one level push all others.
+
+    References
+    ----------
+    .. [1] Koenker, R., Bassett, G. (1978). Regression quantiles. Econometrica 46.
+    .. [2] Chernozhukov, V., Fernández-Val, I., Galichon, A. (2010). Quantile and probability
+       curves without crossing. Econometrica 78.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import QuantileLoss
+    >>> QuantileLoss(level=0.9).value(np.array([[3.0]]), np.array([[1.0]]))
+    array([1.8])
+    """
+
+    def __init__(self, level=0.5):
+        self.level = level
+
+    def validate(self):
+        """Check that the levels are numbers between 0 and 1 that increase."""
+        allowed = Interval(Real, 0, 1, closed="neither")
+        several = isinstance(self.level, tuple | list | np.ndarray) and np.ndim(self.level) == 1
+        levels = list(self.level) if several else [self.level]
+        valid = bool(levels) and all(allowed.is_satisfied_by(level) for level in levels)
+        if not valid or (np.diff(levels) <= 0).any():
+            raise ValueError(
+                "The 'level' parameter of QuantileLoss must be a float in the range (0.0, 1.0) or "
+                f"an increasing sequence of such floats. Got {self.level!r} instead."
+            )
+
+    def n_raw(self, n_outputs):
+        """Return one raw output for each output, or for each level of the only output."""
+        if np.size(self.level) == 1:
+            return n_outputs
+        if n_outputs > 1:
+            raise ValueError(
+                f"QuantileLoss with several levels predicts one output, but y has {n_outputs}. Use "
+                "a single level, or sklearn.multioutput.MultiOutputRegressor."
+            )
+        return np.size(self.level)
+
+    def value_and_gradient(self, y, z):
+        """Return both; they share the difference."""
+        level, r = np.asarray(self.level, dtype=z.dtype), z - y
+        gradient = (r > 0) * (1 - level) - (r < 0) * level
+        return over_outputs(gradient * r), gradient
+
+    def predict(self, z):
+        """Return one column for each output, or for each level in increasing order."""
+        return z if np.size(self.level) == 1 else np.sort(z, axis=-1)
+
+    def point(self, z):
+        """Return the column whose level is nearest to 0.5."""
+        if np.size(self.level) == 1:
+            return z
+        nearest = np.abs(np.asarray(self.level) - 0.5).argmin()
+        return self.predict(z)[..., nearest, None]
+
+
+class GaussianLoss(RegressionLoss):
+    r"""Minus the log-likelihood of a normal distribution: predicts mean and standard deviation.
+
+    .. math:: \tfrac12 \sum_k \left( s_k + (y_k - m_k)^2 e^{-s_k} \right)
+
+    The network has two raw outputs for each output: first all means :math:`m`, then all
+    log-variances :math:`s`. The gradient is :math:`(m - y)\, e^{-s}` for the mean and
+    :math:`(1 - (y - m)^2 e^{-s}) / 2` for the log-variance. ``predict`` gives the mean and
+    ``predict(X, return_std=True)`` both: use it where noise differs from row to row.
+
+    Notes
+    -----
+    A network that meets a target exactly would gain without limit by driving its variance to 0.
+    So the log-variance is the raw output :math:`u` itself within [-20, 40] only and levels off
+    beyond, by less than 1, with a slope that is 1 at the bound and then fades:
+
+    .. math:: s = -21 + e^{u + 20} \;\; (u < -20), \qquad s = 41 - e^{40 - u} \;\; (u > 40).
+
+    The gradient is the derivative of this: for a raw output far outside it is 0. A deviation
+    is never below :math:`e^{-10.5}`, about 1/36,000 of the standard deviation of y with
+    ``target_scaling="auto"``. The constant :math:`\tfrac12 \log 2\pi` is left out.
+
+    References
+    ----------
+    .. [1] Nix, D. A., Weigend, A. S. (1994). Estimating the mean and variance of the target
+       probability distribution. ICNN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import GaussianLoss
+    >>> GaussianLoss().value(np.array([[1.0]]), np.array([[3.0, 0.0]]))
+    array([2.])
+    """
+
+    def n_raw(self, n_outputs):
+        """Return two raw outputs for each output."""
+        return 2 * n_outputs
+
+    def value_and_gradient(self, y, z):
+        """Return both; they share the error in units of the variance."""
+        n_outputs = y.shape[-1]
+        r = z[..., :n_outputs] - y
+        s, slope = _levelled_off(z[..., n_outputs:])
+        precision = np.exp(-s)
+        by_mean = r * precision
+        squares = r * by_mean
+        by_log_variance = slope * (1 - squares) / 2
+        gradient = np.concatenate([by_mean, by_log_variance], axis=-1)
+        return over_outputs(s + squares) / 2, gradient
+
+    def predict(self, z):
+        """Return the means."""
+        return z[..., : z.shape[-1] // 2]
+
+    def deviation(self, z):
+        """Return the standard deviations."""
+        return np.exp(_levelled_off(z[..., z.shape[-1] // 2 :])[0] / 2)
+
+    def raw_scaling(self, shift, scale):
+        """Scale the means; variances are multiplied by the squared scale."""
+        return (
+            np.concatenate([scale, np.ones_like(scale)]),
+            np.concatenate([shift, 2 * np.log(scale)]),
+        )
+
+
+def _levelled_off(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-variances, bounded smoothly, and their derivative by the raw outputs `u`."""
+    inside = np.clip(u, -20.0, 40.0)
+    beyond = u - inside
+    slope = np.exp(-np.abs(beyond))
+    return inside + np.copysign(1 - slope, beyond), slope

@@ -1,0 +1,75 @@
+"""Adadelta: steps in the units of the parameters."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["Adadelta"]
+
+
+class Adadelta(Optimizer):
+    r"""Adadelta: RMSprop whose learning rate is the running size of its own steps.
+
+    The step has the units of the parameters and there is no learning rate to tune. The price is a
+    slow start: the first steps are about :math:`\sqrt\epsilon` long and have to grow.
+
+    .. math::
+
+        v_t &= \rho\, v_{t-1} + (1 - \rho)\, g_t^2 \\
+        u_t &= g_t \sqrt{d_{t-1} + \epsilon} / \sqrt{v_t + \epsilon} \\
+        d_t &= \rho\, d_{t-1} + (1 - \rho)\, u_t^2 \\
+        \theta_t &= \theta_{t-1} - \gamma\, u_t
+
+    Parameters
+    ----------
+    learning_rate : float, default=1.0
+        :math:`\gamma`, above 0; the paper has none, which is 1.
+    rho : float, default=0.9
+        :math:`\rho`, how much of the averages is kept in a step, in [0, 1).
+    epsilon : float, default=1e-6
+        :math:`\epsilon`, above 0. It starts the method: a larger one makes longer first steps.
+
+    Notes
+    -----
+    :math:`\epsilon` stands inside both roots, as in the paper, and :math:`d` averages the steps
+    before :math:`\gamma`, as in torch.
+
+    References
+    ----------
+    .. [1] Zeiler, M. (2012). ADADELTA: an adaptive learning rate method. arXiv:1212.5701.
+       Algorithm 1.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPRegressor
+    >>> from sknn_adam.optimizers import Adadelta
+    >>> MLPRegressor(optimizer=Adadelta(rho=0.95)).get_params()["optimizer__rho"]
+    0.95
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "rho": [FRACTION],
+        "epsilon": [POSITIVE],
+    }
+    slots = ("v", "d")
+
+    def __init__(self, learning_rate=1.0, rho=0.9, epsilon=1e-6):
+        self.learning_rate = learning_rate
+        self.rho = rho
+        self.epsilon = epsilon
+
+    def scalars(self, t, lr):
+        """Return the learning rate, rho and its complement, and epsilon."""
+        return lr, self.rho, 1 - self.rho, self.epsilon
+
+    @staticmethod
+    def rule(g, v, d, lr, rho, one_minus_rho, epsilon):
+        """Algorithm 1."""
+        v = rho * v + one_minus_rho * g * g
+        u = g * (np.sqrt(d + epsilon) / np.sqrt(v + epsilon))
+        d = rho * d + one_minus_rho * u * u
+        return lr * u, v, d

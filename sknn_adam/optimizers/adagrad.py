@@ -1,0 +1,77 @@
+"""Adagrad: a learning rate for every parameter."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import NON_NEGATIVE, POSITIVE
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(Optimizer):
+    r"""Adagrad: every parameter's step divided by the size of all its past gradients.
+
+    Rarely active features keep long steps while busy ones slow down, which suits sparse data and
+    convex problems. The sum never forgets, so the steps fade like :math:`1/\sqrt t`: no schedule
+    is needed, but a long training of a network may come to rest too early.
+
+    .. math::
+
+        s_t &= s_{t-1} + g_t^2, \qquad s_0 = s \\
+        \theta_t &= \theta_{t-1} - \gamma\, g_t / (\sqrt{s_t} + \epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.01
+        :math:`\gamma`, above 0.
+    epsilon : float, default=1e-10
+        :math:`\epsilon`, keeps the division finite; above 0.
+    initial_accumulator_value : float, default=0.0
+        :math:`s`, at least 0; above 0 it shortens the first steps.
+
+    Notes
+    -----
+    :math:`\epsilon` is added to the root, as in torch. Other libraries start the sum at 0.1.
+
+    References
+    ----------
+    .. [1] Duchi, J., Hazan, E., Singer, Y. (2011). Adaptive subgradient methods for online
+       learning and stochastic optimization. JMLR 12. Figure 1, with a diagonal matrix.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import Adagrad
+    >>> MLPClassifier(optimizer=Adagrad(learning_rate=0.1)).optimizer.learning_rate
+    0.1
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "epsilon": [POSITIVE],
+        "initial_accumulator_value": [NON_NEGATIVE],
+    }
+    slots = ("s",)
+
+    def __init__(self, learning_rate=0.01, epsilon=1e-10, initial_accumulator_value=0.0):
+        self.learning_rate = learning_rate
+        self.epsilon = epsilon
+        self.initial_accumulator_value = initial_accumulator_value
+
+    def init(self, theta, layout=None):
+        """Return the state of a new run; the sum starts at ``initial_accumulator_value``."""
+        state = super().init(theta, layout)
+        state.s += self.initial_accumulator_value
+        return state
+
+    def scalars(self, t, lr):
+        """Return the learning rate and epsilon."""
+        return lr, self.epsilon
+
+    @staticmethod
+    def rule(g, s, lr, epsilon):
+        """Divide by the size of all gradients so far."""
+        s = s + g * g
+        return lr * g / (np.sqrt(s) + epsilon), s

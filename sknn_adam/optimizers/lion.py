@@ -1,0 +1,77 @@
+"""Lion: steps by the sign alone."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["Lion"]
+
+
+class Lion(Optimizer):
+    r"""Lion: the sign of an average of gradients, found by a search over programs.
+
+    Every parameter moves by exactly the learning rate in every step, so the rate must be smaller
+    than Adam's (a third to a tenth) and should fall towards the end. Half of Adam's state; at
+    its best with large batches, where signs are reliable.
+
+    .. math::
+
+        c_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t \\
+        \theta_t &= \theta_{t-1} - \gamma\, (\operatorname{sign}(c_t) + \lambda \theta_{t-1}) \\
+        m_t &= \beta_2 m_{t-1} + (1 - \beta_2)\, g_t
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, the weight of the past in the step, in [0, 1).
+    beta_2 : float, default=0.99
+        :math:`\beta_2`, how much of the average is kept in a step, in [0, 1).
+    weight_decay : float, default=0.0
+        :math:`\lambda`, at least 0, decoupled, on weights only. As steps are short, it is set
+        larger than AdamW's by what the learning rate is smaller.
+
+    Notes
+    -----
+    There is no epsilon and no bias correction: the sign needs neither. The sign of 0 is 0.
+
+    References
+    ----------
+    .. [1] Chen, X., Liang, C., Huang, D., Real, E., et al. (2023). Symbolic discovery of
+       optimization algorithms. NeurIPS. Algorithm 2.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import Lion
+    >>> model = MLPClassifier(optimizer=Lion(learning_rate=3e-4), schedule="cosine")
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "beta_1": [FRACTION],
+        "beta_2": [FRACTION],
+        "weight_decay": [NON_NEGATIVE],
+    }
+    slots = ("m",)
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, weight_decay=0.0):
+        self.learning_rate = learning_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.weight_decay = weight_decay
+
+    def scalars(self, t, lr):
+        """Return the learning rate, the betas and their complements."""
+        return lr, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
+
+    @staticmethod
+    def rule(g, m, lr, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2):
+        """Algorithm 2."""
+        c = beta_1 * m + one_minus_beta_1 * g
+        m = beta_2 * m + one_minus_beta_2 * g
+        return lr * np.sign(c), m

@@ -1,0 +1,97 @@
+"""NAdam: Adam with Nesterov's momentum."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import NON_NEGATIVE
+from sknn_adam.optimizers.adam import Adam
+
+__all__ = ["NAdam"]
+
+
+class NAdam(Adam):
+    r"""NAdam: Adam with Nesterov's momentum, which warms up.
+
+    The present gradient counts more than in Adam, as if the average were seen from one step
+    ahead, and the momentum grows from about half of :math:`\beta_1` to :math:`\beta_1`. Often a
+    little faster than Adam at the same learning rate.
+
+    .. math::
+
+        \mu_t &= \beta_1 (1 - \tfrac12\, 0.96^{t \psi}) \\
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+        \bar m_t &= \frac{1 - \mu_t}{1 - \prod_{i \le t} \mu_i}\, g_t
+        + \frac{\mu_{t+1}}{1 - \prod_{i \le t + 1} \mu_i}\, m_t \\
+        \theta_t &= \theta_{t-1} - \gamma\, \bar m_t / (\sqrt{v_t / (1 - \beta_2^t)} + \epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+    momentum_decay : float, default=0.004
+        :math:`\psi`, how fast the momentum warms up, at least 0.
+
+    Notes
+    -----
+    As in torch, :math:`m` is averaged with :math:`\beta_1` and only the step uses :math:`\mu`.
+    Libraries without ``momentum_decay`` drop the warm-up altogether.
+
+    References
+    ----------
+    .. [1] Dozat, T. (2016). Incorporating Nesterov momentum into Adam. ICLR workshop.
+       Algorithm 2, with the momentum schedule of its section 3.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import NAdam
+    >>> MLPClassifier(optimizer=NAdam(momentum_decay=0.01)).optimizer
+    NAdam(momentum_decay=0.01)
+    """
+
+    _parameter_constraints: ClassVar = {
+        **Adam._parameter_constraints,
+        "momentum_decay": [NON_NEGATIVE],
+    }
+
+    def __init__(
+        self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum_decay=0.004
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        self.momentum_decay = momentum_decay
+
+    def init(self, theta, layout=None):
+        """Return the state of a new run; ``product`` is that of all momenta so far."""
+        state = super().init(theta, layout)
+        state.product = 1.0
+        return state
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        """Update `theta` in place from `grad`."""
+        state.t += 1
+        t, b1, b2 = state.t, self.beta_1, self.beta_2
+        lr = self.learning_rate * lr_scale
+        mu, mu_next = (b1 * (1 - 0.5 * 0.96 ** (s * self.momentum_decay)) for s in (t, t + 1))
+        state.product *= mu
+        lr_g = lr * (1 - mu) / (1 - state.product)
+        lr_m = lr * mu_next / (1 - state.product * mu_next)
+        self.update(
+            theta, grad, state, (lr_g, lr_m, b1, 1 - b1, b2, 1 - b2, 1 - b2**t, self.epsilon)
+        )
+
+    @staticmethod
+    def rule(
+        g, m, v, lr_g, lr_m, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, bias_2, epsilon
+    ):
+        """Algorithm 2; both rates hold the learning rate and a correction."""
+        m = beta_1 * m + one_minus_beta_1 * g
+        v = beta_2 * v + one_minus_beta_2 * g * g
+        return (lr_g * g + lr_m * m) / (np.sqrt(v / bias_2) + epsilon), m, v

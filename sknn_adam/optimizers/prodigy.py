@@ -1,0 +1,115 @@
+"""Prodigy: Adam that finds its learning rate."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import NON_NEGATIVE, POSITIVE
+from sknn_adam.optimizers.adam import Adam
+
+__all__ = ["Prodigy"]
+
+
+class Prodigy(Adam):
+    r"""Prodigy: Adam whose learning rate is an estimate of the distance to the solution.
+
+    From a tiny start, :math:`d` grows while gradients keep pointing away from where training
+    began, and then stays. Use it for a good first result without a search, with a falling
+    schedule such as ``"cosine"``; it needs some hundred steps until :math:`d` has grown.
+
+    .. math::
+
+        D_t &= \gamma\, d_{t-1} \sqrt{1 - \beta_2^t} / (1 - \beta_1^t), \qquad
+        \bar g_t = d_{t-1}\, g_t \\
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, \bar g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, \bar g_t^2 \\
+        s_t &= \sqrt{\beta_2}\, s_{t-1} + D_t\, \bar g_t / d_0, \qquad
+        r_t = \sqrt{\beta_2}\, r_{t-1}
+        + D_t \langle \bar g_t, \theta_0 - \theta_{t-1} \rangle / d_0 \\
+        d_t &= \max(d_{t-1},\, r_t / \lVert s_t \rVert_1) \\
+        \theta_t &= \theta_{t-1} - D_t\, (m_t / (\sqrt{v_t} + d_t \epsilon)
+        + \lambda \theta_{t-1})
+
+    Parameters
+    ----------
+    learning_rate : float, default=1.0
+        :math:`\gamma`, a factor on the estimate, above 0. Best left at 1.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+    weight_decay : float, default=0.0
+        :math:`\lambda`, at least 0, decoupled, on weights only.
+    d_0 : float, default=1e-6
+        :math:`d_0`, where the estimate starts, above 0. Smaller than any sensible learning rate.
+
+    Notes
+    -----
+    The inner product and the norm run over all of theta: there is one :math:`d` for all
+    parameters. The bias correction is part of :math:`D`, so :math:`\epsilon` weighs more in early
+    steps than Adam's. While every gradient is zero, :math:`d` stays.
+
+    References
+    ----------
+    .. [1] Mishchenko, K., Defazio, A. (2024). Prodigy: an expeditiously adaptive parameter-free
+       learner. ICML. Algorithm 4.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> model = MLPClassifier(optimizer="prodigy", schedule="cosine")
+    """
+
+    _parameter_constraints: ClassVar = {
+        **Adam._parameter_constraints,
+        "weight_decay": [NON_NEGATIVE],
+        "d_0": [POSITIVE],
+    }
+    slots = ("m", "v", "s")
+
+    def __init__(
+        self,
+        learning_rate=1.0,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        weight_decay=0.0,
+        d_0=1e-6,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        self.weight_decay = weight_decay
+        self.d_0 = d_0
+
+    def init(self, theta, layout=None):
+        """Return the state of a new run; it remembers where theta started."""
+        state = super().init(theta, layout)
+        state.theta_0, state.d, state.r = theta.copy(), float(self.d_0), 0.0
+        return state
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        """Update `theta` in place from `grad`."""
+        state.t += 1
+        b1, b2, d = self.beta_1, self.beta_2, state.d
+        D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
+        weight, b3 = float(D * d / self.d_0), float(b2**0.5)
+
+        state.s *= b3
+        state.s += weight * grad
+        state.r = b3 * state.r + weight * float(np.dot(grad, state.theta_0 - theta))
+        norm = float(np.abs(state.s).sum(dtype=np.float64))
+        if norm > 0:
+            state.d = max(d, state.r / norm)
+
+        self.decay(theta, state, float(D))
+        scalars = (D, d, b1, 1 - b1, b2, 1 - b2, state.d * self.epsilon)
+        self.update(theta, grad, state, scalars)
+
+    @staticmethod
+    def rule(g, m, v, s, D, d, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
+        """Algorithm 4's Adam step; s has changed already."""
+        g = d * g
+        m = beta_1 * m + one_minus_beta_1 * g
+        v = beta_2 * v + one_minus_beta_2 * g * g
+        return D * m / (np.sqrt(v) + epsilon), m, v, s

@@ -1,0 +1,77 @@
+"""RAdam: Adam that waits until it can trust its variance."""
+
+import numpy as np
+
+from sknn_adam.optimizers.adam import Adam
+
+__all__ = ["RAdam"]
+
+
+class RAdam(Adam):
+    r"""RAdam: Adam with a warm-up of its own, derived instead of tuned.
+
+    In the first steps :math:`v` averages few gradients, and dividing by its root can throw the
+    weights far off. RAdam starts as momentum, and brings the division in as its variance falls.
+    Worth a try where Adam's start is rough and one would reach for a warm-up.
+
+    .. math::
+
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 \\
+        \rho_\infty &= \frac{2}{1 - \beta_2} - 1, \qquad
+        \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \qquad
+        r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\rho_\infty}
+        {(\rho_\infty - 4)(\rho_\infty - 2)\rho_t}} \\
+        \theta_t &= \theta_{t-1} - \frac{\gamma}{1 - \beta_1^t}\, m_t \cdot
+        \begin{cases} r_t \sqrt{1 - \beta_2^t} / (\sqrt{v_t} + \epsilon) & \rho_t > 5 \\
+        1 & \text{else} \end{cases}
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.001
+        :math:`\gamma`, above 0.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1). At 2/3 or
+        below the division never comes in.
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+
+    Notes
+    -----
+    As in torch, the threshold is 5 (the paper has 4), and :math:`\epsilon` is added before the
+    bias correction. At the default the division comes in at the sixth step.
+
+    References
+    ----------
+    .. [1] Liu, L., Jiang, H., He, P., Chen, W., Liu, X., Gao, J., Han, J. (2020). On the variance
+       of the adaptive learning rate and beyond. ICLR. Algorithm 2.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import RAdam
+    >>> MLPClassifier(optimizer=RAdam(beta_2=0.99)).get_params()["optimizer__beta_2"]
+    0.99
+    """
+
+    def scalars(self, t, lr):
+        """Return the corrected rate, betas, complements, whether to divide or not, epsilon."""
+        b1, b2 = self.beta_1, self.beta_2
+        rho_inf = 2 / (1 - b2) - 1
+        rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
+        rate, divide = lr / (1 - b1**t), rho > 5
+        if divide:
+            r_squared = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+            rate *= (r_squared * (1 - b2**t)) ** 0.5
+        return rate, b1, 1 - b1, b2, 1 - b2, float(divide), float(not divide), self.epsilon
+
+    @staticmethod
+    def rule(
+        g, m, v, rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, divide, plain, epsilon
+    ):
+        """Algorithm 2; one of `divide` and `plain` is 1, the other is 0."""
+        m = beta_1 * m + one_minus_beta_1 * g
+        v = beta_2 * v + one_minus_beta_2 * g * g
+        return rate * m / (divide * (np.sqrt(v) + epsilon) + plain), m, v

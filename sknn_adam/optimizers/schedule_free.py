@@ -1,0 +1,124 @@
+"""Schedule-free learning: an average of the weights in place of a schedule."""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE, Interval
+from sknn_adam.optimizers._base import Optimizer
+
+__all__ = ["ScheduleFreeAdamW"]
+
+
+class ScheduleFreeAdamW(Optimizer):
+    r"""Schedule-free AdamW: averages its weights instead of lowering the learning rate.
+
+    Reaches what a falling schedule reaches without knowing when training will end, so one can
+    stop, or go on, at any time. Gradients are taken at :math:`y` (``theta``), steps are made
+    with :math:`z`, and the average :math:`x` is what predicts (``evaluation_point``).
+
+    .. math::
+
+        v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2, \qquad
+        u_t = g_t / (\sqrt{v_t / (1 - \beta_2^t)} + \epsilon) + \lambda y_{t-1} \\
+        z_t &= z_{t-1} - \gamma_t u_t, \qquad x_t = (1 - c_t)\, x_{t-1} + c_t z_t, \qquad
+        c_t = \gamma_t^2 / \textstyle\sum_{i \le t} \gamma_i^2 \\
+        y_t &= \beta_1 x_t + (1 - \beta_1)\, z_t
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.0025
+        The :math:`\gamma_t` after the warm-up, above 0. Good ones are larger than Adam's.
+    beta_1 : float, default=0.9
+        :math:`\beta_1`, how near to the average gradients are taken, in (0, 1).
+    beta_2 : float, default=0.999
+        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        :math:`\epsilon`, keeps the division finite; above 0.
+    weight_decay : float, default=0.0
+        :math:`\lambda`, at least 0, decoupled, at :math:`y` and on weights only.
+    warmup_steps : int, default=0
+        In how many steps :math:`\gamma_t` grows to the learning rate.
+
+    Notes
+    -----
+    The state is :math:`y - z` and :math:`v`; :math:`x = y + (y - z)(1 - \beta_1) / \beta_1`.
+    As in optax, :math:`c_t` weighs by the largest :math:`\gamma_i` so far, and a warm-up of
+    :math:`K` steps moves :math:`z` by :math:`(t - 1) / K` of the rate: in step 1 not at all.
+    Batch normalization tracks its statistics at :math:`y`, not at :math:`x`.
+
+    References
+    ----------
+    .. [1] Defazio, A., Yang, X., Mehta, H., Mishchenko, K., Khaled, A., Cutkosky, A. (2024). The
+       road less scheduled. NeurIPS. Algorithm 1.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.optimizers import ScheduleFreeAdamW
+    >>> model = MLPClassifier(optimizer=ScheduleFreeAdamW(learning_rate=0.01, warmup_steps=50))
+    """
+
+    _parameter_constraints: ClassVar = {
+        "learning_rate": [POSITIVE],
+        "beta_1": [Interval(Real, 0, 1, closed="neither")],
+        "beta_2": [FRACTION],
+        "epsilon": [POSITIVE],
+        "weight_decay": [NON_NEGATIVE],
+        "warmup_steps": [NON_NEGATIVE],
+    }
+    slots = ("gap", "v")
+
+    def __init__(
+        self,
+        learning_rate=0.0025,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        weight_decay=0.0,
+        warmup_steps=0,
+    ):
+        self.learning_rate = learning_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+
+    def init(self, theta, layout=None):
+        """Return the state of a new run, in which y = z = x = theta."""
+        state = super().init(theta, layout)
+        state.largest_lr = state.sum_of_squares = 0.0
+        return state
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        """Update `theta` in place from `grad`."""
+        state.t += 1
+        t, b2, warmup = state.t, self.beta_2, max(1, self.warmup_steps)
+        rate = self.learning_rate * lr_scale
+        lr = rate * min(1.0, (t - bool(self.warmup_steps)) / warmup)
+        state.largest_lr = max(state.largest_lr, rate * min(1.0, t / warmup))
+        state.sum_of_squares += state.largest_lr**2
+        c = state.largest_lr**2 / state.sum_of_squares if state.sum_of_squares else 0.0
+        lr_gap = lr * self.beta_1 * (1 - c)
+        lr_y = lr - lr_gap
+
+        wd = float(self.weight_decay)
+        shrinking = [(part, wd * theta[part]) for part in state.decayed if wd]
+        scalars = (c, 1 - c, lr_y, lr_gap, b2, 1 - b2, 1 - b2**t, self.epsilon)
+        self.update(theta, grad, state, scalars)
+        for part, weights in shrinking:
+            theta[part] -= float(lr_y) * weights
+            state.gap[part] += float(lr_gap) * weights
+
+    @staticmethod
+    def rule(g, gap, v, c, one_minus_c, lr_y, lr_gap, beta_2, one_minus_beta_2, bias_2, epsilon):
+        """Algorithm 1, without x, for y and gap = y - z."""
+        v = beta_2 * v + one_minus_beta_2 * g * g
+        u = g / (np.sqrt(v / bias_2) + epsilon)
+        return c * gap + lr_y * u, one_minus_c * gap + lr_gap * u, v
+
+    def evaluation_point(self, theta, state):
+        """Return the average x of the weights."""
+        return theta + theta.dtype.type((1 - self.beta_1) / self.beta_1) * state.gap

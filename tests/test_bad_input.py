@@ -1,0 +1,420 @@
+"""Every mistake is answered by an error that names it, and leaves a fitted estimator as it was."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, RMSprop
+from sknn_adam.clipping import ClipByNorm, ClipByValue
+from sknn_adam.initializers import Constant, VarianceScaling
+from sknn_adam.normalization import BatchNorm
+from sknn_adam.optimizers import LBFGS
+from sknn_adam.schedules import Cosine, Exponential
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(24, 3))
+LABELS = np.repeat(["a", "b", "c"], 8)
+NUMBERS = X @ [1.0, -2.0, 0.5]
+
+
+def with_value(array, value):
+    spoiled = np.array(array)
+    spoiled[3] = value
+    return spoiled
+
+
+@pytest.fixture
+def classifier():
+    return MLPClassifier((4,), max_iter=3, random_state=0).fit(X, LABELS)
+
+
+@pytest.fixture
+def regressor():
+    return MLPRegressor((4,), max_iter=3, random_state=0).fit(X, NUMBERS)
+
+
+def state(model):
+    """What a user can see of a fitted estimator."""
+    prediction = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    return {
+        "attributes": sorted(vars(model)),
+        "parameters": repr(model.get_params()),
+        "predictions": prediction(X).tobytes(),
+        "weights": [array.tobytes() for array in model.coefs_ + model.intercepts_],
+        "curve": list(model.loss_curve_),
+        "epochs": model.n_iter_,
+        "inputs": model.n_features_in_,
+        "classes": getattr(model, "classes_", np.empty(0)).tolist(),
+    }
+
+
+def raises_and_changes_nothing(model, call, error, match):
+    before = state(model)
+    with pytest.raises(error, match=match):
+        call(model)
+    assert state(model) == before
+
+
+# -- data ----------------------------------------------------------------------------------------
+
+BAD_FEATURES = [
+    (with_value(X, np.nan), ValueError, "Input X contains NaN"),
+    (with_value(X, np.inf), ValueError, "Input X contains infinity"),
+    (with_value(X.astype(np.float32), np.inf), ValueError, "Input X contains infinity"),
+    (sparse.csr_matrix(with_value(X, np.nan)), ValueError, "Input X contains NaN"),
+    (X[:0], ValueError, "Found array with 0 sample"),
+    (X[:, :0], ValueError, "0 feature"),
+    (X[:, 0], ValueError, "Expected 2D array, got 1D array"),
+    (X[None], ValueError, "Found array with dim 3"),
+    (X + 1j, ValueError, "Complex data not supported"),
+    (with_value(X.astype(object), "x"), ValueError, "could not convert string to float: 'x'"),
+    (None, ValueError, "Expected 2D array, got scalar"),
+]
+FEATURE_IDS = "nan inf inf32 sparse-nan no-rows no-columns 1d 3d complex strings None".split()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("bad", "error", "match"), BAD_FEATURES, ids=FEATURE_IDS)
+def test_features_in_training(classifier, regressor, method, bad, error, match):
+    rows = 24 if bad is None else bad.shape[0]
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        raises_and_changes_nothing(
+            model, lambda model, y=y: getattr(model, method)(bad, y[:rows]), error, match
+        )
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+@pytest.mark.parametrize(("bad", "error", "match"), BAD_FEATURES, ids=FEATURE_IDS)
+def test_features_in_prediction(classifier, regressor, method, bad, error, match):
+    for model in (classifier, regressor):
+        if hasattr(model, method):
+            raises_and_changes_nothing(model, lambda m: getattr(m, method)(bad), error, match)
+
+
+@pytest.mark.parametrize("width", [2, 4])
+@pytest.mark.parametrize("method", ["predict", "partial_fit"])
+def test_other_number_of_features(classifier, regressor, width, method):
+    match = rf"X has {width} features, but MLP\w+ is expecting 3 features"
+    wrong = np.ones((24, width))
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(warm_start=True).fit(X, y)
+        args = (wrong, y) if method == "partial_fit" else (wrong,)
+        raises_and_changes_nothing(
+            model, lambda model, args=args: getattr(model, method)(*args), ValueError, match
+        )
+
+
+def test_other_feature_names():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["age", "size", "depth"])
+    model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
+    before = model.predict(frame)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame.rename(columns={"age": "years"}))
+    np.testing.assert_array_equal(model.predict(frame), before)
+
+
+BAD_TARGETS = [
+    ("both", with_value(NUMBERS, np.nan), ValueError, "Input y contains NaN"),
+    ("both", with_value(NUMBERS, -np.inf), ValueError, "Input y contains infinity"),
+    ("both", NUMBERS[:-1], ValueError, r"inconsistent numbers of samples: \[24, 23\]"),
+    ("both", None, ValueError, "requires y to be passed, but the target y is None"),
+    ("both", NUMBERS[:, None, None], ValueError, "dim 3"),
+    ("both", NUMBERS + 1j, ValueError, "Complex data not supported"),
+    ("regressor", LABELS, ValueError, "could not convert string to float|dtype='numeric'"),
+    ("regressor", LABELS.astype(object), ValueError, "could not convert string to float: 'a'"),
+    ("classifier", NUMBERS, ValueError, "Unknown label type: continuous"),
+    ("classifier", np.tile(np.arange(3), (24, 1)), ValueError, "several columns with more than"),
+    ("classifier", with_value(LABELS.astype(object), None), TypeError, "not supported between"),
+]
+TARGET_IDS = "nan inf short None 3d complex strings objects continuous multioutput mixed".split()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("who", "bad", "error", "match"), BAD_TARGETS, ids=TARGET_IDS)
+def test_targets(classifier, regressor, method, who, bad, error, match):
+    models = {"classifier": classifier, "regressor": regressor}
+    for model in models.values() if who == "both" else [models[who]]:
+        raises_and_changes_nothing(
+            model, lambda model: getattr(model, method)(X, bad), error, match
+        )
+
+
+def test_one_row_is_no_training_set(classifier, regressor):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        raises_and_changes_nothing(
+            model, lambda model, y=y: model.fit(X[:1], y[:1]), ValueError, "minimum of 2"
+        )
+
+
+BAD_WEIGHTS = [
+    (np.zeros(24), "sum of sample_weight must be positive|at least one non-zero"),
+    (with_value(np.ones(24), -1), "Negative values in data passed to `sample_weight`"),
+    (with_value(np.ones(24), np.nan), "sample_weight contains NaN"),
+    (with_value(np.ones(24), np.inf), "sample_weight contains infinity"),
+    (np.ones(23), r"sample_weight.shape == \(23,\), expected \(24,\)"),
+    (np.ones((24, 2)), "Sample weights must be 1D"),
+    (["x"] * 24, "could not convert string to float|dtype='numeric'"),
+]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("weight", "match"), BAD_WEIGHTS, ids="zero negative nan inf short 2d strings".split()
+)
+def test_sample_weights(classifier, regressor, method, weight, match):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        raises_and_changes_nothing(
+            model,
+            lambda model, y=y: getattr(model, method)(X, y, sample_weight=weight),
+            ValueError,
+            match,
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (
+            lambda m: m.partial_fit(X, np.repeat(["a", "b", "z"], 8)),
+            r"y has classes that were not there at the first call: array\(\['z'\]",
+        ),
+        (lambda m: m.partial_fit(X, LABELS, classes=["a", "b"]), "not the same as in the first"),
+        (lambda m: m.partial_fit(X, np.eye(3)[np.arange(24) % 3]), "must be labels of one column"),
+    ],
+    ids=["unseen", "classes", "matrix"],
+)
+def test_partial_fit_with_other_classes(call, match):
+    model = MLPClassifier((4,), random_state=0).partial_fit(X, LABELS)
+    raises_and_changes_nothing(model, call, ValueError, match)
+
+
+def test_first_partial_fit_with_classes_that_lack_one():
+    with pytest.raises(ValueError, match=r"array\(\['c'\]"):
+        MLPClassifier((4,)).partial_fit(X, LABELS, classes=["a", "b"])
+
+
+def test_partial_fit_with_another_number_of_outputs():
+    model = MLPRegressor((4,), random_state=0).partial_fit(X, NUMBERS)
+    raises_and_changes_nothing(
+        model, lambda m: m.partial_fit(X, X[:, :2]), ValueError, "y has 2 outputs"
+    )
+    labels = np.eye(3, dtype=int)[np.arange(24) % 3]
+    model = MLPClassifier((4,), random_state=0).partial_fit(X, labels)
+    raises_and_changes_nothing(
+        model, lambda m: m.partial_fit(X, labels[:, [0, 1, 2, 2]]), ValueError, "y has 4 labels"
+    )
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function", "score"])
+def test_prediction_before_training(method):
+    args = (X, LABELS) if method == "score" else (X,)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(MLPClassifier(), method)(*args)
+
+
+# -- hyper-parameters: checked in fit, never in __init__ -----------------------------------------
+
+RANGE = "The '{}' parameter of {} must be .*{}.* Got {} instead"
+BAD_NUMBERS = [
+    ("optimizer", Adam(beta_1=1.5), RANGE.format("beta_1", "Adam", r"\[0.0, 1.0\)", 1.5)),
+    ("optimizer", Adam(beta_2=1.0), RANGE.format("beta_2", "Adam", r"\[0.0, 1.0\)", 1.0)),
+    ("optimizer", Adam(epsilon=0), RANGE.format("epsilon", "Adam", r"\(0.0, inf\)", 0)),
+    ("optimizer", Adam(learning_rate=0.0), "The 'learning_rate' parameter of Adam"),
+    ("optimizer", Adam(learning_rate="fast"), "The 'learning_rate' parameter of Adam"),
+    ("optimizer", Adam(learning_rate=np.nan), "The 'learning_rate' parameter of Adam"),
+    ("optimizer", Adam(learning_rate=np.inf), "The 'learning_rate' parameter of Adam"),
+    ("optimizer", SGD(momentum=1.0), "The 'momentum' parameter of SGD"),
+    ("optimizer", SGD(nesterov="yes"), "The 'nesterov' parameter of SGD"),
+    ("optimizer", RMSprop(rho=-0.1), "The 'rho' parameter of RMSprop"),
+    ("optimizer", RMSprop(centered=None), "The 'centered' parameter of RMSprop"),
+    ("optimizer", LBFGS(history_size=0), "The 'history_size' parameter of LBFGS"),
+    ("initializer", VarianceScaling(scale=0), "The 'scale' parameter of VarianceScaling"),
+    ("initializer", VarianceScaling(fan="up"), "The 'fan' parameter of VarianceScaling"),
+    ("bias_initializer", Constant("x"), "The 'value' parameter of Constant"),
+    ("normalization", BatchNorm(momentum=1), "The 'momentum' parameter of BatchNorm"),
+    ("normalization", BatchNorm(epsilon=0), "The 'epsilon' parameter of BatchNorm"),
+    ("schedule", Cosine(final_factor=2), "The 'final_factor' parameter of Cosine"),
+    ("schedule", Exponential(final_factor=0), "The 'final_factor' parameter of Exponential"),
+    ("gradient_clip", ClipByNorm(max_norm=0), "The 'max_norm' parameter of ClipByNorm"),
+    ("gradient_clip", ClipByValue(max_value=-1), "The 'max_value' parameter of ClipByValue"),
+    ("gradient_clip", -1.0, "The 'max_norm' parameter of ClipByNorm"),
+    ("alpha", -1e-3, "The 'alpha' parameter of MLP"),
+    ("alpha", np.nan, "The 'alpha' parameter of MLP"),
+    ("alpha", np.inf, "The 'alpha' parameter of MLP"),
+    ("l1_ratio", 1.1, "The 'l1_ratio' parameter of MLP"),
+    ("batch_size", 0, "The 'batch_size' parameter of MLP"),
+    ("batch_size", 32.5, "The 'batch_size' parameter of MLP"),
+    ("batch_size", "all", "The 'batch_size' parameter of MLP"),
+    ("max_iter", 0, "The 'max_iter' parameter of MLP"),
+    ("max_iter", 1.5, "The 'max_iter' parameter of MLP"),
+    ("shuffle", "no", "The 'shuffle' parameter of MLP"),
+    ("n_iter_no_change", 0, "The 'n_iter_no_change' parameter of MLP"),
+    ("tol", -1e-9, "The 'tol' parameter of MLP"),
+    ("warm_start", "yes", "The 'warm_start' parameter of MLP"),
+    ("on_divergence", "ignore", "The 'on_divergence' parameter of MLP"),
+    ("dtype", "float16", "The 'dtype' parameter of MLP"),
+    ("dtype", np.float32, "The 'dtype' parameter of MLP"),
+    ("random_state", -1, "The 'random_state' parameter of MLP"),
+    ("random_state", "seed", "The 'random_state' parameter of MLP"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"), BAD_NUMBERS, ids=[f"{n}={v}" for n, v, _ in BAD_NUMBERS]
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_values_out_of_range(classifier, regressor, method, name, value, match):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(**{name: value})
+        raises_and_changes_nothing(
+            model, lambda model, y=y: getattr(model, method)(X, y), ValueError, match
+        )
+
+
+def test_target_scaling_out_of_range(regressor):
+    regressor.set_params(target_scaling="minmax")
+    raises_and_changes_nothing(
+        regressor, lambda m: m.fit(X, NUMBERS), ValueError, "The 'target_scaling' parameter of MLPR"
+    )
+
+
+SIZES = ["", "0", "64-", "-64", "x", "3x", "x3", "64x0", "64--32", "6 4", "1e2", "٣", 0, -1, 2.5]
+SIZES += [True, None, (4, 0), (4, -1), (4, 2.5), (4, True), ("4",), [[4]], np.array([0.5]), {4}]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=map(repr, SIZES))
+def test_hidden_sizes_that_are_none(classifier, regressor, sizes):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(hidden_layer_sizes=sizes)
+        raises_and_changes_nothing(
+            model,
+            lambda model, y=y: model.fit(X, y),
+            ValueError,
+            r"hidden_layer_sizes must be a positive int.*'128-64' or '256x3'\. Got .* instead",
+        )
+
+
+NAMES = [
+    ("optimizer", "adm", "'adm' names no optimizer. Did you mean 'adam'. Known names: sgd"),
+    ("optimizer", "Adam", "Did you mean 'adam'"),
+    ("optimizer", "frobnicate", "'frobnicate' names no optimizer. Known names"),
+    ("initializer", "he_norml", "names no initializer. Did you mean 'he_normal'"),
+    ("bias_initializer", "zero", "Did you mean 'zeros'"),
+    ("activation", "Relu", "names no activation. Did you mean 'relu'"),
+    ("normalization", "bach", "names no normalization. Did you mean 'batch'"),
+    ("schedule", "cosin", "names no schedule. Did you mean 'cosine'"),
+    ("gradient_clip", "norms", "names no gradient_clip. Did you mean 'norm'"),
+    ("loss", "los", "'los' names no loss"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "match"), NAMES, ids=[f"{n}={v}" for n, v, _ in NAMES])
+def test_unknown_names(classifier, regressor, name, value, match):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(**{name: value})
+        raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), ValueError, match)
+
+
+TYPES = [
+    ("optimizer", Adam, "Pass an instance, not the class"),
+    ("optimizer", None, "The optimizer must be a name .* or an instance of Optimizer"),
+    ("optimizer", 0.1, "The optimizer must be .* Got 0.1 instead"),
+    ("optimizer", "relu".upper, "The optimizer must be"),
+    ("optimizer", Cosine(), r"instance of Optimizer\. Got Cosine\(\) instead"),
+    ("activation", None, "The activation must be"),
+    ("activation", np.tanh, "The activation must be"),
+    ("initializer", VarianceScaling, "Pass an instance, not the class"),
+    ("schedule", None, "The schedule must be"),
+    ("normalization", BatchNorm, "or None. Got .* Pass an instance, not the class"),
+    ("gradient_clip", True, "a number, or None. Got True instead"),
+    ("loss", None, "The loss must be"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "match"), TYPES, ids=[f"{n}={v}" for n, v, _ in TYPES])
+def test_values_of_another_kind(classifier, regressor, name, value, match):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(**{name: value})
+        raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), TypeError, match)
+
+
+SET_PARAMS = [
+    ({"solver": "adam"}, "has 'optimizer' instead"),
+    ({"learning_rate_init": 0.1}, "has 'optimizer__learning_rate' instead"),
+    ({"learning_rate": "adaptive"}, "'optimizer__learning_rate' .* and 'schedule'"),
+    ({"power_t": 0.5}, "has 'schedule' instead"),
+    ({"momentum": 0.9}, "has 'optimizer__momentum' instead"),
+    ({"nesterovs_momentum": True}, "has 'optimizer__nesterov' instead"),
+    ({"beta_1": 0.9}, "has 'optimizer__beta_1' instead"),
+    ({"beta_2": 0.9}, "has 'optimizer__beta_2' instead"),
+    ({"epsilon": 1e-8}, "has 'optimizer__epsilon' instead"),
+    ({"max_fun": 100}, "has 'max_iter' instead"),
+    ({"hiden_layer_sizes": 3}, r"Invalid parameter 'hiden_layer_sizes' .* 'hidden_layer_sizes'\?"),
+    ({"alpha": 1.0, "nonsense": 1}, "Invalid parameter 'nonsense' for estimator MLP"),
+    ({"optimizer__momentum": 0.9}, r"Invalid parameter 'momentum' for optimizer='adam'"),
+    ({"optimizer__learning_rat": 0.9}, r"Did you mean 'learning_rate'\?"),
+    ({"alpha": 1.0, "optimizer": SGD(), "optimizer__beta_1": 0.9}, r"for optimizer=SGD\(\)"),
+    ({"alpha__nested": 1}, "alpha=0.0001 has no nested parameters"),
+    ({"normalization__momentum": 0.5}, "normalization=None has no nested parameters"),
+    ({"optimizer": "adm", "optimizer__beta_1": 0.5}, "optimizer='adm' has no nested parameters"),
+]
+
+
+@pytest.mark.parametrize(("params", "match"), SET_PARAMS, ids=[", ".join(p) for p, _ in SET_PARAMS])
+def test_set_params(classifier, regressor, params, match):
+    for model in (classifier, regressor):
+        raises_and_changes_nothing(model, lambda m: m.set_params(**params), ValueError, match)
+
+
+def test_constructors_check_nothing_and_change_nothing():
+    sizes, rate = [[]], object()
+    model = MLPClassifier(sizes, optimizer=Adam(learning_rate=rate), alpha="much")
+    assert model.hidden_layer_sizes is sizes
+    assert model.optimizer.learning_rate is rate
+    assert model.alpha == "much"
+
+
+# -- training that cannot go on ------------------------------------------------------------------
+
+
+def test_minimizers_refuse_batches(classifier, regressor):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        model.set_params(optimizer="lbfgs")
+        raises_and_changes_nothing(
+            model, lambda model, y=y: model.partial_fit(X, y), ValueError, "has no partial_fit"
+        )
+        model.set_params(batch_size=8)
+        raises_and_changes_nothing(
+            model, lambda model, y=y: model.fit(X, y), ValueError, "needs all 24 rows"
+        )
+
+
+def test_warm_start_with_another_architecture():
+    model = MLPRegressor((4,), max_iter=2, warm_start=True, random_state=0).fit(X, NUMBERS)
+    model.set_params(hidden_layer_sizes=(5,))
+    raises_and_changes_nothing(
+        model, lambda m: m.fit(X, NUMBERS), ValueError, r"network of \(4,\).*warm_start=False"
+    )
+
+
+@pytest.mark.parametrize("kept", ["nothing", "warm_start", "partial_fit"])
+def test_divergence_as_an_error(kept):
+    model = MLPRegressor((4,), max_iter=5, on_divergence="raise", random_state=0, batch_size=8)
+    train = model.partial_fit if kept == "partial_fit" else model.fit
+    model.set_params(warm_start=kept == "warm_start")
+    for _ in range(3):
+        train(X, NUMBERS)
+    model.set_params(optimizer=SGD(learning_rate=1e3))
+    error = None
+    for _ in range(50):  # epochs that are finite so far are no error
+        before = state(model)
+        try:
+            train(X, NUMBERS)
+        except FloatingPointError as raised:
+            error = str(raised)
+            break
+    assert "diverged in epoch" in error
+    assert "with SGD(learning_rate=1000.0), batch_size=8. Scale X, lower" in error
+    assert state(model) == before

@@ -1,0 +1,588 @@
+import pickle
+from contextlib import nullcontext
+from dataclasses import replace
+from math import inf, nan
+
+import numpy as np
+import pytest
+from rows import CLIPPINGS, MINIMIZERS, OPTIMIZERS, SCHEDULES
+from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sknn_adam import _kernels, training
+from sknn_adam.activations import Tanh
+from sknn_adam.clipping import ClipByNorm
+from sknn_adam.initializers import GlorotNormal, Zeros
+from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.network import build
+from sknn_adam.normalization import BatchNorm
+from sknn_adam.optimizers import SGD, Adam
+from sknn_adam.schedules import Constant, Cosine, Schedule
+from sknn_adam.training import Data, Plan, Run, objective, penalty, step, train
+
+N_ROWS = 23
+
+
+def network_of(normalization=None, outputs=1, dtype=np.float64):
+    network = build(3, (4,), outputs, [Tanh()], normalization=normalization, dtype=dtype)
+    network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
+    return network
+
+
+def start(plan, seed=0, **options):
+    """Return a run that is ready to train."""
+    run = Run(network_of(**options), np.random.default_rng(seed))
+    run.begin(plan)
+    return run
+
+
+def regression(rng, n_rows=N_ROWS):
+    x = rng.normal(size=(n_rows, 3))
+    return x, np.sin(x[:, :1]) + x[:, 1:2] * x[:, 2:]
+
+
+def data_of(plan, rng, weight=None, n_rows=N_ROWS):
+    return Data(*regression(rng, n_rows), weight, plan.batch_size, np.float64)
+
+
+PLAN = Plan(SquaredError(), Adam(learning_rate=0.01), Constant(), batch_size=5, max_iter=20)
+
+
+# -- Data ----------------------------------------------------------------------------------------
+
+CONTAINERS = [np.ascontiguousarray, np.asfortranarray, sparse.csr_matrix, sparse.csr_array]
+
+
+def dense(x):
+    return x.toarray() if sparse.issparse(x) else np.array(x)
+
+
+def read(data, rng):
+    """Return copies of all batches: the buffers are used again."""
+    return [(dense(x), y.copy(), w) for x, y, w in data.batches(rng)]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("wanted", [np.float32, np.float64])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_hold_every_row_once(container, given, wanted, shuffle, rng):
+    X = np.arange(N_ROWS * 3, dtype=given).reshape(N_ROWS, 3)
+    y, weight = np.arange(N_ROWS), np.arange(N_ROWS) / 10
+    batches = read(Data(container(X), y, weight, 5, wanted), rng if shuffle else None)
+    assert [len(x) for x, _, _ in batches] == [5, 5, 5, 5, 3]
+    for x, codes, w in batches:
+        assert x.dtype == wanted
+        np.testing.assert_array_equal(x, X[codes])  # rows, targets and weights stay together
+        np.testing.assert_array_equal(w, weight[codes])
+    order = np.concatenate([codes for _, codes, _ in batches])
+    np.testing.assert_array_equal(np.sort(order), y)
+    assert (order == y).all() != shuffle
+
+
+@pytest.mark.parametrize("batch_size", [1, 22, 23, 24, 1000])
+def test_numbers_of_batches(batch_size, rng):
+    data = data_of(replace(PLAN, batch_size=batch_size), rng)
+    assert data.batch_size == min(batch_size, N_ROWS)
+    assert len(list(data.batches(rng))) == data.n_batches == -(-N_ROWS // data.batch_size)
+    assert all(weight is None for _, _, weight in data.batches(rng))
+
+
+def test_shuffling_is_reproducible_and_differs_between_epochs(rng):
+    data = Data(np.zeros((N_ROWS, 1)), np.arange(N_ROWS), None, 5, np.float64)
+
+    def order(generator):
+        return np.concatenate([y for _, y, _ in data.batches(generator)])
+
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    first, second = order(one), order(one)
+    np.testing.assert_array_equal(order(other), first)
+    np.testing.assert_array_equal(order(other), second)
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("container", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("wanted", [np.float32, np.float64])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_features_are_never_copied_as_a_whole(container, wanted, shuffle, rng):
+    import tracemalloc
+
+    X = container(np.zeros((20_000, 20)))
+    tracemalloc.start()
+    try:
+        data = Data(X, np.zeros(len(X), int), None, 50, wanted)
+        for i, (x, _, _) in enumerate(data.batches(rng if shuffle else None)):
+            assert x.shape == (50, 20)
+            if i == 3:
+                break
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes / 4
+
+
+def test_read_only_features_are_fine(rng):
+    x, y = regression(rng)
+    x.flags.writeable = y.flags.writeable = False
+    run = start(PLAN)
+    train(run, PLAN, Data(x, y, None, 5, np.float64), 2)
+    assert len(run.history) == 2
+
+
+# -- the objective -------------------------------------------------------------------------------
+
+
+def test_penalty_by_hand():
+    theta, grad = np.array([3.0, -4.0, 0.0]), np.ones(3)
+    assert penalty(theta, grad, 0.5, 0.0) == pytest.approx(0.5 * 25 / 2)
+    np.testing.assert_allclose(grad, [1 + 1.5, 1 - 2, 1])
+    grad[:] = 0
+    assert penalty(theta, grad, 0.5, 1.0) == pytest.approx(0.5 * 7)
+    np.testing.assert_allclose(grad, [0.5, -0.5, 0])
+    grad[:] = 0
+    assert penalty(theta, grad, 2.0, 0.25) == pytest.approx(2 * (0.75 * 12.5 + 0.25 * 7))
+    np.testing.assert_allclose(grad, [2 * (0.75 * 3 + 0.25), 2 * (-0.75 * 4 - 0.25), 0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_penalty_sees_weights_only_and_adds_to_the_gradient(dtype, rng):
+    network = network_of(BatchNorm(), dtype=dtype)
+    network.prepare()
+    network.theta += 0.5
+    x, y = (part.astype(dtype) for part in regression(rng))
+    plain = objective(network, PLAN, x, y, None)
+    kept = network.grad.copy()
+    value = objective(network, replace(PLAN, alpha=0.5), x, y, None)
+    added = network.grad - kept
+    W = network.theta[: network.n_weights]
+    assert value - plain == pytest.approx(0.25 * (W.astype(float) ** 2).sum(), rel=1e-5)
+    np.testing.assert_allclose(added[: len(W)], W / 2, rtol=1e-4, atol=1e-6)
+    assert not added[len(W) :].any()
+    assert network.grad.dtype == dtype
+
+
+def test_zero_weights_and_repetitions(rng):
+    network = network_of()
+    network.prepare()
+    x, y = regression(rng, 4)
+    weighted = objective(network, PLAN, x, y, np.array([2.0, 0.0, 1.0, 1.0]))
+    gradient, rows = network.grad.copy(), [0, 0, 2, 3]
+    assert weighted == pytest.approx(objective(network, PLAN, x[rows], y[rows], None), rel=1e-13)
+    np.testing.assert_allclose(gradient, network.grad, rtol=1e-12, atol=1e-15)
+
+
+def test_batches_of_light_rows_stay_light(rng):
+    """Weights are relative to the whole fit and not cancelled by their own batch."""
+    network = network_of()
+    network.prepare()
+    x, y = regression(rng, 4)
+    whole = objective(network, PLAN, x, y, None)
+    assert objective(network, PLAN, x, y, np.full(4, 0.1)) == pytest.approx(0.1 * whole)
+
+
+# -- the step ------------------------------------------------------------------------------------
+
+
+def test_order_of_a_step(monkeypatch, rng):
+    """Forward, loss, backward, penalty, clipping, optimizer."""
+    events = []
+
+    def spy(owner, name):
+        real = getattr(owner, name)
+
+        def spying(*args, **kwargs):
+            events.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, spying)
+
+    class Clip(ClipByNorm):
+        def __call__(self, grad, layout=None):
+            events.append("clip")
+            return super().__call__(grad, layout)
+
+    plan = replace(PLAN, alpha=0.1, clip=Clip(), optimizer=SGD(), loss=SquaredError())
+    run = start(plan)
+    run.network.prepare()
+    spy(run.network, "forward")
+    spy(plan.loss, "mean_and_gradient")
+    spy(run.network, "backward")
+    spy(training, "penalty")
+    spy(plan.optimizer, "step")
+    step(run, plan, *regression(rng), None, 1.0)
+    assert events == ["forward", "mean_and_gradient", "backward", "penalty", "clip", "step"]
+
+
+def test_step_returns_the_loss_before_it_and_takes_the_factor(rng):
+    plan = replace(PLAN, optimizer=SGD(learning_rate=0.2))
+    run = start(plan)
+    run.network.prepare()
+    x, y = regression(rng)
+    before = objective(run.network, plan, x, y, None)
+    gradient, theta = run.network.grad.copy(), run.network.theta.copy()
+    assert step(run, plan, x, y, None, 0.5) == before
+    np.testing.assert_allclose(run.network.theta, theta - 0.1 * gradient, rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [nan, inf, 1e200])
+def test_non_finite_loss_changes_nothing(bad, rng):
+    run = start(PLAN)
+    run.network.prepare()
+    x, y = regression(rng)
+    theta = run.network.theta.copy()
+    with np.errstate(all="ignore"):
+        value = step(run, PLAN, x, np.full_like(y, bad), None, 1.0)
+    assert not np.isfinite(value)
+    np.testing.assert_array_equal(run.network.theta, theta)
+    assert run.optimizer_state.t == 0
+
+
+# -- training ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS + MINIMIZERS)
+def test_every_optimizer_trains_a_network(optimizer, rng):
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS if optimizer.full_batch else 5)
+    run = start(plan)
+    data = data_of(plan, rng)
+    first = objective_of(run, plan, data)
+    train(run, plan, data, 20)
+    assert objective_of(run, plan, data) < first
+    assert len(run.history) == run.clock.epoch > 0
+
+
+def objective_of(run, plan, data):
+    run.network.prepare()
+    return objective(run.network, plan, data.X, data.y, None)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("clip", [*CLIPPINGS, None])
+def test_every_schedule_and_clipping_trains_a_network(schedule, clip, rng):
+    plan = replace(PLAN, schedule=schedule, clip=clip, tol=0.0)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 20)
+    assert run.history["loss"][-1] < run.history["loss"][0]
+
+
+def test_history_has_a_row_per_epoch(rng):
+    run = start(PLAN)
+    train(run, PLAN, data_of(PLAN, rng), 3)
+    assert run.history["epoch"] == [1, 2, 3]
+    assert run.history["learning_rate"] == [0.01] * 3
+    assert all(seconds > 0 for seconds in run.history["seconds"])
+    assert (run.clock.epoch, run.clock.step) == (3, 15)
+    assert run.clock.loss == run.history["loss"][-1]
+    assert run.stop_reason is None
+
+
+def test_recorded_loss_is_the_mean_over_rows_before_each_update(monkeypatch, rng):
+    seen = []
+    real = training.objective
+
+    def watched(network, plan, x, y, *rest):
+        seen.append((real(network, plan, x, y, *rest), len(y)))
+        return seen[-1][0]
+
+    monkeypatch.setattr(training, "objective", watched)
+    plan = replace(PLAN, alpha=0.1)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 1)
+    values, sizes = zip(*seen, strict=True)
+    assert sizes == (5, 5, 5, 5, 3)
+    assert run.history["loss"] == [pytest.approx(np.average(values, weights=sizes), rel=1e-14)]
+
+
+def test_clock_and_factors(rng):
+    class Watching(Schedule):
+        def __call__(self, clock, state=None):
+            seen.append((clock.step, clock.epoch, clock.progress))
+            return 0.5
+
+    seen = []
+    plan = replace(PLAN, schedule=Watching(), max_iter=4, n_iter_no_change=inf)
+    run = start(plan)
+    data = data_of(plan, rng)
+    train(run, plan, data, 6)
+    steps, epochs, progress = zip(*seen, strict=True)
+    assert steps == tuple(range(30))
+    assert epochs == tuple(np.repeat(range(6), 5))
+    np.testing.assert_allclose(progress, np.minimum(1, np.arange(30) / 20), atol=1e-15)
+    assert run.history["learning_rate"] == [0.005] * 6
+    # A new fit starts the course of the schedule anew; steps and epochs go on.
+    run.new_fit()
+    seen.clear()
+    train(run, plan, data, 1)
+    assert seen[0] == (30, 6, 0.0)
+
+
+def test_training_in_parts_is_training_in_one_go(rng):
+    """Also through a pickle: a run holds everything."""
+    plan = replace(PLAN, schedule=Cosine(), alpha=0.01, n_iter_no_change=inf)
+    data = data_of(plan, rng)
+    whole = start(plan, normalization=BatchNorm())
+    train(whole, plan, data, 9)
+    parts = start(plan, normalization=BatchNorm())
+    for n_epochs in (1, 3, 5):
+        train(parts, plan, data, n_epochs)
+        parts = pickle.loads(pickle.dumps(parts))
+    np.testing.assert_array_equal(parts.network.theta, whole.network.theta)
+    np.testing.assert_array_equal(parts.network.statistics, whole.network.statistics)
+    assert parts.history["loss"] == whole.history["loss"]
+    assert parts.clock == whole.clock
+
+
+def test_equal_seeds_give_equal_bits(rng):
+    data = data_of(PLAN, rng)
+    runs = [start(PLAN, seed) for seed in (1, 1, 2)]
+    for run in runs:
+        train(run, PLAN, data, 3)
+    np.testing.assert_array_equal(runs[0].network.theta, runs[1].network.theta)
+    assert (runs[0].network.theta != runs[2].network.theta).any()
+
+
+def test_without_shuffling_the_generator_is_left_alone(rng):
+    run = start(PLAN)
+    before = run.rng.bit_generator.state
+    train(run, replace(PLAN, shuffle=False), data_of(PLAN, rng), 2)
+    assert run.rng.bit_generator.state == before
+
+
+def test_sparse_features_train_the_same_network(rng):
+    x, y = regression(rng)
+    x *= rng.random(x.shape) < 0.5
+    thetas = []
+    for container in CONTAINERS:
+        run = start(PLAN)
+        train(run, PLAN, Data(container(x), y, None, 5, np.float64), 4)
+        thetas.append(run.network.theta)
+    for theta in thetas[1:]:
+        np.testing.assert_allclose(theta, thetas[0], rtol=1e-9, atol=1e-12)
+
+
+def test_no_epochs_change_nothing(rng):
+    run = start(PLAN)
+    theta = run.network.theta.copy()
+    train(run, PLAN, data_of(PLAN, rng), 0)
+    np.testing.assert_array_equal(run.network.theta, theta)
+    assert len(run.history) == 0
+
+
+# -- when training ends --------------------------------------------------------------------------
+
+
+def losses_of(monkeypatch, values):
+    """Let the epochs have these losses, whatever the network does."""
+    remaining = iter(values)
+
+    def epoch(run, plan, data):
+        run.network.theta += 1
+        run.network.statistics += 1
+        return next(remaining), 1.0
+
+    monkeypatch.setattr(training, "_epoch", epoch)
+
+
+@pytest.mark.parametrize(
+    ("losses", "tol", "patience", "epochs"),
+    [
+        ([5, 4, 3, 2, 1, 0, 0, 0], 0.5, 2, None),  # falls enough until the budget is spent
+        ([5, 4, 4, 4, 4, 4, 4, 4], 0.5, 2, 5),
+        ([5, 4.9, 4.8, 4.7, 4.6, 4.5, 4.4, 4.3], 0.5, 2, 4),  # falls, but by less than tol
+        ([5, 6, 7, 4, 5, 6, 7, 8], 0.5, 2, 7),  # an improvement starts the count anew
+        ([5, 5, 5, 5, 5, 5, 5, 5], 0.0, 2, None),  # equal is no rise at tol 0
+        ([5, 6, 7, 8, 9, 9, 9, 9], 0.0, 2, 4),
+        ([-1, -1, -1, -1, -1, -1, -1, -1], 0.1, 1, 3),  # negative losses are nothing special
+        ([-1, -2, -3, -4, -5, -6, -7, -8], 0.1, 1, None),
+        ([5, 5, 5, 5, 5, 5, 5, 5], 0.5, inf, None),
+    ],
+)
+def test_patience(losses, tol, patience, epochs, monkeypatch, rng):
+    losses_of(monkeypatch, losses)
+    plan = replace(PLAN, tol=tol, n_iter_no_change=patience)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 6 if epochs is None else len(losses))
+    assert run.stop_reason == (None if epochs is None else "tol")
+    assert run.clock.epoch == (6 if epochs is None else epochs)
+    assert run.history["loss"] == losses[: run.clock.epoch]
+
+
+@pytest.mark.parametrize("bad", [nan, inf])
+def test_divergence_ends_training_at_the_best_finite_weights(bad, monkeypatch, rng):
+    losses_of(monkeypatch, [5, 3, 4, bad, 1])
+    run = start(PLAN, normalization=BatchNorm())
+    theta, statistics = run.network.theta.copy(), run.network.statistics.copy()
+    run.optimizer_state.m[...] = nan
+    train(run, PLAN, data_of(PLAN, rng), 5)
+    assert run.stop_reason == "diverged"
+    assert run.history["loss"] == [5, 3, 4]
+    np.testing.assert_array_equal(run.network.theta, theta + 2)
+    np.testing.assert_array_equal(run.network.statistics, statistics + 2)
+    assert run.best_epoch == 2
+    assert not run.optimizer_state.m.any()  # ready to go on
+
+
+def test_divergence_in_the_first_epoch_restores_the_start(rng):
+    plan = replace(PLAN, optimizer=SGD(learning_rate=1e30))
+    run = start(plan, normalization=BatchNorm())
+    theta, statistics = run.network.theta.copy(), run.network.statistics.copy()
+    train(run, plan, data_of(plan, rng), 5)
+    assert run.stop_reason == "diverged"
+    assert len(run.history) == 0
+    np.testing.assert_array_equal(run.network.theta, theta)
+    np.testing.assert_array_equal(run.network.statistics, statistics)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_divergence_stops_within_the_batch(dtype, rng):
+    """Weights grow from step to step; no step follows the first loss that is not finite."""
+    plan = replace(PLAN, optimizer=SGD(learning_rate=30.0), tol=0.0, n_iter_no_change=inf)
+    run = start(plan, dtype=dtype)
+    x, y = (part.astype(dtype) for part in regression(rng))
+    train(run, plan, Data(x, y, None, 5, dtype), 500)
+    assert run.stop_reason == "diverged"
+    assert run.clock.epoch < 500
+    assert np.isfinite(run.network.theta).all()
+    assert np.isfinite(run.history["loss"]).all()
+
+
+@pytest.mark.parametrize("where", [0, N_ROWS - 1])
+def test_one_bad_target_is_divergence(where, rng):
+    x, y = regression(rng)
+    y[where] = nan
+    run = start(PLAN)
+    train(run, replace(PLAN, shuffle=False), Data(x, y, None, 5, np.float64), 3)
+    assert run.stop_reason == "diverged"
+    assert np.isfinite(run.network.theta).all()
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizers_survive_divergence(optimizer, rng):
+    x, y = regression(rng)
+    y[3] = inf
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS)
+    run = start(plan)
+    theta = run.network.theta.copy()
+    train(run, plan, Data(x, y, None, N_ROWS, np.float64), 5)
+    assert run.stop_reason == "diverged"
+    np.testing.assert_array_equal(run.network.theta, theta)
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizers_tell_why_they_stopped(optimizer, rng):
+    for max_iter, tol, reason in ((2, 1e-12, "max_iter"), (500, 1e-2, "tol")):
+        plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS, tol=tol)
+        run = start(plan)
+        train(run, plan, data_of(plan, rng), max_iter)
+        assert run.stop_reason == reason
+        assert run.clock.epoch <= max_iter
+        assert len(run.history) == run.clock.epoch
+        losses = run.history["loss"]
+        assert losses == sorted(losses, reverse=True)
+        # the last loss is that of the weights it ends with
+        last = objective_of(run, plan, data_of(plan, np.random.default_rng(0)))
+        assert last == pytest.approx(losses[-1], rel=1e-12)
+
+
+# -- validation ----------------------------------------------------------------------------------
+
+
+def scored(scores):
+    """Return a validation that gives these scores and remembers what it saw."""
+    remaining, seen = iter(scores), []
+
+    def validate(network):
+        seen.append(network.theta.copy())
+        return next(remaining)
+
+    return validate, seen
+
+
+def test_early_stopping_restores_the_best_weights_and_statistics(rng):
+    plan = replace(PLAN, n_iter_no_change=2, tol=0.0)
+    validate, seen = scored([1, 3, 2, 2, 2, 9])
+    run = start(plan, normalization=BatchNorm())
+    kept = []
+    train(
+        run,
+        plan,
+        data_of(plan, rng),
+        10,
+        lambda network: kept.append(network.statistics.copy()) or validate(network),
+    )
+    assert run.stop_reason == "early_stopping"
+    assert run.history["validation_score"] == [1, 3, 2, 2, 2]
+    assert (run.best_epoch, run.best_score) == (2, 3)
+    np.testing.assert_array_equal(run.network.theta, seen[1])
+    np.testing.assert_array_equal(run.network.statistics, kept[1])
+
+
+def test_validation_that_spends_the_budget_restores_the_best_too(rng):
+    validate, seen = scored([1, 3, 2])
+    run = start(PLAN)
+    train(run, PLAN, data_of(PLAN, rng), 3, validate)
+    assert run.stop_reason is None
+    np.testing.assert_array_equal(run.network.theta, seen[1])
+
+
+def test_negative_scores_are_nothing_special(rng):
+    plan = replace(PLAN, n_iter_no_change=1, tol=0.1)
+    validate, _ = scored([-9, -8, -7, -6.95, -6.94, 0])
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 6, validate)
+    assert run.history["validation_score"] == [-9, -8, -7, -6.95, -6.94]
+    assert run.best_score == -6.94
+
+
+def test_validation_sees_the_evaluation_point(rng):
+    class Shifted(SGD):
+        def evaluation_point(self, theta, state):
+            return theta + 1
+
+    plan = replace(PLAN, optimizer=Shifted(learning_rate=1e-12))
+    validate, seen = scored([1, 2])
+    run = start(plan)
+    theta = run.network.theta.copy()
+    train(run, plan, data_of(plan, rng), 2, validate)
+    np.testing.assert_allclose(seen, [theta + 1] * 2, atol=1e-8)
+    np.testing.assert_allclose(run.network.theta, theta, atol=1e-8)
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "width", "limited"), [(5, 4, True), (2000, 3000, False), (64, 100, True)]
+)
+def test_threads_are_a_function_of_the_shapes(batch_size, width, limited):
+    network = build(3, (width,), 1, [Tanh()])
+    data = Data(np.zeros((2000, 3)), np.zeros(2000), None, batch_size, np.float64)
+    context = training._threads(network, data)
+    assert (context is _kernels.one_blas_thread) == limited
+    assert isinstance(context, nullcontext) != limited
+
+
+def test_small_networks_train_on_one_blas_thread_and_leave_no_trace(rng):
+    def blas_threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    seen = []
+
+    def validate(network):
+        seen.append(blas_threads())
+        return 0.0
+
+    with threadpool_limits(2, "blas"):
+        train(start(PLAN), PLAN, data_of(PLAN, rng), 2, validate)
+        assert seen == [{1}, {1}]
+        assert blas_threads() == {2}
+
+
+def test_overflow_in_training_raises_no_warnings_and_leaves_settings(rng):
+    before = np.geterr()
+    plan = replace(PLAN, loss=LogLoss(), optimizer=SGD(learning_rate=1e300), tol=0.0)
+    run = start(plan)
+    x, _ = regression(rng)
+    train(run, plan, Data(x, np.arange(N_ROWS) % 2, None, 5, np.float64), 3)
+    assert np.geterr() == before
+    assert np.isfinite(run.network.theta).all()
