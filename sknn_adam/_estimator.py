@@ -3,11 +3,11 @@
 Validate, encode targets, build, train, publish fitted attributes, predict. No maths here.
 """
 
-import re
 import warnings
 from abc import ABCMeta, abstractmethod
+from copy import deepcopy
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,15 +24,20 @@ from sknn_adam._validation import (
     NON_NEGATIVE,
     POSITIVE_INTEGER,
     UNIT_INTERVAL,
+    CallbackSupportMixin,
     Interval,
     StrOptions,
     check_parameters,
     check_sample_weight,
+    parse_sizes,
+    per_layer,
     unchanged_on_error,
+    with_callbacks,
 )
 from sknn_adam.activations import ACTIVATIONS, Activation
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
+from sknn_adam.history import LiveTable
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.network import Network, build
 from sknn_adam.normalization import NORMALIZATIONS
@@ -41,51 +46,9 @@ from sknn_adam.schedules import SCHEDULES
 from sknn_adam.training import Data, Plan, Run, train
 
 SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
-SIZES = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
 
 
-def parse_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return the widths of the hidden layers.
-
-    Parameters
-    ----------
-    sizes : int, sequence of int, or str
-        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256.
-
-    Returns
-    -------
-    widths : tuple of int
-        One positive integer per hidden layer; empty for a linear model.
-    """
-    if isinstance(sizes, str):
-        if SIZES.fullmatch(sizes):
-            pairs = (part.partition("x") for part in sizes.split("-"))
-            return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
-    elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
-        if int(sizes) > 0:
-            return (int(sizes),)
-    elif isinstance(sizes, tuple | list | np.ndarray) and all(
-        isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes
-    ):
-        return tuple(int(w) for w in sizes)
-    raise ValueError(
-        "hidden_layer_sizes must be a positive int, a sequence of positive ints, or a string "
-        f"such as '128-64' or '256x3'. Got {sizes!r} instead."
-    )
-
-
-def _per_layer(name: str, value: Any, n_hidden: int) -> list:
-    """Return one value for each hidden layer, from one for all of them or a sequence."""
-    if not isinstance(value, tuple | list | np.ndarray):
-        return [value] * n_hidden
-    if len(value) != n_hidden:
-        raise ValueError(
-            f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
-        )
-    return list(value)
-
-
-class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
+class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMeta):
     """Base of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
@@ -122,6 +85,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         "n_iter_no_change": [Interval(Real, 1, np.inf, closed="both")],
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
+        "verbose": ["verbose"],
         "on_divergence": [StrOptions({"warn", "raise"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
@@ -133,9 +97,14 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
     def _encode(self, y: np.ndarray, weight: Any, first: bool, classes: Any) -> np.ndarray:
         """Return the targets as the loss takes them; on the first call learn how."""
 
+    def _with_class_weight(self, weight: Any, targets: np.ndarray, partial: bool = False) -> Any:
+        """Return the sample weights times the weights of the classes."""
+        return weight
+
     # -- fitting --------------------------------------------------------------------------------
 
     @unchanged_on_error
+    @with_callbacks
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to data.
 
@@ -161,38 +130,40 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         self : object
             The fitted estimator.
         """
-        resume = self.warm_start and hasattr(self, "_run")
+        resume = self.warm_start and getattr(self, "_run", None) is not None
         parts, plan = self._check_parameters()
         X, y, weight = self._check_data(X, y, sample_weight, not resume, min_rows=2)
         targets = self._encode(y, weight, not resume, None)
+        weight = self._with_class_weight(weight, targets)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
         if validation is None and self.early_stopping:
-            seed_of_split = seed.randint(np.iinfo(np.int32).max)
-            if resume:  # the rows held out before must not be trained on now
-                seed_of_split = self._seed_of_split
-            self._seed_of_split = seed_of_split
+            if not resume:  # the rows held out before must not be trained on now
+                self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
             X, y, weight, targets, validation = self._hold_out(X, y, weight, targets)
         plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
         run = self._run
         if run.stop_reason is not None:
             run.new_fit()
-        self._loss = plan.loss
-        try:
-            todo = self.max_iter - (run.clock.epoch - run.first_epoch)
-            train(run, plan, data, todo, self._validator(validation))
-        except KeyboardInterrupt:
-            self._publish(plan)
-            raise
+        self._train(
+            plan,
+            data,
+            self.max_iter - (run.clock.epoch - run.first_epoch),
+            X,
+            y,
+            weight,
+            validation,
+        )
         run.stop_reason = run.stop_reason or "max_iter"
         self._publish(plan)
+        self._warn_if_diverged(plan)
         if not self.warm_start:
             del self._run
             self._network.release()
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        resume = hasattr(self, "_run")
+        resume = getattr(self, "_run", None) is not None
         parts, plan = self._check_parameters()
         name = type(plan.optimizer).__name__
         if plan.optimizer.full_batch:
@@ -207,13 +178,55 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
             )
         X, y, weight = self._check_data(X, y, sample_weight, not resume)
         targets = self._encode(y, weight, not resume, classes)
+        weight = self._with_class_weight(weight, targets, partial=True)
         seed = check_random_state(self.random_state)
         plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
         run = self._run
         run.stop_reason, run.batch, run.waited = None, 0, 0
-        train(run, plan, data, 1)
+        if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
+            warnings.warn(
+                f"{plan.schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
+                "at its last factor. Raise max_iter, or use a schedule that does not depend on "
+                "progress, such as 'constant' or 'inverse_scaling'.",
+                UserWarning,
+                stacklevel=5,
+            )
+        self._train(plan, data, 1, X, y, weight)
         self._publish(plan)
+        self._warn_if_diverged(plan)
         return self
+
+    def _train(self, plan, data, n_epochs, X, y, weight, validation=None) -> None:
+        """Train, telling callbacks and the terminal about every epoch."""
+        run, self._loss = self._run, plan.loss
+        self._publish(plan)
+        task = {
+            "estimator": self,
+            "X": X,
+            "y": y,
+            "metadata": {} if weight is None else {"sample_weight": weight},
+        }
+        context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
+        context.call_on_fit_task_begin(**task)
+        table = LiveTable() if self.verbose else None
+
+        def snapshot():
+            return {"_network": deepcopy(run.network.at(run.point(plan))), "_run": None}
+
+        def on_epoch(run):
+            self._publish(plan)
+            if table is not None:
+                table.show(run.history[-1])
+            epoch = context.subcontext(task_name="epoch")
+            epoch.call_on_fit_task_begin(**task)
+            return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
+
+        try:
+            train(run, plan, data, n_epochs, self._validator(validation), on_epoch)
+        except KeyboardInterrupt:
+            self._publish(plan)
+            raise
+        context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
     def _check_parameters(self) -> tuple[dict[str, Any], Plan]:
         """Return all components, validated, and what training is to do with them."""
@@ -280,8 +293,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         def pick(rows):
             return X[rows], y[rows], None if weight is None else weight[rows], targets[rows]
 
-        *rest, targets = pick(train_rows)
-        return *rest, targets, pick(held)
+        return *pick(train_rows), pick(held)
 
     def _ready(self, parts, plan, X, targets, weight, resume, seed) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
@@ -290,9 +302,13 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         if not resume:
             rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
             self._run = Run(self._new_network(parts, widths, X, rng), rng)
+            self._run.structure = self._structure(plan, widths)
             self._run.begin(plan)
+        else:
+            self._check_structure(plan, widths)
+            if self.on_divergence == "raise":  # the error must leave the present run as it is
+                self._run = deepcopy(self._run)
         network = self._run.network
-        self._check_architecture(network, widths)
         if targets.dtype.kind == "f":
             targets = targets.astype(network.dtype, copy=False)
         if weight is not None:
@@ -334,11 +350,11 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         return network
 
     def _activations(self, n_hidden: int) -> list[Activation]:
-        values = _per_layer("activation", self.activation, n_hidden)
+        values = per_layer("activation", self.activation, n_hidden)
         return [ACTIVATIONS.resolve(value) for value in values]
 
     def _dropout_rates(self, n_hidden: int, optimizer) -> list[float]:
-        rates = _per_layer("dropout", self.dropout, n_hidden)
+        rates = per_layer("dropout", self.dropout, n_hidden)
         for rate in rates:
             if not FRACTION.is_satisfied_by(rate):
                 raise ValueError(
@@ -370,17 +386,25 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         small = X.shape[0] * X.shape[1] < SMALL_TABLE
         return "float64" if small and X.dtype != np.float32 else "float32"
 
-    def _check_architecture(self, network: Network, widths: tuple[int, ...]) -> None:
-        found = tuple(layer.fan_out for layer in network.dense()[:-1])
-        if found != widths:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} does not fit the network of "
-                f"{found} that training would go on with. Set warm_start=False or clone the "
-                "estimator to start anew."
-            )
+    def _structure(self, plan: Plan, widths: tuple[int, ...]) -> dict[str, str]:
+        """Return what must stay the same for training to go on."""
+        keep = ("activation", "normalization", "dropout", "loss", "averaging", "dtype")
+        same = {name: repr(getattr(self, name)) for name in keep}
+        same["hidden_layer_sizes"] = repr(widths)
+        same["optimizer"] = f"{type(plan.optimizer).__name__} with state {plan.optimizer.slots}"
+        same["schedule"] = type(plan.schedule).__name__
+        return same
+
+    def _check_structure(self, plan: Plan, widths: tuple[int, ...]) -> None:
+        for name, now in self._structure(plan, widths).items():
+            if now != (before := self._run.structure[name]):
+                raise ValueError(
+                    f"Training cannot go on with another {name}: it was {before} and is now "
+                    f"{now}. Set it back, or start anew with warm_start=False or a clone."
+                )
 
     def _publish(self, plan: Plan) -> None:
-        """Set the fitted attributes from the run; warn if training diverged."""
+        """Set the fitted attributes from the run."""
         run = self._run
         self._network = run.network.at(run.point(plan))
         self._loss = plan.loss
@@ -394,6 +418,9 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason
         self.converged_ = run.stop_reason in ("tol", "early_stopping")
+
+    def _warn_if_diverged(self, plan: Plan) -> None:
+        run = self._run
         if run.stop_reason == "diverged":
             message = (
                 f"Training diverged in epoch {run.clock.epoch + 1} with {plan.optimizer!r}, "
@@ -402,7 +429,7 @@ class BaseMLP(NestedNames, BaseEstimator, metaclass=ABCMeta):
             )
             if self.on_divergence == "raise":
                 raise FloatingPointError(message)
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     # -- predicting -----------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Checks of parameters and data: the only place that imports scikit-learn's private names."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from numbers import Integral, Real
@@ -19,13 +20,43 @@ __all__ = [
     "POSITIVE",
     "POSITIVE_INTEGER",
     "UNIT_INTERVAL",
+    "CallbackSupportMixin",
     "Interval",
     "StrOptions",
     "check_parameters",
     "check_sample_weight",
+    "parse_sizes",
+    "per_layer",
     "unchanged_on_error",
+    "with_callbacks",
 ]
 
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to call
+
+    class _NoContext:
+        def subcontext(self, **kwargs):
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs):
+            return self
+
+        def call_on_fit_task_end(self, **kwargs):
+            return False
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for scikit-learn's class where there is none."""
+
+        def _init_callback_context(self, **kwargs):
+            return _NoContext()
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+SIZES = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 FRACTION = Interval(Real, 0, 1, closed="left")
@@ -49,6 +80,47 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
             "Give at least one row a weight above zero."
         )
     return weight
+
+
+def parse_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the widths of the hidden layers.
+
+    Parameters
+    ----------
+    sizes : int, sequence of int, or str
+        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256.
+
+    Returns
+    -------
+    widths : tuple of int
+        One positive integer per hidden layer; empty for a linear model.
+    """
+    if isinstance(sizes, str):
+        if SIZES.fullmatch(sizes):
+            pairs = (part.partition("x") for part in sizes.split("-"))
+            return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
+    elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
+        if int(sizes) > 0:
+            return (int(sizes),)
+    elif isinstance(sizes, tuple | list | np.ndarray) and all(
+        isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes
+    ):
+        return tuple(int(w) for w in sizes)
+    raise ValueError(
+        "hidden_layer_sizes must be a positive int, a sequence of positive ints, or a string "
+        f"such as '128-64' or '256x3'. Got {sizes!r} instead."
+    )
+
+
+def per_layer(name: str, value: Any, n_hidden: int) -> list:
+    """Return one value for each hidden layer, from one for all of them or a sequence."""
+    if not isinstance(value, tuple | list | np.ndarray):
+        return [value] * n_hidden
+    if len(value) != n_hidden:
+        raise ValueError(
+            f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
+        )
+    return list(value)
 
 
 def unchanged_on_error(method: Callable) -> Callable:

@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._estimator import BaseMLP
-from sknn_adam._validation import unchanged_on_error
+from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
 
 __all__ = ["MLPClassifier"]
@@ -81,6 +81,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         by `tol` for more than this many epochs in a row; ``numpy.inf`` never stops.
     tol : float, default=1e-4
         See `n_iter_no_change`.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weight of each class; ``"balanced"`` gives all classes the same total weight. For a matrix
+        of labels, a list of one dict ``{0: ..., 1: ...}`` per label, or ``"balanced"``.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, with the optimizer's and the random state kept.
     on_divergence : {"warn", "raise"}, default="warn"
@@ -89,6 +92,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
         65,536 elements, else float32.
+    verbose : bool or int, default=0
+        Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
         Decides first weights and the order of the rows. The same integer gives the same bits.
 
@@ -121,8 +126,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
         Loss, learning rate and seconds of every epoch.
-    stop_reason_ : {"tol", "early_stopping", "max_iter", "diverged", "no_progress", None}
-        Why training ended; None after ``partial_fit``.
+    stop_reason_ : str or None
+        Why training ended: ``"tol"``, ``"early_stopping"``, ``"max_iter"``, ``"diverged"``,
+        ``"no_progress"`` (L-BFGS), ``"callback"``; None after ``partial_fit``.
     converged_ : bool
         Whether training ended because the loss no longer fell.
     optimizer_ : Optimizer
@@ -158,6 +164,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _tables: ClassVar = {**BaseMLP._tables, "loss": CLASSIFICATION_LOSSES}
+    _parameter_constraints: ClassVar = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
 
     def __init__(
         self,
@@ -183,9 +193,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         scoring="loss",
         n_iter_no_change=10,
         tol=1e-4,
+        class_weight=None,
         warm_start=False,
         on_divergence="warn",
         dtype="auto",
+        verbose=0,
         random_state=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -209,12 +221,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.scoring = scoring
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.class_weight = class_weight
         self.warm_start = warm_start
         self.on_divergence = on_divergence
         self.dtype = dtype
+        self.verbose = verbose
         self.random_state = random_state
 
     @unchanged_on_error
+    @with_callbacks
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch over the given rows, going on from where training stands.
 
@@ -285,6 +300,49 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "in partial_fit(..., classes=...), or set warm_start=False."
             )
         return codes
+
+    def _with_class_weight(self, weight, targets, partial=False):
+        if self.class_weight is None:
+            return weight
+        if partial and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once and does not work with "
+                "partial_fit. Pass the weights as a dict."
+            )
+        weight = np.ones(len(targets)) if weight is None else weight
+        columns = targets.astype(int).T if self._multilabel else [targets]
+        given = self.class_weight if isinstance(self.class_weight, list) else None
+        if (given is not None) != self._multilabel and self.class_weight != "balanced":
+            expected = "a list of one dict per label" if self._multilabel else "a dict"
+            raise ValueError(f"class_weight must be {expected}. Got {self.class_weight!r}.")
+        if given is not None and len(given) != len(columns):
+            raise ValueError(
+                f"class_weight has {len(given)} dicts, but there are {len(columns)} labels."
+            )
+        factor = np.ones(len(weight))
+        for i, codes in enumerate(columns):
+            classes = np.arange(2) if self._multilabel else self.classes_
+            per_class = np.ones(len(classes))
+            if self.class_weight == "balanced":
+                totals = np.bincount(codes, weight, minlength=len(classes))
+                present = totals > 0
+                per_class[present] = weight.sum() / (present.sum() * totals[present])
+            else:
+                asked = self.class_weight if given is None else given[i]
+                unknown = [c for c in asked if c not in classes]
+                if unknown:
+                    raise ValueError(
+                        f"class_weight names {unknown!r}, but the classes are {classes!r}."
+                    )
+                per_class = np.array([float(asked.get(c, 1)) for c in classes.tolist()])
+            factor *= per_class[codes]
+        weight = weight * factor
+        if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+            raise ValueError(
+                "class_weight must give finite weights, not negative, with a positive sum. Got "
+                f"{self.class_weight!r}."
+            )
+        return weight
 
     def decision_function(self, X):
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import nan
 from typing import Any
 
-__all__ = ["History"]
+__all__ = ["History", "LiveTable"]
 
 MOST_ROWS = 100_000
 
@@ -52,3 +52,28 @@ class History:
 
     def __repr__(self) -> str:
         return f"History({len(self)} epochs: {', '.join(self.columns)})"
+
+
+class LiveTable:
+    """Prints one line per epoch, below a line of headings."""
+
+    HEADINGS = {
+        "epoch": "epoch",
+        "loss": "loss",
+        "validation_score": "validation",
+        "learning_rate": "learning rate",
+        "gradient_norm": "gradient norm",
+        "seconds": "seconds",
+    }
+
+    def __init__(self) -> None:
+        self.began = False
+
+    def show(self, row: dict[str, Any]) -> None:
+        """Print a row of the history."""
+        names = [name for name in self.HEADINGS if name in row]
+        if not self.began:
+            print("  ".join(f"{self.HEADINGS[name]:>13}" for name in names), flush=True)
+            self.began = True
+        cells = (f"{row[n]:>13d}" if n == "epoch" else f"{row[n]:>13.5g}" for n in names)
+        print("  ".join(cells), flush=True)

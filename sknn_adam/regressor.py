@@ -4,11 +4,10 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._estimator import BaseMLP
-from sknn_adam._validation import StrOptions, unchanged_on_error
+from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
 from sknn_adam.losses import REGRESSION_LOSSES
 
 __all__ = ["MLPRegressor"]
@@ -95,6 +94,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
         65,536 elements, else float32.
+    verbose : bool or int, default=0
+        Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
         Decides first weights and the order of the rows. The same integer gives the same bits.
 
@@ -127,8 +128,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
         Loss, learning rate and seconds of every epoch.
-    stop_reason_ : {"tol", "early_stopping", "max_iter", "diverged", "no_progress", None}
-        Why training ended; None after ``partial_fit``.
+    stop_reason_ : str or None
+        Why training ended: ``"tol"``, ``"early_stopping"``, ``"max_iter"``, ``"diverged"``,
+        ``"no_progress"`` (L-BFGS), ``"callback"``; None after ``partial_fit``.
     converged_ : bool
         Whether training ended because the loss no longer fell.
     optimizer_ : Optimizer
@@ -197,6 +199,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start=False,
         on_divergence="warn",
         dtype="auto",
+        verbose=0,
         random_state=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -224,9 +227,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.warm_start = warm_start
         self.on_divergence = on_divergence
         self.dtype = dtype
+        self.verbose = verbose
         self.random_state = random_state
 
     @unchanged_on_error
+    @with_callbacks
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch over the given rows, going on from where training stands.
 
@@ -252,45 +257,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         targets = y.reshape(len(y), -1).astype(np.float64, copy=False)
         loss.check_targets(targets, first)
+        n_outputs = targets.shape[1]
+        meaning = loss.target_scaling, loss.out_activation, loss.n_raw(n_outputs)
         if first:
-            self.n_outputs_ = targets.shape[1]
-            self._y_ndim = y.ndim
-            self._learn_scaling(loss, targets, weight)
-        elif targets.shape[1] != self.n_outputs_:
+            self.n_outputs_, self._y_ndim, self._meaning = n_outputs, y.ndim, meaning
+            self._y_shift, self._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
+            if self.target_scaling:
+                self._y_shift, self._y_scale = loss.scaling(targets, weight)
+        elif n_outputs != self.n_outputs_:
             raise ValueError(
-                f"y has {targets.shape[1]} outputs, but {type(self).__name__} was fitted with "
+                f"y has {n_outputs} outputs, but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
-        else:
-            self._check_same_kind(loss)
-        return (targets - self._y_shift) / self._y_scale
-
-    def _check_same_kind(self, loss):
-        """Raise ValueError if a network trained with the last loss means nothing to this one."""
-        old = self._loss
-        if (loss.target_scaling, loss.out_activation, loss.n_raw(self.n_outputs_)) != (
-            (old.target_scaling, old.out_activation, old.n_raw(self.n_outputs_))
-        ):
+        elif meaning != self._meaning:
             raise ValueError(
-                f"Training cannot go on with {loss!r} after {old!r}: the outputs of the network "
-                "have another meaning. Set warm_start=False or clone the estimator to start anew."
+                f"Training cannot go on with {loss!r}: the network's outputs mean something else. "
+                "Set warm_start=False or clone the estimator to start anew."
             )
-
-    def _learn_scaling(self, loss, targets, weight):
-        n_outputs = targets.shape[1]
-        self._y_shift, self._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
-        if self.target_scaling is False:
-            return
-        power = 1
-        if loss.target_scaling == "standard":
-            self._y_shift = np.average(targets, axis=0, weights=weight)
-            power = 2
-        deviations = np.abs(targets - self._y_shift)
-        peak = deviations.max(axis=0)  # sums and squares of large targets would overflow
-        peak[peak == 0] = 1
-        relative = np.average((deviations / peak) ** power, axis=0, weights=weight)
-        scale = peak * relative ** (1 / power)
-        self._y_scale = np.where(scale > 0, scale, 1.0)
+        return (targets - self._y_shift) / self._y_scale
 
     def predict(self, X, return_std=False):
         """Predict targets.
@@ -342,6 +326,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, the mean over outputs. For several quantiles, that of the one nearest to the
             median.
         """
+        from sklearn.metrics import r2_score  # not a light import
+
         z, dtype = self._raw(X)
         predicted = self._unscaled(self._loss.point(z), self._y_shift, dtype)
         return r2_score(y, predicted, sample_weight=sample_weight)

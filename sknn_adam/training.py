@@ -19,7 +19,7 @@ from scipy.sparse import issparse
 from sknn_adam import _kernels
 from sknn_adam._kernels import add_scaled
 from sknn_adam.averaging import EMA
-from sknn_adam.clipping import Clipping
+from sknn_adam.clipping import Clipping, norm
 from sknn_adam.history import History
 from sknn_adam.losses import Loss
 from sknn_adam.network import Network
@@ -68,6 +68,7 @@ class Run:
     best: Any = None  # copies of weights and statistics
     waited: int = 0
     stop_reason: str | None = None
+    structure: dict[str, str] = field(default_factory=dict)  # what may not change on the way
 
     def begin(self, plan: Plan) -> None:
         """Make the state of optimizer, schedule and averaging, at the present weights."""
@@ -310,6 +311,7 @@ class _EpochEnd:
             if plan.early_stopping:
                 score = row["validation_score"]
         row["learning_rate"] = plan.optimizer.learning_rate * factor
+        row["gradient_norm"] = norm(run.network.grad)
         now = perf_counter()
         run.history.append(**row, seconds=now - self.start)
         self.start = now

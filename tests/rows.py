@@ -80,15 +80,6 @@ ACTIVATIONS = [
     pytest.param(activations.Softplus(), id="Softplus"),
 ]
 
-# Where a derivative of an activation jumps; central differences keep away from there.
-KINKS = {
-    activations.ReLU: (0.0,),
-    activations.LeakyReLU: (0.0,),
-    activations.PReLU: (0.0,),
-    activations.ELU: (0.0,),
-    activations.SELU: (0.0,),
-}
-
 INITIALIZERS = [
     pytest.param(initializers.Constant(0.3), id="Constant"),
     pytest.param(initializers.Zeros(), id="Zeros"),
@@ -116,7 +107,21 @@ INITIALIZERS = [
 
 LOSSES = [
     pytest.param(losses.LogLoss(), id="LogLoss"),
+    pytest.param(losses.LogLoss(label_smoothing=0.1), id="LogLoss-smoothed"),
+    pytest.param(losses.FocalLoss(), id="FocalLoss"),
+    pytest.param(losses.FocalLoss(gamma=0.5), id="FocalLoss-0.5"),
     pytest.param(losses.SquaredError(), id="SquaredError"),
+    pytest.param(losses.AbsoluteError(), id="AbsoluteError"),
+    pytest.param(losses.HuberLoss(), id="HuberLoss"),
+    pytest.param(losses.HuberLoss(delta=0.4), id="HuberLoss-0.4"),
+    pytest.param(losses.QuantileLoss(), id="QuantileLoss"),
+    pytest.param(losses.QuantileLoss(level=0.9), id="QuantileLoss-0.9"),
+    pytest.param(losses.QuantileLoss(level=(0.1, 0.5, 0.9)), id="QuantileLoss-three-levels"),
+    pytest.param(losses.GaussianLoss(), id="GaussianLoss"),
+    pytest.param(losses.PoissonLoss(), id="PoissonLoss"),
+    pytest.param(losses.GammaLoss(), id="GammaLoss"),
+    pytest.param(losses.TweedieLoss(), id="TweedieLoss"),
+    pytest.param(losses.TweedieLoss(power=1.2), id="TweedieLoss-1.2"),
 ]
 
 SCHEDULES = [
@@ -169,15 +174,45 @@ COMPONENTS = (
     + NORMALIZATIONS
 )
 
+# Where a derivative jumps, of an activation at z, of a loss at z - y: central differences keep away.
+KINKS = {
+    activations.ReLU: lambda _: (0.0,),
+    activations.LeakyReLU: lambda _: (0.0,),
+    activations.PReLU: lambda _: (0.0,),
+    activations.ELU: lambda _: (0.0,),
+    activations.SELU: lambda _: (0.0,),
+    losses.AbsoluteError: lambda _: (0.0,),
+    losses.QuantileLoss: lambda _: (0.0,),
+    losses.HuberLoss: lambda loss: (-loss.delta, loss.delta),
+}
+
+
+def distance_to_kinks(component, x):
+    """Return how far the nearest element of `x` is from where a derivative jumps."""
+    kinks = KINKS.get(type(component), lambda _: ())(component)
+    return min((np.abs(x - kink).min() for kink in kinks), default=np.inf)
+
+
 # The targets that a loss of each task must cope with: name -> number of outputs.
 TARGETS = {
     "classification": {"binary": 1, "multiclass": 4, "multilabel": 3, "one-label": 1},
     "regression": {"one-output": 1, "three-outputs": 3},
 }
+
+
+def n_raw(loss, kind):
+    """Return how many raw outputs the loss asks for, None if such targets are not for it."""
+    try:
+        return loss.n_raw(TARGETS[loss.task][kind])
+    except ValueError:
+        return None
+
+
 LOSSES_AND_TARGETS = [
     pytest.param(row.values[0], kind, id=f"{row.id}-{kind}")
     for row in LOSSES
     for kind in TARGETS[row.values[0].task]
+    if n_raw(row.values[0], kind) is not None
 ]
 
 
@@ -195,9 +230,12 @@ def targets(loss, kind, n_rows, rng):
     return rng.normal(size=(n_rows, n_outputs))
 
 
-def n_raw(loss, kind):
-    """Return how many raw outputs the loss asks for."""
-    return loss.n_raw(TARGETS[loss.task][kind])
+def smooth_targets(loss, kind, z, rng):
+    """Return random targets at which the loss of the raw outputs `z` is smooth."""
+    while True:
+        y = targets(loss, kind, len(z), rng)
+        if type(loss) not in KINKS or distance_to_kinks(loss, z - y) > 0.01:
+            return y
 
 
 def load_golden(name):

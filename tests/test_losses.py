@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rows import LOSSES_AND_TARGETS, central_differences, load_golden, n_raw, targets
+from rows import LOSSES_AND_TARGETS, central_differences, load_golden, n_raw, smooth_targets
 from sklearn.metrics import log_loss, mean_squared_error
 
 from sknn_adam.losses import ClassificationLoss, LogLoss, SquaredError
@@ -18,8 +18,8 @@ CLASSIFICATION = [
 
 def problem(loss, kind, rng, n_rows=6, dtype=np.float64):
     """Return targets and raw outputs."""
-    y = targets(loss, kind, n_rows, rng)
     z = 2 * rng.normal(size=(n_rows, n_raw(loss, kind))).astype(dtype)
+    y = smooth_targets(loss, kind, z, rng)
     return y.astype(dtype) if y.dtype.kind == "f" else y, z
 
 

@@ -8,9 +8,12 @@ from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import GlorotNormal, VarianceScaling
 from sknn_adam.layers import Workspace
 from sknn_adam.network import build
-from sknn_adam.normalization import BatchNorm
+from sknn_adam.normalization import BatchNorm, LayerNorm, RMSNorm
 
 GOLDEN = load_golden("normalization")
+
+# What a row is normalized with does not depend on the row, so it is an affine map.
+FOLDING = [row for row in NORMALIZATIONS if isinstance(row.values[0], BatchNorm)]
 
 
 def network_of(normalization, members=None, widths=(5, 4), activation=None, dtype=np.float64):
@@ -104,7 +107,7 @@ def test_members_are_separate(normalization, rng):
     assert network.predict(x).shape == (3, 8, 2)
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("normalization", FOLDING)
 @pytest.mark.parametrize("members", [None, 2])
 def test_folded_weights_predict_by_a_plain_forward_pass(normalization, members, rng):
     network = network_of(normalization, members, activation=ReLU())
@@ -119,25 +122,54 @@ def test_folded_weights_predict_by_a_plain_forward_pass(normalization, members, 
     np.testing.assert_allclose(z, network.predict(x), rtol=1e-10, atol=1e-12)
 
 
-# -- batch normalization -------------------------------------------------------------------------
-
-
-def test_batch_norm_is_that_of_torch():
+@pytest.mark.parametrize(
+    ("normalization", "name"),
+    [
+        (BatchNorm(epsilon=1e-5), "batch_norm"),
+        (LayerNorm(epsilon=1e-5), "layer_norm"),
+        (RMSNorm(epsilon=1e-5), "rms_norm"),
+    ],
+)
+def test_passes_are_those_of_torch(normalization, name):
     x, upstream = np.array(GOLDEN["x"]), np.array(GOLDEN["upstream"])
-    expected = GOLDEN["batch_norm"]
-    layer, _ = bare(BatchNorm(epsilon=1e-5), width=x.shape[1])
-    layer.gamma[...], layer.beta[...] = GOLDEN["weight"], GOLDEN["bias"]
+    expected = GOLDEN[name]
+    layer, _ = bare(normalization, width=x.shape[1])
+    learned = [name for name, _, _ in layer.parameters]
+    layer.gamma[...] = GOLDEN["weight"]
+    if "beta" in learned:
+        layer.beta[...] = GOLDEN["bias"]
     ws = Workspace(training=True)
     close = {"rtol": 1e-10, "atol": 1e-12}
     np.testing.assert_allclose(layer.forward(x, ws), expected["output"], **close)
     np.testing.assert_allclose(layer.backward(upstream.copy(), ws), expected["grad_x"], **close)
     np.testing.assert_allclose(layer.grad_gamma, expected["grad_weight"], **close)
-    np.testing.assert_allclose(layer.grad_beta, expected["grad_bias"], **close)
-    # With the running statistics of torch, the output in evaluation mode is torch's too.
+    assert ("beta" in learned) == ("grad_bias" in expected)
+    if "beta" in learned:
+        np.testing.assert_allclose(layer.grad_beta, expected["grad_bias"], **close)
+
+
+@pytest.mark.parametrize("normalization", [LayerNorm(), RMSNorm()])
+def test_row_norms_do_not_depend_on_other_rows(normalization, rng):
+    network = network_of(normalization)
+    x = rng.normal(size=(6, 3))
+    together = network.predict(x)
+    np.testing.assert_allclose(network.forward(x), together, rtol=1e-12)
+    one_by_one = np.vstack([network.forward(x[i : i + 1]).copy() for i in range(6)])
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-12)
+    assert network.statistics.size == 0
+
+
+# -- batch normalization -------------------------------------------------------------------------
+
+
+def test_batch_norm_predicts_as_torch_with_its_running_statistics():
+    x, expected = np.array(GOLDEN["x"]), GOLDEN["batch_norm"]
+    layer, _ = bare(BatchNorm(epsilon=1e-5), width=x.shape[1])
+    layer.gamma[...], layer.beta[...] = GOLDEN["weight"], GOLDEN["bias"]
     layer.mean[...] = expected["running_mean_after"]
     layer.variance[...] = expected["running_var_after"]
     found = layer.forward(x, Workspace(training=False))
-    np.testing.assert_allclose(found, expected["output_eval_after"], **close)
+    np.testing.assert_allclose(found, expected["output_eval_after"], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 100])

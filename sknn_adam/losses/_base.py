@@ -110,6 +110,20 @@ class RegressionLoss(Loss):
         later batches may be as they are.
         """
 
+    def scaling(self, y: np.ndarray, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return shift and scale of each output; training sees ``(y - shift) / scale``.
+
+        The scale of an output that is constant, or whose mean is 0, is 1.
+        """
+        shift, power = np.zeros(y.shape[1]), 1
+        if self.target_scaling == "standard":
+            shift, power = np.average(y, axis=0, weights=weight), 2
+        distance = np.abs(y - shift)
+        peak = distance.max(axis=0)  # sums and squares of large targets would overflow
+        peak[peak == 0] = 1
+        scale = peak * np.average((distance / peak) ** power, axis=0, weights=weight) ** (1 / power)
+        return shift, np.where(scale > 0, scale, 1.0)
+
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Return predictions on the scale of the targets that the network was trained with."""
         return z

@@ -74,11 +74,11 @@ class LogLoss(ClassificationLoss):
             p = np.exp(shifted)
             total = p.sum(axis=-2, keepdims=True)
             p /= total
-            value = np.log(total[..., 0, :])
+            true = shifted[..., y, rows]
+            value = np.log(total[..., 0, :]) - true
             if smoothing:
-                value -= smoothing * shifted.mean(axis=-2)
+                value += smoothing * (true - shifted.mean(axis=-2))
                 p -= smoothing / z.shape[-1]
-            value -= (1 - smoothing) * shifted[..., y, rows]
             p[..., y, rows] -= 1 - smoothing
             return value, np.ascontiguousarray(p.swapaxes(-1, -2))
         target = y.reshape(len(y), -1).astype(z.dtype, copy=False)

@@ -1,0 +1,141 @@
+"""MLPRegressor: outputs, the scale of targets, and other libraries' answers."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import DataConversionWarning
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import SGD, Adam, MLPRegressor
+
+X, DIABETES = load_diabetes(return_X_y=True)
+X = StandardScaler().fit_transform(X)[:200]
+DIABETES = DIABETES[:200]
+SMOOTH = np.sin(X[:, 2]) + 0.5 * X[:, 8]
+
+
+def small(**params):
+    defaults = {"hidden_layer_sizes": (16,), "max_iter": 60, "batch_size": 50, "random_state": 0}
+    return MLPRegressor(**defaults | {"optimizer": Adam(learning_rate=0.01)} | params)
+
+
+def test_one_output():
+    model = small().fit(X, SMOOTH)
+    assert (model.n_outputs_, model.out_activation_) == (1, "identity")
+    assert model.predict(X).shape == (200,)
+    assert model.score(X, SMOOTH) > 0.95
+
+
+def test_several_outputs_of_any_scale():
+    y = np.c_[SMOOTH, 1e6 * X[:, 0] - 1e7, 1e-6 * SMOOTH**2]
+    model = small().fit(X, y)
+    assert model.n_outputs_ == 3
+    assert model.predict(X).shape == (200, 3)
+    assert r2_score(y, model.predict(X), multioutput="raw_values").min() > 0.8
+
+
+def test_a_column_of_targets_is_taken_with_a_warning():
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        column = small(max_iter=3).fit(X, SMOOTH[:, None])
+    np.testing.assert_array_equal(column.predict(X), small(max_iter=3).fit(X, SMOOTH).predict(X))
+
+
+@pytest.mark.parametrize("y", [SMOOTH.tolist(), (100 * SMOOTH).astype(int), SMOOTH > 0], ids=type)
+def test_targets_of_other_types(y):
+    model = small(max_iter=3).fit(X, y)
+    expected = small(max_iter=3).fit(X, np.asarray(y, dtype=float))
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
+# -- the scale of targets ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [0.0, -3e4])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4, -1e100])
+def test_predictions_follow_the_scale_of_targets(scale, shift):
+    shift *= abs(scale)
+    base = small().fit(X, SMOOTH).predict(X)
+    moved = small().fit(X, scale * SMOOTH + shift).predict(X)
+    if scale > 0:
+        np.testing.assert_allclose((moved - shift) / scale, base, atol=1e-5)
+    assert r2_score((scale * SMOOTH + shift) / scale, moved / scale) > 0.95
+
+
+def test_without_scaling_the_network_sees_the_targets_as_they_are():
+    y = 1000 * SMOOTH
+    assert small(max_iter=10, target_scaling=False).fit(X, y).score(X, y) < 0.1
+    assert small(max_iter=10, target_scaling=True).fit(X, y).score(X, y) > 0.5
+    standard = (SMOOTH - SMOOTH.mean()) / SMOOTH.std()
+    np.testing.assert_allclose(
+        small(target_scaling=False).fit(X, standard).predict(X),
+        small(target_scaling="auto").fit(X, standard).predict(X),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, -7.5, 1e200])
+def test_a_constant_target_is_predicted(value):
+    y = np.c_[np.full(200, value), SMOOTH]
+    model = small(max_iter=100).fit(X, y)
+    np.testing.assert_allclose(model.predict(X)[:, 0], value, atol=0.1 * max(1, abs(value) / 1e3))
+    assert r2_score(SMOOTH, model.predict(X)[:, 1]) > 0.9
+
+
+def test_scaling_is_weighted():
+    # A row that hardly counts must not stretch the scale of all the others.
+    y, weight = SMOOTH.copy(), np.ones(200)
+    y[0], weight[0] = 1e6, 1e-18
+    model = small(batch_size=1000).fit(X, y, sample_weight=weight)
+    assert r2_score(SMOOTH[1:], model.predict(X)[1:]) > 0.8
+
+
+def test_scaling_is_learned_at_the_first_partial_fit():
+    model = small(optimizer=SGD(learning_rate=1e-15)).partial_fit(X, SMOOTH)
+    before = model.predict(X)
+    model.partial_fit(X, 100 * SMOOTH + 1000)
+    np.testing.assert_allclose(model.predict(X), before, rtol=1e-9, atol=1e-9)
+    assert model.loss_curve_[1] > 1000 * model.loss_curve_[0]
+
+
+def test_huge_targets_give_finite_predictions():
+    for size in (1e150, 1e300):
+        predicted = small().fit(X, size * SMOOTH).predict(X)
+        assert r2_score(SMOOTH, predicted / size) > 0.95
+        assert np.isfinite(predicted).all()
+
+
+# -- other libraries' answers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_without_hidden_layers_it_is_ridge_regression(n_outputs, weighted):
+    # The oracle is scikit-learn, which penalizes the sum of squares: alpha times the total weight.
+    y = np.c_[DIABETES, SMOOTH][:, :n_outputs].squeeze()
+    weight = np.linspace(0.2, 3, 200) if weighted else np.ones(200)
+    model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0.1, tol=1e-8, max_iter=2000)
+    model.set_params(target_scaling=False, batch_size="auto").fit(X, y, sample_weight=weight)
+    oracle = Ridge(alpha=0.1 * weight.sum()).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(model.coefs_[0].T.squeeze(), oracle.coef_, atol=1e-3)
+    np.testing.assert_allclose(model.predict(X), oracle.predict(X), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("target_scaling", ["auto", False])
+def test_without_penalty_it_is_linear_regression(target_scaling):
+    model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0, tol=1e-9, max_iter=5000)
+    model.set_params(target_scaling=target_scaling, batch_size="auto").fit(X, DIABETES)
+    oracle = LinearRegression().fit(X, DIABETES)
+    np.testing.assert_allclose(model.predict(X), oracle.predict(X), rtol=1e-3)
+    np.testing.assert_allclose(model.coefs_[0].ravel(), oracle.coef_, atol=0.1)
+    np.testing.assert_allclose(model.intercepts_[0], oracle.intercept_, rtol=1e-4)
+
+
+def test_partial_fit_learns():
+    model = small()
+    for _ in range(60):
+        model.partial_fit(X, SMOOTH)
+    assert model.score(X, SMOOTH) > 0.95
+    assert model.partial_fit(X[:1], SMOOTH[:1]).predict(X).shape == (200,)
