@@ -5,7 +5,7 @@ Validate, encode targets, build, train, publish fitted attributes, predict. No m
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
@@ -97,6 +97,9 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _encode(self, y: np.ndarray, weight: Any, first: bool, classes: Any) -> np.ndarray:
         """Return the targets as the loss takes them; on the first call learn how."""
 
+    def _check_resumed_targets(self, y: np.ndarray) -> None:
+        """Raise if a warm start has other targets than the fit before."""
+
     def _with_class_weight(self, weight: Any, targets: np.ndarray, partial: bool = False) -> Any:
         """Return the sample weights times the weights of the classes."""
         return weight
@@ -130,9 +133,11 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self : object
             The fitted estimator.
         """
-        resume = self.warm_start and getattr(self, "_run", None) is not None
+        resume = self.warm_start and self.__sklearn_is_fitted__()
         parts, plan = self._check_parameters()
         X, y, weight = self._check_data(X, y, sample_weight, not resume, min_rows=2)
+        if resume:
+            self._check_resumed_targets(y)
         targets = self._encode(y, weight, not resume, None)
         weight = self._with_class_weight(weight, targets)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
@@ -163,7 +168,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        resume = getattr(self, "_run", None) is not None
+        resume = self.__sklearn_is_fitted__()
         parts, plan = self._check_parameters()
         name = type(plan.optimizer).__name__
         if plan.optimizer.full_batch:
@@ -299,14 +304,17 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
         widths = parse_sizes(self.hidden_layer_sizes)
         plan = replace(plan, batch_size=self._choose_batch_size(plan.optimizer, X.shape[0]))
+        rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
-            rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
             self._run = Run(self._new_network(parts, widths, X, rng), rng)
-            self._run.structure = self._structure(plan, widths)
+            self._structure = self._describe(plan, widths)
             self._run.begin(plan)
         else:
             self._check_structure(plan, widths)
-            if self.on_divergence == "raise":  # the error must leave the present run as it is
+            if getattr(self, "_run", None) is None:  # only the weights were kept
+                self._run = Run(deepcopy(self._network), rng)
+                self._run.begin(plan)
+            elif self.on_divergence == "raise":  # the error must leave the present run as it is
                 self._run = deepcopy(self._run)
         network = self._run.network
         if targets.dtype.kind == "f":
@@ -326,12 +334,14 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         if self.scoring == "loss":
             weight = None if weight is None else weight / weight.mean()
             return lambda network: -float(self._loss.mean(targets, network.predict(X), weight))
-        scorer = check_scoring(self, self.scoring)
+        scored = copy(self)
+        vars(scored).pop("feature_names_in_", None)  # X is an array by now
+        scorer = check_scoring(scored, self.scoring)
         kwargs = {} if weight is None else {"sample_weight": weight}
 
         def score(network):
-            self._network = network
-            return float(scorer(self, X, y, **kwargs))
+            scored._loss, scored._network = self._loss, network
+            return float(scorer(scored, X, y, **kwargs))
 
         return score
 
@@ -386,7 +396,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         small = X.shape[0] * X.shape[1] < SMALL_TABLE
         return "float64" if small and X.dtype != np.float32 else "float32"
 
-    def _structure(self, plan: Plan, widths: tuple[int, ...]) -> dict[str, str]:
+    def _describe(self, plan: Plan, widths: tuple[int, ...]) -> dict[str, str]:
         """Return what must stay the same for training to go on."""
         keep = ("activation", "normalization", "dropout", "loss", "averaging", "dtype")
         same = {name: repr(getattr(self, name)) for name in keep}
@@ -396,8 +406,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         return same
 
     def _check_structure(self, plan: Plan, widths: tuple[int, ...]) -> None:
-        for name, now in self._structure(plan, widths).items():
-            if now != (before := self._run.structure[name]):
+        for name, now in self._describe(plan, widths).items():
+            if now != (before := self._structure[name]):
                 raise ValueError(
                     f"Training cannot go on with another {name}: it was {before} and is now "
                     f"{now}. Set it back, or start anew with warm_start=False or a clone."
@@ -410,8 +420,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self._loss = plan.loss
         self.optimizer_ = plan.optimizer
         self.history_ = run.history
-        self.n_iter_ = run.clock.epoch
-        self.best_iter_ = run.best_epoch
+        self.n_iter_ = run.clock.epoch - run.first_epoch
+        self.best_iter_ = run.best_epoch - run.first_epoch
         self.validation_scores_ = run.history.columns.get("validation_score")
         self.best_validation_score_ = run.best_score if plan.early_stopping else None
         self.t_ = run.clock.step
@@ -436,7 +446,9 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _raw(self, X) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        dtypes = [np.float64, np.float32]
+        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
+            X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
         return self._network.predict(X), X.dtype
 
     # -- fitted attributes that follow from others ----------------------------------------------
@@ -468,8 +480,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         return self.loss_curve_[-1] if self.loss_curve_ else float("inf")
 
     @property
-    def best_loss_(self) -> float:
-        """Smallest loss of an epoch."""
+    def best_loss_(self) -> float | None:
+        """Smallest loss of an epoch; None with early stopping, where the score decides."""
+        if self.best_validation_score_ is not None:
+            return None
         return min(self.loss_curve_, default=float("inf"))
 
     def __sklearn_tags__(self):

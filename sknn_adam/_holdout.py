@@ -43,9 +43,9 @@ def hold_out(
         movable = rows[np.bincount(codes)[codes] > 1]
     if n_held < 2 or n_rows - n_held < 2 or len(movable) <= n_held:
         raise ValueError(
-            f"validation_fraction={fraction} of {n_rows} rows leaves {n_held} for validation. "
-            "At least 2 are needed on both sides. Change validation_fraction, give more rows, or "
-            "pass X_val and y_val."
+            f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows "
+            f"leaves {n_held} for validation, and at least 2 are needed on both sides. Change "
+            "validation_fraction, give more rows, or pass X_val and y_val."
         )
     stratify = None
     if codes is not None:

@@ -107,9 +107,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases.
     n_iter_ : int
-        Epochs done; warm starts and ``partial_fit`` add to it.
+        Epochs of the last ``fit``; ``partial_fit`` adds to it.
     best_iter_ : int
-        Epoch with the best validation score, without `early_stopping` with the smallest loss.
+        Epoch of the last ``fit`` with the best validation score, without `early_stopping` with
+        the smallest loss.
     validation_scores_ : list of float or None
         Validation score of every epoch.
     best_validation_score_ : float or None
@@ -121,7 +122,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     out_activation_ : str
         What turns raw outputs into predictions.
     loss_, best_loss_ : float
-        Loss of the last epoch, and the smallest.
+        Loss of the last epoch, and the smallest (None with `early_stopping`).
     loss_curve_ : list of float
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History
@@ -300,6 +301,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "in partial_fit(..., classes=...), or set warm_start=False."
             )
         return codes
+
+    def _check_resumed_targets(self, y):
+        found = self.classes_ if self._multilabel else np.unique(y)
+        if not np.array_equal(found, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {found}"
+            )
 
     def _with_class_weight(self, weight, targets, partial=False):
         if self.class_weight is None:

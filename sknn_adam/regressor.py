@@ -109,9 +109,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases.
     n_iter_ : int
-        Epochs done; warm starts and ``partial_fit`` add to it.
+        Epochs of the last ``fit``; ``partial_fit`` adds to it.
     best_iter_ : int
-        Epoch with the best validation score, without `early_stopping` with the smallest loss.
+        Epoch of the last ``fit`` with the best validation score, without `early_stopping` with
+        the smallest loss.
     validation_scores_ : list of float or None
         Validation score of every epoch.
     best_validation_score_ : float or None
@@ -123,7 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     out_activation_ : {"identity", "exp"}
         What turns raw outputs into predictions.
     loss_, best_loss_ : float
-        Loss of the last epoch, and the smallest.
+        Loss of the last epoch, and the smallest (None with `early_stopping`).
     loss_curve_ : list of float
         Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
     history_ : History

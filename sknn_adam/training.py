@@ -68,7 +68,6 @@ class Run:
     best: Any = None  # copies of weights and statistics
     waited: int = 0
     stop_reason: str | None = None
-    structure: dict[str, str] = field(default_factory=dict)  # what may not change on the way
 
     def begin(self, plan: Plan) -> None:
         """Make the state of optimizer, schedule and averaging, at the present weights."""

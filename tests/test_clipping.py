@@ -5,7 +5,7 @@ import pytest
 from rows import CLIPPINGS
 
 from sknn_adam.activations import Tanh
-from sknn_adam.clipping import ClipByNorm, ClipByValue
+from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.initializers import GlorotUniform, Zeros
 from sknn_adam.losses import SquaredError
 from sknn_adam.network import build
@@ -61,6 +61,15 @@ def test_norm_after_clipping_by_norm(dtype, scale, rng):
     ratio = grad.astype(np.float64) / given
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
     assert ratio[0] > 0
+
+
+def test_every_array_is_clipped_on_its_own(rng):
+    given = np.concatenate([np.full(6, 10.0), np.full(3, 0.01)])
+    grad = ClipByLayerNorm(0.5)(given.copy(), LAYOUT)
+    assert np.linalg.norm(grad[:6]) == pytest.approx(0.5, rel=1e-14)
+    np.testing.assert_array_equal(grad[6:], given[6:])
+    whole = ClipByLayerNorm(0.5)(given.copy())
+    np.testing.assert_array_equal(whole, ClipByNorm(0.5)(given.copy()))
 
 
 def test_by_hand():

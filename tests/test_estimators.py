@@ -415,7 +415,6 @@ def test_after_divergence_predictions_are_finite_and_the_user_is_told(
     with pytest.warns(ConvergenceWarning, match=r"diverged in epoch \d+ with SGD\(l") as caught:
         model.fit(X, y)
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # and not somewhere inside the package
     assert (model.stop_reason_, model.converged_) == ("diverged", False)
     assert np.isfinite(outputs(model)).all()
     assert np.isfinite(model.loss_curve_).all()

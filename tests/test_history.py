@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 
 from sknn_adam import history
@@ -60,9 +61,11 @@ def test_bound_is_what_the_documentation_says():
     assert "50,000" in History.__doc__
 
 
-@pytest.mark.parametrize("row", [{"epoch": 4}, {"epoch": 4, "loss": 0.0, "score": 1.0}])
-def test_row_with_other_columns_is_refused_and_leaves_no_trace(three, row):
-    with pytest.raises(ValueError, match="columns"):
-        three.append(**row)
-    assert three["epoch"] == [1, 2, 3]
-    assert len(three["loss"]) == len(three) == 3
+def test_what_a_row_lacks_is_nan(three):
+    three.append(epoch=4, score=0.5)
+    three.append(epoch=5, loss=0.25, score=0.75)
+    np.testing.assert_array_equal(three["epoch"], [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(three["loss"], [1, 1 / 2, 1 / 3, np.nan, 0.25])
+    np.testing.assert_array_equal(three["score"], [np.nan] * 3 + [0.5, 0.75])
+    assert len(three) == 5
+    assert three[-1] == {"epoch": 5, "loss": 0.25, "score": 0.75}

@@ -1,25 +1,34 @@
 import numpy as np
 import pytest
 from rows import INITIALIZERS
+from scipy.stats import truncnorm
 
 from sknn_adam import initializers
 from sknn_adam.activations import ReLU, Tanh
 from sknn_adam.initializers import (
+    LSUV,
     Auto,
     Constant,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
     HeUniform,
+    LecunNormal,
+    LecunUniform,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
     VarianceScaling,
     Zeros,
 )
+from sknn_adam.layers import Workspace
 from sknn_adam.network import build
 
 RANDOM = [row for row in INITIALIZERS if not isinstance(row.values[0], Constant)]
 FANS = [(1000, 1000), (250, 4000), (4000, 250)]
 
-# (instance, variance times 1000 x 1000 network's fan, for the three fans above)
+# The variance, and for uniform weights the bound, at each of these fans.
 MOMENTS = [
     (VarianceScaling(), (1 / 1000, 1 / 250, 1 / 4000)),
     (VarianceScaling(0.5, "out"), (1 / 2000, 1 / 8000, 1 / 500)),
@@ -28,11 +37,17 @@ MOMENTS = [
     (GlorotNormal(), (1 / 1000, 1 / 2125, 1 / 2125)),
     (HeUniform(), (2 / 1000, 2 / 250, 2 / 4000)),
     (HeNormal(), (2 / 1000, 2 / 250, 2 / 4000)),
+    (LecunUniform(), (1 / 1000, 1 / 250, 1 / 4000)),
+    (LecunNormal(), (1 / 1000, 1 / 250, 1 / 4000)),
+    (RandomNormal(0.3), (0.09, 0.09, 0.09)),
+    (RandomUniform(0.3), (0.03, 0.03, 0.03)),
     (Auto(), (1 / 1000, 1 / 2125, 1 / 2125)),
 ]
 BOUNDS = [
     (GlorotUniform(), ((6 / 2000) ** 0.5, (6 / 4250) ** 0.5, (6 / 4250) ** 0.5)),
     (HeUniform(), ((6 / 1000) ** 0.5, (6 / 250) ** 0.5, (6 / 4000) ** 0.5)),
+    (LecunUniform(), ((3 / 1000) ** 0.5, (3 / 250) ** 0.5, (3 / 4000) ** 0.5)),
+    (RandomUniform(0.3), (0.3, 0.3, 0.3)),
     (VarianceScaling(2.0, "out", "uniform"), (0.006**0.5, 0.0015**0.5, 0.024**0.5)),
 ]
 
@@ -92,6 +107,45 @@ def test_random_biases_are_small_and_differ(initializer, rng):
     b = initializer.bias(400, 50, rng)
     assert len(np.unique(b)) == 50
     assert np.abs(b).max() < 1
+
+
+def test_truncated_normal_is_that_of_scipy(rng):
+    W = TruncatedNormal(0.3)(1000, 1000, rng)
+    assert np.abs(W).max() <= 0.6
+    assert np.abs(W).max() > 0.599
+    assert W.std() == pytest.approx(0.3 * truncnorm.std(-2, 2), rel=0.005)
+    assert (np.abs(W) < 0.3).mean() == pytest.approx(2 * truncnorm.cdf(1, -2, 2) - 1, rel=0.005)
+
+
+@pytest.mark.parametrize("fans", [(5, 5), (7, 3), (3, 7), (1, 4)])
+@pytest.mark.parametrize("gain", [1.0, 1.5])
+def test_orthogonal_columns_or_rows(fans, gain, rng):
+    W = Orthogonal(gain)(*fans, rng)
+    short = min(fans)
+    gram = W.T @ W if fans[1] == short else W @ W.T
+    np.testing.assert_allclose(gram, gain**2 * np.eye(short), atol=1e-12)
+
+
+def test_orthogonal_matrices_are_uniformly_distributed():
+    """Every element has mean 0 and variance 1/n; without a correction of signs it would not."""
+    rng = np.random.default_rng(0)
+    draws = np.stack([Orthogonal()(3, 3, rng) for _ in range(4000)])
+    assert np.abs(draws.mean(axis=0)).max() < 0.04
+    np.testing.assert_allclose(draws.var(axis=0), 1 / 3, rtol=0.06)
+
+
+@pytest.mark.parametrize("members", [None, 2])
+def test_lsuv_gives_every_layer_unit_variance(members, rng):
+    network = build(6, (20, 10, 20), 3, [Tanh(), ReLU(), Tanh()], members=members)
+    initializer = LSUV()
+    assert initializer.unit_variance
+    network.initialize(initializer, Zeros(), rng)
+    x = 50 + 7 * rng.normal(size=(300, 6))
+    network.unit_variance(x)
+    for layer in network.layers:
+        x = layer.forward(x, Workspace())
+        if layer in network.dense():
+            np.testing.assert_allclose(x.std(axis=(-1, -2)), 1, rtol=2e-3)
 
 
 def test_constants(rng):

@@ -3,13 +3,13 @@ from copy import copy
 
 import numpy as np
 import pytest
-from rows import ACTIVATIONS
+from rows import ACTIVATIONS, load_golden
 from scipy import sparse
 
 from sknn_adam import layers
-from sknn_adam.activations import Activation, ReLU, Tanh
+from sknn_adam.activations import SELU, Activation, PReLU, ReLU, Tanh
 from sknn_adam.initializers import Constant, GlorotUniform, Zeros
-from sknn_adam.layers import Activate, Dense, Layer, Workspace
+from sknn_adam.layers import Activate, Dense, Dropout, Layer, Workspace
 from sknn_adam.network import Network, build
 
 
@@ -126,6 +126,103 @@ def test_activate_in_place_only_where_the_derivative_needs_no_input(rng):
         z = rng.normal(size=(6, 4))
         a = Activate(activation).forward(z, Workspace(training=True))
         assert np.shares_memory(a, z) == in_place
+
+
+# -- ActivateLearned -----------------------------------------------------------------------------
+
+
+def test_learned_slopes_start_where_the_activation_says_and_differ_per_unit(rng):
+    network = build(3, (4,), 2, [PReLU(0.1)])
+    network.initialize(GlorotUniform(), Zeros(), rng)
+    layer = network.layers[1]
+    np.testing.assert_array_equal(layer.p, [0.1] * 4)
+    assert network.layout[-1][2] == "bias"  # neither penalty nor decay
+    layer.p[...] = [0.0, 1.0, 0.5, -1.0]
+    z = -np.ones((2, 4))
+    np.testing.assert_array_equal(
+        layer.forward(z, Workspace(training=True)), [[0, -1, -0.5, 1]] * 2
+    )
+
+
+def test_prelu_is_that_of_torch():
+    numbers = load_golden("activations")["activations"]["prelu"]
+    x = np.array(numbers["x"])[:, None]
+    network = build(1, (1,), 1, [PReLU(numbers["slope"][0])])
+    network.initialize(GlorotUniform(), Zeros(), np.random.default_rng(0))
+    network.prepare()
+    layer, ws = network.layers[1], Workspace(training=True)
+    np.testing.assert_allclose(layer.forward(x, ws)[:, 0], numbers["value"], rtol=1e-14)
+    for i, expected in enumerate(numbers["derivative_slope"]):
+        g = np.zeros_like(x)
+        g[i] = 1.0
+        gx = layer.backward(g, ws)
+        assert gx[i, 0] == pytest.approx(numbers["derivative"][i], rel=1e-14)
+        assert layer.grad_p[0] == pytest.approx(expected, rel=1e-14)
+
+
+# -- Dropout -------------------------------------------------------------------------------------
+
+ALPHA_DROPPED = SELU.dropped_value
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
+def test_dropout_keeps_mean_and_drops_its_share(rate, dropped, rng):
+    layer, ws = Dropout(rate, dropped), Workspace(True, np.random.default_rng(1))
+    x = rng.normal(size=(2000, 100))
+    y = layer.forward(x.copy(), ws)
+    values, counts = np.unique(y.round(9), return_counts=True)
+    assert counts.max() / y.size == pytest.approx(rate, rel=0.02)  # all dropped units are equal
+    assert dropped or values[counts.argmax()] == 0
+    assert y.mean() == pytest.approx(0, abs=0.01)
+    if dropped:  # alpha dropout keeps the variance as well
+        assert y.var() == pytest.approx(1, rel=0.02)
+    else:
+        kept = y != 0
+        np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
+def test_dropout_passes_gradients_to_what_it_kept(dropped, rng):
+    """The output is affine in the input once the mask is drawn."""
+    layer, ws = Dropout(0.4, dropped), Workspace(True, np.random.default_rng(1))
+    x, g = rng.normal(size=(50, 20)), rng.normal(size=(50, 20))
+    y = layer.forward(x.copy(), ws).copy()
+    slope = layer.backward(np.ones_like(x), ws).copy()
+    again = Workspace(True, np.random.default_rng(1))
+    moved = layer.forward(x + 0.5, again)
+    np.testing.assert_allclose(moved - y, 0.5 * slope, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.backward(g.copy(), again), g * slope, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dropout_differs_between_passes_and_rests_in_prediction(dtype, rng):
+    layer, ws = Dropout(0.5), Workspace(True, rng)
+    x = np.ones((20, 10), dtype)
+    first = layer.forward(x, ws).copy()
+    assert first.dtype == dtype
+    assert (layer.forward(x, ws) != first).any()
+    np.testing.assert_array_equal(layer.forward(x, Workspace()), x)
+    np.testing.assert_array_equal(x, 1)
+
+
+def test_dropout_of_members_differs(rng):
+    y = Dropout(0.5).forward(np.ones((2, 30, 10)), Workspace(True, rng))
+    assert (y[0] != y[1]).any()
+
+
+def test_dropout_stands_in_the_network_where_asked(rng):
+    network = build(3, (4, 5, 6), 1, [Tanh(), SELU(), Tanh()], dropout=(0.2, 0.3, 0.0))
+    found = [
+        (layer.rate, layer.dropped_value) for layer in network.layers if isinstance(layer, Dropout)
+    ]
+    assert found == [(0.2, 0.0), (0.3, ALPHA_DROPPED)]
+    network.initialize(GlorotUniform(), Zeros(), rng)
+    x = rng.normal(size=(7, 3))
+    one, other = (network.forward(x, np.random.default_rng(s)).copy() for s in (1, 1))
+    np.testing.assert_array_equal(one, other)
+    assert (network.forward(x, np.random.default_rng(2)) != one).any()
+    np.testing.assert_array_equal(network.predict(x), network.predict(x))
 
 
 # -- what every layer promises -------------------------------------------------------------------

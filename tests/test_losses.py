@@ -1,16 +1,43 @@
 import numpy as np
 import pytest
 from rows import LOSSES_AND_TARGETS, central_differences, load_golden, n_raw, smooth_targets
-from sklearn.metrics import log_loss, mean_squared_error
+from scipy.stats import norm
+from sklearn.metrics import (
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    mean_squared_error,
+    mean_tweedie_deviance,
+)
 
-from sknn_adam.losses import ClassificationLoss, LogLoss, SquaredError
+from sknn_adam.losses import (
+    AbsoluteError,
+    ClassificationLoss,
+    FocalLoss,
+    GammaLoss,
+    GaussianLoss,
+    HuberLoss,
+    LogLoss,
+    PoissonLoss,
+    QuantileLoss,
+    RegressionLoss,
+    SquaredError,
+    TweedieLoss,
+)
 
 # Entries of losses.json that a loss reproduces.
 GOLDEN = {
     "cross_entropy": LogLoss(),
+    "cross_entropy_smoothed": LogLoss(label_smoothing=0.1),
     "binary_cross_entropy": LogLoss(),
     "multilabel_cross_entropy": LogLoss(),
+    "focal": FocalLoss(gamma=2.0),
+    "gaussian_nll": GaussianLoss(),
+    "poisson_nll": PoissonLoss(),
+    "huber_delta_1.0": HuberLoss(delta=1.0),
+    "huber_delta_0.5": HuberLoss(delta=0.5),
 }
+REGRESSION = [row for row in LOSSES_AND_TARGETS if isinstance(row.values[0], RegressionLoss)]
 CLASSIFICATION = [
     row for row in LOSSES_AND_TARGETS if isinstance(row.values[0], ClassificationLoss)
 ]
@@ -33,6 +60,7 @@ def test_value_and_gradient_are_those_of_torch(name):
     expected = np.array(numbers["grad_z"]).reshape(len(y), -1)
     z = z.reshape(expected.shape)
     loss = GOLDEN[name]
+    y = y.reshape(len(y), -1) if loss.task == "regression" else y
     np.testing.assert_allclose(loss.value(y, z), numbers["rows"], rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(loss.gradient(y, z), expected, rtol=1e-12, atol=1e-14)
 
@@ -51,10 +79,68 @@ def test_log_loss_is_that_of_scikit_learn(rng):
     assert LogLoss().mean(y, z) == pytest.approx(columns, rel=1e-12)
 
 
-def test_squared_error_is_half_that_of_scikit_learn_summed_over_outputs(rng):
-    y, z = problem(SquaredError(), "three-outputs", rng)
-    expected = 3 * mean_squared_error(y, z) / 2
-    assert SquaredError().mean(y, z) == pytest.approx(expected, rel=1e-14)
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [
+        (SquaredError(), lambda y, z: mean_squared_error(y, z) / 2),
+        (AbsoluteError(), mean_absolute_error),
+        (QuantileLoss(0.2), lambda y, z: mean_pinball_loss(y, z, alpha=0.2)),
+    ],
+)
+def test_mean_is_that_of_scikit_learn_summed_over_outputs(loss, metric, rng):
+    y, z = problem(loss, "three-outputs", rng)
+    assert loss.mean(y, z) == pytest.approx(3 * metric(y, z), rel=1e-13)
+
+
+def test_several_levels_are_summed(rng):
+    loss, y = QuantileLoss(level=(0.1, 0.6)), rng.normal(size=(9, 1))
+    z = rng.normal(size=(9, 2))
+    expected = sum(mean_pinball_loss(y, z[:, k], alpha=a) for k, a in enumerate((0.1, 0.6)))
+    assert loss.mean(y, z) == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_array_equal(loss.predict(z), np.sort(z, axis=1))
+    assert QuantileLoss((0.1, 0.6)).point(np.array([[3.0, 5.0]])) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "power"),
+    [
+        (PoissonLoss(), 1),
+        (GammaLoss(), 2),
+        (TweedieLoss(), 1.5),
+        (TweedieLoss(power=1.2), 1.2),
+    ],
+)
+def test_difference_from_the_best_is_half_the_deviance_of_scikit_learn(loss, power, rng):
+    y, z = rng.gamma(2.0, size=(8, 1)), rng.normal(size=(8, 1))
+    excess = loss.mean(y, z) - loss.mean(y, np.log(y))
+    deviance = mean_tweedie_deviance(y[:, 0], np.exp(z[:, 0]), power=power)
+    assert excess == pytest.approx(deviance / 2, rel=1e-10)
+
+
+def test_gaussian_loss_is_the_log_likelihood_of_scipy(rng):
+    y, z = rng.normal(size=(8, 3)), rng.normal(size=(8, 6))
+    mean, deviation = z[:, :3], np.exp(z[:, 3:] / 2)
+    expected = -norm.logpdf(y, mean, deviation).sum(axis=1) - 3 * np.log(2 * np.pi) / 2
+    np.testing.assert_allclose(GaussianLoss().value(y, z), expected, rtol=1e-12)
+    np.testing.assert_allclose(GaussianLoss().predict(z), mean)
+    np.testing.assert_allclose(GaussianLoss().deviation(z), deviation)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+def test_focal_loss_without_focus_is_the_log_loss(kind, rng):
+    y, z = problem(LogLoss(), kind, rng)
+    for found, expected in zip(
+        FocalLoss(gamma=0.0).value_and_gradient(y, z),
+        LogLoss().value_and_gradient(y, z),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_focal_loss_of_two_classes_is_the_same_with_one_or_two_raw_outputs(rng):
+    y, z = problem(FocalLoss(), "binary", rng)
+    two = np.hstack([-z / 2, z / 2])
+    np.testing.assert_allclose(FocalLoss().value(y, two), FocalLoss().value(y, z), rtol=1e-12)
 
 
 def test_values_by_hand():
@@ -168,6 +254,81 @@ def test_single_row(loss, kind, rng):
     value, gradient = loss.mean_and_gradient(y[2:3], z[2:3].copy())
     assert value == pytest.approx(loss.value(y, z)[2], rel=1e-14)
     np.testing.assert_allclose(gradient, loss.gradient(y, z)[2:3], rtol=1e-13)
+
+
+# -- regression ----------------------------------------------------------------------------------
+
+# What a network that knows nothing of the rows should predict, by the raw outputs.
+BEST = [
+    (SquaredError(), lambda y: [y.mean()]),
+    (AbsoluteError(), lambda y: [np.median(y)]),
+    (QuantileLoss(0.25), lambda y: [np.quantile(y, 0.25)]),
+    (QuantileLoss((0.25, 0.75)), lambda y: np.quantile(y, [0.25, 0.75])),
+    (HuberLoss(1e9), lambda y: [y.mean()]),
+    (HuberLoss(1e-9), lambda y: [np.median(y)]),
+    (GaussianLoss(), lambda y: [y.mean(), np.log(y.var())]),
+    (PoissonLoss(), lambda y: [np.log(y.mean())]),
+    (GammaLoss(), lambda y: [np.log(y.mean())]),
+    (TweedieLoss(), lambda y: [np.log(y.mean())]),
+]
+
+
+@pytest.mark.parametrize(("loss", "best"), BEST)
+def test_minimum_is_at_the_statistic_the_loss_predicts(loss, best, rng):
+    y = rng.gamma(2.0, size=(201, 1))
+    z = np.tile(best(y), (201, 1))
+    gradient = loss.mean_and_gradient(y, z)[1].sum(axis=0)
+    jump = 1 / 201 if isinstance(loss, QuantileLoss) else 0  # by the row at the quantile itself
+    np.testing.assert_allclose(gradient, 0, atol=1e-12 + jump)
+    value = loss.mean(y, z)
+    for k in range(z.shape[1]):
+        for step in (-0.1, 0.1):
+            moved = z.copy()
+            moved[:, k] += step
+            assert loss.mean(y, moved) > value
+
+
+@pytest.mark.parametrize(("loss", "kind"), REGRESSION)
+def test_raw_outputs_for_unscaled_targets(loss, kind, rng):
+    y, z = problem(loss, kind, rng)
+    n_outputs = y.shape[1]
+    scale = rng.uniform(0.5, 9, n_outputs)
+    shift = np.zeros(n_outputs) if loss.target_scaling == "mean" else rng.normal(size=n_outputs)
+    factor, offset = loss.raw_scaling(shift, scale)
+    expected = loss.predict(z) * scale + shift
+    np.testing.assert_allclose(loss.predict(z * factor + offset), expected, rtol=1e-12)
+    expected = loss.point(z) * scale + shift
+    assert expected.shape == y.shape
+    np.testing.assert_allclose(loss.point(z * factor + offset), expected, rtol=1e-12)
+    if isinstance(loss, GaussianLoss):
+        deviation = loss.deviation(z * factor + offset)
+        np.testing.assert_allclose(deviation, loss.deviation(z) * scale, rtol=1e-12)
+    else:
+        with pytest.raises(ValueError, match="return_std=True needs .* 'gaussian'"):
+            loss.deviation(z)
+
+
+@pytest.mark.parametrize(("loss", "kind"), REGRESSION)
+def test_targets_outside_the_domain_are_refused(loss, kind, rng):
+    y, _ = problem(loss, kind, rng)
+    loss.check_targets(y)
+    bad = y.copy()
+    bad[2, -1] = -1.0
+    if loss.target_scaling != "mean":
+        loss.check_targets(bad)
+        return
+    with pytest.raises(ValueError, match=rf"{type(loss).__name__} needs targets .* y is -1"):
+        loss.check_targets(bad)
+    bad[:, -1] = 0.0
+    with pytest.raises(ValueError, match=f"{type(loss).__name__} needs targets"):
+        loss.check_targets(bad)
+    assert (loss.predict(np.array([[-1e4, 0.0, 1e4]])) > 0).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, "x", (), (0.5, 0.5), (0.9, 0.1), (0.1, 2.0), None])
+def test_levels_outside_their_range(level):
+    with pytest.raises(ValueError, match="The 'level' parameter of QuantileLoss must be"):
+        QuantileLoss(level).validate()
 
 
 # -- probabilities -------------------------------------------------------------------------------

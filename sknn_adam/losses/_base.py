@@ -85,7 +85,8 @@ class ClassificationLoss(Loss):
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:
-    p = np.exp(z - z.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # the distance of two huge numbers, whose exponential is 0
+        p = np.exp(z - z.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 

@@ -1,0 +1,391 @@
+"""Numbers of other libraries for single losses, and what only some losses promise."""
+
+import numpy as np
+import pytest
+from rows import central_differences, load_golden
+from scipy.stats import norm
+from sklearn.metrics import (
+    log_loss,
+    mean_absolute_error,
+    mean_gamma_deviance,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+    mean_tweedie_deviance,
+)
+
+from sknn_adam.losses import (
+    AbsoluteError,
+    FocalLoss,
+    GammaLoss,
+    GaussianLoss,
+    HuberLoss,
+    LogLoss,
+    PoissonLoss,
+    QuantileLoss,
+    RegressionLoss,
+    SquaredError,
+    TweedieLoss,
+)
+
+LEVELS = (0.1, 0.5, 0.9)
+
+# Entries of losses.json, the loss that reproduces them, and what it leaves out of a row.
+GOLDEN = {
+    "cross_entropy_smoothed": (LogLoss(label_smoothing=0.1), 0.0),
+    "focal": (FocalLoss(gamma=2.0), 0.0),
+    "huber_delta_1.0": (HuberLoss(), 0.0),
+    "huber_delta_0.5": (HuberLoss(delta=0.5), 0.0),
+    "poisson_nll": (PoissonLoss(), 0.0),
+    "gaussian_nll": (GaussianLoss(), 0.0),
+    "gaussian_nll_full": (GaussianLoss(), np.log(2 * np.pi) / 2),
+}
+
+
+# -- other libraries -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name):
+    numbers = load_golden("losses")["losses"][name]
+    loss, constant = GOLDEN[name]
+    expected = np.array(numbers["grad_z"]).reshape(len(numbers["y"]), -1)
+    z, y = np.array(numbers["z"]).reshape(expected.shape), np.array(numbers["y"])
+    if loss.task == "regression":
+        y = y.reshape(-1, 1)
+    value, gradient = loss.value_and_gradient(y, z)
+    rtol = 1e-11
+    np.testing.assert_allclose(value + constant, numbers["rows"], rtol=rtol, atol=1e-15)
+    np.testing.assert_allclose(gradient, expected, rtol=rtol, atol=1e-15)
+    if name == "focal":  # no digit is lost where the loss is 1e-39
+        np.testing.assert_allclose(value, numbers["rows"], rtol=rtol)
+        np.testing.assert_allclose(gradient, expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.1, 0.9])
+def test_quantile_loss_is_the_pinball_loss(level, rng):
+    y, z = rng.normal(size=(2, 50, 3))
+    expected = 3 * mean_pinball_loss(y, z, alpha=level)
+    assert QuantileLoss(level=level).mean(y, z) == pytest.approx(expected, rel=1e-13)
+
+
+def test_levels_are_losses_added_up(rng):
+    y, z = rng.normal(size=(50, 1)), rng.normal(size=(50, 3))
+    expected = sum(mean_pinball_loss(y[:, 0], z[:, k], alpha=LEVELS[k]) for k in range(3))
+    assert QuantileLoss(level=LEVELS).mean(y, z) == pytest.approx(expected, rel=1e-13)
+    for level in (LEVELS, list(LEVELS), np.array(LEVELS)):
+        one_by_one = [QuantileLoss(LEVELS[k]).gradient(y, z[:, [k]]) for k in range(3)]
+        np.testing.assert_array_equal(QuantileLoss(level).gradient(y, z), np.hstack(one_by_one))
+
+
+def test_absolute_error(rng):
+    y, z = rng.normal(size=(2, 50, 2))
+    assert AbsoluteError().mean(y, z) == pytest.approx(2 * mean_absolute_error(y, z), rel=1e-13)
+    np.testing.assert_allclose(AbsoluteError().value(y, z), 2 * QuantileLoss(0.5).value(y, z))
+
+
+@pytest.mark.parametrize(
+    ("loss", "deviance"),
+    [
+        (PoissonLoss(), mean_poisson_deviance),
+        (GammaLoss(), mean_gamma_deviance),
+        (TweedieLoss(power=1.2), lambda y, mu: mean_tweedie_deviance(y, mu, power=1.2)),
+        (TweedieLoss(power=1.8), lambda y, mu: mean_tweedie_deviance(y, mu, power=1.8)),
+    ],
+    ids=["poisson", "gamma", "tweedie-1.2", "tweedie-1.8"],
+)
+def test_losses_differ_as_half_the_deviance_does(loss, deviance, rng):
+    y = rng.gamma(1.0, 2.0, (40, 1))
+    if loss.zero_allowed:
+        y[::3] = 0
+    one, other = rng.normal(size=(2, 40, 1))
+    found = loss.mean(y, one) - loss.mean(y, other)
+    expected = (deviance(y[:, 0], np.exp(one[:, 0])) - deviance(y[:, 0], np.exp(other[:, 0]))) / 2
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_gaussian_loss_is_minus_the_log_density(rng):
+    y, z = rng.normal(size=(30, 2)), rng.normal(size=(30, 4))
+    loss = GaussianLoss()
+    density = norm.logpdf(y, loc=loss.predict(z), scale=loss.deviation(z)).sum(axis=1)
+    np.testing.assert_allclose(loss.value(y, z) + np.log(2 * np.pi), -density, rtol=1e-12)
+    np.testing.assert_array_equal(loss.predict(z), z[:, :2])
+    np.testing.assert_allclose(loss.deviation(z), np.exp(z[:, 2:] / 2), rtol=1e-15)
+
+
+def test_smoothed_binary_log_loss_is_that_of_two_classes(rng):
+    y, z = rng.integers(0, 2, 20), rng.normal(size=(20, 1))
+    loss, two = LogLoss(label_smoothing=0.3), np.hstack([np.zeros_like(z), z])
+    np.testing.assert_allclose(loss.value(y, z), loss.value(y, two), rtol=1e-13)
+    np.testing.assert_allclose(loss.gradient(y, z), loss.gradient(y, two)[:, 1:], atol=1e-15)
+    labels = (y == 1).astype(float)[:, None]
+    np.testing.assert_array_equal(loss.value(y, z), loss.value(labels, z))
+    p, share = loss.predict(z), 0.3 / 2  # the log loss of both answers, mixed
+    mixed = (1 - share) * log_loss(y, p) + share * log_loss(1 - y, p)
+    assert loss.mean(y, z) == pytest.approx(mixed, rel=1e-12)
+
+
+def test_focal_loss_of_two_classes_and_of_one_output_agree(rng):
+    y, z = rng.integers(0, 2, 20), 3 * rng.normal(size=(20, 1))
+    loss, two = FocalLoss(gamma=1.5), np.hstack([np.zeros_like(z), z])
+    np.testing.assert_allclose(loss.value(y, z), loss.value(y, two), rtol=1e-12)
+    np.testing.assert_allclose(loss.gradient(y, z), loss.gradient(y, two)[:, 1:], rtol=1e-12)
+
+
+def test_focal_loss_of_gamma_0_is_the_log_loss(rng):
+    y, z = rng.integers(0, 4, 20), rng.normal(size=(20, 4))
+    for ours, theirs in zip(
+        FocalLoss(gamma=0).value_and_gradient(y, z), LogLoss().value_and_gradient(y, z), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_focal_loss_of_many_classes_by_hand():
+    z = np.log([[1.0, 2.0, 5.0]])  # probabilities 1/8, 2/8, 5/8
+    value = FocalLoss(gamma=2.0).value(np.array([2]), z)
+    np.testing.assert_allclose(value, (3 / 8) ** 2 * np.log(8 / 5), rtol=1e-14)
+
+
+def test_huber_loss_lies_between_its_limits(rng):
+    y, z = rng.normal(size=(2, 30, 2))
+    np.testing.assert_array_equal(HuberLoss(1e3).value(y, z), SquaredError().value(y, z))
+    small = HuberLoss(1e-9).value(y, z) / 1e-9
+    np.testing.assert_allclose(small, AbsoluteError().value(y, z), atol=1e-8)
+
+
+def test_tweedie_loss_leads_from_poisson_to_gamma(rng):
+    y, z = rng.gamma(2.0, 1.0, (30, 1)), rng.normal(size=(30, 1))
+    for power, limit in ((1 + 1e-9, PoissonLoss()), (2 - 1e-9, GammaLoss())):
+        gradient = TweedieLoss(power).gradient(y, z)
+        np.testing.assert_allclose(gradient, limit.gradient(y, z), atol=1e-6)
+
+
+# -- far out -------------------------------------------------------------------------------------
+
+FAR = [-1e4, -100.0, -35.0, -30.5, -25.0, -20.5, 35.0, 30.5, 40.5, 45.0, 100.0, 1e4]
+BENT = [
+    pytest.param(PoissonLoss(), id="poisson"),
+    pytest.param(GammaLoss(), id="gamma"),
+    pytest.param(TweedieLoss(power=1.5), id="tweedie-1.5"),
+    pytest.param(TweedieLoss(power=1.05), id="tweedie-1.05"),
+    pytest.param(GaussianLoss(), id="gaussian"),
+    pytest.param(QuantileLoss(LEVELS), id="quantiles"),
+    pytest.param(FocalLoss(), id="focal"),
+    pytest.param(LogLoss(label_smoothing=0.1), id="smoothed"),
+]
+
+
+@pytest.mark.parametrize("loss", BENT)
+@pytest.mark.parametrize("far", FAR)
+def test_derivative_is_that_of_the_value_far_out(loss, far):
+    z = np.full((2, loss.n_raw(1)), 0.3)
+    z[:, -1] = far
+    y = np.array([[1.0], [0.5]]) if loss.task == "regression" else np.array([[1.0], [0.0]])
+    value, gradient = loss.value_and_gradient(y, z)
+    slopes = central_differences(lambda: loss.value(y, z).sum(), z)
+    scale = max(np.abs(value).max(), np.abs(gradient).max())
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-7, atol=1e-11 * scale)
+
+
+@pytest.mark.parametrize("loss", BENT)
+def test_float32_and_float64_agree_far_out(loss, rng):
+    z = np.repeat([[-1e4], [-100.0], [-25.0], [0.5], [25.0], [100.0], [1e4]], loss.n_raw(1), axis=1)
+    y = np.ones((7, 1))
+    for single, double in zip(
+        loss.value_and_gradient(y.astype(np.float32), z.astype(np.float32)),
+        loss.value_and_gradient(y, z),
+        strict=True,
+    ):
+        assert single.dtype == np.float32
+        assert np.isfinite(single).all()
+        np.testing.assert_allclose(single, double, rtol=3e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_focal_loss_is_finite_for_every_gamma(gamma, dtype):
+    z = np.array([[-1e4, 1e4, 0], [1e4, -1e4, -1e4], [0, 0, 0], [40, 0, -40]], dtype)
+    for y in (0, 1, 2):
+        for value in FocalLoss(gamma).value_and_gradient(np.full(4, y), z):
+            assert np.isfinite(value).all()
+    for value in FocalLoss(gamma).value_and_gradient(np.array([0, 1, 0, 1]), z[:, :1]):
+        assert np.isfinite(value).all()
+
+
+def test_losses_with_a_log_link_lead_back_from_far_out():
+    z = np.array([[-1e4], [1e4]])
+    for loss in (PoissonLoss(), GammaLoss(), TweedieLoss()):
+        low, high = loss.gradient(np.ones((2, 1)), z)[:, 0]
+        assert low < -0.5
+        assert high > 0.5
+        predicted = loss.predict(z)
+        assert (predicted > 0).all()
+        np.testing.assert_allclose(predicted[:, 0], [np.exp(-30), np.exp(30)])
+
+
+def test_variance_is_bounded_monotonic_and_smooth():
+    loss, u = GaussianLoss(), np.concatenate([np.linspace(-60, 80, 100_001), [-1e4, 1e4]])
+    u.sort()
+    z = np.stack([np.zeros_like(u), u], axis=1)
+    s = 2 * np.log(loss.deviation(z)[:, 0])
+    assert -21 <= s.min() < -20.9
+    assert 40.9 < s.max() <= 41
+    assert (np.diff(s) >= -1e-13).all()
+    inside = (u >= -20) & (u <= 40)
+    np.testing.assert_allclose(s[inside], u[inside], rtol=1e-12, atol=1e-12)
+    slope = 2 * loss.gradient(np.zeros((len(u), 1)), z)[:, 1]  # no error: the slope of s
+    assert np.abs(np.diff(slope)).max() < 0.01
+
+
+# -- levels --------------------------------------------------------------------------------------
+
+
+def test_quantiles_never_cross(rng):
+    loss = QuantileLoss(LEVELS)
+    z = rng.normal(size=(4, 100, 3)) * 10.0 ** rng.integers(-3, 5, (4, 100, 1))
+    predicted = loss.predict(z)
+    assert (np.diff(predicted, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(loss.point(z), predicted[..., 1:2])
+    y = rng.normal(size=(100, 1))
+    assert (loss.mean(y, predicted) <= loss.mean(y, z)).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "n_outputs", "expected"), [(0.3, 1, 1), (0.3, 2, 2), ((0.3,), 2, 2), (LEVELS, 1, 3)]
+)
+def test_raw_outputs_of_quantiles(level, n_outputs, expected, rng):
+    loss = QuantileLoss(level)
+    loss.validate()
+    assert loss.n_raw(n_outputs) == expected
+    if np.size(level) == 1:  # outputs are no levels: they are not sorted
+        z = rng.normal(size=(20, n_outputs))
+        np.testing.assert_array_equal(loss.predict(z), z)
+        np.testing.assert_array_equal(loss.point(z), z)
+
+
+@pytest.mark.parametrize(("level", "column"), [((0.1, 0.4), 1), ((0.45, 0.8, 0.9), 0)])
+def test_point_is_the_level_nearest_to_the_median(level, column, rng):
+    z = np.sort(rng.normal(size=(20, len(level))), axis=1)
+    np.testing.assert_array_equal(QuantileLoss(level).point(z), z[:, [column]])
+
+
+@pytest.mark.parametrize(
+    "level",
+    [0, 1.0, -0.5, np.nan, None, "0.5", True, (), (0.5, 0.5), (0.9, 0.1), (0.1, 1.0), ("a", "b")]
+    + [((0.1, 0.2), (0.3, 0.4)), np.array(0.5), {0.5}],
+    ids=repr,
+)
+def test_wrong_levels(level):
+    with pytest.raises(ValueError, match="The 'level' parameter of QuantileLoss must be a float"):
+        QuantileLoss(level).validate()
+
+
+@pytest.mark.parametrize("level", [0.5, np.float64(0.5), np.float32(0.5), [0.2, 0.3], (0.2, 0.3)])
+def test_right_levels(level):
+    QuantileLoss(level).validate()
+
+
+# -- domains and scales --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        (
+            PoissonLoss(),
+            [1, -0.5, -2],
+            "PoissonLoss needs targets y >= 0 with a positive sum. .*-2",
+        ),
+        (
+            PoissonLoss(),
+            [0, 0, 0],
+            "PoissonLoss needs targets y >= 0 with a positive sum. .*output 0",
+        ),
+        (
+            TweedieLoss(),
+            [1, -0.5, -2],
+            "TweedieLoss needs targets y >= 0 with a positive sum. .*-2",
+        ),
+        (
+            TweedieLoss(),
+            [0, 0, 0],
+            "TweedieLoss needs targets y >= 0 with a positive sum. .*output 0",
+        ),
+        (GammaLoss(), [1, 0, 2], r"GammaLoss needs targets y > 0. The smallest y is 0\."),
+        (GammaLoss(), [1, -0.25, 2], r"GammaLoss needs targets y > 0. The smallest y is -0\.25\."),
+    ],
+)
+def test_domains(loss, y, message):
+    with pytest.raises(ValueError, match=message):
+        loss.check_targets(np.array(y, float)[:, None])
+
+
+def test_later_batches_may_be_all_zeros():
+    for loss in (PoissonLoss(), TweedieLoss()):
+        loss.check_targets(np.zeros((3, 1)), first=False)
+        with pytest.raises(ValueError, match="The smallest y is -1"):
+            loss.check_targets(np.full((3, 1), -1.0), first=False)
+        with pytest.raises(ValueError, match="Every y of output 1 is 0"):
+            loss.check_targets(np.array([[1.0, 0.0]]))
+
+
+def test_other_losses_take_any_target(rng):
+    for loss in (SquaredError(), AbsoluteError(), HuberLoss(), QuantileLoss(), GaussianLoss()):
+        loss.check_targets(rng.normal(size=(5, 2)))
+        loss.check_targets(np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize("size", [1e-150, 1.0, 1e150, 1e306])
+def test_scaling(size, rng):
+    y, weight = size * rng.gamma(1.0, 2.0, (30, 2)), rng.integers(1, 4, 30)
+    repeated = np.repeat(y, weight, axis=0) / size
+    for loss, shift, scale in (
+        (SquaredError(), repeated.mean(axis=0), repeated.std(axis=0)),
+        (GammaLoss(), 0, repeated.mean(axis=0)),
+    ):
+        for found, expected in zip(loss.scaling(y, weight), (shift, scale), strict=True):
+            np.testing.assert_allclose(found, size * expected * np.ones(2), rtol=1e-12)
+
+
+def test_scaling_of_constants():
+    shift, scale = SquaredError().scaling(np.array([[3.0, 1.0], [3.0, 2.0]]))
+    np.testing.assert_array_equal(shift, [3, 1.5])
+    np.testing.assert_array_equal(scale, [1, 0.5])
+    np.testing.assert_array_equal(PoissonLoss().scaling(np.zeros((3, 1))), [[0], [1]])
+
+
+@pytest.mark.parametrize(
+    "loss", [SquaredError(), GaussianLoss(), QuantileLoss(LEVELS), GammaLoss()]
+)
+def test_scaled_raw_outputs_predict_on_the_scale_of_the_targets(loss, rng):
+    z, shift, scale = rng.normal(size=(10, loss.n_raw(1))), np.array([3.0]), np.array([20.0])
+    if loss.target_scaling == "mean":
+        shift = np.zeros(1)
+    factor, offset = loss.raw_scaling(shift, scale)
+    raw = z * factor + offset
+    np.testing.assert_allclose(loss.predict(raw), loss.predict(z) * scale + shift, rtol=1e-12)
+    if isinstance(loss, GaussianLoss):
+        np.testing.assert_allclose(loss.deviation(raw), loss.deviation(z) * scale, rtol=1e-12)
+
+
+# -- a user's own --------------------------------------------------------------------------------
+
+
+def test_value_and_gradient_may_come_together_or_apart(rng):
+    class Together(RegressionLoss):
+        def value_and_gradient(self, y, z):
+            return ((z - y) ** 4).sum(axis=-1), 4 * (z - y) ** 3
+
+    class Apart(RegressionLoss):
+        def value(self, y, z):
+            return ((z - y) ** 4).sum(axis=-1)
+
+        def gradient(self, y, z):
+            return 4 * (z - y) ** 3
+
+    y, z = rng.normal(size=(2, 5, 2))
+    weight = np.array([0.0, 1.0, 2.0, 1.0, 1.0])
+    one, other = Together().mean_and_gradient(y, z, weight), Apart().mean_and_gradient(y, z, weight)
+    assert one[0] == other[0]
+    np.testing.assert_array_equal(one[1], other[1])
+    np.testing.assert_array_equal(Together().gradient(y, z), Apart().gradient(y, z))
+    np.testing.assert_array_equal(Together().value(y, z), Apart().value(y, z))
