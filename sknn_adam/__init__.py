@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 from sknn_adam.classifier import MLPClassifier
-from sknn_adam.optimizers import SGD, Adam, RMSprop
+from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
 from sknn_adam.regressor import MLPRegressor
 
-__all__ = ["SGD", "Adam", "MLPClassifier", "MLPRegressor", "RMSprop", "__version__"]
+__all__ = ["SGD", "Adam", "AdamW", "MLPClassifier", "MLPRegressor", "RMSprop", "__version__"]

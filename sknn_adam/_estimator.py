@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
@@ -18,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_adam._component import NestedNames, Table
-from sknn_adam._holdout import hold_out
+from sknn_adam._rows import Rows, hold_out
 from sknn_adam._validation import (
     FRACTION,
     NON_NEGATIVE,
@@ -39,6 +40,7 @@ from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
 from sknn_adam.history import LiveTable
 from sknn_adam.initializers import INITIALIZERS
+from sknn_adam.losses import Loss
 from sknn_adam.network import Network, build
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
@@ -97,6 +99,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _encode(self, y: np.ndarray, weight: Any, first: bool, classes: Any) -> np.ndarray:
         """Return the targets as the loss takes them; on the first call learn how."""
 
+    def _task_loss(self, loss: Loss) -> Loss:
+        """Return the loss that fits the targets."""
+        return loss
+
     def _check_resumed_targets(self, y: np.ndarray) -> None:
         """Raise if a warm start has other targets than the fit before."""
 
@@ -135,30 +141,25 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         """
         resume = self.warm_start and self.__sklearn_is_fitted__()
         parts, plan = self._check_parameters()
-        X, y, weight = self._check_data(X, y, sample_weight, not resume, min_rows=2)
+        rows = self._check_data(X, y, sample_weight, not resume, min_rows=2)
         if resume:
-            self._check_resumed_targets(y)
-        targets = self._encode(y, weight, not resume, None)
-        weight = self._with_class_weight(weight, targets)
+            self._check_resumed_targets(rows.y)
+        rows.targets = self._encode(rows.y, rows.weight, not resume, None)
+        rows.weight = self._with_class_weight(rows.weight, rows.targets)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
         if validation is None and self.early_stopping:
             if not resume:  # the rows held out before must not be trained on now
                 self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
-            X, y, weight, targets, validation = self._hold_out(X, y, weight, targets)
-        plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
+            codes = rows.targets if rows.targets.ndim == 1 else None
+            kept, held = hold_out(len(rows), self.validation_fraction, codes, self._seed_of_split)
+            rows, validation = rows.take(kept), rows.take(held)
+        plan, data = self._ready(parts, plan, rows, resume, seed)
         run = self._run
         if run.stop_reason is not None:
             run.new_fit()
-        self._train(
-            plan,
-            data,
-            self.max_iter - (run.clock.epoch - run.first_epoch),
-            X,
-            y,
-            weight,
-            validation,
-        )
+        n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
+        self._train(plan, data, n_epochs, rows, validation)
         run.stop_reason = run.stop_reason or "max_iter"
         self._publish(plan)
         self._warn_if_diverged(plan)
@@ -181,11 +182,11 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
                 "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
                 "calls it decides when to stop. Set early_stopping=False."
             )
-        X, y, weight = self._check_data(X, y, sample_weight, not resume)
-        targets = self._encode(y, weight, not resume, classes)
-        weight = self._with_class_weight(weight, targets, partial=True)
+        rows = self._check_data(X, y, sample_weight, not resume)
+        rows.targets = self._encode(rows.y, rows.weight, not resume, classes)
+        rows.weight = self._with_class_weight(rows.weight, rows.targets, partial=True)
         seed = check_random_state(self.random_state)
-        plan, data = self._ready(parts, plan, X, targets, weight, resume, seed)
+        plan, data = self._ready(parts, plan, rows, resume, seed)
         run = self._run
         run.stop_reason, run.batch, run.waited = None, 0, 0
         if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
@@ -196,20 +197,20 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
                 UserWarning,
                 stacklevel=5,
             )
-        self._train(plan, data, 1, X, y, weight)
+        self._train(plan, data, 1, rows)
         self._publish(plan)
         self._warn_if_diverged(plan)
         return self
 
-    def _train(self, plan, data, n_epochs, X, y, weight, validation=None) -> None:
+    def _train(self, plan, data, n_epochs, rows, validation=None) -> None:
         """Train, telling callbacks and the terminal about every epoch."""
         run, self._loss = self._run, plan.loss
         self._publish(plan)
         task = {
             "estimator": self,
-            "X": X,
-            "y": y,
-            "metadata": {} if weight is None else {"sample_weight": weight},
+            "X": rows.features,  # called only for a callback that asks for X
+            "y": rows.y,
+            "metadata": {} if rows.weight is None else {"sample_weight": rows.weight},
         }
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
         context.call_on_fit_task_begin(**task)
@@ -258,7 +259,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         return parts, plan
 
     def _check_data(self, X, y, sample_weight, first, min_rows=1):
-        """Return X, y and weights as arrays, without the rows of weight zero."""
+        """Return the rows of positive weight, checked."""
         X, y = validate_data(
             self,
             X,
@@ -270,43 +271,33 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             ensure_min_samples=min_rows,
             reset=first,
         )
-        if sample_weight is None:
-            return X, y, None
-        weight = check_sample_weight(sample_weight, X)
-        if not weight.all():
-            rows = np.flatnonzero(weight)
-            X, y, weight = X[rows], y[rows], weight[rows]
-        return X, y, weight
+        rows = Rows(X, y.toarray() if issparse(y) else y)
+        if sample_weight is not None:
+            rows.weight = check_sample_weight(sample_weight, X)
+            if not rows.weight.all():
+                rows = rows.take(np.flatnonzero(rows.weight))
+        return rows
 
     def _check_validation(self, X_val, y_val, sample_weight_val):
-        """Return the user's validation rows as (X, y, weight, targets), None if there are none."""
+        """Return the user's validation rows, None if there are none."""
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val was given without X_val and y_val.")
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together.")
-        X, y, weight = self._check_data(X_val, y_val, sample_weight_val, first=False)
-        return X, y, weight, self._encode(y, weight, False, None)
+        rows = self._check_data(X_val, y_val, sample_weight_val, first=False)
+        rows.targets = self._encode(rows.y, rows.weight, False, None)
+        return rows
 
-    def _hold_out(self, X, y, weight, targets):
-        """Split off the validation rows; returns training rows and (X, y, weight, targets)."""
-        codes = targets if targets.ndim == 1 else None
-        seed = self._seed_of_split
-        train_rows, held = hold_out(X.shape[0], self.validation_fraction, codes, seed)
-
-        def pick(rows):
-            return X[rows], y[rows], None if weight is None else weight[rows], targets[rows]
-
-        return *pick(train_rows), pick(held)
-
-    def _ready(self, parts, plan, X, targets, weight, resume, seed) -> tuple[Plan, Data]:
+    def _ready(self, parts, plan, rows, resume, seed) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
         widths = parse_sizes(self.hidden_layer_sizes)
-        plan = replace(plan, batch_size=self._choose_batch_size(plan.optimizer, X.shape[0]))
+        batch_size = self._choose_batch_size(plan.optimizer, len(rows))
+        plan = replace(plan, batch_size=batch_size, loss=self._task_loss(plan.loss))
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
-            self._run = Run(self._new_network(parts, widths, X, rng), rng)
+            self._run = Run(self._new_network(parts, plan, widths, rows.X, rng), rng)
             self._structure = self._describe(plan, widths)
             self._run.begin(plan)
         else:
@@ -317,11 +308,12 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             elif self.on_divergence == "raise":  # the error must leave the present run as it is
                 self._run = deepcopy(self._run)
         network = self._run.network
+        targets, weight = rows.targets, rows.weight
         if targets.dtype.kind == "f":
             targets = targets.astype(network.dtype, copy=False)
         if weight is not None:
             weight = (weight / weight.mean()).astype(network.dtype)
-        data = Data(X, targets, weight, plan.batch_size, network.dtype)
+        data = Data(rows.X, targets, weight, plan.batch_size, network.dtype, rows.index)
         if parts["initializer"].unit_variance and not resume:
             network.unit_variance(data.batch(0, data.order(self._run.rng))[0])
         return plan, data
@@ -330,27 +322,30 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         """Return the function that scores a network on the validation rows, higher is better."""
         if validation is None:
             return None
-        X, y, weight, targets = validation
+        weight = validation.weight
         if self.scoring == "loss":
+            X, index, targets = validation.X, validation.index, validation.targets
             weight = None if weight is None else weight / weight.mean()
-            return lambda network: -float(self._loss.mean(targets, network.predict(X), weight))
-        scored = copy(self)
+            return lambda network: (
+                -float(self._loss.mean(targets, network.predict(X, index), weight))
+            )
+        X, scored = validation.features(), copy(self)
         vars(scored).pop("feature_names_in_", None)  # X is an array by now
         scorer = check_scoring(scored, self.scoring)
         kwargs = {} if weight is None else {"sample_weight": weight}
 
         def score(network):
             scored._loss, scored._network = self._loss, network
-            return float(scorer(scored, X, y, **kwargs))
+            return float(scorer(scored, X, validation.y, **kwargs))
 
         return score
 
-    def _new_network(self, parts, widths, X, rng) -> Network:
+    def _new_network(self, parts, plan, widths, X, rng) -> Network:
         """Return a network with its first weights."""
         network = build(
             X.shape[1],
             widths,
-            parts["loss"].n_raw(self.n_outputs_),
+            plan.loss.n_raw(self.n_outputs_),
             self._activations(len(widths)),
             normalization=parts["normalization"],
             dropout=self._dropout_rates(len(widths), parts["optimizer"]),

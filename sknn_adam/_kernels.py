@@ -15,9 +15,17 @@ from scipy.linalg.blas import daxpy, saxpy
 from scipy.sparse import issparse
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["NUMPY", "NumpyKernels", "add_scaled", "choose", "one_blas_thread", "product"]
+__all__ = [
+    "NUMPY",
+    "NumpyKernels",
+    "add_scaled",
+    "choose",
+    "flush_denormals",
+    "one_blas_thread",
+    "product",
+]
 
-BLOCK = 8192  # elements: a handful of float64 temporaries of this size fit into a 1 MB cache
+BLOCK = 16384  # elements: a handful of float64 temporaries of this size fit into a 1 MB cache
 
 # Products with fewer multiplications than this gain nothing from a second thread, and lose much
 # where another process is busy.
@@ -96,6 +104,19 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
     """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size."""
     axpy = daxpy if out.dtype == np.float64 else saxpy
     axpy(vector, out, a=factor)
+
+
+def flush_denormals(vector: np.ndarray) -> None:
+    """Set numbers too small for full precision to zero, in place.
+
+    Averages of gradients that have become zero decay into such numbers and, by rounding, stay
+    there for ever; processors compute with them many times slower.
+    """
+    tiny = np.finfo(vector.dtype).tiny
+    for block in _blocks(vector.size):
+        part = vector[block]
+        small = np.abs(part) < tiny
+        part[small] = 0
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -102,8 +102,10 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
     elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
         if int(sizes) > 0:
             return (int(sizes),)
-    elif isinstance(sizes, tuple | list | np.ndarray) and all(
-        isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes
+    elif (
+        isinstance(sizes, tuple | list | np.ndarray)
+        and getattr(sizes, "ndim", 1) == 1
+        and all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes)
     ):
         return tuple(int(w) for w in sizes)
     raise ValueError(

@@ -3,14 +3,14 @@
 from typing import ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._estimator import BaseMLP
+from sknn_adam._labels import Labels
 from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
+from sknn_adam.losses.columns import PerColumn
 
 __all__ = ["MLPClassifier"]
 
@@ -18,9 +18,9 @@ __all__ = ["MLPClassifier"]
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron for classification, with every part pluggable.
 
-    Handles two or more exclusive classes and matrices of labels. Every part takes a name or an
-    instance, and nested parameters work for both: ``optimizer="adam"`` with
-    ``optimizer__learning_rate=0.01``. Scale the features first.
+    Handles two or more exclusive classes, matrices of labels, and several columns of classes.
+    Every part takes a name or an instance, and nested parameters work for both:
+    ``optimizer="adam"`` with ``optimizer__learning_rate=0.01``. Scale the features first.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Share of the hidden units that are dropped in training, in [0, 1); one number or one per
         hidden layer. With SELU it is alpha dropout.
     loss : str or ClassificationLoss, default="log_loss"
-        What is minimized.
+        What is minimized: ``"log_loss"``, ``"focal"``.
     optimizer : str or Optimizer, default="adam"
         ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
         instance such as ``Adam(learning_rate=0.01)``. The learning rate lives here.
@@ -83,7 +83,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         See `n_iter_no_change`.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; ``"balanced"`` gives all classes the same total weight. For a matrix
-        of labels, a list of one dict ``{0: ..., 1: ...}`` per label, or ``"balanced"``.
+        of labels, a list of one dict ``{0: ..., 1: ...}`` per label, or ``"balanced"``; likewise
+        for several columns. Weights of several columns are multiplied.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, with the optimizer's and the random state kept.
     on_divergence : {"warn", "raise"}, default="warn"
@@ -99,8 +100,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes, or the numbers of the labels.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The classes, the numbers of the labels, or the classes of every column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights. A plain forward pass through them gives the raw outputs; batch
         normalization is folded in.
@@ -238,11 +239,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or a 0/1 matrix of labels.
-        classes : array-like of shape (n_classes,), optional
-            All classes that will ever occur. Needed at the first call if `y` lacks some; for a
-            matrix of labels, their numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels, a 0/1 matrix of labels, or columns of labels.
+        classes : array-like of shape (n_classes,) or list of them, optional
+            All classes that will ever occur. Needed at the first call if `y` lacks some; a list
+            with the classes of every column for several columns.
         sample_weight : array-like of shape (n_samples,), optional
             Weights, not negative, with a positive sum.
 
@@ -254,61 +255,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._partial_fit(X, y, sample_weight, classes)
 
     def _encode(self, y, weight, first, classes):
-        if issparse(y):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "y has several columns with more than two values each. Allowed are labels of "
-                "shape (n_samples,) and 0/1 matrices of shape (n_samples, n_labels). Use "
-                "sklearn.multioutput.MultiOutputClassifier to fit one network per column."
-            )
-        labels = kind == "multilabel-indicator"
         if first:
-            self._multilabel = labels
-            self.classes_ = (
-                np.arange(y.shape[1])
-                if labels
-                else np.unique(y if classes is None else np.asarray(classes))
-            )
-            n = len(self.classes_)
-            self.n_outputs_ = n if labels or n > 2 else 1
-        return self._labels(y, labels, classes)
+            self._labels = Labels(y, classes)
+            self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs
+        return self._labels.encode(y, None if first else classes)
 
-    def _labels(self, y, labels, classes):
-        """Return the codes of `y` by ``classes_``, or the matrix of labels."""
-        if labels != self._multilabel:
-            expected = "a 0/1 matrix of labels" if self._multilabel else "labels of one column"
-            raise ValueError(f"y must be {expected}, as in the first fit.")
-        if labels:
-            if y.shape[1] != self.n_outputs_:
-                raise ValueError(f"y has {y.shape[1]} labels instead of {self.n_outputs_}.")
-            return y.astype(np.float64)
-        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
-                f"classes={classes!r} is not the same as in the first call: {self.classes_!r}."
-            )
-        codes = np.searchsorted(self.classes_, y)
-        codes[codes == len(self.classes_)] = 0
-        unseen = self.classes_[codes] != y
-        if unseen.any():
-            raise ValueError(
-                f"y has classes that were not there at the first call: "
-                f"{np.unique(y[unseen])!r}. Known classes: {self.classes_!r}. Name all of them "
-                "in partial_fit(..., classes=...), or set warm_start=False."
-            )
-        return codes
+    def _task_loss(self, loss):
+        if self._labels.kind == "columns":
+            return PerColumn(loss, [len(classes) for classes in self.classes_])
+        return loss
 
     def _check_resumed_targets(self, y):
-        found = self.classes_ if self._multilabel else np.unique(y)
-        if not np.array_equal(found, self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {found}"
-            )
+        if self._labels.kind == "exclusive":
+            found = np.unique(y)
+            if not np.array_equal(found, self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {found}"
+                )
 
     def _with_class_weight(self, weight, targets, partial=False):
         if self.class_weight is None:
@@ -319,39 +283,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "partial_fit. Pass the weights as a dict."
             )
         weight = np.ones(len(targets)) if weight is None else weight
-        columns = targets.astype(int).T if self._multilabel else [targets]
-        given = self.class_weight if isinstance(self.class_weight, list) else None
-        if (given is not None) != self._multilabel and self.class_weight != "balanced":
-            expected = "a list of one dict per label" if self._multilabel else "a dict"
-            raise ValueError(f"class_weight must be {expected}. Got {self.class_weight!r}.")
-        if given is not None and len(given) != len(columns):
-            raise ValueError(
-                f"class_weight has {len(given)} dicts, but there are {len(columns)} labels."
-            )
-        factor = np.ones(len(weight))
-        for i, codes in enumerate(columns):
-            classes = np.arange(2) if self._multilabel else self.classes_
-            per_class = np.ones(len(classes))
-            if self.class_weight == "balanced":
-                totals = np.bincount(codes, weight, minlength=len(classes))
-                present = totals > 0
-                per_class[present] = weight.sum() / (present.sum() * totals[present])
-            else:
-                asked = self.class_weight if given is None else given[i]
-                unknown = [c for c in asked if c not in classes]
-                if unknown:
-                    raise ValueError(
-                        f"class_weight names {unknown!r}, but the classes are {classes!r}."
-                    )
-                per_class = np.array([float(asked.get(c, 1)) for c in classes.tolist()])
-            factor *= per_class[codes]
-        weight = weight * factor
-        if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
-            raise ValueError(
-                "class_weight must give finite weights, not negative, with a positive sum. Got "
-                f"{self.class_weight!r}."
-            )
-        return weight
+        return self._labels.weights(self.class_weight, weight, targets)
+
+    def _by_column(self, z):
+        """Return the raw outputs of each column of exclusive classes."""
+        return self._loss.parts(z) if self._labels.kind == "columns" else [z]
 
     def decision_function(self, X):
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.
@@ -364,10 +300,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         z : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            One column for two classes; above 0 means ``classes_[1]``.
+            One column for two classes; above 0 means ``classes_[1]``. A list of such arrays if
+            `y` had several columns of classes.
         """
         z, _ = self._raw(X)
-        return z.ravel() if z.shape[1] == 1 and not self._multilabel else z
+        if self._labels.kind == "labels":
+            return z
+        parts = [part.ravel() if part.shape[1] == 1 else part for part in self._by_column(z)]
+        return parts if self._labels.kind == "columns" else parts[0]
 
     def predict_proba(self, X):
         """Return probabilities.
@@ -381,11 +321,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
             Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
-            matrix of labels.
+            matrix of labels. A list of such arrays if `y` had several columns of classes.
         """
         z, _ = self._raw(X)
-        p = self._loss.predict(z, exclusive=not self._multilabel)
-        return np.ones_like(p[:, :1]) if len(self.classes_) == 1 and not self._multilabel else p
+        if self._labels.kind == "labels":
+            return self._loss.predict(z, exclusive=False)
+        parts = [self._loss.predict(part) for part in self._by_column(z)]
+        for k, classes in enumerate(self._labels.columns):
+            if len(classes) == 1:
+                parts[k] = np.ones_like(parts[k][:, :1])
+        return parts if self._labels.kind == "columns" else parts[0]
 
     def predict_log_proba(self, X):
         """Return the logarithm of ``predict_proba``.
@@ -400,8 +345,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
             Minus infinity where a probability is zero.
         """
+        p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return [np.log(part) for part in p] if isinstance(p, list) else np.log(p)
 
     def predict(self, X):
         """Predict labels.
@@ -417,16 +363,42 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The most probable class, or the labels that are more probable than not.
         """
         z, _ = self._raw(X)
-        if self._multilabel:
+        if self._labels.kind == "labels":
             return (z > 0).astype(int)
-        if len(self.classes_) == 1:
-            return np.repeat(self.classes_, len(z))
-        return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
+        codes = []
+        for classes, part in zip(self._labels.columns, self._by_column(z), strict=True):
+            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
+            codes.append(np.minimum(code, len(classes) - 1))  # of one class there is no other
+        return self._labels.decode(codes)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows that are predicted right in every column.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights.
+
+        Returns
+        -------
+        score : float
+            The accuracy, between 0 and 1.
+        """
+        check_is_fitted(self)
+        if self._labels.kind != "columns":
+            return super().score(X, y, sample_weight)
+        right = (self.predict(X) == np.asarray(y)).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
 
     @property
     def out_activation_(self) -> str:
         """What turns raw outputs into probabilities."""
-        return "logistic" if self._multilabel or len(self.classes_) < 3 else "softmax"
+        single = max(map(len, self._labels.columns)) < 3
+        return "logistic" if single else "softmax"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

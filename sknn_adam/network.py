@@ -158,18 +158,22 @@ class Network:
             g = self.layers[i].backward(g, workspaces[i], need_input=i > 0)
         return self.grad
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, index: np.ndarray | None = None) -> np.ndarray:
         """Return the raw outputs (..., n_rows, n_raw), finite, in blocks of rows.
 
         Touches nothing of the network, so many threads may predict at once. Outputs that
-        overflow are cut to the largest number of their sign.
+        overflow are cut to the largest number of their sign. With `index`, only for these rows.
         """
         width = max(max(layer.fan_in, layer.fan_out) for layer in self.dense())
         rows = max(1, PREDICTED_AT_ONCE // width)
+        n_rows = X.shape[0] if index is None else len(index)
         parts = []
         with np.errstate(all="ignore"):
-            for start in range(0, max(1, X.shape[0]), rows):
-                x = X[start : start + rows] if X.shape[0] > rows else X
+            for start in range(0, max(1, n_rows), rows):
+                block: Any = slice(start, start + rows)
+                if index is not None:
+                    block = index[block]
+                x = X if index is None and n_rows <= rows else X[block]
                 if x.dtype != self.dtype:
                     x = x.astype(self.dtype)
                 parts.append(self._pass(x, [Workspace() for _ in self.layers]))

@@ -259,9 +259,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         targets = y.reshape(len(y), -1).astype(np.float64, copy=False)
         loss.check_targets(targets, first)
         n_outputs = targets.shape[1]
-        meaning = loss.target_scaling, loss.out_activation, loss.n_raw(n_outputs)
         if first:
-            self.n_outputs_, self._y_ndim, self._meaning = n_outputs, y.ndim, meaning
+            self.n_outputs_, self._y_ndim = n_outputs, y.ndim
             self._y_shift, self._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
             if self.target_scaling:
                 self._y_shift, self._y_scale = loss.scaling(targets, weight)
@@ -269,11 +268,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError(
                 f"y has {n_outputs} outputs, but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
-            )
-        elif meaning != self._meaning:
-            raise ValueError(
-                f"Training cannot go on with {loss!r}: the network's outputs mean something else. "
-                "Set warm_start=False or clone the estimator to start anew."
             )
         return (targets - self._y_shift) / self._y_scale
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sknn_adam import _kernels
-from sknn_adam._kernels import add_scaled
+from sknn_adam._kernels import add_scaled, flush_denormals
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping, norm
 from sknn_adam.history import History
@@ -27,6 +27,9 @@ from sknn_adam.optimizers import Optimizer
 from sknn_adam.schedules import Clock, Schedule
 
 __all__ = ["Data", "Plan", "Run", "objective", "step", "train"]
+
+
+EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Run:
     best_epoch: int = 0
     best: Any = None  # copies of weights and statistics
     waited: int = 0
+    limit: float | None = None  # a loss above it has diverged
     stop_reason: str | None = None
 
     def begin(self, plan: Plan) -> None:
@@ -74,7 +78,8 @@ class Run:
         theta = self.network.theta
         self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
         self.schedule_state = plan.schedule.init()
-        self.average = None if plan.averaging is None else theta.copy()
+        averages = plan.averaging is not None and not plan.optimizer.full_batch
+        self.average = theta.copy() if averages else None
 
     def new_fit(self) -> None:
         """Start counting epochs and waiting for improvement anew."""
@@ -86,6 +91,10 @@ class Run:
         if self.average is not None:
             return self.average
         return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
+
+    def slots(self, plan: Plan) -> list[np.ndarray]:
+        """Return the optimizer's state vectors."""
+        return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Remember these weights and the present statistics as the best."""
@@ -108,7 +117,7 @@ class Data:
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
         Features, float32 or float64; never copied or converted as a whole.
     y : ndarray
         Codes (n_rows,) or targets (n_rows, n_outputs).
@@ -118,11 +127,21 @@ class Data:
         Rows of a batch; the last batch of an epoch may have fewer.
     dtype : numpy dtype
         What a batch of X is converted to.
+    index : ndarray of int of shape (n_rows,), optional
+        Which rows of X `y` and `weight` belong to; None for all of them.
     """
 
-    def __init__(self, X: Any, y: np.ndarray, weight: Any, batch_size: int, dtype: Any):
+    def __init__(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: Any,
+        batch_size: int,
+        dtype: Any,
+        index: np.ndarray | None = None,
+    ):
         self.X, self.y, self.weight, self.dtype = X, y, weight, np.dtype(dtype)
-        self.n_rows = X.shape[0]
+        self.index, self.n_rows = index, len(y)
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
         if not issparse(X):
@@ -138,14 +157,16 @@ class Data:
         start = i * self.batch_size
         rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
         rows = rows if order is None else order[rows]
-        return self._rows(rows), self.y[rows], None if self.weight is None else self.weight[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        of_X = rows if self.index is None else self.index[rows]
+        return self._rows(of_X), self.y[rows], weight
 
     def _rows(self, rows: Any) -> Any:
         if issparse(self.X):
             x = self.X[rows]
             return x if x.dtype == self.dtype else x.astype(self.dtype)
-        if isinstance(rows, slice):
-            x = self.X[rows]
+        if isinstance(rows, slice) or not self.X.flags.c_contiguous:
+            x = self.X[rows]  # of columns, numpy.take would copy all of X for every batch
         else:  # "clip" only skips a check: the rows are a permutation
             x = np.take(self.X, rows, axis=0, out=self._taken[: len(rows)], mode="clip")
         if x.dtype != self.dtype:
@@ -181,16 +202,19 @@ def objective(
 
 
 def step(run: Run, plan: Plan, x: Any, y: np.ndarray, weight: Any, factor: float) -> float:
-    """Do one optimizer step; return the loss before it. A non-finite loss changes nothing."""
+    """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
     value = objective(network, plan, x, y, weight, run.rng)
-    if isfinite(value):
-        if plan.clip is not None:  # 4
-            plan.clip(network.grad, network.layout)
-        plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
-        run.clock.step += 1
-        if plan.averaging is not None:
-            plan.averaging.update(run.average, network.theta, run.clock.step)
+    if run.limit is None and isfinite(value):
+        run.limit = EXPLODED * max(1.0, abs(value))
+    if run.limit is None or not abs(value) < run.limit:
+        return nan
+    if plan.clip is not None:  # 4
+        plan.clip(network.grad, network.layout)
+    plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
+    run.clock.step += 1
+    if plan.averaging is not None:
+        plan.averaging.update(run.average, network.theta, run.clock.step)
     return value
 
 
@@ -216,6 +240,8 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tupl
         if interrupted.by_user:
             raise KeyboardInterrupt
     run.order, run.batch = None, 0
+    for vector in (run.network.theta, *run.slots(plan)):
+        flush_denormals(vector)
     return run.total / data.n_rows, factor
 
 
@@ -349,8 +375,15 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
             raise StopIteration
         return value, network.grad.astype(np.float64)
 
+    def settle(theta):
+        """Take these weights; the statistics of trial points are replaced by their own."""
+        network.theta[...] = theta
+        if network.statistics.size:
+            network.statistics[...] = 0
+            network.forward(x, run.rng)
+
     def after_iteration(result):
-        network.theta[...] = result.x
+        settle(result.x)
         run.clock.step += 1
         if ended(run, plan, float(result.fun), 1.0):
             raise StopIteration
@@ -365,7 +398,7 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
         network.theta[...] = run.best[0]
         raise
     if run.stop_reason is None:
-        network.theta[...] = result.x
+        settle(result.x)
         run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
 
 

@@ -174,7 +174,7 @@ COMPONENTS = (
     + NORMALIZATIONS
 )
 
-# Where a derivative jumps: of an activation at z, of a loss at z - y. Central differences keep away.
+# Where a derivative jumps, of an activation at z or a loss at z - y: no central differences there.
 KINKS = {
     activations.ReLU: lambda _: (0.0,),
     activations.LeakyReLU: lambda _: (0.0,),

@@ -1,5 +1,4 @@
 from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,38 +43,41 @@ def test_what_stands_still_is_its_own_average(averaging, dtype):
     assert vars(averaging) == before
 
 
-def test_training_validates_with_the_average_and_goes_on_without_it(rng):
+class Watched(SGD):
+    """SGD that notes where it has been."""
+
+    def init(self, theta, layout=None):
+        state = super().init(theta, layout)
+        state.path = []
+        return state
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        super().step(theta, grad, state, lr_scale)
+        state.path.append(theta.copy())
+
+
+def trained(averaging, rng):
+    """Return the run, its plan, and the weights that were validated."""
     x = rng.normal(size=(20, 3))
-    y = x[:, :1] ** 2
-    plan = Plan(
-        SquaredError(), SGD(learning_rate=0.1), Constant(), batch_size=5, averaging=EMA(0.8)
-    )
-    paths = {}
-    for averaging in (None, EMA(0.8)):
-        network = build(3, (4,), 1, [Tanh()])
-        network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
-        run = Run(network, np.random.default_rng(0))
-        plan = replace(plan, averaging=averaging)
-        run.begin(plan)
-        seen, path = [], []
-        real = plan.optimizer.step
+    network = build(3, (4,), 1, [Tanh()])
+    network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
+    run = Run(network, np.random.default_rng(0))
+    plan = Plan(SquaredError(), Watched(0.1), Constant(), batch_size=5, averaging=averaging)
+    run.begin(plan)
+    seen = []
+    data = Data(x, x[:, :1] ** 2, None, 5, np.float64)
+    train(run, plan, data, 2, lambda network: seen.append(network.theta.copy()) or 0.0)
+    return run, plan, seen
 
-        class Watched(SGD):
-            def step(self, theta, *args):
-                super().step(theta, *args)
-                path.append(theta.copy())  # noqa: B023
 
-        plan = replace(plan, optimizer=Watched(learning_rate=0.1))
-        train(
-            run,
-            plan,
-            Data(x, y, None, 5, np.float64),
-            2,
-            lambda n: seen.append(n.theta.copy()) or 0.0,
-        )
-        paths[averaging is None] = path
-    np.testing.assert_array_equal(paths[True], paths[False])
-    weights = 0.8 ** np.arange(8)[::-1]
-    expected = np.average(paths[False], axis=0, weights=weights)
-    np.testing.assert_allclose(seen[-1], expected, rtol=1e-10)
-    np.testing.assert_allclose(run.point(plan), expected, rtol=1e-10)
+def test_training_validates_with_the_average_and_goes_on_without_it():
+    plain, *_ = trained(None, np.random.default_rng(5))
+    run, plan, seen = trained(EMA(0.8), np.random.default_rng(5))
+    path = run.optimizer_state.path
+    np.testing.assert_array_equal(path, plain.optimizer_state.path)
+    for epoch, n_steps in ((0, 4), (1, 8)):
+        weights = 0.8 ** np.arange(n_steps)[::-1]
+        expected = np.average(path[:n_steps], axis=0, weights=weights)
+        np.testing.assert_allclose(seen[epoch], expected, rtol=1e-10)
+    np.testing.assert_array_equal(run.point(plan), seen[-1])
+    np.testing.assert_array_equal(run.network.theta, path[-1])

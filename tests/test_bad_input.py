@@ -125,10 +125,9 @@ BAD_TARGETS = [
     ("regressor", LABELS, ValueError, "could not convert string to float|dtype='numeric'"),
     ("regressor", LABELS.astype(object), ValueError, "could not convert string to float: 'a'"),
     ("classifier", NUMBERS, ValueError, "Unknown label type: continuous"),
-    ("classifier", np.tile(np.arange(3), (24, 1)), ValueError, "several columns with more than"),
     ("classifier", with_value(LABELS.astype(object), None), TypeError, "not supported between"),
 ]
-TARGET_IDS = "nan inf short None 3d complex strings objects continuous multioutput mixed".split()
+TARGET_IDS = "nan inf short None 3d complex strings objects continuous mixed".split()
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -281,7 +280,19 @@ def test_target_scaling_out_of_range(regressor):
 
 
 SIZES = ["", "0", "64-", "-64", "x", "3x", "x3", "64x0", "64--32", "6 4", "1e2", "٣", 0, -1, 2.5]
-SIZES += [True, None, (4, 0), (4, -1), (4, 2.5), (4, True), ("4",), [[4]], np.array([0.5]), {4}]
+SIZES += [
+    True,
+    None,
+    (4, 0),
+    (4, -1),
+    (4, 2.5),
+    (4, True),
+    ("4",),
+    [[4]],
+    np.array([0.5]),
+    np.array(5),
+    {4},
+]
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=map(repr, SIZES))
@@ -395,7 +406,10 @@ def test_warm_start_with_another_architecture():
     model = MLPRegressor((4,), max_iter=2, warm_start=True, random_state=0).fit(X, NUMBERS)
     model.set_params(hidden_layer_sizes=(5,))
     raises_and_changes_nothing(
-        model, lambda m: m.fit(X, NUMBERS), ValueError, r"network of \(4,\).*warm_start=False"
+        model,
+        lambda m: m.fit(X, NUMBERS),
+        ValueError,
+        r"another hidden_layer_sizes: it was \(4,\) and is now \(5,\).*clone",
     )
 
 
@@ -403,10 +417,10 @@ def test_warm_start_with_another_architecture():
 def test_divergence_as_an_error(kept):
     model = MLPRegressor((4,), max_iter=5, on_divergence="raise", random_state=0, batch_size=8)
     train = model.partial_fit if kept == "partial_fit" else model.fit
-    model.set_params(warm_start=kept == "warm_start")
+    model.set_params(warm_start=kept == "warm_start", optimizer="sgd")
     for _ in range(3):
         train(X, NUMBERS)
-    model.set_params(optimizer=SGD(learning_rate=1e3))
+    model.set_params(optimizer__learning_rate=1e3)
     error = None
     for _ in range(50):  # epochs that are finite so far are no error
         before = state(model)

@@ -49,9 +49,9 @@ def make(activation, normalization, outputs):
         )
         network.initialize(GlorotNormal(), VarianceScaling(), rng)
         for part, _, kind in network.layout:
-            if kind == "norm":
+            if kind != "weight":  # away from their start, which formulas might take for granted
                 network.theta[part] += rng.uniform(-0.3, 0.3, part.stop - part.start)
-            if kind == "weight":  # the L1 penalty has a kink at 0
+            else:  # the L1 penalty has a kink at 0
                 weights = network.theta[part]
                 weights += np.copysign(0.05, weights)
         x = rng.normal(size=(N_ROWS, N_FEATURES))

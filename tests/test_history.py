@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sknn_adam import history
-from sknn_adam.history import History
+from sknn_adam.history import History, LiveTable
 
 
 @pytest.fixture
@@ -69,3 +69,12 @@ def test_what_a_row_lacks_is_nan(three):
     np.testing.assert_array_equal(three["score"], [np.nan] * 3 + [0.5, 0.75])
     assert len(three) == 5
     assert three[-1] == {"epoch": 5, "loss": 0.25, "score": 0.75}
+
+
+def test_live_table_prints_a_line_per_epoch_below_one_of_headings(capsys):
+    table = LiveTable()
+    table.show({"epoch": 1, "loss": 0.5, "seconds": 0.25, "unknown": 3.0})
+    table.show({"epoch": 2, "loss": 1e-7, "seconds": 0.125})
+    headings, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert headings == ["epoch", "loss", "seconds"]
+    assert lines == [["1", "0.5", "0.25"], ["2", "1e-07", "0.125"]]

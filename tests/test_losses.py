@@ -304,7 +304,7 @@ def test_raw_outputs_for_unscaled_targets(loss, kind, rng):
         deviation = loss.deviation(z * factor + offset)
         np.testing.assert_allclose(deviation, loss.deviation(z) * scale, rtol=1e-12)
     else:
-        with pytest.raises(ValueError, match="return_std=True needs .* 'gaussian'"):
+        with pytest.raises(ValueError, match=r"return_std=True needs .* 'gaussian'"):
             loss.deviation(z)
 
 

@@ -1,17 +1,9 @@
-"""Numbers of other libraries for single losses, and what only some losses promise."""
+"""What only some losses promise: relations between them, raw outputs far out, levels, domains."""
 
 import numpy as np
 import pytest
 from rows import central_differences, load_golden
-from scipy.stats import norm
-from sklearn.metrics import (
-    log_loss,
-    mean_absolute_error,
-    mean_gamma_deviance,
-    mean_pinball_loss,
-    mean_poisson_deviance,
-    mean_tweedie_deviance,
-)
+from sklearn.metrics import log_loss, mean_pinball_loss
 
 from sknn_adam.losses import (
     AbsoluteError,
@@ -29,43 +21,16 @@ from sknn_adam.losses import (
 
 LEVELS = (0.1, 0.5, 0.9)
 
-# Entries of losses.json, the loss that reproduces them, and what it leaves out of a row.
-GOLDEN = {
-    "cross_entropy_smoothed": (LogLoss(label_smoothing=0.1), 0.0),
-    "focal": (FocalLoss(gamma=2.0), 0.0),
-    "huber_delta_1.0": (HuberLoss(), 0.0),
-    "huber_delta_0.5": (HuberLoss(delta=0.5), 0.0),
-    "poisson_nll": (PoissonLoss(), 0.0),
-    "gaussian_nll": (GaussianLoss(), 0.0),
-    "gaussian_nll_full": (GaussianLoss(), np.log(2 * np.pi) / 2),
-}
+# -- relations -----------------------------------------------------------------------------------
 
 
-# -- other libraries -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", GOLDEN)
-def test_golden(name):
-    numbers = load_golden("losses")["losses"][name]
-    loss, constant = GOLDEN[name]
-    expected = np.array(numbers["grad_z"]).reshape(len(numbers["y"]), -1)
-    z, y = np.array(numbers["z"]).reshape(expected.shape), np.array(numbers["y"])
-    if loss.task == "regression":
-        y = y.reshape(-1, 1)
-    value, gradient = loss.value_and_gradient(y, z)
-    rtol = 1e-11
-    np.testing.assert_allclose(value + constant, numbers["rows"], rtol=rtol, atol=1e-15)
-    np.testing.assert_allclose(gradient, expected, rtol=rtol, atol=1e-15)
-    if name == "focal":  # no digit is lost where the loss is 1e-39
-        np.testing.assert_allclose(value, numbers["rows"], rtol=rtol)
-        np.testing.assert_allclose(gradient, expected, rtol=rtol)
-
-
-@pytest.mark.parametrize("level", [0.5, 0.1, 0.9])
-def test_quantile_loss_is_the_pinball_loss(level, rng):
-    y, z = rng.normal(size=(2, 50, 3))
-    expected = 3 * mean_pinball_loss(y, z, alpha=level)
-    assert QuantileLoss(level=level).mean(y, z) == pytest.approx(expected, rel=1e-13)
+def test_focal_loss_keeps_all_digits_where_it_is_tiny():
+    numbers = load_golden("losses")["losses"]["focal"]
+    z, y = np.array(numbers["z"])[:, None], np.array(numbers["y"])
+    value, gradient = FocalLoss(gamma=2.0).value_and_gradient(y, z)
+    assert value.min() < 1e-38
+    np.testing.assert_allclose(value, numbers["rows"], rtol=1e-11)
+    np.testing.assert_allclose(gradient[:, 0], numbers["grad_z"], rtol=1e-11)
 
 
 def test_levels_are_losses_added_up(rng):
@@ -75,41 +40,6 @@ def test_levels_are_losses_added_up(rng):
     for level in (LEVELS, list(LEVELS), np.array(LEVELS)):
         one_by_one = [QuantileLoss(LEVELS[k]).gradient(y, z[:, [k]]) for k in range(3)]
         np.testing.assert_array_equal(QuantileLoss(level).gradient(y, z), np.hstack(one_by_one))
-
-
-def test_absolute_error(rng):
-    y, z = rng.normal(size=(2, 50, 2))
-    assert AbsoluteError().mean(y, z) == pytest.approx(2 * mean_absolute_error(y, z), rel=1e-13)
-    np.testing.assert_allclose(AbsoluteError().value(y, z), 2 * QuantileLoss(0.5).value(y, z))
-
-
-@pytest.mark.parametrize(
-    ("loss", "deviance"),
-    [
-        (PoissonLoss(), mean_poisson_deviance),
-        (GammaLoss(), mean_gamma_deviance),
-        (TweedieLoss(power=1.2), lambda y, mu: mean_tweedie_deviance(y, mu, power=1.2)),
-        (TweedieLoss(power=1.8), lambda y, mu: mean_tweedie_deviance(y, mu, power=1.8)),
-    ],
-    ids=["poisson", "gamma", "tweedie-1.2", "tweedie-1.8"],
-)
-def test_losses_differ_as_half_the_deviance_does(loss, deviance, rng):
-    y = rng.gamma(1.0, 2.0, (40, 1))
-    if loss.zero_allowed:
-        y[::3] = 0
-    one, other = rng.normal(size=(2, 40, 1))
-    found = loss.mean(y, one) - loss.mean(y, other)
-    expected = (deviance(y[:, 0], np.exp(one[:, 0])) - deviance(y[:, 0], np.exp(other[:, 0]))) / 2
-    assert found == pytest.approx(expected, rel=1e-12)
-
-
-def test_gaussian_loss_is_minus_the_log_density(rng):
-    y, z = rng.normal(size=(30, 2)), rng.normal(size=(30, 4))
-    loss = GaussianLoss()
-    density = norm.logpdf(y, loc=loss.predict(z), scale=loss.deviation(z)).sum(axis=1)
-    np.testing.assert_allclose(loss.value(y, z) + np.log(2 * np.pi), -density, rtol=1e-12)
-    np.testing.assert_array_equal(loss.predict(z), z[:, :2])
-    np.testing.assert_allclose(loss.deviation(z), np.exp(z[:, 2:] / 2), rtol=1e-15)
 
 
 def test_smoothed_binary_log_loss_is_that_of_two_classes(rng):
@@ -124,32 +54,10 @@ def test_smoothed_binary_log_loss_is_that_of_two_classes(rng):
     assert loss.mean(y, z) == pytest.approx(mixed, rel=1e-12)
 
 
-def test_focal_loss_of_two_classes_and_of_one_output_agree(rng):
-    y, z = rng.integers(0, 2, 20), 3 * rng.normal(size=(20, 1))
-    loss, two = FocalLoss(gamma=1.5), np.hstack([np.zeros_like(z), z])
-    np.testing.assert_allclose(loss.value(y, z), loss.value(y, two), rtol=1e-12)
-    np.testing.assert_allclose(loss.gradient(y, z), loss.gradient(y, two)[:, 1:], rtol=1e-12)
-
-
-def test_focal_loss_of_gamma_0_is_the_log_loss(rng):
-    y, z = rng.integers(0, 4, 20), rng.normal(size=(20, 4))
-    for ours, theirs in zip(
-        FocalLoss(gamma=0).value_and_gradient(y, z), LogLoss().value_and_gradient(y, z), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
-
-
 def test_focal_loss_of_many_classes_by_hand():
     z = np.log([[1.0, 2.0, 5.0]])  # probabilities 1/8, 2/8, 5/8
     value = FocalLoss(gamma=2.0).value(np.array([2]), z)
     np.testing.assert_allclose(value, (3 / 8) ** 2 * np.log(8 / 5), rtol=1e-14)
-
-
-def test_huber_loss_lies_between_its_limits(rng):
-    y, z = rng.normal(size=(2, 30, 2))
-    np.testing.assert_array_equal(HuberLoss(1e3).value(y, z), SquaredError().value(y, z))
-    small = HuberLoss(1e-9).value(y, z) / 1e-9
-    np.testing.assert_allclose(small, AbsoluteError().value(y, z), atol=1e-8)
 
 
 def test_tweedie_loss_leads_from_poisson_to_gamma(rng):
@@ -187,7 +95,7 @@ def test_derivative_is_that_of_the_value_far_out(loss, far):
 
 
 @pytest.mark.parametrize("loss", BENT)
-def test_float32_and_float64_agree_far_out(loss, rng):
+def test_float32_and_float64_agree_far_out(loss):
     z = np.repeat([[-1e4], [-100.0], [-25.0], [0.5], [25.0], [100.0], [1e4]], loss.n_raw(1), axis=1)
     y = np.ones((7, 1))
     for single, double in zip(
@@ -290,26 +198,10 @@ def test_right_levels(level):
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [
-        (
-            PoissonLoss(),
-            [1, -0.5, -2],
-            "PoissonLoss needs targets y >= 0 with a positive sum. .*-2",
-        ),
-        (
-            PoissonLoss(),
-            [0, 0, 0],
-            "PoissonLoss needs targets y >= 0 with a positive sum. .*output 0",
-        ),
-        (
-            TweedieLoss(),
-            [1, -0.5, -2],
-            "TweedieLoss needs targets y >= 0 with a positive sum. .*-2",
-        ),
-        (
-            TweedieLoss(),
-            [0, 0, 0],
-            "TweedieLoss needs targets y >= 0 with a positive sum. .*output 0",
-        ),
+        (PoissonLoss(), [1, -0.5, -2], "PoissonLoss needs .* y >= 0 with a positive sum. .* -2"),
+        (PoissonLoss(), [0, 0, 0], "PoissonLoss needs .* y >= 0 with a positive sum. .*output 0"),
+        (TweedieLoss(), [1, -0.5, -2], "TweedieLoss needs .* y >= 0 with a positive sum. .* -2"),
+        (TweedieLoss(), [0, 0, 0], "TweedieLoss needs .* y >= 0 with a positive sum. .*output 0"),
         (GammaLoss(), [1, 0, 2], r"GammaLoss needs targets y > 0. The smallest y is 0\."),
         (GammaLoss(), [1, -0.25, 2], r"GammaLoss needs targets y > 0. The smallest y is -0\.25\."),
     ],
@@ -351,20 +243,6 @@ def test_scaling_of_constants():
     np.testing.assert_array_equal(shift, [3, 1.5])
     np.testing.assert_array_equal(scale, [1, 0.5])
     np.testing.assert_array_equal(PoissonLoss().scaling(np.zeros((3, 1))), [[0], [1]])
-
-
-@pytest.mark.parametrize(
-    "loss", [SquaredError(), GaussianLoss(), QuantileLoss(LEVELS), GammaLoss()]
-)
-def test_scaled_raw_outputs_predict_on_the_scale_of_the_targets(loss, rng):
-    z, shift, scale = rng.normal(size=(10, loss.n_raw(1))), np.array([3.0]), np.array([20.0])
-    if loss.target_scaling == "mean":
-        shift = np.zeros(1)
-    factor, offset = loss.raw_scaling(shift, scale)
-    raw = z * factor + offset
-    np.testing.assert_allclose(loss.predict(raw), loss.predict(z) * scale + shift, rtol=1e-12)
-    if isinstance(loss, GaussianLoss):
-        np.testing.assert_allclose(loss.deviation(raw), loss.deviation(z) * scale, rtol=1e-12)
 
 
 # -- a user's own --------------------------------------------------------------------------------

@@ -107,6 +107,16 @@ def test_huge_targets_give_finite_predictions():
         assert np.isfinite(predicted).all()
 
 
+@pytest.mark.parametrize("size", [1e3, 1e30, -1e30])
+@pytest.mark.parametrize("loss", MLPRegressor._tables["loss"])
+def test_every_loss_predicts_finite_numbers(loss, size):
+    y = np.exp(SMOOTH)  # in the domain of every loss
+    for dtype in (np.float64, np.float32):
+        model = small(loss=loss, max_iter=10).fit(X.astype(dtype), y)
+        assert np.isfinite(model.predict((size * X).astype(dtype))).all()
+        assert np.isfinite(model.loss_curve_).all()
+
+
 # -- other libraries' answers --------------------------------------------------------------------
 
 

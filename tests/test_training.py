@@ -1,7 +1,10 @@
 import pickle
+import signal
+import tracemalloc
 from contextlib import nullcontext
 from dataclasses import replace
 from math import inf, nan
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_adam import _kernels, training
 from sknn_adam.activations import Tanh
+from sknn_adam.averaging import EMA
 from sknn_adam.clipping import ClipByNorm
 from sknn_adam.initializers import GlorotNormal, Zeros
 from sknn_adam.losses import LogLoss, SquaredError
@@ -58,8 +62,10 @@ def dense(x):
 
 
 def read(data, rng):
-    """Return copies of all batches: the buffers are used again."""
-    return [(dense(x), y.copy(), w) for x, y, w in data.batches(rng)]
+    """Return copies of all batches, shuffled by `rng` if given: the buffers are used again."""
+    order = None if rng is None else data.order(rng)
+    batches = (data.batch(i, order) for i in range(data.n_batches))
+    return [(dense(x), y.copy(), w) for x, y, w in batches]
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -84,15 +90,17 @@ def test_batches_hold_every_row_once(container, given, wanted, shuffle, rng):
 def test_numbers_of_batches(batch_size, rng):
     data = data_of(replace(PLAN, batch_size=batch_size), rng)
     assert data.batch_size == min(batch_size, N_ROWS)
-    assert len(list(data.batches(rng))) == data.n_batches == -(-N_ROWS // data.batch_size)
-    assert all(weight is None for _, _, weight in data.batches(rng))
+    batches = read(data, rng)
+    assert sum(len(x) for x, _, _ in batches) == N_ROWS
+    assert len(batches) == data.n_batches == -(-N_ROWS // data.batch_size)
+    assert all(weight is None for _, _, weight in batches)
 
 
 def test_shuffling_is_reproducible_and_differs_between_epochs(rng):
     data = Data(np.zeros((N_ROWS, 1)), np.arange(N_ROWS), None, 5, np.float64)
 
     def order(generator):
-        return np.concatenate([y for _, y, _ in data.batches(generator)])
+        return np.concatenate([y for _, y, _ in read(data, generator)])
 
     one, other = np.random.default_rng(3), np.random.default_rng(3)
     first, second = order(one), order(one)
@@ -105,16 +113,13 @@ def test_shuffling_is_reproducible_and_differs_between_epochs(rng):
 @pytest.mark.parametrize("wanted", [np.float32, np.float64])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_features_are_never_copied_as_a_whole(container, wanted, shuffle, rng):
-    import tracemalloc
-
     X = container(np.zeros((20_000, 20)))
     tracemalloc.start()
     try:
         data = Data(X, np.zeros(len(X), int), None, 50, wanted)
-        for i, (x, _, _) in enumerate(data.batches(rng if shuffle else None)):
-            assert x.shape == (50, 20)
-            if i == 3:
-                break
+        order = data.order(rng) if shuffle else None
+        for i in range(3):
+            assert data.batch(i, order)[0].shape == (50, 20)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -371,16 +376,31 @@ def test_no_epochs_change_nothing(rng):
 # -- when training ends --------------------------------------------------------------------------
 
 
-def losses_of(monkeypatch, values):
-    """Let the epochs have these losses, whatever the network does."""
-    remaining = iter(values)
+class Scripted(SquaredError):
+    """Lets the epochs have these losses, whatever the network does."""
 
-    def epoch(run, plan, data):
-        run.network.theta += 1
-        run.network.statistics += 1
-        return next(remaining), 1.0
+    def __init__(self, losses=()):
+        self.losses = losses
 
-    monkeypatch.setattr(training, "_epoch", epoch)
+    def mean_and_gradient(self, y, z, weight=None):
+        return next(self.losses), np.zeros_like(z)
+
+
+class Counting(SGD):
+    """Lets theta grow by 1 in every step."""
+
+    slots = ("m",)
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        theta += 1
+        state.m += 1
+
+
+def scripted(losses, **options):
+    """Return a plan of full batches whose epochs have these losses."""
+    return replace(
+        PLAN, loss=Scripted(iter(losses)), optimizer=Counting(), batch_size=N_ROWS, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -397,9 +417,8 @@ def losses_of(monkeypatch, values):
         ([5, 5, 5, 5, 5, 5, 5, 5], 0.5, inf, None),
     ],
 )
-def test_patience(losses, tol, patience, epochs, monkeypatch, rng):
-    losses_of(monkeypatch, losses)
-    plan = replace(PLAN, tol=tol, n_iter_no_change=patience)
+def test_patience(losses, tol, patience, epochs, rng):
+    plan = scripted(losses, tol=tol, n_iter_no_change=patience)
     run = start(plan)
     train(run, plan, data_of(plan, rng), 6 if epochs is None else len(losses))
     assert run.stop_reason == (None if epochs is None else "tol")
@@ -408,22 +427,27 @@ def test_patience(losses, tol, patience, epochs, monkeypatch, rng):
 
 
 @pytest.mark.parametrize("bad", [nan, inf])
-def test_divergence_ends_training_at_the_best_finite_weights(bad, monkeypatch, rng):
-    losses_of(monkeypatch, [5, 3, 4, bad, 1])
-    run = start(PLAN, normalization=BatchNorm())
-    theta, statistics = run.network.theta.copy(), run.network.statistics.copy()
-    run.optimizer_state.m[...] = nan
-    train(run, PLAN, data_of(PLAN, rng), 5)
+def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
+    plan = scripted([5, 3, 4, bad, 1])
+    run = start(plan, normalization=BatchNorm())
+    theta, statistics = run.network.theta.copy(), []
+    train(
+        run,
+        plan,
+        data_of(plan, rng),
+        5,
+        on_epoch=lambda run: statistics.append(run.network.statistics.copy()),
+    )
     assert run.stop_reason == "diverged"
     assert run.history["loss"] == [5, 3, 4]
     np.testing.assert_array_equal(run.network.theta, theta + 2)
-    np.testing.assert_array_equal(run.network.statistics, statistics + 2)
+    np.testing.assert_array_equal(run.network.statistics, statistics[1])
     assert run.best_epoch == 2
-    assert not run.optimizer_state.m.any()  # ready to go on
+    assert not run.optimizer_state.m.any()  # what it remembers belongs to other weights
 
 
 def test_divergence_in_the_first_epoch_restores_the_start(rng):
-    plan = replace(PLAN, optimizer=SGD(learning_rate=1e30))
+    plan = replace(PLAN, optimizer=SGD(learning_rate=1e200))
     run = start(plan, normalization=BatchNorm())
     theta, statistics = run.network.theta.copy(), run.network.statistics.copy()
     train(run, plan, data_of(plan, rng), 5)
@@ -469,18 +493,28 @@ def test_minimizers_survive_divergence(optimizer, rng):
 
 
 @pytest.mark.parametrize("optimizer", MINIMIZERS)
+def test_minimizers_predict_with_what_they_found(optimizer, rng):
+    """There is no path of small steps to average."""
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS, averaging=EMA(0.9))
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 5)
+    np.testing.assert_array_equal(run.point(plan), run.network.theta)
+
+
+@pytest.mark.parametrize("optimizer", MINIMIZERS)
 def test_minimizers_tell_why_they_stopped(optimizer, rng):
+    data = data_of(replace(PLAN, batch_size=N_ROWS), rng)
     for max_iter, tol, reason in ((2, 1e-12, "max_iter"), (500, 1e-2, "tol")):
         plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS, tol=tol)
         run = start(plan)
-        train(run, plan, data_of(plan, rng), max_iter)
+        train(run, plan, data, max_iter)
         assert run.stop_reason == reason
         assert run.clock.epoch <= max_iter
         assert len(run.history) == run.clock.epoch
         losses = run.history["loss"]
         assert losses == sorted(losses, reverse=True)
         # the last loss is that of the weights it ends with
-        last = objective_of(run, plan, data_of(plan, np.random.default_rng(0)))
+        last = objective_of(run, plan, data)
         assert last == pytest.approx(losses[-1], rel=1e-12)
 
 
@@ -499,7 +533,7 @@ def scored(scores):
 
 
 def test_early_stopping_restores_the_best_weights_and_statistics(rng):
-    plan = replace(PLAN, n_iter_no_change=2, tol=0.0)
+    plan = replace(PLAN, n_iter_no_change=2, tol=0.0, early_stopping=True)
     validate, seen = scored([1, 3, 2, 2, 2, 9])
     run = start(plan, normalization=BatchNorm())
     kept = []
@@ -517,16 +551,57 @@ def test_early_stopping_restores_the_best_weights_and_statistics(rng):
     np.testing.assert_array_equal(run.network.statistics, kept[1])
 
 
-def test_validation_that_spends_the_budget_restores_the_best_too(rng):
+def test_early_stopping_that_spends_the_budget_restores_the_best_too(rng):
     validate, seen = scored([1, 3, 2])
-    run = start(PLAN)
-    train(run, PLAN, data_of(PLAN, rng), 3, validate)
+    plan = replace(PLAN, early_stopping=True)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 3, validate)
     assert run.stop_reason is None
     np.testing.assert_array_equal(run.network.theta, seen[1])
 
 
+def test_first_of_equal_scores_is_the_best(rng):
+    validate, seen = scored([1, 3, 3, 2, 3])
+    plan = replace(PLAN, early_stopping=True)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 5, validate)
+    assert run.best_epoch == 2
+    np.testing.assert_array_equal(run.network.theta, seen[1])
+
+
+def test_validation_without_early_stopping_is_only_recorded(rng):
+    validate, seen = scored([1, 3, 2])
+    run, plain = start(PLAN), start(PLAN)
+    data = data_of(PLAN, rng)
+    train(run, PLAN, data, 3, validate)
+    train(plain, PLAN, data, 3)
+    assert run.history["validation_score"] == [1, 3, 2]
+    assert run.best_score == -min(run.history["loss"])
+    np.testing.assert_array_equal(run.network.theta, seen[2])
+    np.testing.assert_array_equal(run.network.theta, plain.network.theta)
+
+
+def test_score_that_is_not_a_number_is_no_rise(rng):
+    validate, seen = scored([1, nan, nan, nan, nan])
+    plan = replace(PLAN, n_iter_no_change=2, early_stopping=True)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 5, validate)
+    assert run.stop_reason == "early_stopping"
+    assert (run.best_epoch, run.clock.epoch) == (1, 4)
+    np.testing.assert_array_equal(run.network.theta, seen[0])
+
+
+def test_only_scores_that_are_not_numbers_leave_finite_weights(rng):
+    validate, _ = scored([nan] * 5)
+    plan = replace(PLAN, n_iter_no_change=2, early_stopping=True)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 5, validate)
+    assert run.stop_reason == "early_stopping"
+    assert np.isfinite(run.network.theta).all()
+
+
 def test_negative_scores_are_nothing_special(rng):
-    plan = replace(PLAN, n_iter_no_change=1, tol=0.1)
+    plan = replace(PLAN, n_iter_no_change=1, tol=0.1, early_stopping=True)
     validate, _ = scored([-9, -8, -7, -6.95, -6.94, 0])
     run = start(plan)
     train(run, plan, data_of(plan, rng), 6, validate)
@@ -546,6 +621,64 @@ def test_validation_sees_the_evaluation_point(rng):
     train(run, plan, data_of(plan, rng), 2, validate)
     np.testing.assert_allclose(seen, [theta + 1] * 2, atol=1e-8)
     np.testing.assert_allclose(run.network.theta, theta, atol=1e-8)
+
+
+# -- callbacks and interruptions -----------------------------------------------------------------
+
+
+def test_callback_sees_every_epoch_and_may_stop(rng):
+    seen = []
+
+    def on_epoch(run):
+        seen.append((run.clock.epoch, len(run.history)))
+        return run.clock.epoch == 3
+
+    run = start(PLAN)
+    train(run, PLAN, data_of(PLAN, rng), 10, on_epoch=on_epoch)
+    assert seen == [(1, 1), (2, 2), (3, 3)]
+    assert run.stop_reason == "callback"
+
+
+@pytest.fixture
+def _python_handles_interrupts():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_python_handles_interrupts")
+@pytest.mark.parametrize("at", [1, 7, 10])
+def test_interrupted_training_is_consistent_and_goes_on(at, rng):
+    class Interrupted(Adam):
+        def step(self, theta, grad, state, lr_scale=1.0):
+            if state.t + 1 == at and not hasattr(state, "interrupted"):
+                state.interrupted = True
+                signal.raise_signal(signal.SIGINT)
+            super().step(theta, grad, state, lr_scale)  # the step is finished all the same
+
+    plan = replace(PLAN, n_iter_no_change=inf)
+    data = data_of(plan, rng)
+    whole = start(plan, normalization=BatchNorm())
+    train(whole, plan, data, 4)
+    plan = replace(plan, optimizer=Interrupted(learning_rate=0.01))
+    run = start(plan, normalization=BatchNorm())
+    with pytest.raises(KeyboardInterrupt):
+        train(run, plan, data, 4)
+    assert run.clock.step == at
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run = pickle.loads(pickle.dumps(run))
+    train(run, plan, data, 4 - run.clock.epoch)
+    assert run.history["loss"] == whole.history["loss"]
+    np.testing.assert_array_equal(run.network.theta, whole.network.theta)
+
+
+def test_training_in_a_thread_leaves_signals_alone(rng):
+    run, before = start(PLAN), signal.getsignal(signal.SIGINT)
+    worker = Thread(target=train, args=(run, PLAN, data_of(PLAN, rng), 2))
+    worker.start()
+    worker.join(20)
+    assert len(run.history) == 2
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # -- threads -------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Adagrad(Optimizer):
 
     Notes
     -----
-    :math:`\epsilon` is added to the root, as in torch. Other libraries start the sum at 0.1.
+    :math:`\epsilon` is added to the root, as in torch. Some libraries start the sum at 0.1.
 
     References
     ----------

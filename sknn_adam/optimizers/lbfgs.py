@@ -29,8 +29,8 @@ class LBFGS(Optimizer):
     Notes
     -----
     ``max_iter`` counts iterations and ``tol`` bounds the largest element of the gradient, as in
-    scikit-learn. The network is float64. ``schedule``, ``gradient_clip`` and ``shuffle`` have no
-    effect; ``partial_fit`` and minibatches are refused.
+    scikit-learn. The network is float64. ``schedule``, ``gradient_clip``, ``averaging`` and
+    ``shuffle`` have no effect; ``partial_fit`` and minibatches are refused.
 
     References
     ----------

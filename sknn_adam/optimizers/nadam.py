@@ -47,7 +47,7 @@ class NAdam(Adam):
     References
     ----------
     .. [1] Dozat, T. (2016). Incorporating Nesterov momentum into Adam. ICLR workshop.
-       Algorithm 2, with the momentum schedule of its section 3.
+       Algorithm 2.
 
     Examples
     --------

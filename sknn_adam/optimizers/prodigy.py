@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sknn_adam._kernels import add_scaled
 from sknn_adam._validation import NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers.adam import Adam
 
@@ -54,7 +55,7 @@ class Prodigy(Adam):
     References
     ----------
     .. [1] Mishchenko, K., Defazio, A. (2024). Prodigy: an expeditiously adaptive parameter-free
-       learner. ICML. Algorithm 4.
+       learner. ICML. Its Adam version.
 
     Examples
     --------
@@ -70,13 +71,7 @@ class Prodigy(Adam):
     slots = ("m", "v", "s")
 
     def __init__(
-        self,
-        learning_rate=1.0,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        weight_decay=0.0,
-        d_0=1e-6,
+        self, learning_rate=1.0, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, d_0=1e-6
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
         self.weight_decay = weight_decay
@@ -96,7 +91,7 @@ class Prodigy(Adam):
         weight, b3 = float(D * d / self.d_0), float(b2**0.5)
 
         state.s *= b3
-        state.s += weight * grad
+        add_scaled(grad, weight, out=state.s)
         state.r = b3 * state.r + weight * float(np.dot(grad, state.theta_0 - theta))
         norm = float(np.abs(state.s).sum(dtype=np.float64))
         if norm > 0:
@@ -108,7 +103,7 @@ class Prodigy(Adam):
 
     @staticmethod
     def rule(g, m, v, s, D, d, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
-        """Algorithm 4's Adam step; s has changed already."""
+        """Adam on d * g; s has changed already."""
         g = d * g
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g

@@ -1,11 +1,54 @@
-"""Rows held out for validation: split off, or given by the user."""
+"""Rows of a table for training or validation, without copies of the table."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-__all__ = ["hold_out"]
+__all__ = ["Rows", "hold_out"]
+
+
+@dataclass
+class Rows:
+    """Some rows of X with what belongs to them. X itself stays whole: it may be a memory map.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The whole table.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        What the user gave for these rows.
+    weight : ndarray of shape (n_rows,), optional
+        Their weights.
+    targets : ndarray
+        `y` as the loss takes it.
+    index : ndarray of int of shape (n_rows,), optional
+        Which rows of X are meant; None for all of them.
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None = None
+    targets: Any = None
+    index: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y) if isinstance(self.y, np.ndarray) else self.y.shape[0]
+
+    def take(self, which: np.ndarray) -> "Rows":
+        """Return the rows numbered `which`."""
+        return Rows(
+            self.X,
+            self.y[which],
+            None if self.weight is None else self.weight[which],
+            None if self.targets is None else self.targets[which],
+            which if self.index is None else self.index[which],
+        )
+
+    def features(self) -> Any:
+        """Return these rows of X, a copy unless they are all."""
+        return self.X if self.index is None else self.X[self.index]
 
 
 def hold_out(

@@ -1,0 +1,26 @@
+"""``python -m benchmarks NAME [options]``: run one benchmark and write its results file."""
+
+import argparse
+import importlib
+
+BENCHMARKS = {
+    "fit": "whole fits beside scikit-learn's MLP: seconds and final loss",
+    "defaults": "candidates for the default parameters, on the training parts of real tables",
+    "tables": "the default estimators on the test parts of real tables",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True)
+    for name, text in BENCHMARKS.items():
+        module = importlib.import_module(f"benchmarks.{name}")
+        command = commands.add_parser(name, help=text, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Candidates for the default parameters, compared on the training parts of real tables.
+
+Every training part is split once more (three quarters, one quarter); no test row is read. The
+figures are shifted geometric means over the tables of (metric + 0.01) / (scikit-learn's metric +
+0.01), so below 1 is better than scikit-learn's MLP with its defaults.
+"""
+
+import itertools
+import time
+import warnings
+from collections import defaultdict
+
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks._report import load_tables, save
+from sknn_adam import MLPClassifier, MLPRegressor
+
+CANDIDATES = {
+    "as scikit-learn": {},
+    **{
+        f"batch {b}, alpha {a:g}, epochs {e}, {s}": {
+            "batch_size": b,
+            "alpha": a,
+            "max_iter": e,
+            "schedule": s,
+        }
+        for b, a, e, s in itertools.product(
+            (64, 128, 200), (1e-4, 1e-3, 3e-3), (50, 100, 200), ("constant", "linear")
+        )
+    },
+}
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="candidates whose name contains this")
+    parser.add_argument("--tables", default="", help="comma separated names; all by default")
+
+
+def theirs(task, seed):
+    if task == "classification":
+        return TheirClassifier(random_state=seed)
+    return TransformedTargetRegressor(
+        TheirRegressor(random_state=seed), transformer=StandardScaler()
+    )
+
+
+def ours(task, seed, params):
+    kind = MLPClassifier if task == "classification" else MLPRegressor
+    return kind(random_state=seed).set_params(**params)
+
+
+def measure(realdata, task, model, fit_rows, held_rows, n_classes):
+    (Xa, ya), (Xb, yb) = fit_rows, held_rows
+    start = time.perf_counter()
+    model.fit(Xa, ya)
+    seconds = time.perf_counter() - start
+    if task == "classification":
+        found = realdata.metrics(
+            task, yb, model.predict(Xb), model.predict_proba(Xb), model.classes_, n_classes
+        )
+    else:
+        found = realdata.metrics(task, yb, model.predict(Xb))
+    return {**found, "seconds": seconds}
+
+
+def compare(realdata, candidates, tables, seed):
+    rows = defaultdict(lambda: defaultdict(dict))  # candidate -> metric -> table -> value
+    for table in tables:
+        X, y, task = realdata.load(table)
+        n_classes = int(y.max()) + 1 if task == "classification" else None
+        sums = defaultdict(lambda: defaultdict(list))
+        for i, (train, _) in enumerate(realdata.splits(table)):
+            a, b = train_test_split(
+                train, random_state=seed + i, stratify=y[train] if n_classes else None
+            )
+            prepare = make_pipeline(realdata.preprocess(table))
+            Xa, Xb = prepare.fit_transform(X.iloc[a]), prepare.transform(X.iloc[b])
+            parts = (Xa.astype(np.float64), y[a]), (Xb.astype(np.float64), y[b])
+            models = {"sk_mlp": theirs(task, seed)}
+            models |= {name: ours(task, seed, p) for name, p in candidates.items()}
+            for name, model in models.items():
+                for metric, value in measure(realdata, task, model, *parts, n_classes).items():
+                    sums[name][metric].append(value)
+        for name, metrics in sums.items():
+            for metric, values in metrics.items():
+                rows[name][metric][table] = float(np.mean(values))
+        print(f"{table} done", flush=True)
+    return rows
+
+
+def ratios(rows, metric, shift=0.01):
+    base = rows["sk_mlp"][metric]
+    return {
+        name: float(
+            np.exp(np.mean([np.log((found[metric][t] + shift) / (base[t] + shift)) for t in base]))
+        )
+        for name, found in rows.items()
+        if found[metric]
+    }
+
+
+def run(args):
+    warnings.simplefilter("ignore")
+    realdata = load_tables(args.data)
+    tables = args.tables.split(",") if args.tables else realdata.SETS
+    candidates = {n: p for n, p in CANDIDATES.items() if args.only in n}
+    rows = compare(realdata, candidates, tables, args.seed)
+    metrics = ("error", "logloss", "nrmse", "seconds")
+    table = {m: ratios(rows, m, 0.01 if m != "seconds" else 0.0) for m in metrics}
+    print(f"{'candidate':<48}" + "".join(f"{m:>10}" for m in metrics))
+    for name in rows:
+        print(f"{name:<48}" + "".join(f"{table[m].get(name, np.nan):>10.3f}" for m in metrics))
+    print(save("defaults", {"seed": args.seed, "ratios": table}))

@@ -1,0 +1,130 @@
+"""Callbacks in scikit-learn's form (scikit-learn 1.9 or later), set by ``set_callbacks``."""
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import clone
+
+from sknn_adam import __version__
+
+__all__ = ["Checkpoint"]
+
+FORMAT = 1
+NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")  # what scikit-learn's callbacks leave
+
+
+class Checkpoint:
+    """Writes the whole training run to a file, so that it can be resumed after a crash.
+
+    The file is written to a temporary name in the same folder and then renamed: whenever the
+    process is killed, the path holds a complete checkpoint or, before the first one, nothing.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    every : int, default=1
+        After how many epochs it is written anew.
+
+    Notes
+    -----
+    A checkpoint is a pickle: load only files that you trust. It holds weights, the state of
+    optimizer, schedule and random generator, the history and the parameters, but no data and no
+    callbacks.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from sklearn.datasets import load_iris
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.callbacks import Checkpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.checkpoint")
+    >>> model = MLPClassifier(max_iter=3, random_state=0)
+    >>> if hasattr(model, "set_callbacks"):  # scikit-learn 1.9 or later
+    ...     _ = model.set_callbacks(Checkpoint(path)).fit(X, y)
+    ...     resumed = Checkpoint.load(path).fit(X, y)  # goes on where the file was written
+    """
+
+    def __init__(self, path: str | os.PathLike, every: int = 1):
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be a positive int. Got {every!r} instead.")
+        self.path, self.every = Path(path), every
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Do nothing; part of the protocol."""
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Do nothing; part of the protocol."""
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing; part of the protocol."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        """Write the run at the end of every `every`-th epoch."""
+        if context.task_name == "epoch" and estimator.n_iter_ % self.every == 0:
+            self.save(estimator)
+
+    def save(self, estimator: Any) -> None:
+        """Write the run of an estimator that is being fitted, or is kept by ``warm_start``.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            The estimator, in or after a fit.
+        """
+        kept = clone(estimator)
+        state = {k: v for k, v in vars(estimator).items() if not k.startswith(NOT_KEPT)}
+        vars(kept).clear()
+        vars(kept).update(state)
+        content = {"format": FORMAT, "version": __version__, "estimator": kept}
+        handle, temporary = tempfile.mkstemp(prefix=self.path.name, dir=self.path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @staticmethod
+    def load(path: str | os.PathLike) -> Any:
+        """Return the estimator of a checkpoint, with ``warm_start=True``: ``fit`` goes on.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted as far as the run had come. Give ``fit`` the same data.
+
+        Raises
+        ------
+        ValueError
+            If the file is no checkpoint, is damaged, or was written by a newer version.
+        """
+        try:
+            with open(path, "rb") as file:
+                content = pickle.load(file)
+            written, version = content["format"], content["version"]
+            estimator = content["estimator"]
+        except OSError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} is no checkpoint of sknn_adam, or it is damaged: {error!r}"
+            ) from error
+        if written != FORMAT:
+            raise ValueError(
+                f"{os.fspath(path)!r} was written by sknn_adam {version} in format {written}; "
+                f"sknn_adam {__version__} reads format {FORMAT}. Load it with that version."
+            )
+        return estimator.set_params(warm_start=True)

@@ -1,0 +1,169 @@
+"""The pages about optimizers: their code runs, and their promises hold for what it makes."""
+
+import importlib
+import pickle
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_optimizers as suite
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.optimizers import OPTIMIZERS, Optimizer
+
+DOCS = Path(__file__).parent.parent / "docs"
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```", (DOCS / "add_an_optimizer.md").read_text(), re.M | re.S
+)
+CONFIGS = [
+    pytest.param(config, id=config["name"])
+    for config in suite.GOLDEN["configs"]
+    if config["class"] == "AdaBelief"
+]
+PROMISES = [
+    suite.test_goes_down,
+    suite.test_float32_follows_float64,
+    suite.test_instance_is_unchanged_by_steps,
+    suite.test_one_instance_serves_runs_that_alternate,
+    suite.test_schedule_factor_is_a_factor_on_the_learning_rate,
+    suite.test_state_starts_at_zero_in_the_shape_of_theta,
+    suite.test_state_survives_pickling,
+    suite.test_step_changes_theta_in_place_and_leaves_the_gradient,
+    suite.test_without_decay_nothing_moves_at_a_minimum,
+]
+X, Y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+
+
+@pytest.fixture(scope="module")
+def AdaBelief(tmp_path_factory):
+    """The class of the page, imported as a user would: from a file."""
+    folder = tmp_path_factory.mktemp("users_own")
+    (folder / "adabelief.py").write_text(BLOCKS[0])
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("adabelief").AdaBelief
+    sys.path.remove(str(folder))
+    del sys.modules["adabelief"]
+
+
+# -- the code of the page ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("AdaBelief")
+def test_page_runs_from_top_to_bottom(capsys):
+    namespace = {"__name__": "page"}
+    for block in BLOCKS[1:]:
+        exec(compile(block, "add_an_optimizer.md", "exec"), namespace)
+    assert namespace["search"].best_params_ == {"mlp__optimizer__learning_rate": 1e-2}
+    assert namespace["search"].best_score_ > 0.8
+    assert np.abs(namespace["theta"]).max() < 0.01
+    assert "0.01" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("AdaBelief")
+def test_other_parts_of_the_page_are_right():
+    namespace = {"MLPClassifier": MLPClassifier, "X": X, "y": Y}
+    for block in BLOCKS[3:]:
+        exec(compile(block, "add_an_optimizer.md", "exec"), namespace)
+    h, z, y = 1e-6, np.array([[-2.0, 0.5, 3.0]]), np.zeros((1, 3))
+    softsign, log_cosh = namespace["Softsign"](), namespace["LogCosh"]()
+    slope = (softsign(z + h) - softsign(z - h)) / (2 * h)
+    np.testing.assert_allclose(softsign.derivative(None, softsign(z)), slope, rtol=1e-8)
+    np.testing.assert_allclose(log_cosh.value(y, z), np.log(np.cosh(z)).sum(axis=1), rtol=1e-12)
+    slope = (np.log(np.cosh(z + h)) - np.log(np.cosh(z - h))) / (2 * h)
+    np.testing.assert_allclose(log_cosh.gradient(y, z), slope, rtol=1e-8)
+    model = MLPClassifier((5,), schedule=namespace["HalfWay"](), max_iter=6).fit(X, Y)
+    rates = np.array(model.history_["learning_rate"])
+    np.testing.assert_allclose(rates / 0.001, [1, 1, 1, 0.1, 0.1, 0.1])
+    W = namespace["Sparse"](n_weights=2)(6, 4, np.random.default_rng(0))
+    assert ((W != 0).sum(axis=0) == 2).all()
+
+
+# -- its class, tested as the built-in ones ------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_trajectory_is_that_of_another_library(AdaBelief, config, monkeypatch):
+    monkeypatch.setattr(suite.optimizers, "AdaBelief", AdaBelief, raising=False)
+    suite.test_trajectory_is_that_of_other_libraries(config)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda test: test.__name__[5:])
+def test_keeps_what_every_optimizer_promises(AdaBelief, promise):
+    promise(AdaBelief(learning_rate=0.01))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_precision(AdaBelief, dtype):
+    suite.test_precision_stays_what_theta_has(AdaBelief(), dtype)
+
+
+def test_wrong_parameter_is_named(AdaBelief):
+    message = r"'beta_1' parameter of AdaBelief must be a float in the range \[0.0, 1.0\). Got 1.5"
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(optimizer=AdaBelief(beta_1=1.5)).fit(X, Y)
+
+
+def test_grid_search_in_a_pipeline(AdaBelief):
+    mlp = MLPClassifier((10,), optimizer=AdaBelief(), batch_size=10, max_iter=30, random_state=0)
+    model = Pipeline([("scale", StandardScaler()), ("mlp", mlp)])
+    grid = {"mlp__optimizer__learning_rate": [1e-4, 1e-2], "mlp__optimizer__beta_1": [0.5, 0.9]}
+    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, Y)
+    assert search.best_params_["mlp__optimizer__learning_rate"] == 1e-2
+    assert search.best_score_ > 0.9
+    assert mlp.optimizer.learning_rate == 0.001
+
+
+def test_clone_and_name_in_one_grid(AdaBelief):
+    model = MLPClassifier(optimizer=AdaBelief(beta_2=0.99))
+    assert clone(model).get_params()["optimizer__beta_2"] == 0.99
+    assert clone(model).set_params(optimizer="adam").get_params()["optimizer__beta_2"] == 0.999
+
+
+def test_fitted_estimator_can_be_pickled(AdaBelief):
+    model = MLPClassifier((10,), optimizer=AdaBelief(), max_iter=3, random_state=0).fit(X, Y)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, "AdaBelief"])
+def test_training_in_pieces_is_training_in_one(AdaBelief, optimizer):
+    optimizer = AdaBelief() if optimizer == "AdaBelief" else OPTIMIZERS[optimizer]()
+    if optimizer.full_batch:
+        pytest.skip("minimizes as a whole")
+    whole = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
+    pieces = clone(whole)
+    for _ in range(4):  # interrupted each time
+        pieces = pickle.loads(pickle.dumps(pieces.partial_fit(X, Y, classes=np.unique(Y))))
+    expected = whole.fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(pieces.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_class_without_a_rule_is_told_what_is_missing(estimator):
+    class Lazy(Optimizer):
+        def __init__(self, learning_rate=0.1):
+            self.learning_rate = learning_rate
+
+    message = r"Lazy must implement 'rule' or 'step' or 'minimize'\. See docs/add_an_optimizer"
+    with pytest.raises(TypeError, match=message):
+        estimator(optimizer=Lazy()).fit(X, Y)
+
+
+# -- the table of all optimizers -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_page_lists_every_name_with_class_and_learning_rate(name):
+    page = (DOCS / "optimizers.md").read_text()
+    (row,) = re.findall(rf"^\| `\"{name}\"` \|.*$", page, re.M)
+    optimizer = OPTIMIZERS[name]()
+    assert f"`{type(optimizer).__name__}`" in row
+    assert optimizer.full_batch or f"| {optimizer.learning_rate:g} |" in row

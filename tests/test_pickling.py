@@ -1,0 +1,275 @@
+"""Copies of estimators: equal, independent, small, and able to go on with their training."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
+from sknn_adam.optimizers import OPTIMIZERS
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 5))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0, 0.5], [-1, 1])]
+NUMBERS = 100 * np.sin(X[:, 0]) + 30 * X[:, 1] ** 2 + 1000
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+FIRST_ORDER = [name for name, make in OPTIMIZERS.items() if not make().full_batch]
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (6,), "max_iter": 4, "batch_size": 16, "random_state": 0}
+    return estimator(**defaults | params)
+
+
+def outputs(model, inputs=X):
+    return getattr(model, "predict_proba", model.predict)(inputs)
+
+
+def equal(a, b):
+    np.testing.assert_array_equal(outputs(a), outputs(b))
+    for one, other in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+    assert a.loss_curve_ == b.loss_curve_
+
+
+def by_joblib(model, folder, **options):
+    path = folder / "model.joblib"
+    joblib.dump(model, path, compress=options.pop("compress", 0))
+    return joblib.load(path, **options)
+
+
+def by_cloudpickle(model, _):
+    return pickle.loads(pytest.importorskip("cloudpickle").dumps(model))
+
+
+COPIES = {
+    "pickle 2": lambda model, _: pickle.loads(pickle.dumps(model, protocol=2)),
+    "pickle 5": lambda model, _: pickle.loads(pickle.dumps(model, protocol=5)),
+    "deepcopy": lambda model, _: copy.deepcopy(model),
+    "cloudpickle": by_cloudpickle,
+    "joblib": by_joblib,
+    "joblib, compressed": lambda model, folder: by_joblib(model, folder, compress=3),
+    "joblib, mapped": lambda model, folder: by_joblib(model, folder, mmap_mode="r"),
+    "twice": lambda model, _: pickle.loads(pickle.dumps(copy.deepcopy(model))),
+}
+
+# Each has state of its own that a copy must bring along.
+PARTS = {
+    "plain": {},
+    "batch normalization": {"normalization": "batch", "dropout": 0.2},
+    "average": {"averaging": "ema", "optimizer": "momentum"},
+    "own point": {"optimizer": "schedule_free_adamw"},
+    "learned activation": {"activation": "prelu", "normalization": "layer"},
+    "stopped": {"early_stopping": True, "scoring": None},
+    "plateau": {"schedule": "plateau", "gradient_clip": 0.1},
+    "minimized": {"optimizer": "lbfgs", "batch_size": "auto"},
+    "single precision": {"dtype": "float32", "hidden_layer_sizes": "6x3"},
+}
+
+
+# -- copies of what was fitted -------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_predicts_the_same(estimator, y, parts, how, tmp_path):
+    model = small(estimator, **PARTS[parts]).fit(X, y)
+    copied = COPIES[how](model, tmp_path)
+    equal(model, copied)
+    assert copied.score(X, y) == model.score(X, y)
+    assert repr(copied) == repr(model)
+    public = {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
+    assert {name for name in dir(copied) if name in public and hasattr(copied, name)} == {
+        name for name in public if hasattr(model, name)
+    }
+    assert copied.history_.columns == model.history_.columns
+    assert (copied.stop_reason_, copied.n_iter_, copied.t_) == (
+        model.stop_reason_,
+        model.n_iter_,
+        model.t_,
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_is_independent(estimator, y, how, tmp_path):
+    model = small(estimator, normalization="batch").fit(X, y)
+    before, weights = outputs(model), [W.copy() for W in model.coefs_]
+    copied = COPIES[how](model, tmp_path)
+    copied.fit(X[:30], y[:30])
+    assert (outputs(copied) != before).any()
+    COPIES[how](model, tmp_path).partial_fit(X, y)
+    np.testing.assert_array_equal(outputs(model), before)
+    for one, other in zip(model.coefs_, weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@BOTH
+def test_an_unfitted_estimator_is_copied_with_its_components(estimator, y, tmp_path):
+    model = small(estimator, optimizer=SGD(learning_rate=0.3, momentum=0.5), gradient_clip=1.0)
+    for how in COPIES.values():
+        copied = how(model, tmp_path)
+        assert repr(copied) == repr(model)
+        assert copied.optimizer is not model.optimizer
+        assert not hasattr(copied, "coefs_")
+        equal(copied.fit(X, y), clone(model).fit(X, y))
+
+
+@BOTH
+def test_pipelines_and_searches_are_copied(estimator, y, tmp_path):
+    name = estimator.__name__.lower()
+    model = make_pipeline(StandardScaler(), small(estimator))
+    grid = {f"{name}__optimizer": ["adam", SGD(momentum=0.5)]}
+    search = GridSearchCV(model, grid, cv=2).fit(X, y)
+    for how in COPIES.values():
+        copied = how(search, tmp_path)
+        np.testing.assert_array_equal(outputs(copied), outputs(search))
+        assert copied.best_score_ == search.best_score_
+        assert repr(copied.best_params_) == repr(search.best_params_)
+
+
+def test_components_of_a_notebook_are_copied_by_cloudpickle():
+    cloudpickle = pytest.importorskip("cloudpickle")
+
+    class Slow(SGD):  # as if written in a notebook: no module has it
+        @staticmethod
+        def rule(g, lr):
+            return (0.5 * lr * g,)
+
+        def init(self, theta, layout=None):
+            state = super().init(theta, layout)
+            return state
+
+    Slow.slots = ()
+    Slow.scalars = lambda self, t, lr: (lr,)
+    model = small(MLPRegressor, optimizer=Slow(learning_rate=0.1)).partial_fit(X, NUMBERS)
+    copied = pickle.loads(cloudpickle.dumps(model))
+    equal(model, copied)
+    equal(model.partial_fit(X, NUMBERS), copied.partial_fit(X, NUMBERS))
+
+
+# -- going on ------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("optimizer", FIRST_ORDER)
+@pytest.mark.parametrize("kept_by", ["partial_fit", "warm start"])
+def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path):
+    params = {
+        "optimizer": optimizer,
+        "normalization": "batch",
+        "dropout": 0.2,
+        "averaging": "ema",
+        "schedule": "plateau",
+    }
+
+    def two_epochs(model):
+        if kept_by == "warm start":
+            return model.fit(X, y)
+        return model.partial_fit(X, y).partial_fit(X, y)
+
+    model = small(estimator, **params, max_iter=2, warm_start=kept_by == "warm start")
+    two_epochs(model)
+    before = outputs(model)
+    copies = [how(model, tmp_path) for how in COPIES.values()]
+    for copied in copies:
+        two_epochs(copied)
+    np.testing.assert_array_equal(outputs(model), before)
+    two_epochs(model)
+    assert (outputs(model) != before).any()
+    for copied in copies:
+        equal(copied, model)
+
+
+@BOTH
+@pytest.mark.parametrize("how", COPIES)
+def test_weights_of_a_copy_are_views_again(estimator, y, how, tmp_path):
+    params = {"hidden_layer_sizes": (), "optimizer": Adam(learning_rate=0.1)}
+    params |= {"target_scaling": False} if estimator is MLPRegressor else {}
+    copied = COPIES[how](small(estimator, **params).partial_fit(X, y), tmp_path)
+    before, (W,) = outputs(copied), copied.coefs_
+    first = W.copy()
+    copied.partial_fit(X, y)
+    (W,), (b,) = copied.coefs_, copied.intercepts_
+    assert (W != first).all()
+    assert (outputs(copied) != before).any()
+    raw = copied.decision_function(X) if estimator is MLPClassifier else copied.predict(X)
+    np.testing.assert_allclose(raw, (X @ W + b).reshape(raw.shape), rtol=1e-10)
+
+
+# -- size ----------------------------------------------------------------------------------------
+
+
+def weights_of(model):
+    return sum(array.nbytes for array in model.coefs_ + model.intercepts_)
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("parts", PARTS)
+def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, parts):
+    params = {"hidden_layer_sizes": (300, 300), "batch_size": 50} | PARTS[parts]
+    params |= {"hidden_layer_sizes": (300, 300), "dtype": dtype, "max_iter": 5}
+    table, y = np.tile(X, (20, 1)), np.tile(y, 20)
+    model = small(estimator, **params).fit(table, y)
+    assert len(pickle.dumps(model)) <= 1.05 * weights_of(model) + 20_000
+    assert len(pickle.dumps(copy.deepcopy(model))) <= 1.05 * weights_of(model) + 20_000
+
+
+@BOTH
+def test_two_hundred_epochs_stay_small(estimator, y):
+    model = small(estimator, max_iter=200, n_iter_no_change=np.inf, early_stopping=True).fit(X, y)
+    assert model.n_iter_ == 200
+    assert len(pickle.dumps(model)) <= 1.05 * weights_of(model) + 20_000
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("optimizer", "vectors"),
+    [("sgd", 2), ("momentum", 3), ("adam", 4)],  # theta, the best one so far, the slots
+)
+def test_a_run_holds_neither_gradient_nor_buffers_nor_data(estimator, y, optimizer, vectors):
+    params = {"hidden_layer_sizes": (300, 300), "batch_size": 600, "optimizer": optimizer}
+    table, y = np.tile(X, (20, 1)), np.tile(y, 20)
+    partial = small(estimator, **params).partial_fit(table, y)
+    warm = small(estimator, **params, warm_start=True, max_iter=2).fit(table, y)
+    for model in (partial, warm):  # a gradient or a buffer of 600 x 300 would be seen
+        assert len(pickle.dumps(model)) <= 1.05 * vectors * weights_of(model) + 20_000
+
+
+# -- joblib --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_training_and_predicting_in_parallel(backend):
+    models = [small(MLPClassifier, random_state=seed) for seed in range(3)]
+    models += [small(MLPRegressor, normalization="batch", random_state=seed) for seed in range(3)]
+    targets = [LABELS] * 3 + [NUMBERS] * 3
+    expected = [clone(model).fit(X, y) for model, y in zip(models, targets, strict=True)]
+    with joblib.Parallel(n_jobs=2, backend=backend) as parallel:
+        calls = (joblib.delayed(m.fit)(X, y) for m, y in zip(models, targets, strict=True))
+        for one, other in zip(parallel(calls), expected, strict=True):
+            equal(one, other)
+        calls = (joblib.delayed(model.predict)(X) for model in expected)
+        for found, model in zip(parallel(calls), expected, strict=True):
+            np.testing.assert_array_equal(found, model.predict(X))
+
+        # Arrays above a size reach other processes as read-only maps of files.
+        wide = small(MLPRegressor, hidden_layer_sizes=(30_000,), max_iter=1, batch_size=60)
+        wide.partial_fit(X, NUMBERS)
+        assert wide._network.theta.nbytes > 1.5e6
+        (found,) = parallel([joblib.delayed(wide.predict)(X)])
+        np.testing.assert_array_equal(found, wide.predict(X))
+        expected = copy.deepcopy(wide).partial_fit(X, NUMBERS)
+        (found,) = parallel([joblib.delayed(copy.deepcopy(wide).partial_fit)(X, NUMBERS)])
+        equal(found, expected)

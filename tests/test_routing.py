@@ -1,0 +1,278 @@
+"""Weights and validation rows reach the estimators through pipelines and searches."""
+
+import inspect
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier, VotingRegressor
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import Adam, MLPClassifier, MLPRegressor
+
+RNG = np.random.default_rng(0)
+X = 100 + 5 * RNG.normal(size=(60, 4))  # far from scaled: a step left out shows
+LABELS = np.where(X @ [1.0, -1.0, 1.0, -1.0] > 3 * RNG.normal(size=60), "yes", "no")
+NUMBERS = X @ [1.0, -1.0, 2.0, 0.0] + RNG.normal(size=60)
+WEIGHT = RNG.uniform(0.1, 5, size=60)
+X_VAL = 100 + 5 * RNG.normal(size=(25, 4))
+WEIGHT_VAL = RNG.uniform(0.1, 5, size=25)
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (6,), "max_iter": 8, "batch_size": 16, "random_state": 0}
+    return estimator(**defaults | {"optimizer": Adam(learning_rate=0.02)} | params)
+
+
+def outputs(model, inputs):
+    return getattr(model, "predict_proba", model.predict)(inputs)
+
+
+def validation(y):
+    """Targets for the validation rows."""
+    return np.resize(y, 25)
+
+
+def pipeline(net, **params):
+    return Pipeline([("scale", StandardScaler()), ("mlp", net)], **params)
+
+
+@pytest.fixture
+def routing():
+    with config_context(enable_metadata_routing=True):
+        yield
+
+
+# -- what can be asked for -----------------------------------------------------------------------
+
+
+@BOTH
+def test_signatures(estimator, y):
+    parameters = inspect.signature(estimator.fit).parameters
+    assert list(parameters)[:4] == ["self", "X", "y", "sample_weight"]
+    for name in ("X_val", "y_val", "sample_weight_val"):
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameters[name].default is None
+    net = small(estimator)
+    for args in ((X, y, WEIGHT), (X, y, None)):
+        with pytest.raises(TypeError, match="positional"):
+            net.fit(*args, X_VAL, validation(y))
+    assert not hasattr(net, "coefs_")
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_requests(estimator, y):
+    requests = small(estimator).get_metadata_routing()
+    names = {"sample_weight", "X_val", "y_val", "sample_weight_val"}
+    assert requests.fit.requests == dict.fromkeys(names)
+    classes = {"classes"} if estimator is MLPClassifier else set()
+    assert requests.partial_fit.requests == dict.fromkeys({"sample_weight"} | classes)
+    assert requests.score.requests == {"sample_weight": None}
+    asking = small(estimator).set_fit_request(sample_weight=True, X_val=True, y_val="rows")
+    expected = {"sample_weight": True, "X_val": True, "y_val": "rows", "sample_weight_val": None}
+    for net in (asking, clone(asking)):
+        assert net.get_metadata_routing().fit.requests == expected
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_weights_through_a_pipeline_in_a_search(estimator, y):
+    net = small(estimator).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+    scaler = StandardScaler().set_fit_request(sample_weight=True)
+    folds = KFold(3, shuffle=True, random_state=0)
+    grid = {"mlp__optimizer__learning_rate": [1e-4, 0.02]}
+    search = GridSearchCV(Pipeline([("scale", scaler), ("mlp", net)]), grid, cv=folds)
+    search.fit(X, y, sample_weight=WEIGHT)
+    for i, rate in enumerate(grid["mlp__optimizer__learning_rate"]):
+        for k, (train, test) in enumerate(folds.split(X)):
+            scale = StandardScaler().fit(X[train], sample_weight=WEIGHT[train])
+            alone = small(estimator).set_params(optimizer__learning_rate=rate)
+            alone.fit(scale.transform(X[train]), y[train], WEIGHT[train])
+            expected = alone.score(scale.transform(X[test]), y[test], WEIGHT[test])
+            assert search.cv_results_[f"split{k}_test_score"][i] == pytest.approx(expected)
+            unweighted = alone.score(scale.transform(X[test]), y[test])
+            assert unweighted != pytest.approx(expected)  # else nothing was shown
+    scale = StandardScaler().fit(X, sample_weight=WEIGHT)
+    alone = small(estimator).set_params(
+        **{name.removeprefix("mlp__"): value for name, value in search.best_params_.items()}
+    )
+    alone.fit(scale.transform(X), y, WEIGHT)
+    np.testing.assert_array_equal(outputs(search, X), outputs(alone, scale.transform(X)))
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_weights_that_nobody_asked_for_are_an_error(estimator, y):
+    silent = GridSearchCV(small(estimator), {"alpha": [0.1]}, cv=2)
+    with pytest.raises(UnsetMetadataPassedError, match=r"\[sample_weight\] are passed"):
+        silent.fit(X, y, sample_weight=WEIGHT)
+    refusing = small(estimator).set_fit_request(sample_weight=False)
+    scaler = StandardScaler().set_fit_request(sample_weight=True)
+    model = make_pipeline(scaler, refusing).fit(X, y, sample_weight=WEIGHT)
+    table = StandardScaler().fit(X, sample_weight=WEIGHT).transform(X)
+    np.testing.assert_array_equal(outputs(model, X), outputs(refusing.fit(table, y), table))
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_weights_under_another_name(estimator, y):
+    net = small(estimator).set_fit_request(sample_weight="importance")
+    scaler = StandardScaler().set_fit_request(sample_weight=False)
+    model = make_pipeline(scaler, net).fit(X, y, importance=WEIGHT)
+    table = StandardScaler().fit_transform(X)
+    expected = small(estimator).fit(table, y, WEIGHT)
+    np.testing.assert_array_equal(outputs(model, X), outputs(expected, table))
+
+
+@BOTH
+def test_weights_without_routing(estimator, y):
+    table = StandardScaler().fit_transform(X)
+    expected = small(estimator).fit(table, y, WEIGHT)
+    model = pipeline(small(estimator)).fit(X, y, mlp__sample_weight=WEIGHT)
+    np.testing.assert_array_equal(outputs(model, X), outputs(expected, table))
+    assert (outputs(model, X) != outputs(small(estimator).fit(table, y), table)).any()
+
+    folds = KFold(3)
+    search = GridSearchCV(pipeline(small(estimator)), {"mlp__alpha": [1e-4]}, cv=folds)
+    search.fit(X, y, mlp__sample_weight=WEIGHT)
+    np.testing.assert_array_equal(outputs(search, X), outputs(model, X))
+    params = {"mlp__sample_weight": WEIGHT}
+    scores = cross_validate(pipeline(small(estimator)), X, y, cv=folds, params=params)
+    for k, (train, test) in enumerate(folds.split(X)):
+        alone = pipeline(small(estimator)).fit(X[train], y[train], mlp__sample_weight=WEIGHT[train])
+        assert scores["test_score"][k] == pytest.approx(alone.score(X[test], y[test]))
+        assert search.cv_results_[f"split{k}_test_score"][0] == scores["test_score"][k]
+
+
+@BOTH
+@pytest.mark.parametrize("enabled", [True, False])
+def test_weights_through_other_meta_estimators(estimator, y, enabled):
+    multi = MultiOutputClassifier if estimator is MLPClassifier else MultiOutputRegressor
+    with config_context(enable_metadata_routing=enabled):
+        net = small(estimator)
+        net = net.set_fit_request(sample_weight=True) if enabled else net
+        together = multi(net).fit(X, np.column_stack([y, y[::-1]]), sample_weight=WEIGHT)
+        for i, targets in enumerate((y, y[::-1])):
+            expected = small(estimator).fit(X, targets, WEIGHT)
+            np.testing.assert_array_equal(together.estimators_[i].predict(X), expected.predict(X))
+        if estimator is MLPClassifier:
+            vote = VotingClassifier([("net", net)], voting="soft")
+        else:
+            vote = VotingRegressor([("net", net)])
+        vote.fit(X, y, sample_weight=WEIGHT)
+        expected = small(estimator).fit(X, y, WEIGHT)
+        np.testing.assert_array_equal(outputs(vote, X), outputs(expected, X))
+
+
+# -- validation rows -----------------------------------------------------------------------------
+
+STOPPING = [{}, {"early_stopping": True}, {"early_stopping": True, "scoring": None}]
+
+
+def validated_by_hand(estimator, y, params):
+    scale = StandardScaler().fit(X)
+    net = small(estimator, **params)
+    return net.fit(
+        scale.transform(X),
+        y,
+        WEIGHT,
+        X_val=scale.transform(X_VAL),
+        y_val=validation(y),
+        sample_weight_val=WEIGHT_VAL,
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("params", STOPPING, ids=str)
+@pytest.mark.usefixtures("routing")
+def test_validation_rows_are_transformed_by_the_pipeline(estimator, y, params):
+    asked = dict.fromkeys(["sample_weight", "X_val", "y_val", "sample_weight_val"], True)
+    net = small(estimator, **params).set_fit_request(**asked)
+    scaler = StandardScaler().set_fit_request(sample_weight=False)
+    model = Pipeline([("scale", scaler), ("mlp", net)], transform_input=["X_val"])
+    model.fit(
+        X,
+        y,
+        sample_weight=WEIGHT,
+        X_val=X_VAL,
+        y_val=validation(y),
+        sample_weight_val=WEIGHT_VAL,
+    )
+    with config_context(enable_metadata_routing=False):
+        expected = validated_by_hand(estimator, y, params)
+    assert model["mlp"].validation_scores_ == expected.validation_scores_
+    assert len(expected.validation_scores_) == expected.n_iter_
+    assert model["mlp"].loss_curve_ == expected.loss_curve_
+    for one, other in zip(model["mlp"].coefs_, expected.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_validation_rows_in_a_search_are_those_of_each_fold(estimator, y):
+    net = small(estimator, early_stopping=True).set_fit_request(X_val=True, y_val=True)
+    model = pipeline(net, transform_input=["X_val"])
+    folds = KFold(3)
+    search = GridSearchCV(model, {"mlp__alpha": [1e-4, 1.0]}, cv=folds)
+    search.fit(X, y, X_val=X_VAL, y_val=validation(y))
+    best = search.best_estimator_["mlp"]
+    scale = StandardScaler().fit(X)
+    alone = small(estimator, early_stopping=True, alpha=best.alpha)
+    alone.fit(scale.transform(X), y, X_val=scale.transform(X_VAL), y_val=validation(y))
+    assert best.validation_scores_ == alone.validation_scores_
+    for k, (train, test) in enumerate(folds.split(X)):
+        scale = StandardScaler().fit(X[train])
+        alone.set_params(alpha=1.0).fit(
+            scale.transform(X[train]), y[train], X_val=scale.transform(X_VAL), y_val=validation(y)
+        )
+        expected = alone.score(scale.transform(X[test]), y[test])
+        assert search.cv_results_[f"split{k}_test_score"][1] == pytest.approx(expected)
+
+
+@BOTH
+@pytest.mark.parametrize("params", STOPPING, ids=str)
+def test_validation_rows_without_routing(estimator, y, params):
+    scale = StandardScaler().fit(X)
+    model = pipeline(small(estimator, **params)).fit(
+        X,
+        y,
+        mlp__sample_weight=WEIGHT,
+        mlp__X_val=scale.transform(X_VAL),  # the pipeline cannot know that this is a table
+        mlp__y_val=validation(y),
+        mlp__sample_weight_val=WEIGHT_VAL,
+    )
+    expected = validated_by_hand(estimator, y, params)
+    assert model["mlp"].validation_scores_ == expected.validation_scores_
+    np.testing.assert_array_equal(outputs(model, X), outputs(expected, scale.transform(X)))
+
+
+# -- nothing else depends on the switch ----------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("scoring", ["loss", None, "named"])
+def test_training_does_not_depend_on_routing(estimator, y, scoring):
+    named = "balanced_accuracy" if estimator is MLPClassifier else "neg_mean_absolute_error"
+    params = {"early_stopping": True, "scoring": named if scoring == "named" else scoring}
+    plain = small(estimator, **params).fit(X, y, WEIGHT)
+    partial = small(estimator).partial_fit(X, y, sample_weight=WEIGHT)
+    with config_context(enable_metadata_routing=True):
+        routed = small(estimator, **params).fit(X, y, WEIGHT)
+        assert routed.validation_scores_ == plain.validation_scores_
+        np.testing.assert_array_equal(outputs(routed, X), outputs(plain, X))
+        assert routed.score(X, y, WEIGHT) == plain.score(X, y, WEIGHT)
+        routed = small(estimator).partial_fit(X, y, sample_weight=WEIGHT)
+    np.testing.assert_array_equal(outputs(routed, X), outputs(partial, X))
