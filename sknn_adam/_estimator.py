@@ -18,36 +18,36 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sknn_adam._building import (
+    check_parts,
+    check_unchanged,
+    choose_batch_size,
+    describe,
+    new_network,
+)
 from sknn_adam._component import NestedNames, Table
-from sknn_adam._rows import Rows, hold_out
 from sknn_adam._validation import (
-    FRACTION,
     NON_NEGATIVE,
     POSITIVE_INTEGER,
     UNIT_INTERVAL,
     CallbackSupportMixin,
     Interval,
     StrOptions,
-    check_parameters,
     check_sample_weight,
-    parse_sizes,
-    per_layer,
     unchanged_on_error,
     with_callbacks,
 )
-from sknn_adam.activations import ACTIVATIONS, Activation
+from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
+from sknn_adam.data import Data, Rows, hold_out
 from sknn_adam.history import LiveTable
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.losses import Loss
-from sknn_adam.network import Network, build
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES
-from sknn_adam.training import Data, Plan, Run, train
-
-SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
+from sknn_adam.training import Plan, Run, train
 
 
 class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMeta):
@@ -140,7 +140,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             The fitted estimator.
         """
         resume = self.warm_start and self.__sklearn_is_fitted__()
-        parts, plan = self._check_parameters()
+        parts, plan = check_parts(self)
         rows = self._check_data(X, y, sample_weight, not resume, min_rows=2)
         if resume:
             self._check_resumed_targets(rows.y)
@@ -170,7 +170,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         resume = self.__sklearn_is_fitted__()
-        parts, plan = self._check_parameters()
+        parts, plan = check_parts(self)
         name = type(plan.optimizer).__name__
         if plan.optimizer.full_batch:
             raise ValueError(
@@ -234,30 +234,6 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             raise
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-    def _check_parameters(self) -> tuple[dict[str, Any], Plan]:
-        """Return all components, validated, and what training is to do with them."""
-        check_parameters(self)
-        parts = {
-            name: table.resolve(getattr(self, name))
-            for name, table in self._tables.items()
-            if name != "activation"  # may differ from layer to layer
-        }
-        plan = Plan(
-            loss=parts["loss"],
-            optimizer=parts["optimizer"],
-            schedule=parts["schedule"],
-            clip=parts["gradient_clip"],
-            alpha=float(self.alpha),
-            l1_ratio=float(self.l1_ratio),
-            max_iter=self.max_iter,
-            shuffle=self.shuffle,
-            tol=float(self.tol),
-            n_iter_no_change=self.n_iter_no_change,
-            averaging=parts["averaging"],
-            early_stopping=self.early_stopping,
-        )
-        return parts, plan
-
     def _check_data(self, X, y, sample_weight, first, min_rows=1):
         """Return the rows of positive weight, checked."""
         X, y = validate_data(
@@ -292,16 +268,16 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     def _ready(self, parts, plan, rows, resume, seed) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
-        widths = parse_sizes(self.hidden_layer_sizes)
-        batch_size = self._choose_batch_size(plan.optimizer, len(rows))
+        batch_size = choose_batch_size(self, plan.optimizer, len(rows))
         plan = replace(plan, batch_size=batch_size, loss=self._task_loss(plan.loss))
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
-            self._run = Run(self._new_network(parts, plan, widths, rows.X, rng), rng)
-            self._structure = self._describe(plan, widths)
+            n_raw = plan.loss.n_raw(self.n_outputs_)
+            self._run = Run(new_network(self, parts, rows.X, n_raw, rng), rng)
+            self._structure = describe(self, plan)
             self._run.begin(plan)
         else:
-            self._check_structure(plan, widths)
+            check_unchanged(self, plan)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 self._run = Run(deepcopy(self._network), rng)
                 self._run.begin(plan)
@@ -339,74 +315,6 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             return float(scorer(scored, X, validation.y, **kwargs))
 
         return score
-
-    def _new_network(self, parts, plan, widths, X, rng) -> Network:
-        """Return a network with its first weights."""
-        network = build(
-            X.shape[1],
-            widths,
-            plan.loss.n_raw(self.n_outputs_),
-            self._activations(len(widths)),
-            normalization=parts["normalization"],
-            dropout=self._dropout_rates(len(widths), parts["optimizer"]),
-            dtype=self._choose_dtype(X, parts["optimizer"]),
-        )
-        network.initialize(parts["initializer"], parts["bias_initializer"], rng)
-        return network
-
-    def _activations(self, n_hidden: int) -> list[Activation]:
-        values = per_layer("activation", self.activation, n_hidden)
-        return [ACTIVATIONS.resolve(value) for value in values]
-
-    def _dropout_rates(self, n_hidden: int, optimizer) -> list[float]:
-        rates = per_layer("dropout", self.dropout, n_hidden)
-        for rate in rates:
-            if not FRACTION.is_satisfied_by(rate):
-                raise ValueError(
-                    f"The 'dropout' parameter of {type(self).__name__} must be a float in the "
-                    f"range [0.0, 1.0), or one per hidden layer. Got {self.dropout!r} instead."
-                )
-        if any(rates) and optimizer.full_batch:
-            raise ValueError(
-                f"{type(optimizer).__name__} needs the same objective in every evaluation: set "
-                f"dropout=0.0. Got dropout={self.dropout!r}."
-            )
-        return [float(rate) for rate in rates]
-
-    def _choose_batch_size(self, optimizer, n_rows: int) -> int:
-        if self.batch_size == "auto":
-            return n_rows if optimizer.full_batch else min(200, n_rows)
-        if optimizer.full_batch and self.batch_size < n_rows:
-            raise ValueError(
-                f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "
-                f"batch_size='auto'. Got batch_size={self.batch_size}."
-            )
-        return int(self.batch_size)
-
-    def _choose_dtype(self, X, optimizer) -> str:
-        if self.dtype != "auto":
-            return self.dtype
-        if optimizer.full_batch:  # line searches compare values that differ in the last digits
-            return "float64"
-        small = X.shape[0] * X.shape[1] < SMALL_TABLE
-        return "float64" if small and X.dtype != np.float32 else "float32"
-
-    def _describe(self, plan: Plan, widths: tuple[int, ...]) -> dict[str, str]:
-        """Return what must stay the same for training to go on."""
-        keep = ("activation", "normalization", "dropout", "loss", "averaging", "dtype")
-        same = {name: repr(getattr(self, name)) for name in keep}
-        same["hidden_layer_sizes"] = repr(widths)
-        same["optimizer"] = f"{type(plan.optimizer).__name__} with state {plan.optimizer.slots}"
-        same["schedule"] = type(plan.schedule).__name__
-        return same
-
-    def _check_structure(self, plan: Plan, widths: tuple[int, ...]) -> None:
-        for name, now in self._describe(plan, widths).items():
-            if now != (before := self._structure[name]):
-                raise ValueError(
-                    f"Training cannot go on with another {name}: it was {before} and is now "
-                    f"{now}. Set it back, or start anew with warm_start=False or a clone."
-                )
 
     def _publish(self, plan: Plan) -> None:
         """Set the fitted attributes from the run."""
@@ -467,7 +375,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     @property
     def loss_curve_(self) -> list[float]:
         """Mean loss of each epoch: of the minibatches before their updates, plus the penalty."""
-        return self.history_["loss"] if len(self.history_) else []
+        return self.history_["loss"]
 
     @property
     def loss_(self) -> float:

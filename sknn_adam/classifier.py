@@ -148,9 +148,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     References
     ----------
-    Kingma, D., Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
-
-    He, K., Zhang, X., Ren, S., Sun, J. (2015). Delving deep into rectifiers. ICCV.
+    Goodfellow, I., Bengio, Y., Courville, A. (2016). Deep learning. MIT Press. Chapter 6.
 
     Examples
     --------
@@ -397,8 +395,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @property
     def out_activation_(self) -> str:
         """What turns raw outputs into probabilities."""
-        single = max(map(len, self._labels.columns)) < 3
-        return "logistic" if single else "softmax"
+        return "logistic" if max(map(len, self._labels.columns)) < 3 else "softmax"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

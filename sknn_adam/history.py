@@ -41,7 +41,7 @@ class History:
 
     def __getitem__(self, key: str | int) -> Any:
         if isinstance(key, str):
-            return self.columns[key]
+            return self.columns[key] if len(self) else []
         return {name: column[key] for name, column in self.columns.items()}
 
     def __len__(self) -> int:

@@ -149,9 +149,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     References
     ----------
-    Kingma, D., Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
-
-    He, K., Zhang, X., Ren, S., Sun, J. (2015). Delving deep into rectifiers. ICCV.
+    Goodfellow, I., Bengio, Y., Courville, A. (2016). Deep learning. MIT Press. Chapter 6.
 
     Examples
     --------

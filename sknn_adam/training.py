@@ -14,19 +14,19 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from sknn_adam import _kernels
 from sknn_adam._kernels import add_scaled, flush_denormals
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping, norm
+from sknn_adam.data import Data
 from sknn_adam.history import History
 from sknn_adam.losses import Loss
 from sknn_adam.network import Network
 from sknn_adam.optimizers import Optimizer
 from sknn_adam.schedules import Clock, Schedule
 
-__all__ = ["Data", "Plan", "Run", "objective", "step", "train"]
+__all__ = ["Plan", "Run", "objective", "step", "train"]
 
 
 EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
@@ -110,70 +110,6 @@ class Run:
         if self.best is not None:
             self.network.theta[...], self.network.statistics[...] = self.best
             self.begin(plan)
-
-
-class Data:
-    """Rows for training, handed out in batches.
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Features, float32 or float64; never copied or converted as a whole.
-    y : ndarray
-        Codes (n_rows,) or targets (n_rows, n_outputs).
-    weight : ndarray of shape (n_rows,), optional
-        Relative weights, with mean 1.
-    batch_size : int
-        Rows of a batch; the last batch of an epoch may have fewer.
-    dtype : numpy dtype
-        What a batch of X is converted to.
-    index : ndarray of int of shape (n_rows,), optional
-        Which rows of X `y` and `weight` belong to; None for all of them.
-    """
-
-    def __init__(
-        self,
-        X: Any,
-        y: np.ndarray,
-        weight: Any,
-        batch_size: int,
-        dtype: Any,
-        index: np.ndarray | None = None,
-    ):
-        self.X, self.y, self.weight, self.dtype = X, y, weight, np.dtype(dtype)
-        self.index, self.n_rows = index, len(y)
-        self.batch_size = min(batch_size, self.n_rows)
-        self.n_batches = -(-self.n_rows // self.batch_size)
-        if not issparse(X):
-            self._taken = np.empty((self.batch_size, X.shape[1]), X.dtype)
-            self._cast = np.empty((self.batch_size, X.shape[1]), dtype)
-
-    def order(self, rng: np.random.Generator) -> np.ndarray | None:
-        """Return a random order of the rows; None for one batch, where it does not matter."""
-        return None if self.n_batches == 1 else rng.permutation(self.n_rows)
-
-    def batch(self, i: int, order: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
-        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own."""
-        start = i * self.batch_size
-        rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
-        rows = rows if order is None else order[rows]
-        weight = None if self.weight is None else self.weight[rows]
-        of_X = rows if self.index is None else self.index[rows]
-        return self._rows(of_X), self.y[rows], weight
-
-    def _rows(self, rows: Any) -> Any:
-        if issparse(self.X):
-            x = self.X[rows]
-            return x if x.dtype == self.dtype else x.astype(self.dtype)
-        if isinstance(rows, slice) or not self.X.flags.c_contiguous:
-            x = self.X[rows]  # of columns, numpy.take would copy all of X for every batch
-        else:  # "clip" only skips a check: the rows are a permutation
-            x = np.take(self.X, rows, axis=0, out=self._taken[: len(rows)], mode="clip")
-        if x.dtype != self.dtype:
-            cast = self._cast[: len(x)]
-            np.copyto(cast, x)
-            x = cast
-        return x
 
 
 def penalty(theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float) -> float:

@@ -180,7 +180,10 @@ def test_sample_weights(classifier, regressor, method, weight, match):
             r"y has classes that were not there at the first call: array\(\['z'\]",
         ),
         (lambda m: m.partial_fit(X, LABELS, classes=["a", "b"]), "not the same as in the first"),
-        (lambda m: m.partial_fit(X, np.eye(3)[np.arange(24) % 3]), "must be labels of one column"),
+        (
+            lambda m: m.partial_fit(X, np.eye(3)[np.arange(24) % 3]),
+            "y must be labels .* as in the first fit",
+        ),
     ],
     ids=["unseen", "classes", "matrix"],
 )
@@ -202,7 +205,10 @@ def test_partial_fit_with_another_number_of_outputs():
     labels = np.eye(3, dtype=int)[np.arange(24) % 3]
     model = MLPClassifier((4,), random_state=0).partial_fit(X, labels)
     raises_and_changes_nothing(
-        model, lambda m: m.partial_fit(X, labels[:, [0, 1, 2, 2]]), ValueError, "y has 4 labels"
+        model,
+        lambda m: m.partial_fit(X, labels[:, [0, 1, 2, 2]]),
+        ValueError,
+        r"y must be a 0/1 matrix .* 3 columns.*\(24, 4\)",
     )
 
 

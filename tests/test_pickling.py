@@ -181,7 +181,8 @@ def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path
     model = small(estimator, **params, max_iter=2, warm_start=kept_by == "warm start")
     two_epochs(model)
     before = outputs(model)
-    copies = [how(model, tmp_path) for how in COPIES.values()]
+    hows = COPIES if optimizer == "adam" else ["pickle 5", "deepcopy", "joblib"]
+    copies = [COPIES[how](model, tmp_path) for how in hows]
     for copied in copies:
         two_epochs(copied)
     np.testing.assert_array_equal(outputs(model), before)
@@ -218,9 +219,9 @@ def weights_of(model):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("parts", PARTS)
 def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, parts):
-    params = {"hidden_layer_sizes": (300, 300), "batch_size": 50} | PARTS[parts]
-    params |= {"hidden_layer_sizes": (300, 300), "dtype": dtype, "max_iter": 5}
-    table, y = np.tile(X, (20, 1)), np.tile(y, 20)
+    params = {"batch_size": 50} | PARTS[parts]
+    params |= {"hidden_layer_sizes": (200, 200), "dtype": dtype, "max_iter": 3}
+    table, y = np.tile(X, (5, 1)), np.tile(y, 5)
     model = small(estimator, **params).fit(table, y)
     assert len(pickle.dumps(model)) <= 1.05 * weights_of(model) + 20_000
     assert len(pickle.dumps(copy.deepcopy(model))) <= 1.05 * weights_of(model) + 20_000

@@ -1,0 +1,119 @@
+"""From an estimator's parameters to components, a plan and a network."""
+
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer
+from sknn_adam.activations import ACTIVATIONS
+from sknn_adam.network import Network, build
+from sknn_adam.optimizers import Optimizer
+from sknn_adam.training import Plan
+
+__all__ = ["check_parts", "check_unchanged", "choose_batch_size", "describe", "new_network"]
+
+SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
+
+
+def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:
+    """Return all components, validated, and what training is to do with them."""
+    check_parameters(estimator)
+    parts = {
+        name: table.resolve(getattr(estimator, name))
+        for name, table in estimator._tables.items()
+        if name != "activation"  # may differ from layer to layer
+    }
+    n_hidden = len(parse_sizes(estimator.hidden_layer_sizes))
+    values = per_layer("activation", estimator.activation, n_hidden)
+    parts["activations"] = [ACTIVATIONS.resolve(value) for value in values]
+    parts["dropout"] = _dropout_rates(estimator, n_hidden, parts["optimizer"])
+    plan = Plan(
+        loss=parts["loss"],
+        optimizer=parts["optimizer"],
+        schedule=parts["schedule"],
+        clip=parts["gradient_clip"],
+        alpha=float(estimator.alpha),
+        l1_ratio=float(estimator.l1_ratio),
+        max_iter=estimator.max_iter,
+        shuffle=estimator.shuffle,
+        tol=float(estimator.tol),
+        n_iter_no_change=estimator.n_iter_no_change,
+        averaging=parts["averaging"],
+        early_stopping=estimator.early_stopping,
+    )
+    return parts, plan
+
+
+def _dropout_rates(estimator: Any, n_hidden: int, optimizer: Optimizer) -> list[float]:
+    given = estimator.dropout
+    rates = per_layer("dropout", given, n_hidden)
+    if not all(FRACTION.is_satisfied_by(rate) for rate in rates):
+        raise ValueError(
+            f"The 'dropout' parameter of {type(estimator).__name__} must be a float in the range "
+            f"[0.0, 1.0), or one per hidden layer. Got {given!r} instead."
+        )
+    if any(rates) and optimizer.full_batch:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs the same objective in every evaluation: set "
+            f"dropout=0.0. Got dropout={given!r}."
+        )
+    return [float(rate) for rate in rates]
+
+
+def choose_batch_size(estimator: Any, optimizer: Optimizer, n_rows: int) -> int:
+    """Return the rows of a batch."""
+    given = estimator.batch_size
+    if given == "auto":
+        return n_rows if optimizer.full_batch else min(200, n_rows)
+    if optimizer.full_batch and given < n_rows:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "
+            f"batch_size='auto'. Got batch_size={given}."
+        )
+    return int(given)
+
+
+def _choose_dtype(estimator: Any, X: Any, optimizer: Optimizer) -> str:
+    if estimator.dtype != "auto":
+        return estimator.dtype
+    if optimizer.full_batch:  # line searches compare values that differ in the last digits
+        return "float64"
+    small = X.shape[0] * X.shape[1] < SMALL_TABLE
+    return "float64" if small and X.dtype != np.float32 else "float32"
+
+
+def new_network(
+    estimator: Any, parts: dict[str, Any], X: Any, n_raw: int, rng: np.random.Generator
+) -> Network:
+    """Return a network for X with its first weights."""
+    network = build(
+        X.shape[1],
+        parse_sizes(estimator.hidden_layer_sizes),
+        n_raw,
+        parts["activations"],
+        normalization=parts["normalization"],
+        dropout=parts["dropout"],
+        dtype=_choose_dtype(estimator, X, parts["optimizer"]),
+    )
+    network.initialize(parts["initializer"], parts["bias_initializer"], rng)
+    return network
+
+
+def describe(estimator: Any, plan: Plan) -> dict[str, str]:
+    """Return what must stay the same for training to go on."""
+    keep = ("activation", "normalization", "dropout", "loss", "averaging", "dtype")
+    same = {name: repr(getattr(estimator, name)) for name in keep}
+    same["hidden_layer_sizes"] = repr(parse_sizes(estimator.hidden_layer_sizes))
+    same["optimizer"] = f"{type(plan.optimizer).__name__} with state {plan.optimizer.slots}"
+    same["schedule"] = type(plan.schedule).__name__
+    return same
+
+
+def check_unchanged(estimator: Any, plan: Plan) -> None:
+    """Raise if training cannot go on with the estimator's present parameters."""
+    for name, now in describe(estimator, plan).items():
+        if now != (before := estimator._structure[name]):
+            raise ValueError(
+                f"Training cannot go on with another {name}: it was {before} and is now {now}. "
+                "Set it back, or start anew with warm_start=False or a clone."
+            )

@@ -1,0 +1,49 @@
+r"""Activations: what a layer's units do with their input.
+
+An activation is a formula ``activation(z)`` and its ``derivative(z, a)``, where ``a`` is the
+activation's value at ``z``. Both work element by element on arrays of any shape.
+"""
+
+from sknn_adam._component import Table
+from sknn_adam.activations._base import Activation
+from sknn_adam.activations.classic import Identity, Logistic, ReLU, Tanh
+from sknn_adam.activations.rectifiers import ELU, SELU, LeakyReLU, PReLU
+from sknn_adam.activations.smooth import GELU, Mish, SiLU, Softplus
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Identity",
+    "Logistic",
+    "Tanh",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+    "SELU",
+    "GELU",
+    "SiLU",
+    "Mish",
+    "Softplus",
+]
+
+ACTIVATIONS = Table(
+    "activation",
+    Activation,
+    {
+        "identity": Identity,
+        "logistic": Logistic,
+        "sigmoid": Logistic,
+        "tanh": Tanh,
+        "relu": ReLU,
+        "leaky_relu": LeakyReLU,
+        "prelu": PReLU,
+        "elu": ELU,
+        "selu": SELU,
+        "gelu": GELU,
+        "silu": SiLU,
+        "swish": SiLU,
+        "mish": Mish,
+        "softplus": Softplus,
+    },
+)

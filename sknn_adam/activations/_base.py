@@ -1,0 +1,51 @@
+"""The base of all activations."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._component import Component
+
+__all__ = ["Activation"]
+
+
+class Activation(Component):
+    """Base of all activations.
+
+    A subclass defines ``__call__(z)`` and ``derivative(z, a)``. If its derivative can be had from
+    ``a`` alone it sets ``needs_z = False``; `z` is then None during training, which saves a
+    buffer. ``initializer`` is the name of the initializer that ``initializer="auto"`` stands for.
+    ``dropped_value`` is what dropout sets units to; where it is not zero, mean and variance are
+    kept by an affine map (alpha dropout).
+
+    With ``learned = True`` every unit has one learned parameter: it starts at ``start()``, is
+    passed as the last argument of both methods, and ``learned_derivative(z)`` is the activation's
+    derivative with respect to it. `PReLU` is the example.
+    """
+
+    contract = (("__call__",), ("derivative",))
+    initializer: ClassVar[str] = "glorot_uniform"
+    needs_z: ClassVar[bool] = True
+    learned: ClassVar[bool] = False
+    dropped_value: ClassVar[float] = 0.0
+
+    @abstractmethod
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """Return the activation at `z`."""
+
+    def apply(self, z: np.ndarray, out: np.ndarray) -> None:
+        """Write the activation at `z` to `out`, which may be `z`.
+
+        Overridden where one ufunc does it without a temporary array.
+        """
+        out[...] = self(z)
+
+    @abstractmethod
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Return the derivative at `z`, where the activation is `a`."""
+
+
+def either(where, one, other, like):
+    """``numpy.where`` that keeps the dtype of `like` when both choices are plain numbers."""
+    return np.where(where, like.dtype.type(one), np.asarray(other, like.dtype))

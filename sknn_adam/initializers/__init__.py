@@ -1,0 +1,70 @@
+r"""Initializers: the weights a network starts from.
+
+An initializer is a formula ``initializer(fan_in, fan_out, rng) -> (fan_in, fan_out)``. The random
+generator is an argument and is never stored: the same generator gives other numbers at the next
+layer and the same numbers in the next fit.
+"""
+
+from sknn_adam._component import Table
+from sknn_adam.initializers._base import Initializer
+from sknn_adam.initializers.orthogonal import LSUV, Orthogonal
+from sknn_adam.initializers.plain import (
+    Constant,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    Zeros,
+)
+from sknn_adam.initializers.scaled import (
+    Auto,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    VarianceScaling,
+)
+
+__all__ = [
+    "INITIALIZERS",
+    "Initializer",
+    "Constant",
+    "Zeros",
+    "RandomNormal",
+    "TruncatedNormal",
+    "RandomUniform",
+    "VarianceScaling",
+    "GlorotUniform",
+    "GlorotNormal",
+    "HeUniform",
+    "HeNormal",
+    "LecunUniform",
+    "LecunNormal",
+    "Orthogonal",
+    "LSUV",
+    "Auto",
+]
+
+INITIALIZERS = Table(
+    "initializer",
+    Initializer,
+    {
+        "auto": Auto,
+        "glorot_uniform": GlorotUniform,
+        "glorot_normal": GlorotNormal,
+        "xavier_uniform": GlorotUniform,
+        "xavier_normal": GlorotNormal,
+        "he_uniform": HeUniform,
+        "he_normal": HeNormal,
+        "lecun_uniform": LecunUniform,
+        "lecun_normal": LecunNormal,
+        "orthogonal": Orthogonal,
+        "truncated_normal": TruncatedNormal,
+        "random_normal": RandomNormal,
+        "random_uniform": RandomUniform,
+        "variance_scaling": VarianceScaling,
+        "lsuv": LSUV,
+        "zeros": Zeros,
+    },
+)

@@ -1,0 +1,30 @@
+"""The base of all initializers."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._component import Component
+
+__all__ = ["Initializer"]
+
+
+class Initializer(Component):
+    """Base of all initializers: a subclass defines ``__call__(fan_in, fan_out, rng)``.
+
+    With ``unit_variance = True`` training rescales the weights on its first batch so that every
+    layer's output has variance 1.
+    """
+
+    contract = (("__call__",),)
+    follows_activation: ClassVar[bool] = False
+    unit_variance: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a weight matrix of shape (fan_in, fan_out), float64."""
+
+    def bias(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the biases, shape (fan_out,), of a layer with these fans."""
+        return self(fan_in, fan_out, rng)[0]

@@ -1,0 +1,70 @@
+"""Orthogonal weights."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import POSITIVE
+from sknn_adam.initializers._base import Initializer
+
+__all__ = ["Orthogonal", "LSUV"]
+
+
+class Orthogonal(Initializer):
+    r"""A random matrix with orthonormal columns (or rows, if there are fewer rows).
+
+    Keeps the length of what passes through, so deep linear networks train at any depth.
+
+    Parameters
+    ----------
+    gain : float, default=1.0
+        What the matrix is multiplied by, above 0; :math:`\sqrt 2` suits ReLU.
+
+    References
+    ----------
+    Saxe, A., McClelland, J., Ganguli, S. (2014). Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks. ICLR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import Orthogonal
+    >>> W = Orthogonal()(5, 3, np.random.default_rng(0))
+    >>> bool(np.allclose(W.T @ W, np.eye(3)))
+    True
+    """
+
+    _parameter_constraints: ClassVar = {"gain": [POSITIVE]}
+
+    def __init__(self, gain=1.0):
+        self.gain = gain
+
+    def __call__(self, fan_in, fan_out, rng):
+        tall = rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
+        Q, R = np.linalg.qr(tall)
+        Q *= np.sign(np.diag(R))  # else the distribution is not uniform
+        return self.gain * (Q if fan_in >= fan_out else Q.T)
+
+
+class LSUV(Orthogonal):
+    """Layer-sequential unit variance: orthogonal weights, rescaled on the first batch.
+
+    Before training, one batch runs through the network, and every layer's weights are divided
+    by the deviation of the layer's output, from the first layer to the last. Whatever the
+    activations and the scale of the data, every layer starts with unit variance.
+
+    References
+    ----------
+    Mishkin, D., Matas, J. (2016). All you need is a good init. ICLR. Algorithm 1.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> model = MLPClassifier("64x20", activation="tanh", initializer="lsuv")
+    """
+
+    _parameter_constraints: ClassVar = {}
+    unit_variance = True
+
+    def __init__(self):
+        super().__init__()

@@ -1,0 +1,126 @@
+"""Weights that do not look at the shape of the layer."""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import POSITIVE
+from sknn_adam.initializers._base import Initializer
+
+__all__ = ["Constant", "Zeros", "RandomNormal", "TruncatedNormal", "RandomUniform"]
+
+
+class Constant(Initializer):
+    """Every weight the same number. For biases: equal weights keep units equal for ever.
+
+    Parameters
+    ----------
+    value : float, default=0.0
+        The number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import Constant
+    >>> Constant(0.5)(2, 1, np.random.default_rng(0))
+    array([[0.5],
+           [0.5]])
+    """
+
+    _parameter_constraints: ClassVar = {"value": [Real]}
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def __call__(self, fan_in, fan_out, rng):
+        return np.full((fan_in, fan_out), float(self.value))
+
+
+class Zeros(Constant):
+    """Zeros, the usual start of biases.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import Zeros
+    >>> Zeros()(1, 2, np.random.default_rng(0))
+    array([[0., 0.]])
+    """
+
+    def __init__(self):
+        super().__init__()
+
+
+class RandomNormal(Initializer):
+    """Normal weights of mean 0 and a given deviation, whatever the fans.
+
+    Parameters
+    ----------
+    deviation : float, default=0.05
+        The standard deviation, above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import RandomNormal
+    >>> round(float(RandomNormal(0.5)(100, 100, np.random.default_rng(0)).std()), 1)
+    0.5
+    """
+
+    _parameter_constraints: ClassVar = {"deviation": [POSITIVE]}
+
+    def __init__(self, deviation=0.05):
+        self.deviation = deviation
+
+    def __call__(self, fan_in, fan_out, rng):
+        return rng.normal(0.0, self.deviation, (fan_in, fan_out))
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal weights redrawn until they lie within two of their deviations.
+
+    Parameters
+    ----------
+    deviation : float, default=0.05
+        The deviation of the normal distribution before truncation, above 0. What is left after
+        it has 0.88 times this deviation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import TruncatedNormal
+    >>> bool(abs(TruncatedNormal(1.0)(100, 100, np.random.default_rng(0))).max() <= 2)
+    True
+    """
+
+    def __call__(self, fan_in, fan_out, rng):
+        W = rng.standard_normal((fan_in, fan_out))
+        while (outside := np.abs(W) > 2).any():
+            W[outside] = rng.standard_normal(int(outside.sum()))
+        return self.deviation * W
+
+
+class RandomUniform(Initializer):
+    """Uniform weights between minus and plus a given limit, whatever the fans.
+
+    Parameters
+    ----------
+    limit : float, default=0.05
+        The largest absolute value, above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import RandomUniform
+    >>> bool(abs(RandomUniform(0.5)(100, 100, np.random.default_rng(0))).max() <= 0.5)
+    True
+    """
+
+    _parameter_constraints: ClassVar = {"limit": [POSITIVE]}
+
+    def __init__(self, limit=0.05):
+        self.limit = limit
+
+    def __call__(self, fan_in, fan_out, rng):
+        return rng.uniform(-self.limit, self.limit, (fan_in, fan_out))

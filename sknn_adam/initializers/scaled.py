@@ -1,0 +1,227 @@
+"""Weights whose variance follows the fans."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from sknn_adam._validation import POSITIVE, StrOptions
+from sknn_adam.initializers._base import Initializer
+
+__all__ = [
+    "VarianceScaling",
+    "GlorotUniform",
+    "GlorotNormal",
+    "HeUniform",
+    "HeNormal",
+    "LecunUniform",
+    "LecunNormal",
+    "Auto",
+]
+
+
+class VarianceScaling(Initializer):
+    r"""Random weights of mean 0 and variance :math:`\mathrm{scale} / \mathrm{fan}`.
+
+    With fan_in, the variance of a layer's output equals that of its input (times what the
+    activation takes away); with fan_out the same holds for the gradient on its way back; the
+    average is a compromise [1]_.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Variance times fan, above 0.
+    fan : {"in", "out", "average"}, default="in"
+        Which fan divides the scale.
+    distribution : {"normal", "uniform"}, default="normal"
+        ``"uniform"`` draws from :math:`\pm\sqrt{3\,\mathrm{scale}/\mathrm{fan}}`.
+
+    References
+    ----------
+    .. [1] Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep
+       feedforward neural networks. AISTATS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import VarianceScaling
+    >>> W = VarianceScaling(scale=2.0)(200, 300, np.random.default_rng(0))
+    >>> W.shape, round(float(W.var() * 200), 1)
+    ((200, 300), 2.0)
+    """
+
+    _parameter_constraints: ClassVar = {
+        "scale": [POSITIVE],
+        "fan": [StrOptions({"in", "out", "average"})],
+        "distribution": [StrOptions({"normal", "uniform"})],
+    }
+
+    def __init__(self, scale=1.0, fan="in", distribution="normal"):
+        self.scale = scale
+        self.fan = fan
+        self.distribution = distribution
+
+    def _draw(self, shape, fan_in, fan_out, rng):
+        fan = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[self.fan]
+        variance = self.scale / fan
+        if self.distribution == "normal":
+            return rng.normal(0.0, np.sqrt(variance), shape)
+        limit = np.sqrt(3 * variance)
+        return rng.uniform(-limit, limit, shape)
+
+    def __call__(self, fan_in, fan_out, rng):
+        return self._draw((fan_in, fan_out), fan_in, fan_out, rng)
+
+    def bias(self, fan_in, fan_out, rng):
+        return self._draw(fan_out, fan_in, fan_out, rng)
+
+
+class GlorotUniform(VarianceScaling):
+    r"""Glorot's (= Xavier's) uniform weights: :math:`\pm\sqrt{6/(\mathrm{fan_{in}+fan_{out}})}`.
+
+    Keeps variances for activations that are linear around 0 (tanh, identity).
+
+    References
+    ----------
+    Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
+    neural networks. AISTATS. Equation 16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import GlorotUniform
+    >>> bool((abs(GlorotUniform()(3, 3, np.random.default_rng(0))) <= 1).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(1.0, "average", "uniform")
+
+
+class GlorotNormal(VarianceScaling):
+    r"""Glorot's (= Xavier's) normal weights, variance :math:`2/(\mathrm{fan_{in}+fan_{out}})`.
+
+    References
+    ----------
+    Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
+    neural networks. AISTATS. Equation 12.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import GlorotNormal
+    >>> GlorotNormal()(2, 3, np.random.default_rng(0)).shape
+    (2, 3)
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(1.0, "average", "normal")
+
+
+class HeUniform(VarianceScaling):
+    r"""He's uniform weights :math:`\pm\sqrt{6/\mathrm{fan_{in}}}`, for the ReLU family.
+
+    A rectifier halves the second moment of its input; the doubled variance gives it back.
+
+    References
+    ----------
+    He, K., Zhang, X., Ren, S., Sun, J. (2015). Delving deep into rectifiers. ICCV. Section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import HeUniform
+    >>> bool((abs(HeUniform()(6, 3, np.random.default_rng(0))) <= 1).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(2.0, "in", "uniform")
+
+
+class HeNormal(VarianceScaling):
+    r"""He's normal weights, variance :math:`2/\mathrm{fan_{in}}`, for the ReLU family.
+
+    References
+    ----------
+    He, K., Zhang, X., Ren, S., Sun, J. (2015). Delving deep into rectifiers. ICCV. Section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import HeNormal
+    >>> HeNormal()(2, 3, np.random.default_rng(0)).shape
+    (2, 3)
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(2.0, "in", "normal")
+
+
+class LecunUniform(VarianceScaling):
+    r"""LeCun's uniform weights :math:`\pm\sqrt{3/\mathrm{fan_{in}}}`.
+
+    References
+    ----------
+    LeCun, Y., Bottou, L., Orr, G., Mueller, K. (1998). Efficient backprop. Section 4.6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import LecunUniform
+    >>> bool((abs(LecunUniform()(3, 2, np.random.default_rng(0))) <= 1).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(1.0, "in", "uniform")
+
+
+class LecunNormal(VarianceScaling):
+    r"""LeCun's normal weights, variance :math:`1/\mathrm{fan_{in}}`, for SELU.
+
+    References
+    ----------
+    LeCun, Y., Bottou, L., Orr, G., Mueller, K. (1998). Efficient backprop. Section 4.6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.initializers import LecunNormal
+    >>> LecunNormal()(2, 3, np.random.default_rng(0)).shape
+    (2, 3)
+    """
+
+    _parameter_constraints: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(1.0, "in", "normal")
+
+
+class Auto(Initializer):
+    """What suits each layer's activation: He for the ReLU family, Glorot for the others.
+
+    The choice is the class attribute ``initializer`` of the activation; the output layer takes
+    Glorot's.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> MLPClassifier(activation="tanh", initializer="auto").initializer
+    'auto'
+    """
+
+    follows_activation = True
+
+    def __call__(self, fan_in, fan_out, rng):
+        """Return Glorot's uniform weights: without an activation there is nothing to follow."""
+        return GlorotUniform()(fan_in, fan_out, rng)

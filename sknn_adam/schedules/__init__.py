@@ -1,0 +1,49 @@
+r"""Schedules: how the learning rate changes during training.
+
+A schedule is a factor on the optimizer's learning rate: ``factor = schedule(clock, state)``, with
+``state = schedule.init()``. The clock tells ``step`` (optimizer steps done), ``epoch`` (epochs
+done), ``progress`` (done share of ``max_iter`` epochs, from 0 to 1) and ``loss`` (of the last
+epoch). The state belongs to the training run; most schedules have none.
+"""
+
+from sknn_adam._component import Table
+from sknn_adam.schedules._base import Clock, Constant, Schedule
+from sknn_adam.schedules.by_epoch import InverseScaling, Plateau, Step
+from sknn_adam.schedules.by_progress import Cosine, CosLog4, Exponential, FlatCos, Linear, OneCycle
+from sknn_adam.schedules.warmup import Warmup
+
+__all__ = [
+    "SCHEDULES",
+    "Clock",
+    "Schedule",
+    "Constant",
+    "Linear",
+    "Cosine",
+    "Exponential",
+    "Step",
+    "InverseScaling",
+    "OneCycle",
+    "CosLog4",
+    "FlatCos",
+    "Plateau",
+    "Warmup",
+]
+
+SCHEDULES = Table(
+    "schedule",
+    Schedule,
+    {
+        "constant": Constant,
+        "linear": Linear,
+        "cosine": Cosine,
+        "exponential": Exponential,
+        "step": Step,
+        "inverse_scaling": InverseScaling,
+        "one_cycle": OneCycle,
+        "coslog4": CosLog4,
+        "flat_cos": FlatCos,
+        "plateau": Plateau,
+        "warmup": Warmup,
+    },
+)
+Warmup._tables = {"schedule": SCHEDULES}

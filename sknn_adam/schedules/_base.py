@@ -1,0 +1,57 @@
+"""The base of all schedules, and what they are told."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import cos, inf, pi
+from typing import Any, ClassVar
+
+from sknn_adam._component import Component
+
+__all__ = ["Clock", "Schedule", "Constant"]
+
+
+@dataclass
+class Clock:
+    """Where training stands when a schedule is asked."""
+
+    step: int = 0
+    epoch: int = 0
+    progress: float = 0.0
+    loss: float = inf
+
+
+class Schedule(Component):
+    """Base of all schedules: a subclass defines ``__call__(clock, state)``.
+
+    ``uses_progress`` says that the factor depends on ``clock.progress``, and so on ``max_iter``.
+    """
+
+    contract = (("__call__",),)
+    uses_progress: ClassVar[bool] = False
+
+    def init(self) -> Any:
+        """Return the state of a new training run, None for schedules without one."""
+        return None
+
+    @abstractmethod
+    def __call__(self, clock: Clock, state: Any = None) -> float:
+        """Return the factor on the learning rate."""
+
+
+class Constant(Schedule):
+    """The learning rate as it is.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, Constant
+    >>> Constant()(Clock(progress=0.5))
+    1.0
+    """
+
+    def __call__(self, clock, state=None):
+        return 1.0
+
+
+def along_cosine(share: float, start: float, end: float) -> float:
+    """Go from `start` to `end` along half a cosine."""
+    return end + (start - end) * (1 + cos(pi * share)) / 2

@@ -1,0 +1,121 @@
+"""Schedules of the epochs done, and of the loss."""
+
+from math import inf
+from numbers import Real
+from types import SimpleNamespace
+from typing import ClassVar
+
+from sknn_adam._validation import (
+    NON_NEGATIVE,
+    POSITIVE,
+    POSITIVE_INTEGER,
+    Interval,
+)
+from sknn_adam.schedules._base import Schedule
+
+__all__ = ["Step", "InverseScaling", "Plateau"]
+
+
+class Step(Schedule):
+    """Multiply by ``drop`` after every ``every`` epochs.
+
+    Parameters
+    ----------
+    drop : float, default=0.5
+        What the factor is multiplied by, above 0 and at most 1.
+    every : int, default=10
+        How many epochs a step lasts.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, Step
+    >>> Step(drop=0.5, every=10)(Clock(epoch=25))
+    0.25
+    """
+
+    _parameter_constraints: ClassVar = {
+        "drop": [Interval(Real, 0, 1, closed="right")],
+        "every": [POSITIVE_INTEGER],
+    }
+
+    def __init__(self, drop=0.5, every=10):
+        self.drop = drop
+        self.every = every
+
+    def __call__(self, clock, state=None):
+        return self.drop ** (clock.epoch // self.every)
+
+
+class InverseScaling(Schedule):
+    r"""Decay by a power of the epoch, :math:`1 / (1 + \mathrm{epoch})^k`.
+
+    Parameters
+    ----------
+    power : float, default=0.5
+        :math:`k`, above 0.
+
+    Notes
+    -----
+    scikit-learn's ``"invscaling"`` counts training rows instead of epochs.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, InverseScaling
+    >>> InverseScaling(0.5)(Clock(epoch=3))
+    0.5
+    """
+
+    _parameter_constraints: ClassVar = {"power": [POSITIVE]}
+
+    def __init__(self, power=0.5):
+        self.power = power
+
+    def __call__(self, clock, state=None):
+        return 1 / (1 + clock.epoch) ** self.power
+
+
+class Plateau(Schedule):
+    """Multiply by ``drop`` whenever the training loss has stopped falling.
+
+    Parameters
+    ----------
+    drop : float, default=0.5
+        What the factor is multiplied by, in (0, 1).
+    patience : int, default=5
+        How many epochs in a row without progress are waited for.
+    tol : float, default=1e-4
+        A fall of the loss by less than this is no progress; not negative.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, Plateau
+    >>> plateau = Plateau(patience=1)
+    >>> state = plateau.init()
+    >>> [plateau(Clock(epoch=e, loss=1.0), state) for e in range(4)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    _parameter_constraints: ClassVar = {
+        "drop": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [POSITIVE_INTEGER],
+        "tol": [NON_NEGATIVE],
+    }
+
+    def __init__(self, drop=0.5, patience=5, tol=1e-4):
+        self.drop = drop
+        self.patience = patience
+        self.tol = tol
+
+    def init(self):
+        """Return the factor, the best loss, the epochs waited, and the last epoch seen."""
+        return SimpleNamespace(factor=1.0, best=inf, waited=0, epoch=0)
+
+    def __call__(self, clock, state=None):
+        """Look at the loss once per epoch."""
+        if clock.epoch != state.epoch:
+            state.epoch = clock.epoch
+            state.waited = 0 if clock.loss < state.best - self.tol else state.waited + 1
+            state.best = min(state.best, clock.loss)
+            if state.waited >= self.patience:
+                state.factor, state.waited = state.factor * self.drop, 0
+        return state.factor

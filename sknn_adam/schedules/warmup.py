@@ -1,0 +1,51 @@
+"""A rise before any schedule."""
+
+from types import SimpleNamespace
+from typing import ClassVar
+
+from sknn_adam._component import NestedNames
+from sknn_adam._validation import POSITIVE_INTEGER
+from sknn_adam.schedules._base import Schedule
+
+__all__ = ["Warmup"]
+
+
+class Warmup(NestedNames, Schedule):
+    """A linear rise over the first steps, multiplied with any other schedule.
+
+    Parameters
+    ----------
+    schedule : str or Schedule, default="constant"
+        What follows.
+    steps : int, default=100
+        How many optimizer steps the rise takes.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, Warmup
+    >>> warmup = Warmup("cosine", steps=4)
+    >>> [warmup(Clock(step=t), warmup.init()) for t in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    _parameter_constraints: ClassVar = {"steps": [POSITIVE_INTEGER]}
+
+    def __init__(self, schedule="constant", steps=100):
+        self.schedule = schedule
+        self.steps = steps
+
+    @property
+    def uses_progress(self):
+        """Whether the schedule that follows does."""
+        return self._tables["schedule"].make(self.schedule).uses_progress
+
+    def validate(self):
+        super().validate()
+        self._tables["schedule"].resolve(self.schedule)
+
+    def init(self):
+        schedule = self._tables["schedule"].make(self.schedule)
+        return SimpleNamespace(schedule=schedule, state=schedule.init())
+
+    def __call__(self, clock, state=None):
+        return min(1.0, (clock.step + 1) / self.steps) * state.schedule(clock, state.state)
