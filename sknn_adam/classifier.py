@@ -259,9 +259,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._labels.encode(y, None if first else classes)
 
     def _task_loss(self, loss):
-        if self._labels.kind == "columns":
-            return PerColumn(loss, [len(classes) for classes in self.classes_])
-        return loss
+        columns = [len(classes) for classes in self._labels.columns]
+        return PerColumn(loss, columns) if self._labels.kind == "columns" else loss
 
     def _check_resumed_targets(self, y):
         if self._labels.kind == "exclusive":
@@ -277,8 +276,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return weight
         if partial and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' needs all rows at once and does not work with "
-                "partial_fit. Pass the weights as a dict."
+                "class_weight='balanced' needs all rows and has no partial_fit. Pass a dict."
             )
         weight = np.ones(len(targets)) if weight is None else weight
         return self._labels.weights(self.class_weight, weight, targets)

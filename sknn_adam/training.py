@@ -105,6 +105,12 @@ class Run:
             np.copyto(self.best[1], self.network.statistics)
         self.best_score, self.best_epoch = score, self.clock.epoch
 
+    def out_of_patience(self, plan: Plan) -> str | None:
+        """Return the reason to stop if there was no improvement for too long."""
+        if self.waited <= plan.n_iter_no_change:
+            return None
+        return "early_stopping" if plan.early_stopping else "tol"
+
     def restore(self, plan: Plan) -> None:
         """Go back to the best weights; what the optimizer remembers belongs to others."""
         if self.best is not None:
@@ -173,7 +179,7 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tupl
             return value, factor
         run.total += value * len(y)
         run.batch += 1
-        if interrupted.by_user:
+        if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
     run.order, run.batch = None, 0
     for vector in (run.network.theta, *run.slots(plan)):
@@ -242,10 +248,19 @@ def train(
     run.network.prepare()
     if run.best is None:
         run.keep(-inf, run.point(plan))
-    if n_epochs > 0:
+    if not plan.optimizer.full_batch:
+        run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
+    if n_epochs > 0 and run.stop_reason is None:
         work = _minimize if plan.optimizer.full_batch else _descend
-        with np.errstate(all="ignore"), _threads(run.network, data):
-            work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch))
+        try:
+            with np.errstate(all="ignore"), _threads(run.network, data):
+                work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch))
+        except KeyboardInterrupt:
+            if run.stop_reason == "diverged":
+                run.restore(plan)
+            else:  # who goes on will find the same reason
+                run.stop_reason = None
+            raise
     if run.stop_reason == "diverged" or plan.early_stopping:
         run.restore(plan)
 
@@ -282,8 +297,8 @@ class _EpochEnd:
             run.keep(score, point)
         if self.on_epoch is not None and self.on_epoch(run):
             run.stop_reason = "callback"
-        elif run.waited > plan.n_iter_no_change:
-            run.stop_reason = "early_stopping" if plan.early_stopping else "tol"
+        else:
+            run.stop_reason = run.out_of_patience(plan)
         return run.stop_reason is not None
 
 
@@ -291,6 +306,8 @@ def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) 
     """Train by optimizer steps on batches."""
     with _Interrupts() as interrupted:
         for _ in range(n_epochs):
+            if interrupted.by_user:
+                raise KeyboardInterrupt
             loss, factor = _epoch(run, plan, data, interrupted)
             if ended(run, plan, loss, factor):
                 break

@@ -316,6 +316,21 @@ def test_prediction_in_blocks_equals_prediction_in_one(
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
+@pytest.mark.parametrize("per_block", [3, 100])
+def test_prediction_of_some_rows(variant, container, per_block, monkeypatch, rng):
+    network = make(**variant)
+    x = rng.normal(size=(41, 3)).astype(network.dtype)
+    index = rng.permutation(41)[:17]
+    expected = network.predict(x[index])
+    width = max(max(layer.fan_in, layer.fan_out) for layer in network.dense())
+    monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", per_block * width)
+    tolerance = 1e-5 if network.dtype == np.float32 else 1e-12
+    found = network.predict(container(x), index)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
 def test_prediction_in_threads(rng, monkeypatch):
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", 64)
     network = make(normalization=BatchNorm())

@@ -87,6 +87,21 @@ def test_batches_hold_every_row_once(container, given, wanted, shuffle, rng):
     assert (order == y).all() != shuffle
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_of_some_rows(container, shuffle, rng):
+    X = np.arange(2 * N_ROWS * 3, dtype=float).reshape(2 * N_ROWS, 3)
+    index = rng.permutation(2 * N_ROWS)[:N_ROWS]
+    data = Data(container(X), index, index / 10, 5, np.float64, index)
+    batches = read(data, rng if shuffle else None)
+    for x, y, weight in batches:
+        np.testing.assert_array_equal(x, X[y])
+        np.testing.assert_array_equal(weight, y / 10)
+    order = np.concatenate([y for _, y, _ in batches])
+    np.testing.assert_array_equal(np.sort(order), np.sort(index))
+    assert (order == index).all() != shuffle
+
+
 @pytest.mark.parametrize("batch_size", [1, 22, 23, 24, 1000])
 def test_numbers_of_batches(batch_size, rng):
     data = data_of(replace(PLAN, batch_size=batch_size), rng)
@@ -445,6 +460,23 @@ def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
     np.testing.assert_array_equal(run.network.statistics, statistics[1])
     assert run.best_epoch == 2
     assert not run.optimizer_state.m.any()  # what it remembers belongs to other weights
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs"),
+    [
+        ([1.0, 1e9, 1e9, 2.0], 4),
+        ([1.0, 0.5, 1e11, 1.0], 2),  # finite, but beyond hope
+        ([0.0, 1e-3, 1e-3, 1e-3], 4),  # a start at zero is no measure
+        ([1e15, 1e16, 1e16, 1e16], 4),
+    ],
+)
+def test_explosion_is_measured_by_the_first_loss(losses, epochs, rng):
+    plan = scripted(losses, n_iter_no_change=inf)
+    run = start(plan)
+    train(run, plan, data_of(plan, rng), 4)
+    assert run.stop_reason == ("diverged" if epochs < 4 else None)
+    assert run.clock.epoch == epochs
 
 
 def test_divergence_in_the_first_epoch_restores_the_start(rng):

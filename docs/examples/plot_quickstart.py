@@ -55,7 +55,7 @@ def grid_search(scoring):
         "mlp__optimizer": ["adam", SGD(momentum=0.9)],
         "mlp__optimizer__learning_rate": [0.001, 0.01],
         "mlp__initializer": ["he_normal", VarianceScaling(scale=0.5)],
-        "mlp__hidden_layer_sizes": ["32", "128-64"],
+        "mlp__hidden_layer_sizes": ["32", "64-64"],
         "mlp__batch_size": [32, 256],
     }
     return GridSearchCV(pipeline, grid, scoring=scoring, **OPTIONS), 96
@@ -75,7 +75,7 @@ def random_search(scoring, n_iter=96):
     return RandomizedSearchCV(pipeline, distributions, scoring=scoring, **options), n_iter
 
 
-def bayes_search(scoring, n_iter=40):
+def bayes_search(scoring, n_iter=32):
     """Return a search that learns from the candidates before, and the number of candidates."""
     from skopt import BayesSearchCV
     from skopt.space import Categorical, Integer, Real

@@ -68,20 +68,17 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def scalars(self, t, lr):
-        """Return the learning rate, the betas, their complements and the bias corrections."""
+        """Return the corrected step, the betas and their complements, the correction of v."""
         b1, b2 = self.beta_1, self.beta_2
-        return lr, b1, 1 - b1, b2, 1 - b2, 1 - b1**t, 1 - b2**t, self.epsilon
+        return lr / (1 - b1**t), b1, 1 - b1, b2, 1 - b2, 1 / (1 - b2**t), self.epsilon
 
     @staticmethod
-    def rule(
-        g, m, v, lr, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, bias_1, bias_2, epsilon
-    ):
-        """Algorithm 1."""
+    def rule(g, m, v, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, unbias, epsilon):
+        """Algorithm 1; the correction of m is part of the step."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
-        m_hat = m / bias_1
-        v_hat = v / bias_2
-        return lr * m_hat / (np.sqrt(v_hat) + epsilon), m, v
+        v_hat = unbias * v
+        return step * m / (np.sqrt(v_hat) + epsilon), m, v
 
 
 class AMSGrad(Adam):
@@ -131,14 +128,12 @@ class AMSGrad(Adam):
     slots = ("m", "v", "w")
 
     @staticmethod
-    def rule(
-        g, m, v, w, lr, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, bias_1, bias_2, epsilon
-    ):
+    def rule(g, m, v, w, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, unbias, epsilon):
         """Algorithm 2, with bias correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         w = np.maximum(w, v)
-        return lr * (m / bias_1) / (np.sqrt(w / bias_2) + epsilon), m, v, w
+        return step * m / (np.sqrt(unbias * w) + epsilon), m, v, w
 
 
 class AdamW(Adam):

@@ -1,0 +1,298 @@
+"""Training that goes on gives the bits of training that never stopped."""
+
+import os
+import pickle
+import signal
+import warnings
+
+import numpy as np
+import pytest
+
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, history
+from sknn_adam.clipping import Clipping
+from sknn_adam.optimizers import ScheduleFreeAdamW
+from sknn_adam.schedules import Plateau, Step
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 4))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
+NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
+
+EPOCHS, BATCHES = 6, 4  # 50 rows in batches of 16
+
+OPTIMIZERS = {
+    "sgd": SGD(learning_rate=0.05, momentum=0.9),
+    "adam": Adam(learning_rate=0.01),
+    "schedule_free": ScheduleFreeAdamW(learning_rate=0.02, warmup_steps=3),
+}
+NETWORKS = {
+    "plain": {},
+    "batch_norm": {"normalization": "batch"},
+    "dropout": {"dropout": 0.4},
+    "everything": {"normalization": "batch", "dropout": 0.2, "averaging": "ema"},
+}
+SCHEDULES = {
+    "constant": "constant",
+    "cosine": "cosine",
+    "step": Step(drop=0.5, every=2),
+    "plateau": Plateau(drop=0.5, patience=1, tol=1.0),  # drops again and again
+}
+NO_PROGRESS = {name: s for name, s in SCHEDULES.items() if name != "cosine"}
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+ALL_OPTIMIZERS = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+ALL_NETWORKS = pytest.mark.parametrize("network", NETWORKS)
+ALL_SCHEDULES = pytest.mark.parametrize("schedule", SCHEDULES)
+
+
+def make(estimator, optimizer="adam", network="plain", schedule="constant", **params):
+    return estimator(
+        **{
+            "hidden_layer_sizes": (6, 4),
+            "optimizer": OPTIMIZERS[optimizer],
+            "schedule": SCHEDULES[schedule],
+            "batch_size": 16,
+            "max_iter": EPOCHS,
+            "n_iter_no_change": np.inf,
+            "random_state": 0,
+        }
+        | NETWORKS[network]
+        | params
+    )
+
+
+def bits(model):
+    """Everything that training has made, as comparable values."""
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in model.history_]
+    arrays = [*model.coefs_, *model.intercepts_, model._network.theta, model._network.statistics]
+    outputs = model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
+    return rows, [array.tobytes() for array in (*arrays, outputs)], model.t_
+
+
+def same(a, b):
+    (rows_a, arrays_a, t_a), (rows_b, arrays_b, t_b) = bits(a), bits(b)
+    assert rows_a == rows_b
+    assert arrays_a == arrays_b
+    assert t_a == t_b
+
+
+def copied(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+# -- by epochs -----------------------------------------------------------------------------------
+
+
+@BOTH
+@ALL_OPTIMIZERS
+@ALL_NETWORKS
+@ALL_SCHEDULES
+def test_partial_fits_are_a_fit(estimator, y, optimizer, network, schedule):
+    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    parts = make(estimator, optimizer, network, schedule)
+    for _ in range(EPOCHS // 2):
+        parts.partial_fit(X, y)
+    parts = copied(parts)
+    for _ in range(EPOCHS - EPOCHS // 2):
+        parts.partial_fit(X, y)
+    same(whole, parts)
+    rates = whole.history_["learning_rate"]
+    assert (len(set(rates)) > 1) == (schedule != "constant")  # else the schedule was not tested
+
+
+@BOTH
+@ALL_OPTIMIZERS
+@ALL_NETWORKS
+@pytest.mark.parametrize("schedule", NO_PROGRESS)
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_warm_fit_adds_epochs(estimator, y, optimizer, network, schedule, k):
+    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    warm = make(estimator, optimizer, network, schedule, warm_start=True, max_iter=k).fit(X, y)
+    warm = copied(warm).set_params(max_iter=EPOCHS - k).fit(X, y)
+    same(whole, warm)
+    assert warm.n_iter_ == EPOCHS - k
+
+
+@BOTH
+def test_a_warm_fit_begins_a_schedule_of_progress_anew(estimator, y):
+    warm = make(estimator, schedule="cosine", warm_start=True).fit(X, y)
+    first = warm.history_["learning_rate"]
+    again = warm.fit(X, y).history_["learning_rate"][EPOCHS:]
+    assert again == first[:EPOCHS]
+
+
+@BOTH
+def test_weights_given_in_parts_are_weights_of_a_fit(estimator, y):
+    weight = np.linspace(0, 2, len(X))
+    whole = make(estimator, network="everything").fit(X, y, weight)
+    parts = make(estimator, network="everything")
+    for _ in range(EPOCHS):
+        parts.partial_fit(X, y, sample_weight=weight)
+    same(whole, parts)
+
+
+# -- interrupted ---------------------------------------------------------------------------------
+
+
+class PressCtrlC(Clipping):
+    """Clips nothing, and interrupts the process in one of its steps."""
+
+    def __init__(self, at=None):
+        self.at = at
+
+    def __call__(self, grad, layout=None):
+        if self.at is not None and len(self.at) and self.at.pop() == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return grad
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_interrupts():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupted(model, y, step):
+    """Fit until Ctrl-C is pressed in optimizer step `step`, counted from 1."""
+    countdown = list(range(step))
+    model.set_params(gradient_clip=PressCtrlC(countdown))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert not countdown
+    assert model.t_ == step
+    return model.set_params(gradient_clip=None)
+
+
+# In the first step, within an epoch, in its last step, in the last step of all.
+@BOTH
+@ALL_OPTIMIZERS
+@ALL_NETWORKS
+@ALL_SCHEDULES
+@pytest.mark.parametrize("step", [2 * BATCHES + 2, 3 * BATCHES])
+def test_an_interrupted_fit_goes_on(estimator, y, optimizer, network, schedule, step):
+    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    model = interrupted(make(estimator, optimizer, network, schedule), y, step)
+    assert model.n_iter_ == step // BATCHES
+    model = copied(model).set_params(warm_start=True).fit(X, y)
+    same(whole, model)
+    assert (model.n_iter_, model.stop_reason_) == (EPOCHS, "max_iter")
+
+
+@BOTH
+@pytest.mark.parametrize("step", [1, BATCHES, EPOCHS * BATCHES])
+@pytest.mark.parametrize("copy", [copied, lambda model: model], ids=["pickled", "kept"])
+def test_interruptions_at_the_ends(estimator, y, step, copy):
+    whole = make(estimator, network="everything", schedule="cosine").fit(X, y)
+    model = make(estimator, network="everything", schedule="cosine", warm_start=True)
+    same(whole, copy(interrupted(model, y, step)).fit(X, y))
+
+
+@BOTH
+def test_interrupted_again_and_again(estimator, y):
+    whole = make(estimator, "sgd", "everything", "plateau").fit(X, y)
+    model = make(estimator, "sgd", "everything", "plateau", warm_start=True)
+    for step in range(1, EPOCHS * BATCHES, 5):
+        countdown = list(range(step - getattr(model, "t_", 0)))
+        model.set_params(gradient_clip=PressCtrlC(countdown))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+        assert model.t_ == step
+        model = copied(model)
+    same(whole, model.set_params(gradient_clip=None).fit(X, y))
+
+
+@BOTH
+def test_interrupted_early_stopping_goes_on(estimator, y):
+    """The rows held out stay held out, and patience and best weights are remembered."""
+    params = {
+        "early_stopping": True,
+        "validation_fraction": 0.3,
+        "max_iter": 60,
+        "n_iter_no_change": 2,
+        "tol": 0.01,
+        "network": "everything",
+    }
+    whole = make(estimator, **params).fit(X, y)
+    assert whole.stop_reason_ == "early_stopping"
+    for step in (2, (whole.n_iter_ - 1) * 3 + 1):
+        model = interrupted(make(estimator, **params, warm_start=True), y, step)
+        assert len(model.history_) < whole.n_iter_
+        model = copied(model).fit(X, y)
+        same(whole, model)
+        assert model.best_iter_ == whole.best_iter_
+
+
+@BOTH
+def test_without_warm_start_an_interrupted_fit_begins_anew(estimator, y):
+    model = interrupted(make(estimator, network="everything"), y, 7)
+    same(make(estimator, network="everything").fit(X, y), model.fit(X, y))
+
+
+# -- partial_fit ---------------------------------------------------------------------------------
+
+
+@BOTH
+def test_partial_fit_after_a_plain_fit_goes_on_from_the_weights(estimator, y):
+    fitted = make(estimator).fit(X, y)
+    theta = fitted._network.theta.copy()
+    optimizer = SGD(learning_rate=1e-9)
+    fitted.set_params(optimizer=optimizer)
+    with pytest.raises(ValueError, match="another optimizer"):
+        fitted.partial_fit(X, y)
+    fitted = make(estimator, optimizer="sgd").fit(X, y)
+    theta = fitted._network.theta.copy()
+    fitted.set_params(optimizer__learning_rate=1e-9).partial_fit(X, y)
+    assert 0 < np.abs(fitted._network.theta - theta).max() < 1e-6
+    assert fitted.n_iter_ == 1
+    assert len(fitted.history_) == 1
+
+
+@BOTH
+def test_history_of_endless_training_is_bounded(estimator, y, monkeypatch):
+    monkeypatch.setattr(history, "MOST_ROWS", 20)
+    model, sizes = make(estimator), []
+    for _ in range(75):
+        model.partial_fit(X[:4], y[:4], **({"classes": list("abc")} if y is LABELS else {}))
+        sizes.append(len(model.loss_curve_))
+    assert max(sizes) == 20
+    assert min(sizes[20:]) >= 10
+    assert {len(column) for column in model.history_.columns.values()} == {sizes[-1]}
+    epochs = model.history_["epoch"]
+    assert epochs == list(range(75 - sizes[-1] + 1, 76))  # the last ones
+    assert model.n_iter_ == 75
+
+
+@BOTH
+def test_early_stopping_is_for_fit_only(estimator, y):
+    model = make(estimator, early_stopping=True)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        model.partial_fit(X, y)
+    assert not hasattr(model, "coefs_")
+
+
+@BOTH
+def test_a_schedule_that_has_run_out_warns_once(estimator, y):
+    model = make(estimator, schedule="cosine", max_iter=3)
+    for _ in range(3):
+        model.partial_fit(X, y)
+    theta = model._network.theta.copy()
+    with pytest.warns(UserWarning, match=r"Cosine\(\) has run out after max_iter=3") as caught:
+        model.partial_fit(X, y)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__  # points to the user's line
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X, y)
+    np.testing.assert_array_equal(model._network.theta, theta)  # its last factor is 0
+
+
+@BOTH
+def test_a_schedule_without_progress_never_runs_out(estimator, y):
+    model = make(estimator, schedule="step", max_iter=3)
+    for _ in range(8):
+        model.partial_fit(X, y)
+    rates = model.history_["learning_rate"]
+    assert rates == [0.01 * 0.5 ** (epoch // 2) for epoch in range(8)]
