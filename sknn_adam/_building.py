@@ -7,12 +7,30 @@ import numpy as np
 from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.network import Network, build
-from sknn_adam.optimizers import Optimizer
+from sknn_adam.optimizers import OPTIMIZERS, Optimizer
 from sknn_adam.training import Plan
 
-__all__ = ["check_parts", "check_unchanged", "choose_batch_size", "describe", "new_network"]
+__all__ = [
+    "check_parts",
+    "check_unchanged",
+    "choose_batch_size",
+    "describe",
+    "has_partial_fit",
+    "new_network",
+]
 
 SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
+
+
+def has_partial_fit(estimator: Any) -> bool:
+    """Whether the optimizer can train on parts of the data."""
+    optimizer = OPTIMIZERS.make(estimator.optimizer)
+    if optimizer.full_batch:
+        raise AttributeError(
+            f"{type(optimizer).__name__} minimizes over all rows and has no partial_fit. Use fit, "
+            "or another optimizer."
+        )
+    return True
 
 
 def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:

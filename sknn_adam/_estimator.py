@@ -3,7 +3,6 @@
 Validate, encode targets, build, train, publish fitted attributes, predict. No maths here.
 """
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -35,6 +34,7 @@ from sknn_adam._validation import (
     StrOptions,
     check_sample_weight,
     unchanged_on_error,
+    warn,
     with_callbacks,
 )
 from sknn_adam.activations import ACTIVATIONS
@@ -46,7 +46,7 @@ from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.losses import Loss
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
-from sknn_adam.schedules import SCHEDULES
+from sknn_adam.schedules import SCHEDULES, Clock
 from sknn_adam.training import Plan, Run, train
 
 
@@ -171,12 +171,6 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _partial_fit(self, X, y, sample_weight, classes=None):
         resume = self.__sklearn_is_fitted__()
         parts, plan = check_parts(self)
-        name = type(plan.optimizer).__name__
-        if plan.optimizer.full_batch:
-            raise ValueError(
-                f"{name} minimizes over all rows and has no partial_fit. Use fit, or another "
-                "optimizer."
-            )
         if self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
@@ -190,12 +184,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         run = self._run
         run.stop_reason, run.batch, run.waited = None, 0, 0
         if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
-            warnings.warn(
+            warn(
                 f"{plan.schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
                 "at its last factor. Raise max_iter, or use a schedule that does not depend on "
-                "progress, such as 'constant' or 'inverse_scaling'.",
-                UserWarning,
-                stacklevel=5,
+                "progress, such as 'constant' or 'inverse_scaling'."
             )
         self._train(plan, data, 1, rows)
         self._publish(plan)
@@ -236,17 +228,18 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     def _check_data(self, X, y, sample_weight, first, min_rows=1):
         """Return the rows of positive weight, checked."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            multi_output=True,
-            y_numeric=self._tables["loss"].base.task == "regression",
-            ensure_min_samples=min_rows,
-            reset=first,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                multi_output=True,
+                y_numeric=self._tables["loss"].base.task == "regression",
+                ensure_min_samples=min_rows,
+                reset=first,
+            )
         rows = Rows(X, y.toarray() if issparse(y) else y)
         if sample_weight is not None:
             rows.weight = check_sample_weight(sample_weight, X)
@@ -279,7 +272,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         else:
             check_unchanged(self, plan)
             if getattr(self, "_run", None) is None:  # only the weights were kept
-                self._run = Run(deepcopy(self._network), rng)
+                clock = Clock(step=self.t_, epoch=self.n_iter_)
+                self._run = Run(deepcopy(self._network), rng, clock=clock)
+                self._run.history = deepcopy(self.history_)
+                self._run.stop_reason = self.stop_reason_
                 self._run.begin(plan)
             elif self.on_divergence == "raise":  # the error must leave the present run as it is
                 self._run = deepcopy(self._run)
@@ -342,7 +338,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             )
             if self.on_divergence == "raise":
                 raise FloatingPointError(message)
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            warn(message, ConvergenceWarning)
 
     # -- predicting -----------------------------------------------------------------------------
 

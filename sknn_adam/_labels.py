@@ -74,9 +74,10 @@ class Labels:
         if self.kind == "columns" and y.ndim == 2:
             kind = "columns"  # a batch of them may happen to hold two values only
         if kind != self.kind or (y.ndim == 2 and y.shape[1] != len(self.columns)):
+            width = "" if self.kind == "exclusive" else f" with {len(self.columns)} columns"
             raise ValueError(
-                f"y must be {SHAPES[self.kind]} with {len(self.columns)} columns, as in the first "
-                f"fit. Got {SHAPES[kind]}, {y.shape}."
+                f"y must be {SHAPES[self.kind]}{width}, as in the first fit. Got "
+                f"{SHAPES[kind]} of shape {y.shape}."
             )
         if classes is not None and kind != "labels":
             self._check_classes(classes if kind == "columns" else [classes])

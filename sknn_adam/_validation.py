@@ -1,12 +1,16 @@
 """Checks of parameters and data: the only place that imports scikit-learn's private names."""
 
+import inspect
+import os
 import re
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -28,6 +32,7 @@ __all__ = [
     "parse_sizes",
     "per_layer",
     "unchanged_on_error",
+    "warn",
     "with_callbacks",
 ]
 
@@ -123,6 +128,16 @@ def per_layer(name: str, value: Any, n_hidden: int) -> list:
             f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
         )
     return list(value)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside of this package and scikit-learn that led here."""
+    inside = (os.path.dirname(__file__) + os.sep, os.path.dirname(sklearn.__file__) + os.sep)
+    frame: Any = inspect.currentframe()
+    level = 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def unchanged_on_error(method: Callable) -> Callable:

@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
 from sknn_adam._labels import Labels
 from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
@@ -228,6 +230,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.verbose = verbose
         self.random_state = random_state
 
+    @available_if(has_partial_fit)
     @unchanged_on_error
     @with_callbacks
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -275,14 +278,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.class_weight is None:
             return weight
         if partial and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows and has no partial_fit. Pass a dict."
-            )
+            raise ValueError("class_weight='balanced' needs all rows: partial_fit takes a dict.")
         weight = np.ones(len(targets)) if weight is None else weight
         return self._labels.weights(self.class_weight, weight, targets)
 
     def _by_column(self, z):
-        """Return the raw outputs of each column of exclusive classes."""
         return self._loss.parts(z) if self._labels.kind == "columns" else [z]
 
     def decision_function(self, X):
@@ -381,8 +381,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        score : float
-            The accuracy, between 0 and 1.
+        score : float, between 0 and 1
         """
         check_is_fitted(self)
         if self._labels.kind != "columns":

@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
+from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
 from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
 from sknn_adam.losses import REGRESSION_LOSSES
@@ -229,6 +231,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.verbose = verbose
         self.random_state = random_state
 
+    @available_if(has_partial_fit)
     @unchanged_on_error
     @with_callbacks
     def partial_fit(self, X, y, sample_weight=None):

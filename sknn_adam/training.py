@@ -348,7 +348,7 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
     except StopIteration:
         return
     except KeyboardInterrupt:  # leave no trial point of the line search
-        network.theta[...] = run.best[0]
+        network.theta[...], network.statistics[...] = run.best
         raise
     if run.stop_reason is None:
         settle(result.x)

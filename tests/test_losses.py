@@ -165,6 +165,17 @@ def test_gradient_is_the_slope_of_the_value(loss, kind, rng):
 
 
 @pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize("far", [-60.0, -33.0, 33.0, 60.0])
+def test_gradient_is_the_slope_of_the_value_far_out_too(loss, kind, far, rng):
+    y, z = problem(loss, kind, rng)
+    z += far
+    slopes = central_differences(lambda: loss.value(y, z).sum(), z)
+    gradient = loss.gradient(y, z.copy())
+    rounding = 1e-12 * (1 + np.abs(loss.value(y, z)).max())
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=rounding)
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_mean_and_gradient_share_one_reduction(loss, kind, weighted, rng):
     y, z = problem(loss, kind, rng)

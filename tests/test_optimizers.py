@@ -7,6 +7,7 @@ from rows import MINIMIZERS, OPTIMIZERS, load_golden, with_numpy_numbers
 from sklearn.base import clone
 
 from sknn_adam import optimizers
+from sknn_adam._kernels import NumpyKernels
 
 GOLDEN = load_golden("optimizers")
 START = np.array(GOLDEN["problem"]["theta0"])
@@ -96,6 +97,24 @@ def test_precision_stays_what_theta_has(optimizer, dtype):
     assert optimizer.evaluation_point(theta, state).dtype == dtype
     for slot in optimizer.slots:
         assert getattr(state, slot).dtype == dtype
+
+
+class Strict(NumpyKernels):
+    """Refuses formulas that would compute in another precision than theta's."""
+
+    def update(self, rule, theta, grad, slots, scalars):
+        assert all(value.dtype == theta.dtype for value in rule(grad, *slots, *scalars))
+        super().update(rule, theta, grad, slots, scalars)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_rules_compute_in_the_precision_of_theta(optimizer):
+    optimizer, theta = with_numpy_numbers(optimizer), START.astype(np.float32)
+    state = optimizer.init(theta, LAYOUT)
+    state.kernels = Strict()
+    for _ in range(2):
+        optimizer.step(theta, gradient(theta), state)
+    assert state.t == 2
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -1,0 +1,250 @@
+"""Training that goes wrong ends at finite weights and tells why; why training ended at all."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
+from sknn_adam.losses import LogLoss, SquaredError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
+NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (5,), "batch_size": 20, "max_iter": 8, "random_state": 0}
+    return estimator(**defaults | {"alpha": 0.0} | params)
+
+
+def outputs(model):
+    if hasattr(model, "classes_"):
+        return np.c_[model.decision_function(X), model.predict_proba(X)]
+    return model.predict(X)
+
+
+def scripted(estimator, losses):
+    """Return a loss whose batches have these values, whatever the network does; with its gradient.
+
+    Batches of 20 rows: three to an epoch.
+    """
+    values = iter(np.repeat(losses, 3))
+
+    class Scripted(LogLoss if estimator is MLPClassifier else SquaredError):
+        def mean_and_gradient(self, y, z, weight=None):
+            _, gradient = super().mean_and_gradient(y, z, weight)
+            return next(values), gradient
+
+    return Scripted()
+
+
+BAD = [np.nan, np.inf, -np.inf, 1e11, -1e11]
+
+
+@BOTH
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_the_best_weights_before_it_are_kept(estimator, y, bad, normalization):
+    model = small(estimator, loss=scripted(estimator, [3, 2, 4, bad]), normalization=normalization)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(X, y)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("Training diverged in epoch 4")
+    for part in ("Adam()", "batch_size=20", "Scale X", "learning_rate", "gradient_clip=1.0"):
+        assert part in message
+    assert caught[0].filename == __file__
+    assert (model.stop_reason_, model.converged_) == ("diverged", False)
+    assert (model.n_iter_, model.best_iter_) == (3, 2)
+    assert model.loss_curve_ == [3, 2, 4]
+    best = small(estimator, normalization=normalization, max_iter=2).fit(X, y)
+    np.testing.assert_array_equal(outputs(model), outputs(best))
+
+
+@BOTH
+@pytest.mark.parametrize("bad", BAD)
+def test_in_the_first_batch_of_all(estimator, y, bad):
+    """Without a finite epoch the first weights are kept; a finite loss is no explosion there."""
+    model = small(estimator, loss=scripted(estimator, [bad, 1]))
+    if np.isfinite(bad):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.set_params(max_iter=1).fit(X, y)
+        assert model.stop_reason_ == "max_iter"
+        return
+    with pytest.warns(ConvergenceWarning, match="in epoch 1 "):
+        model.fit(X, y)
+    assert (model.n_iter_, model.loss_curve_, model.best_iter_) == (0, [], 0)
+    assert model.loss_ == model.best_loss_ == np.inf
+    frozen = small(estimator, max_iter=1, optimizer=SGD(learning_rate=1e-300)).fit(X, y)
+    np.testing.assert_allclose(outputs(model), outputs(frozen), rtol=1e-12, atol=1e-200)
+
+
+@BOTH
+@pytest.mark.parametrize("growth", [0.9, 1.1])
+def test_where_an_explosion_begins(estimator, y, growth):
+    """At 1e10 times the first loss."""
+    model = small(estimator, loss=scripted(estimator, [5, growth * 5e10, 5]), max_iter=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    assert (model.stop_reason_ == "diverged") == (growth > 1) == bool(caught)
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_before_patience(estimator, y, early_stopping):
+    """A loss that is not a number is divergence, also when patience is over in that epoch."""
+    loss = scripted(estimator, [1, 2, 2, np.nan])
+    params = {"n_iter_no_change": 3, "early_stopping": early_stopping}
+    params["scoring"] = lambda *_: 0.0
+    params["batch_size"] = 18 if early_stopping else 20  # of 54 rows
+    with pytest.warns(ConvergenceWarning):
+        model = small(estimator, loss=loss, tol=0.5, **params).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("diverged", 3)
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "momentum", "rmsprop", "muon", "lion"])
+def test_absurd_learning_rates(estimator, y, dtype, optimizer):
+    for rate in (1e3, 1e10, 1e30):
+        model = small(estimator, optimizer=optimizer, activation="identity", dtype=dtype)
+        model.set_params(optimizer__learning_rate=rate)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y)
+        assert np.isfinite(outputs(model)).all()
+        assert len(caught) == (model.stop_reason_ == "diverged")
+        assert {warning.category for warning in caught} <= {ConvergenceWarning}
+
+
+# -- as an error ---------------------------------------------------------------------------------
+
+
+def raises(estimator, **params):
+    rate = SGD(learning_rate=1e6)
+    return small(estimator, optimizer=rate, activation="identity", on_divergence="raise", **params)
+
+
+@BOTH
+def test_an_error_leaves_a_new_estimator_unfitted(estimator, y):
+    model = raises(estimator, max_iter=100)
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+ with SGD\(learning_rate"):
+        model.fit(X, y)
+    assert vars(model).keys() == model.get_params(deep=False).keys()
+
+
+@BOTH
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_an_error_leaves_a_fitted_estimator_as_it_was(estimator, y, method, warm_start):
+    model = small(estimator, optimizer=SGD(), activation="identity", warm_start=warm_start)
+    model.fit(X, y)
+    model.set_params(optimizer=SGD(learning_rate=1e6), on_divergence="raise", max_iter=100)
+    before, found = pickle.dumps(model), outputs(model)
+    attributes = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    with pytest.raises(FloatingPointError):
+        for _ in range(100):
+            getattr(model, method)(X, y)
+            before, found = pickle.dumps(model), outputs(model)  # the last that went well
+            attributes = None
+    np.testing.assert_array_equal(outputs(model), found)
+    again = pickle.loads(before)
+    assert model.loss_curve_ == again.loss_curve_
+    if attributes is not None:
+        assert all(vars(model)[name] is value for name, value in attributes.items())
+    # and goes on as if nothing had happened
+    for one in (model, again):
+        one.set_params(optimizer=SGD(), warm_start=True).fit(X, y)
+    np.testing.assert_array_equal(outputs(model), outputs(again))
+
+
+# -- searches ------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_search_over_candidates_that_diverge_has_finite_scores(estimator, y):
+    model = make_pipeline(StandardScaler(), small(estimator, activation="identity", max_iter=60))
+    name = model.steps[1][0]
+    grid = {f"{name}__optimizer": [SGD(learning_rate=1e6)], f"{name}__alpha": [1e-4, 1e-3, 1e-2]}
+    search = GridSearchCV(model, grid, cv=3, error_score="raise")
+    with pytest.warns(ConvergenceWarning, match="diverged") as caught:
+        search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(caught) == 3 * 3 + 1  # one of every fit; scikit-learn hides none of them
+
+
+@BOTH
+def test_spending_the_budget_warns_nothing(estimator, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for params in ({}, {"optimizer": "lbfgs", "batch_size": "auto"}, {"early_stopping": True}):
+            model = small(estimator, max_iter=2, **params).fit(X, y)
+            assert (model.stop_reason_, model.converged_) == ("max_iter", False)
+            assert model.n_iter_ == 2
+
+
+# -- every reason to stop ------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("params", "reason", "converged"),
+    [
+        ({"max_iter": 3}, "max_iter", False),
+        ({"max_iter": 300, "tol": 0.1, "n_iter_no_change": 2}, "tol", True),
+        (
+            {"max_iter": 300, "tol": 0.1, "n_iter_no_change": 2, "early_stopping": True},
+            "early_stopping",
+            True,
+        ),
+        ({"optimizer": "lbfgs", "batch_size": "auto", "max_iter": 3}, "max_iter", False),
+        (
+            {"optimizer": "lbfgs", "batch_size": "auto", "max_iter": 999, "tol": 0.05},
+            "tol",
+            True,
+        ),
+    ],
+)
+def test_reasons_to_stop(estimator, y, params, reason, converged):
+    model = small(estimator, **params).fit(X, y)
+    assert (model.stop_reason_, model.converged_) == (reason, converged)
+    if reason != "max_iter":
+        assert 0 < model.n_iter_ < params["max_iter"]
+
+
+@BOTH
+def test_a_line_search_that_finds_nothing(estimator, y):
+    """A loss whose gradient points the wrong way."""
+
+    class Wrong(LogLoss if estimator is MLPClassifier else SquaredError):
+        def value_and_gradient(self, y, z):
+            value, gradient = super().value_and_gradient(y, z)
+            return value, -gradient
+
+    model = small(estimator, loss=Wrong(), optimizer="lbfgs", batch_size="auto").fit(X, y)
+    assert (model.stop_reason_, model.converged_) == ("no_progress", False)
+    assert np.isfinite(outputs(model)).all()
+
+
+@BOTH
+def test_partial_fit_has_no_reason_to_stop(estimator, y):
+    model = small(estimator).partial_fit(X, y)
+    assert (model.stop_reason_, model.converged_) == (None, False)
+    model = small(estimator, loss=scripted(estimator, [1, np.nan]), optimizer=Adam())
+    model.partial_fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="epoch 2"):
+        model.partial_fit(X, y)
+    assert model.stop_reason_ == "diverged"

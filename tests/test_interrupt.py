@@ -1,0 +1,260 @@
+"""Ctrl-C: raised again, the estimator left fitted and consistent, wherever it comes."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.clipping import Clipping
+from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.optimizers import SGD
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
+NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_interrupts():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class CountedClip(Clipping):
+    """Clips nothing, and interrupts the process in steps counted from 1."""
+
+    def __init__(self, steps=()):
+        self.steps = steps
+
+    def __call__(self, grad, layout=None):
+        self.steps[0] -= 1
+        if self.steps[0] == 0:
+            press_ctrl_c()
+        return grad
+
+
+class Scorer:
+    """A validation score that interrupts at a call, and gives what it is told to give."""
+
+    def __init__(self, scores, at):
+        self.scores, self.at, self.calls = scores, at, 0
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        self.calls += 1
+        if self.calls == self.at:
+            press_ctrl_c()
+        return self.scores[self.calls - 1]
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (5,), "batch_size": 16, "max_iter": 8, "random_state": 0}
+    return estimator(**defaults | params)
+
+
+def outputs(model):
+    return model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
+
+
+def check_consistent(model):
+    """The estimator predicts, shows what it did, and can be copied."""
+    assert np.isfinite(outputs(model)).all()
+    n_epochs = len(model.loss_curve_)
+    assert {len(column) for column in model.history_.columns.values()} <= {n_epochs}
+    assert model.n_iter_ == n_epochs
+    assert model.best_iter_ <= n_epochs
+    assert np.isfinite([array.sum() for array in model.coefs_ + model.intercepts_]).all()
+    np.testing.assert_array_equal(outputs(copy.deepcopy(model)), outputs(model))
+
+
+@BOTH
+@pytest.mark.parametrize("normalization", [None, "batch"])
+@pytest.mark.parametrize("step", [1, 6, 8])
+def test_in_a_step(estimator, y, normalization, step):
+    params = {"normalization": normalization, "hidden_layer_sizes": (5, 4)}
+    model = small(estimator, gradient_clip=CountedClip([step]), **params)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    check_consistent(model)
+    assert (model.t_, model.stop_reason_, model.converged_) == (step, None, False)
+
+
+@BOTH
+def test_in_partial_fit(estimator, y):
+    model = small(estimator).partial_fit(X, y)
+    model.set_params(gradient_clip=CountedClip([2]))
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, y)
+    check_consistent(model)
+    model.set_params(gradient_clip=None).partial_fit(X, y)  # begins with its first row
+    assert (model.n_iter_, model.t_) == (2, 4 + 2 + 4)
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_while_a_scorer_runs(estimator, y, early_stopping):
+    scorer = Scorer(range(8), at=3)
+    model = small(estimator, scoring=scorer, early_stopping=early_stopping)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y, X_val=X, y_val=y)
+    check_consistent(model)
+    assert scorer.calls == model.n_iter_ == 3  # the epoch is finished
+
+
+@BOTH
+def test_in_the_epoch_that_ends_training(estimator, y):
+    """Who goes on comes to the same end and to the same best weights."""
+    scores = [1, 3, 2, 2, 2, 9, 9, 9]
+    params = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0, "warm_start": True}
+    whole = small(estimator, scoring=Scorer(scores, None), **params)
+    whole.fit(X, y, X_val=X, y_val=y)
+    assert (whole.n_iter_, whole.stop_reason_) == (5, "early_stopping")
+    model = small(estimator, scoring=Scorer(scores, 5), **params)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y, X_val=X, y_val=y)
+    check_consistent(model)
+    assert model.stop_reason_ is None
+    model.fit(X, y, X_val=X, y_val=y)
+    assert (model.n_iter_, model.stop_reason_, model.best_iter_) == (5, "early_stopping", 2)
+    np.testing.assert_array_equal(outputs(model), outputs(whole))
+
+
+@BOTH
+def test_in_the_step_that_diverges(estimator, y):
+    class Bad(LogLoss if estimator is MLPClassifier else SquaredError):
+        """Is not a number in its sixth batch, while Ctrl-C is pressed."""
+
+        def value_and_gradient(self, y, z):
+            value, gradient = super().value_and_gradient(y, z)
+            self.calls.append(1)
+            if len(self.calls) == 6:
+                press_ctrl_c()
+                value = value * np.nan
+            return value, gradient
+
+    Bad.calls = []
+    model = small(estimator, loss=Bad(), normalization="batch")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    check_consistent(model)
+    assert model.stop_reason_ == "diverged"
+    kept = small(estimator, normalization="batch", max_iter=1).fit(X, y)  # the best epoch
+    np.testing.assert_array_equal(outputs(model), outputs(kept))
+
+
+@BOTH
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_in_a_minimizer(estimator, y, normalization):
+    """No trial point of a line search is left behind, nor statistics of one."""
+
+    class Bad(LogLoss if estimator is MLPClassifier else SquaredError):
+        def value_and_gradient(self, y, z):
+            self.calls.append(1)
+            if len(self.calls) == self.at:
+                raise KeyboardInterrupt
+            return super().value_and_gradient(y, z)
+
+    Bad.calls, Bad.at = [], None
+    params = {"optimizer": "lbfgs", "batch_size": "auto", "normalization": normalization}
+    whole = small(estimator, loss=Bad(), **params, max_iter=3).fit(X, y)
+    n_calls = len(Bad.calls)
+    Bad.calls, Bad.at = [], n_calls + 1  # the first trial point of the fourth iteration
+    model = small(estimator, loss=Bad(), **params)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    check_consistent(model)
+    assert model.n_iter_ == 3
+    np.testing.assert_allclose(outputs(model), outputs(whole), rtol=1e-10)
+
+
+@BOTH
+def test_error_of_a_component_is_no_interruption(estimator, y):
+    class Broken(SGD):
+        def step(self, theta, grad, state, lr_scale=1.0):
+            raise RuntimeError("a bug of the user")
+
+    model = small(estimator, optimizer=Broken())
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+
+
+@BOTH
+def test_a_handler_of_the_user_stays(estimator, y):
+    """Whoever handles Ctrl-C in another way decides what it does to a fit."""
+    heard = []
+    signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        model = small(estimator, gradient_clip=CountedClip([3])).fit(X, y)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert heard == [1]
+    assert model.n_iter_ == 8
+
+
+@BOTH
+def test_fits_in_threads_do_not_touch_the_handler(estimator, y):
+    seen = []
+
+    def fit():
+        model = small(estimator, scoring=lambda *_: seen.append(signal.getsignal(2)) or 0.0)
+        model.fit(X, y, X_val=X, y_val=y)
+
+    worker = threading.Thread(target=fit)
+    worker.start()
+    worker.join(30)
+    assert seen == [signal.default_int_handler] * 8
+
+
+def test_a_script_ends_as_after_any_ctrl_c():
+    """From outside, in the middle of a long fit, and the handler of Python is back afterwards."""
+    code = """
+        import signal, sys
+        import numpy as np
+        from sknn_adam import MLPRegressor
+
+        X = np.random.default_rng(0).normal(size=(200, 4))
+        def tell(estimator, X, y):
+            print("epoch", flush=True)
+            return 0.0
+        model = MLPRegressor((8,), max_iter=10**9, n_iter_no_change=np.inf, scoring=tell)
+        try:
+            model.fit(X, X[:, 0], X_val=X, y_val=X[:, 0])
+        except KeyboardInterrupt:
+            assert np.isfinite(model.predict(X)).all()
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            print("stopped", model.n_iter_ > 0, flush=True)
+            raise
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout.readline() == "epoch\n"
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert out.endswith("stopped True\n")
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert child.returncode == -signal.SIGINT
