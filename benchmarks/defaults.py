@@ -21,20 +21,27 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks._report import load_tables, save
 from sknn_adam import MLPClassifier, MLPRegressor
 
-CANDIDATES = {
-    "as scikit-learn": {},
-    **{
-        f"batch {b}, alpha {a:g}, epochs {e}, {s}": {
-            "batch_size": b,
-            "alpha": a,
-            "max_iter": e,
-            "schedule": s,
-        }
-        for b, a, e, s in itertools.product(
-            (64, 128, 200), (1e-4, 1e-3, 3e-3), (50, 100, 200), ("constant", "linear")
-        )
-    },
-}
+COMMON = {"batch_size": 200, "alpha": 1e-4, "max_iter": 200}
+
+
+def candidates() -> dict[str, dict]:
+    """Return the candidates by name: one thing at a time changed, then together."""
+    found = {"as scikit-learn": COMMON}
+    for name, values in {
+        "batch_size": (32, 64, 128),
+        "alpha": (1e-3, 3e-3),
+        "max_iter": (50, 100),
+        "schedule": ("linear", "cosine"),
+        "initializer": ("glorot_uniform", "he_normal"),
+        "optimizer__learning_rate": (5e-4, 2e-3, 5e-3),
+    }.items():
+        found |= {f"{name}={value}": {**COMMON, name: value} for value in values}
+    for batch, epochs, alpha in itertools.product((64, 128), (50, 100), (1e-4, 1e-3)):
+        name = f"batch_size={batch}, max_iter={epochs}, alpha={alpha:g}"
+        found[name] = {"batch_size": batch, "max_iter": epochs, "alpha": alpha}
+    for patience in (5, 20):
+        found[f"n_iter_no_change={patience}"] = {**COMMON, "n_iter_no_change": patience}
+    return found
 
 
 def add_arguments(parser):
@@ -111,8 +118,8 @@ def run(args):
     warnings.simplefilter("ignore")
     realdata = load_tables(args.data)
     tables = args.tables.split(",") if args.tables else realdata.SETS
-    candidates = {n: p for n, p in CANDIDATES.items() if args.only in n}
-    rows = compare(realdata, candidates, tables, args.seed)
+    chosen = {n: p for n, p in candidates().items() if args.only in n}
+    rows = compare(realdata, chosen, tables, args.seed)
     metrics = ("error", "logloss", "nrmse", "seconds")
     table = {m: ratios(rows, m, 0.01 if m != "seconds" else 0.0) for m in metrics}
     print(f"{'candidate':<48}" + "".join(f"{m:>10}" for m in metrics))

@@ -21,24 +21,6 @@ def did_you_mean(name: str, known) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-class Component(BaseEstimator):
-    """Base of all pluggable parts.
-
-    A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
-    ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
-    allows; it is checked in `validate`, never in ``__init__``.
-    """
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {}
-    # Each entry is a group of method names of which a subclass must define at least one.
-    contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    guide: ClassVar[str] = "docs/design.md"
-
-    def validate(self) -> None:
-        """Check the hyper-parameters; errors name component, parameter, range and value."""
-        check_parameters(self)
-
-
 class Table(Mapping):
     """The names of one kind of component, and how a parameter's value becomes an instance.
 
@@ -59,15 +41,15 @@ class Table(Mapping):
     def __init__(
         self,
         kind: str,
-        base: type[Component],
-        entries: dict[str, Callable[[], Component]],
-        from_number: Callable[[Any], Component] | None = None,
+        base: "type[Component]",
+        entries: "dict[str, Callable[[], Component]]",
+        from_number: "Callable[[Any], Component] | None" = None,
         optional: bool = False,
     ):
         self.kind, self.base, self.entries = kind, base, entries
         self.from_number, self.optional = from_number, optional
 
-    def __getitem__(self, name: str) -> Callable[[], Component]:
+    def __getitem__(self, name: str) -> "Callable[[], Component]":
         return self.entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -76,7 +58,7 @@ class Table(Mapping):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def make(self, value: Any) -> Component:
+    def make(self, value: Any) -> "Component":
         """Return what a name or a number stands for; an instance is returned as it is."""
         if isinstance(value, self.base):
             return value
@@ -109,7 +91,7 @@ class Table(Mapping):
         return component
 
 
-def _inherited(component: Component, base: type, method: str) -> bool:
+def _inherited(component: "Component", base: type, method: str) -> bool:
     return getattr(type(component), method, None) is getattr(base, method, None)
 
 
@@ -226,3 +208,21 @@ class NestedNames:
             f"Invalid parameter {name!r} for estimator {type(self).__name__}.{hint} "
             f"Valid parameters are: {own!r}."
         )
+
+
+class Component(NestedNames, BaseEstimator):
+    """Base of all pluggable parts.
+
+    A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
+    ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
+    allows; it is checked in `validate`, never in ``__init__``.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {}
+    # Each entry is a group of method names of which a subclass must define at least one.
+    contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    guide: ClassVar[str] = "docs/design.md"
+
+    def validate(self) -> None:
+        """Check the hyper-parameters; errors name component, parameter, range and value."""
+        check_parameters(self)

@@ -326,7 +326,7 @@ class Other(Inner):
 INNER = Table("inner", Inner, {"inner": Inner, "other": Other})
 
 
-class Middle(NestedNames, Component):
+class Middle(Component):
     _tables: ClassVar = {"inner": INNER}
     _parameter_constraints: ClassVar = {"share": [FRACTION]}
 

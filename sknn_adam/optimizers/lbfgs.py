@@ -87,6 +87,7 @@ class LBFGS(Optimizer):
             "maxiter": max_iter,
             "maxfun": max_iter * self.max_line_search,
             "gtol": tol,
+            "ftol": 64 * np.finfo(float).eps,  # else SciPy stops long before tol is reached
             "maxcor": self.history_size,
             "maxls": self.max_line_search,
         }

@@ -3,14 +3,13 @@
 from types import SimpleNamespace
 from typing import ClassVar
 
-from sknn_adam._component import NestedNames
 from sknn_adam._validation import POSITIVE_INTEGER
 from sknn_adam.schedules._base import Schedule
 
 __all__ = ["Warmup"]
 
 
-class Warmup(NestedNames, Schedule):
+class Warmup(Schedule):
     """A linear rise over the first steps, multiplied with any other schedule.
 
     Parameters
