@@ -149,7 +149,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
         if validation is None and self.early_stopping:
-            if not resume:  # the rows held out before must not be trained on now
+            # A warm start must not train on the rows that were held out before.
+            if not (resume and hasattr(self, "_seed_of_split")):
                 self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
             codes = rows.targets if rows.targets.ndim == 1 else None
             kept, held = hold_out(len(rows), self.validation_fraction, codes, self._seed_of_split)

@@ -1,5 +1,6 @@
 """Labels of classification: how they become codes, and codes become labels again."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,11 @@ class Labels:
             given = ["balanced"] * len(columns)
         elif self.kind == "exclusive":
             given = [class_weight]
-        if not isinstance(given, list) or len(given) != len(columns) or isinstance(given[0], list):
+        if (
+            not isinstance(given, list)
+            or len(given) != len(columns)
+            or not all(isinstance(asked, dict) or str(asked) == "balanced" for asked in given)
+        ):
             expected = f"'balanced' or a list of {len(columns)} dicts, one for each column of y"
             expected = "'balanced' or a dict" if self.kind == "exclusive" else expected
             raise ValueError(f"class_weight must be {expected}. Got {class_weight!r}.")
@@ -156,4 +161,7 @@ def _per_class(known: np.ndarray, codes: np.ndarray, weight: np.ndarray, asked: 
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise ValueError(f"class_weight names {unknown!r}, but the classes are {names!r}.")
-    return np.array([float(asked.get(name, 1)) for name in names])
+    weights = [asked.get(name, 1) for name in names]
+    if not all(isinstance(weight, Real) for weight in weights):
+        raise ValueError(f"The weights in class_weight must be numbers. Got {asked!r}.")
+    return np.array(weights, dtype=np.float64)

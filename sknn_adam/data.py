@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
 
 __all__ = ["Data", "Rows", "hold_out"]
 
@@ -128,8 +129,8 @@ def hold_out(
     fraction : float
         Share of the rows to hold out, in (0, 1); rounded up.
     codes : ndarray of shape (n_rows,), optional
-        Class codes: the split is stratified where there are enough rows, and classes of a single
-        row stay in the training part.
+        Class codes: the split is stratified where there are enough rows. Where there are not, one
+        row of each class is kept for training.
     random_state : int or RandomState
         Decides the split.
 
@@ -146,20 +147,21 @@ def hold_out(
     """
     rows = np.arange(n_rows)
     n_held = int(np.ceil(fraction * n_rows))
-    movable = rows
+    movable, stratify = rows, None
     if codes is not None:
         movable = rows[np.bincount(codes)[codes] > 1]
+        if len(np.unique(codes[movable])) <= min(n_held, len(movable) - n_held):
+            stratify = codes[movable]
+        else:
+            random_state = check_random_state(random_state)
+            order = random_state.permutation(n_rows)
+            movable = np.setdiff1d(rows, order[np.unique(codes[order], return_index=True)[1]])
     if n_held < 2 or n_rows - n_held < 2 or len(movable) <= n_held:
         raise ValueError(
             f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows "
             f"leaves {n_held} for validation, and at least 2 are needed on both sides. Change "
             "validation_fraction, give more rows, or pass X_val and y_val."
         )
-    stratify = None
-    if codes is not None:
-        n_classes = len(np.unique(codes[movable]))
-        if n_classes <= min(n_held, len(movable) - n_held):
-            stratify = codes[movable]
     _, held = train_test_split(
         movable, test_size=n_held, stratify=stratify, random_state=random_state
     )

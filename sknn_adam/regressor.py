@@ -339,8 +339,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self._y_shift.any() or (self._y_scale != 1).any():
             dtype = self._network.dtype
             factor, offset = self._loss.raw_scaling(self._y_shift, self._y_scale)
-            coefs[-1] = (coefs[-1] * factor).astype(dtype)
-            intercepts[-1] = (intercepts[-1] * factor + offset).astype(dtype)
+            largest = np.finfo(dtype).max
+            with np.errstate(over="ignore"):
+                scaled = coefs[-1] * factor, intercepts[-1] * factor + offset
+            coefs[-1], intercepts[-1] = (
+                np.clip(array, -largest, largest).astype(dtype) for array in scaled
+            )
         return coefs, intercepts
 
     def __sklearn_tags__(self):

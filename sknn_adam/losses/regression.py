@@ -160,7 +160,8 @@ class QuantileLoss(RegressionLoss):
     def value_and_gradient(self, y, z):
         """Return both; they share the difference."""
         level, r = np.asarray(self.level, dtype=z.dtype), z - y
-        gradient = (r > 0) * (1 - level) - (r < 0) * level
+        above = np.subtract(1, level, dtype=z.dtype)  # 1 - level: float64 in NumPy 1
+        gradient = (r > 0) * above - (r < 0) * level
         return over_outputs(gradient * r), gradient
 
     def predict(self, z):

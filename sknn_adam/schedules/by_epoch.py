@@ -71,7 +71,7 @@ class InverseScaling(Schedule):
         self.power = power
 
     def __call__(self, clock, state=None):
-        return 1 / (1 + clock.epoch) ** self.power
+        return (1.0 + clock.epoch) ** -self.power
 
 
 class Plateau(Schedule):

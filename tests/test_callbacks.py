@@ -1,0 +1,452 @@
+"""scikit-learn's callbacks, checkpoints, and the table of verbose=1."""
+
+import os
+import pickle
+import signal
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, callbacks
+from sknn_adam.callbacks import Checkpoint
+from sknn_adam.optimizers import ScheduleFreeAdamW
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 4))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
+NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+NAMES = {MLPClassifier: "accuracy", MLPRegressor: "r2"}
+NEEDS_CALLBACKS = pytest.mark.skipif(
+    not hasattr(MLPClassifier, "set_callbacks"), reason="scikit-learn before 1.9 has no callbacks"
+)
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (5,), "batch_size": 16, "max_iter": 6, "random_state": 0}
+    return estimator(**defaults | params)
+
+
+def outputs(model):
+    return model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
+
+
+class Watcher:
+    """Writes down what it is told; a callback is any object with these four methods."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.events, self.models, self.seen = stop_at, [], [], []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self.events.append(f"end {context.task_name}")
+        self.models.append(fitted_estimator)
+        self.seen.append((X, y, metadata, estimator.n_iter_, estimator.loss_))
+        return context.task_name == "epoch" and estimator.n_iter_ == self.stop_at
+
+
+# -- callbacks of scikit-learn -------------------------------------------------------------------
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_what_a_callback_is_told(estimator, y):
+    watcher, weight = Watcher(), np.linspace(1, 2, 50)
+    model = small(estimator, max_iter=3).set_callbacks(watcher).fit(X, y, weight)
+    epoch = ["begin epoch", "end epoch"]
+    assert watcher.events == ["setup", "begin fit", *epoch * 3, "end fit", "teardown"]
+    for told_X, told_y, metadata, _, _ in watcher.seen:
+        np.testing.assert_array_equal(told_X, X)
+        np.testing.assert_array_equal(told_y, y)
+        np.testing.assert_array_equal(metadata["sample_weight"], weight)
+    assert [seen[3] for seen in watcher.seen] == [1, 2, 3, 3]
+    assert [seen[4] for seen in watcher.seen] == [*model.loss_curve_, model.loss_]
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_callbacks_do_not_change_training(estimator, y):
+    params = {"normalization": "batch", "dropout": 0.2}
+    model = small(estimator, **params).set_callbacks(Watcher()).fit(X, y)
+    np.testing.assert_array_equal(outputs(model), outputs(small(estimator, **params).fit(X, y)))
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"normalization": "batch"},
+        {"averaging": "ema"},
+        {"optimizer": ScheduleFreeAdamW(learning_rate=0.02)},
+        {"optimizer": "lbfgs", "batch_size": "auto"},
+    ],
+    ids=["batch_norm", "ema", "schedule_free", "lbfgs"],
+)
+def test_snapshots_are_the_models_of_their_epochs(estimator, y, params):
+    """They do not share memory with the weights that go on changing."""
+    watcher = Watcher()
+    model = small(estimator, **params, max_iter=4).set_callbacks(watcher).fit(X, y)
+    assert len(watcher.models) == 5
+    for n_epochs, snapshot in enumerate(watcher.models[:4], start=1):
+        shorter = small(estimator, **params, max_iter=n_epochs).fit(X, y)
+        np.testing.assert_allclose(outputs(snapshot), outputs(shorter), rtol=1e-10)
+        assert not any(
+            np.shares_memory(a, b) for a in snapshot.coefs_ for b in model.coefs_
+        )
+    np.testing.assert_array_equal(outputs(watcher.models[-1]), outputs(model))
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize("params", [{}, {"optimizer": "lbfgs", "batch_size": "auto"}])
+def test_a_callback_stops_by_its_return_value(estimator, y, params):
+    model = small(estimator, **params).set_callbacks(Watcher(stop_at=2)).fit(X, y)
+    assert (model.n_iter_, model.stop_reason_, model.converged_) == (2, "callback", False)
+    shorter = small(estimator, **params, max_iter=2).fit(X, y)
+    np.testing.assert_allclose(outputs(model), outputs(shorter), rtol=1e-10)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_partial_fit_tells_of_its_epoch(estimator, y):
+    watcher = Watcher()
+    small(estimator).set_callbacks(watcher).partial_fit(X, y)
+    assert watcher.events.count("end epoch") == 1
+    assert watcher.events[-1] == "teardown"
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_an_error_in_a_callback_ends_the_fit(estimator, y):
+    class Broken(Watcher):
+        def on_fit_task_begin(self, estimator, context):
+            if context.task_name == "epoch":
+                raise RuntimeError("a bug of the user")
+
+    broken = Broken()
+    model = small(estimator).set_callbacks(broken)
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        model.fit(X, y)
+    assert broken.events[-1] == "teardown"
+    assert not hasattr(model, "coefs_")
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_scoring_monitor(estimator, y):
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring=NAMES[estimator])
+    model = small(estimator, max_iter=4).set_callbacks(monitor).fit(X, y)
+    rows = monitor.get_logs().data
+    scores = [row[NAMES[estimator]] for row in rows if row["task_name"] == "epoch"]
+    assert len(scores) == 4
+    assert scores[-1] == pytest.approx(model.score(X, y))
+    assert len(set(scores)) > 1
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_scoring_monitor_in_a_pipeline_in_a_search(estimator, y):
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring=NAMES[estimator])
+    model = make_pipeline(StandardScaler(), small(estimator, max_iter=3).set_callbacks(monitor))
+    name = model.steps[1][0]
+    search = GridSearchCV(model, {f"{name}__alpha": [1e-4, 1e-2]}, cv=2).fit(X, y)
+    rows = [row for log in monitor.get_logs(select="all") for row in log.data]
+    epochs = [row[NAMES[estimator]] for row in rows if row["task_name"] == "epoch"]
+    assert len(epochs) == (2 * 2 + 1) * 3  # candidates, folds, the refit; epochs
+    assert np.isfinite(epochs).all()
+    score = search.best_estimator_.score(X, y)
+    assert any(epoch == pytest.approx(score) for epoch in epochs)  # of the refit, on all rows
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_progress_bar(estimator, y, capsys):
+    pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
+    model = make_pipeline(StandardScaler(), small(estimator, max_iter=3))
+    name = model.steps[1][0]
+    small(estimator, max_iter=3).set_callbacks(ProgressBar()).fit(X, y)
+    assert estimator.__name__ in capsys.readouterr().out
+    search = GridSearchCV(model, {f"{name}__alpha": [1e-4, 1e-2]}, cv=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)
+    shown = capsys.readouterr().out
+    assert "GridSearchCV" in shown
+    assert "100%" in shown
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_callbacks_are_not_pickled_into_trouble(estimator, y):
+    model = small(estimator).set_callbacks(Watcher(stop_at=3)).fit(X, y)
+    np.testing.assert_array_equal(outputs(pickle.loads(pickle.dumps(model))), outputs(model))
+    assert clone(model).fit(X, y).n_iter_ == 3  # clones keep their callbacks
+
+
+# -- checkpoints ---------------------------------------------------------------------------------
+
+SETTINGS = {
+    "adam": {"optimizer": Adam(learning_rate=0.01), "normalization": "batch", "dropout": 0.2},
+    "sgd": {"optimizer": SGD(momentum=0.9), "schedule": "cosine", "averaging": "ema"},
+    "schedule_free": {"optimizer": "schedule_free_adamw", "schedule": "plateau"},
+    "early_stopping": {
+        "early_stopping": True,
+        "validation_fraction": 0.3,
+        "n_iter_no_change": 2,
+        "tol": 0.01,
+        "max_iter": 60,
+        "normalization": "batch",
+    },
+    "tol": {"tol": 0.03, "n_iter_no_change": 2, "max_iter": 60},
+}
+
+
+class Keep(Checkpoint):
+    """Keeps every checkpoint under a name of its own."""
+
+    def save(self, estimator):
+        super().save(estimator)
+        content = self.path.read_bytes()
+        self.path.with_suffix(f".{estimator.n_iter_}").write_bytes(content)
+
+
+def same(a, b):
+    np.testing.assert_array_equal(outputs(a), outputs(b))
+    assert a.loss_curve_ == b.loss_curve_
+    assert a.stop_reason_ == b.stop_reason_
+    assert (a.n_iter_, a.best_iter_, a.t_) == (b.n_iter_, b.best_iter_, b.t_)
+    assert a.validation_scores_ == b.validation_scores_
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_checkpoint_leads_to_the_same_end(estimator, y, name, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    whole = small(estimator, **SETTINGS[name]).fit(X, y)
+    watched = small(estimator, **SETTINGS[name]).set_callbacks(Keep(path)).fit(X, y)
+    same(watched, whole)
+    expected = {"early_stopping": "early_stopping", "tol": "tol"}.get(name, "max_iter")
+    assert whole.stop_reason_ == expected
+    for n_epochs in range(1, whole.n_iter_ + 1):
+        resumed = Checkpoint.load(path.with_suffix(f".{n_epochs}"))
+        assert resumed.n_iter_ == n_epochs
+        assert resumed.warm_start
+        same(resumed.fit(X, y), whole)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_every(estimator, y, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    small(estimator, max_iter=8).set_callbacks(Keep(path, every=3)).fit(X, y)
+    assert sorted(os.listdir(tmp_path)) == ["run.3", "run.6", "run.checkpoint"]
+    assert Checkpoint.load(path).n_iter_ == 6
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
+def test_every_must_be_a_positive_int(every, tmp_path):
+    with pytest.raises(ValueError, match="every must be a positive int"):
+        Checkpoint(tmp_path / "run", every=every)
+
+
+@BOTH
+def test_save_and_load_without_callbacks(estimator, y, tmp_path):
+    """By hand, between two calls of partial_fit; with any scikit-learn."""
+    path = tmp_path / "run.checkpoint"
+    model = small(estimator).partial_fit(X, y).partial_fit(X, y)
+    Checkpoint(path).save(model)
+    resumed = Checkpoint.load(path)
+    for one in (model, resumed):
+        one.partial_fit(X, y)
+    np.testing.assert_array_equal(outputs(resumed), outputs(model))
+    assert resumed.loss_curve_ == model.loss_curve_
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_a_checkpoint_holds_no_data_and_no_callbacks(estimator, y, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    many = np.tile(X, (400, 1))
+    watcher = Watcher()
+    model = small(estimator, max_iter=1, batch_size=1000).set_callbacks(Checkpoint(path), watcher)
+    model.fit(many, np.tile(y, 400))
+    assert path.stat().st_size < 20_000 < many.nbytes
+    resumed = Checkpoint.load(path).fit(many, np.tile(y, 400))
+    assert watcher.events.count("setup") == 1
+    np.testing.assert_array_equal(outputs(resumed), outputs(model))
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize("step", ["dump", "fsync", "replace"])
+def test_a_failure_to_write_leaves_the_old_file(estimator, y, step, tmp_path, monkeypatch):
+    path = tmp_path / "run.checkpoint"
+    model = small(estimator).partial_fit(X, y)
+    Checkpoint(path).save(model)
+    before = path.read_bytes()
+
+    def fail(*args, **kwargs):
+        if step == "dump":
+            args[1].write(b"half of it")
+        raise OSError("No space left on device")
+
+    where = {"dump": (callbacks.pickle, "dump"), "fsync": (os, "fsync"), "replace": (os, "replace")}
+    monkeypatch.setattr(*where[step], fail)
+    with pytest.raises(OSError, match="No space left"):
+        Checkpoint(path).save(model.partial_fit(X, y))
+    assert os.listdir(tmp_path) == ["run.checkpoint"]  # no temporary file is left
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    Checkpoint(path).save(model)
+    assert Checkpoint.load(path).n_iter_ == 2
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatch):
+    """The file is finished and the interruption comes after it."""
+    path = tmp_path / "run.checkpoint"
+    fsync = os.fsync
+
+    def interrupt(descriptor):
+        os.kill(os.getpid(), signal.SIGINT)
+        fsync(descriptor)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            small(estimator).set_callbacks(Checkpoint(path)).fit(X, y)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert os.listdir(tmp_path) == ["run.checkpoint"]
+    monkeypatch.undo()
+    same(Checkpoint.load(path).fit(X, y), small(estimator).fit(X, y))
+
+
+def test_files_that_are_none(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(FileNotFoundError):
+        Checkpoint.load(path)
+    Checkpoint(path).save(small(MLPClassifier).partial_fit(X, LABELS))
+    good = path.read_bytes()
+    wrong = {
+        "empty": b"",
+        "text": b"epoch,loss\n1,0.5\n",
+        "another pickle": pickle.dumps([1, 2, 3]),
+        "a pickle of a dict": pickle.dumps({"weights": [1.0]}),
+        "a model": pickle.dumps(small(MLPClassifier).fit(X, LABELS)),
+        "noise": np.random.default_rng(0).bytes(1000),
+    }
+    wrong |= {f"the first {n} bytes": good[:n] for n in (1, 10, 100, len(good) // 2, len(good) - 1)}
+    for what, content in wrong.items():
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"run\.checkpoint' is no checkpoint of sknn_adam, or"):
+            pytest.fail(f"{what} was loaded: {Checkpoint.load(path)!r}")
+    path.write_bytes(good)
+    assert Checkpoint.load(path).n_iter_ == 1
+
+
+def test_another_format(tmp_path, monkeypatch):
+    path = tmp_path / "run.checkpoint"
+    monkeypatch.setattr(callbacks, "FORMAT", 99)
+    monkeypatch.setattr(callbacks, "__version__", "9.9")
+    Checkpoint(path).save(small(MLPClassifier).partial_fit(X, LABELS))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"written by sknn_adam 9\.9 in format 99.*reads format 1"):
+        Checkpoint.load(path)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"hidden_layer_sizes": (6,)}, "another hidden_layer_sizes"),
+        ({"activation": "tanh"}, "another activation"),
+        ({"normalization": "batch"}, "another normalization"),
+        ({"dropout": 0.1}, "another dropout"),
+        ({"optimizer": "sgd"}, "another optimizer"),
+        ({"optimizer": SGD(momentum=0.9)}, "another optimizer"),
+        ({"schedule": "plateau"}, "another schedule"),
+        ({"averaging": "ema"}, "another averaging"),
+        ({"dtype": "float32"}, "another dtype"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_resuming_with_other_parameters(estimator, y, params, match, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    model = small(estimator).set_callbacks(Keep(path)).fit(X, y)
+    resumed = Checkpoint.load(path.with_suffix(".3")).set_params(**params)
+    state = {name: value for name, value in vars(resumed).items() if name not in params}
+    before = outputs(resumed)
+    with pytest.raises(ValueError, match=f"Training cannot go on with {match}"):
+        resumed.fit(X, y)
+    assert all(vars(resumed)[name] is value for name, value in state.items())
+    np.testing.assert_array_equal(outputs(resumed), before)
+    old = {name: small(estimator).get_params()[name] for name in params}
+    same(resumed.set_params(**old).fit(X, y), model)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_resuming_with_other_columns(estimator, y, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    model = small(estimator).set_callbacks(Keep(path)).fit(X, y)
+    resumed = Checkpoint.load(path.with_suffix(".3"))
+    with pytest.raises(ValueError, match="X has 3 features, but"):
+        resumed.fit(X[:, :3], y)
+    same(resumed.fit(X, y), model)
+
+
+# -- verbose -------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_table_of_verbose(estimator, y, early_stopping, capsys):
+    params = {"max_iter": 3, "schedule": "cosine", "early_stopping": early_stopping}
+    small(estimator, **params).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    model = small(estimator, **params, verbose=1).fit(X, y)
+    shown, errors = capsys.readouterr()
+    assert errors == ""
+    heading, *lines = shown.splitlines()
+    assert heading.split()[:2] == ["epoch", "loss"]
+    assert ("validation" in heading) == early_stopping
+    assert len(lines) == 3
+    columns = np.array([line.split() for line in lines], dtype=float).T
+    names = ["epoch", "loss", *["validation_score"] * early_stopping, "learning_rate"]
+    for name, column in zip(names, columns, strict=False):
+        np.testing.assert_allclose(column, model.history_[name], rtol=1e-4)
+    assert len({len(line) for line in (heading, *lines)}) == 1  # aligned
+
+
+@BOTH
+def test_the_table_goes_on_under_partial_fit(estimator, y, capsys):
+    model = small(estimator, verbose=True)
+    for _ in range(2):
+        model.partial_fit(X, y)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.split()[0] != "epoch"]
+    assert [line.split()[0] for line in lines] == ["1", "2"]

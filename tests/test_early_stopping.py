@@ -1,0 +1,461 @@
+"""Validation: whose rows, which score, when training stops, and what is restored."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
+from sklearn.model_selection import train_test_split
+
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.data import hold_out
+from sknn_adam.optimizers import ScheduleFreeAdamW
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
+NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + RNG.normal(size=90) + 100
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+NEEDS_CALLBACKS = pytest.mark.skipif(
+    not hasattr(MLPClassifier, "set_callbacks"), reason="scikit-learn before 1.9 has no callbacks"
+)
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (8,), "batch_size": 16, "max_iter": 60, "random_state": 0}
+    defaults |= {"early_stopping": True, "n_iter_no_change": 3, "optimizer__learning_rate": 0.02}
+    nested = {name: value for name, value in (defaults | params).items() if "__" in name}
+    plain = {name: value for name, value in (defaults | params).items() if "__" not in name}
+    if "optimizer" in plain:
+        nested = {}
+    return estimator(**plain).set_params(**nested)
+
+
+def outputs(model, inputs=X):
+    return model.decision_function(inputs) if hasattr(model, "classes_") else model.predict(inputs)
+
+
+def unfitted(model):
+    """Whether nothing but the parameters is there."""
+    return vars(model).keys() == model.get_params(deep=False).keys()
+
+
+class Scripted:
+    """A scorer that gives these scores one after the other."""
+
+    def __init__(self, scores):
+        self.scores = iter(scores)
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        return next(self.scores)
+
+
+class Snapshots:
+    """A callback that keeps the network of every epoch."""
+
+    def __init__(self):
+        self.models = []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.models.append(fitted_estimator)
+
+
+# -- what is restored ----------------------------------------------------------------------------
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"normalization": "batch"},
+        {"normalization": "batch", "averaging": "ema"},
+        {"normalization": "batch", "optimizer": ScheduleFreeAdamW(learning_rate=0.03)},
+        {"normalization": "batch", "optimizer": "lbfgs", "batch_size": "auto"},
+    ],
+    ids=["plain", "batch_norm", "ema", "schedule_free", "lbfgs"],
+)
+def test_the_network_of_the_best_epoch(estimator, y, params):
+    """Weights and statistics, as a callback has seen them at that epoch."""
+    scores = [0.1, 0.5, 0.3, 0.9, 0.2, 0.2, 0.2, 0.2, 1.0]
+    snapshots = Snapshots()
+    model = small(estimator, **params, scoring=Scripted(scores)).set_callbacks(snapshots)
+    model.fit(X, y)
+    assert (model.best_iter_, model.best_validation_score_) == (4, 0.9)
+    assert (model.n_iter_, model.stop_reason_) == (8, "early_stopping")
+    assert model.validation_scores_ == scores[:8]
+    best, last = snapshots.models[3], snapshots.models[-1]
+    np.testing.assert_array_equal(outputs(model), outputs(best))
+    np.testing.assert_array_equal(model._network.statistics, best._network.statistics)
+    assert np.abs(outputs(model) - outputs(last)).max() > 1e-3
+    assert model.best_loss_ is None
+
+
+@BOTH
+def test_the_best_network_when_the_epochs_are_spent(estimator, y):
+    scores = [0.1, 0.5, 0.9, 0.2, 0.3]
+    model = small(estimator, max_iter=5, scoring=Scripted(scores)).fit(X, y)
+    assert (model.stop_reason_, model.best_iter_) == ("max_iter", 3)
+    shorter = small(estimator, max_iter=3, scoring=Scripted([1, 2, 3])).fit(X, y)
+    np.testing.assert_array_equal(outputs(model), outputs(shorter))
+
+
+@BOTH
+def test_what_is_restored_has_the_best_score(estimator, y):
+    """Asked of the fitted estimator, on the rows that were held out."""
+    train, held = train_test_split(np.arange(90), test_size=0.4, random_state=1)
+    params = {"scoring": None, "normalization": "batch", "optimizer__learning_rate": 0.1}
+    model = small(estimator, **params).fit(X[train], y[train], X_val=X[held], y_val=y[held])
+    assert model.score(X[held], y[held]) == pytest.approx(max(model.validation_scores_))
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.best_iter_ == np.argmax(model.validation_scores_) + 1
+    assert model.best_iter_ < model.n_iter_
+
+
+# -- when training stops -------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("scores", "tol", "patience", "epochs", "best"),
+    [
+        ([1, 2, 3, 3, 3, 3, 9], 0.0, 2, None, 7),  # equal is no fall at tol 0
+        ([1, 2, 3, 2.9, 2.9, 2.9, 9], 0.0, 2, 6, 3),
+        ([1, 2, 2.05, 2.09, 2.1, 9], 0.1, 2, 5, 5),  # rises, but by less than tol
+        ([-9, -8, -7, -6.95, -6.94, 0], 0.1, 1, 5, 5),  # minus signs are nothing special
+        ([-9, -8.5, -8, -7.5, -7, -6.5], 0.1, 1, None, 6),
+        ([-1, -2, -3, -4, -5, -6], 0.0, 2, 4, 1),
+        ([-1e6, -1e6 + 1, -1e6 + 2, -1e6 + 3], 0.5, 1, None, 4),  # tol is no share of the score
+        ([5, np.nan, np.nan, np.nan, 9], 0.0, 2, 4, 1),  # not a number is no rise
+        ([-np.inf, -np.inf, -np.inf, -np.inf, 1], 0.0, 5, None, 5),
+        ([5, 1, 1, 1, 1, 1, 1], 0.0, np.inf, None, 1),
+    ],
+)
+def test_patience(estimator, y, scores, tol, patience, epochs, best):
+    params = {"tol": tol, "n_iter_no_change": patience, "max_iter": len(scores)}
+    model = small(estimator, **params, scoring=Scripted(scores)).fit(X, y)
+    assert model.n_iter_ == (epochs or len(scores))
+    assert model.stop_reason_ == ("early_stopping" if epochs else "max_iter")
+    assert model.converged_ == bool(epochs)
+    assert model.best_iter_ == best
+    np.testing.assert_array_equal(model.validation_scores_, scores[: model.n_iter_])
+
+
+@BOTH
+def test_only_scores_that_are_not_numbers(estimator, y):
+    model = small(estimator, scoring=Scripted([np.nan] * 9)).fit(X, y)
+    assert (model.stop_reason_, model.n_iter_) == ("early_stopping", 4)
+    assert np.isfinite(outputs(model)).all()
+
+
+# -- which score ---------------------------------------------------------------------------------
+
+HALF = np.arange(90) % 2 == 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_of_a_classifier(weighted):
+    weight = np.linspace(0.1, 3, 45) if weighted else None
+    model = small(MLPClassifier, alpha=10.0, max_iter=1)
+    model.fit(X[HALF], LABELS[HALF], X_val=X[~HALF], y_val=LABELS[~HALF], sample_weight_val=weight)
+    expected = log_loss(LABELS[~HALF], model.predict_proba(X[~HALF]), sample_weight=weight)
+    assert model.validation_scores_ == [pytest.approx(-expected)]  # without the penalty
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_of_a_regressor(weighted):
+    weight = np.linspace(0.1, 3, 45) if weighted else None
+    model = small(MLPRegressor, alpha=10.0, max_iter=1)
+    model.fit(X[HALF], NUMBERS[HALF], X_val=X[~HALF], y_val=NUMBERS[~HALF], sample_weight_val=weight)
+    errors = (model.predict(X[~HALF]) - NUMBERS[~HALF]) / NUMBERS[HALF].std()
+    assert model.validation_scores_ == [pytest.approx(-np.average(errors**2, weights=weight) / 2)]
+
+
+def accuracy(estimator, X, y, sample_weight=None):
+    return accuracy_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+def r2(estimator, X, y, sample_weight=None):
+    return r2_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("estimator", "y", "scoring"),
+    [
+        (MLPClassifier, LABELS, None),
+        (MLPClassifier, LABELS, "accuracy"),
+        (MLPClassifier, LABELS, make_scorer(accuracy_score)),
+        (MLPClassifier, LABELS, accuracy),
+        (MLPRegressor, NUMBERS, None),
+        (MLPRegressor, NUMBERS, "r2"),
+        (MLPRegressor, NUMBERS, make_scorer(r2_score)),
+        (MLPRegressor, NUMBERS, r2),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value)[:12],
+)
+def test_scorers_of_every_kind(estimator, y, scoring, weighted):
+    weight = np.linspace(0.1, 3, 45) if weighted else None
+    model = small(estimator, scoring=scoring)
+    model.fit(X[HALF], y[HALF], X_val=X[~HALF], y_val=y[~HALF], sample_weight_val=weight)
+    assert len(set(model.validation_scores_)) > 1
+    assert model.score(X[~HALF], y[~HALF], weight) == pytest.approx(model.best_validation_score_)
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "roc_auc_ovr", "balanced_accuracy"])
+def test_names_of_scorers(scoring):
+    model = small(MLPClassifier, scoring=scoring).fit(X, LABELS)
+    assert np.isfinite(model.validation_scores_).all()
+    assert (max(model.validation_scores_) < 0) == scoring.startswith("neg_")
+
+
+@BOTH
+@pytest.mark.parametrize("scoring", ["no_such_score", "accuracy,r2"])
+def test_unknown_scorers(estimator, y, scoring):
+    model = small(estimator, scoring=scoring)
+    with pytest.raises(ValueError, match=f"{scoring!r} is not a valid scoring|'scoring' param"):
+        model.fit(X, y)
+    assert unfitted(model)
+
+
+@BOTH
+def test_a_scorer_that_fails(estimator, y):
+    def fail(estimator, X, y):
+        raise RuntimeError("a bug of the user")
+
+    model = small(estimator, scoring=fail)
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        model.fit(X, y)
+    assert unfitted(model)
+
+
+# -- whose rows ----------------------------------------------------------------------------------
+
+
+@BOTH
+def test_rows_held_out_are_not_trained_on(estimator, y):
+    """The network is that of the other rows alone, with what was held out as X_val."""
+    seen = []
+
+    def scorer(estimator, X, y):
+        seen.append((X, y))
+        return float(len(seen))
+
+    params = {"validation_fraction": 0.25, "max_iter": 4}
+    model = small(estimator, scoring=scorer, **params).fit(X, y)
+    X_val, y_val = seen[0]
+    assert len(X_val) == 23  # a quarter, rounded up
+    held = (X[:, None] == X_val[None]).all(axis=2).any(axis=1)
+    assert held.sum() == 23
+    np.testing.assert_array_equal(y[held], y_val)
+    again = small(estimator, scoring=Scripted([1, 2, 3, 4]), **params)
+    if estimator is MLPRegressor:  # the targets were scaled before the split
+        scale, shift = y.std(), y.mean()
+        again.set_params(target_scaling=False).fit(
+            X[~held], (y[~held] - shift) / scale, X_val=X[:2], y_val=y[:2]
+        )
+        assert np.abs(outputs(model) - (outputs(again) * scale + shift)).max() > 1e-6  # other seed
+    assert model.t_ == 4 * -(-67 // 16)
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_users_rows(estimator, y, early_stopping):
+    """All of X is trained on; without early stopping the scores are only recorded."""
+    model = small(estimator, early_stopping=early_stopping, max_iter=5, n_iter_no_change=np.inf)
+    model.fit(X, y, X_val=X[:20], y_val=y[:20])
+    assert len(model.validation_scores_) == 5
+    assert model.t_ == 5 * 6
+    assert (model.best_validation_score_ is None) == (not early_stopping)
+    if not early_stopping:
+        plain = small(estimator, early_stopping=False, max_iter=5, n_iter_no_change=np.inf)
+        plain.fit(X, y)
+        assert plain.validation_scores_ is None
+        np.testing.assert_array_equal(outputs(model), outputs(plain))
+
+
+@BOTH
+def test_rows_of_weight_zero_are_neither_held_out_nor_counted(estimator, y):
+    weight = np.ones(90)
+    weight[::3] = 0
+    spoiled = X.copy()
+    spoiled[::3] = 1e6
+    model = small(estimator, validation_fraction=0.5).fit(spoiled, y, weight)
+    kept = small(estimator, validation_fraction=0.5).fit(X[weight > 0], y[weight > 0])
+    np.testing.assert_array_equal(outputs(model), outputs(kept))
+    one = small(estimator).fit(X, y, X_val=spoiled, y_val=y, sample_weight_val=weight)
+    two = small(estimator).fit(X, y, X_val=X[weight > 0], y_val=y[weight > 0])
+    np.testing.assert_allclose(one.validation_scores_, two.validation_scores_, rtol=1e-9)
+
+
+def test_the_split_is_stratified():
+    y = np.repeat([0, 1, 2], [60, 24, 6])
+    for seed in range(20):
+        train, held = hold_out(90, 1 / 3, y, seed)
+        np.testing.assert_array_equal(np.bincount(y[held]), [20, 8, 2])
+        np.testing.assert_array_equal(np.sort(np.r_[train, held]), np.arange(90))
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[50, 40], [50, 39, 1], [80, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], [2] * 45, [3] * 30, [86, 2, 2]],
+    ids=lambda counts: f"{len(counts)} classes of {min(counts)} to {max(counts)} rows",
+)
+def test_small_classes_keep_a_training_row(counts):
+    """Also where there are more classes than held-out rows, whatever the seed."""
+    y = np.repeat(np.arange(len(counts)), counts)
+    for seed in range(40):
+        train, held = hold_out(90, 0.1, y, seed)
+        assert len(held) == 9
+        assert set(y[train]) == set(y)
+
+
+def test_a_single_row_of_a_class_is_no_obstacle():
+    y = LABELS.copy().astype("<U9")
+    y[0] = "only once"
+    model = small(MLPClassifier).fit(X, y)
+    assert "only once" in model.classes_
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_matrices_of_labels_and_columns_of_classes():
+    labels = (X[:, :3] > [0, 1, 5]).astype(int)  # the last is 0 in every row
+    columns = np.c_[np.digitize(X[:, 0], [-1, 1]), X[:, 1] > 0]
+    for y in (labels, columns):
+        model = small(MLPClassifier).fit(X, y)
+        assert np.isfinite(model.validation_scores_).all()
+        assert model.predict(X).shape == y.shape
+
+
+def test_every_member_of_a_search_holds_out_its_own_rows():
+    seen = []
+
+    def scorer(estimator, X, y):
+        seen.append(X[:, 0].tobytes())
+        return 0.0
+
+    for seed in (0, 0, 1):
+        small(MLPRegressor, scoring=scorer, max_iter=1, random_state=seed).fit(X, NUMBERS)
+    assert seen[0] == seen[1] != seen[2]
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("validation", "match"),
+    [
+        ({"X_val": X[:20]}, "X_val and y_val must be given together"),
+        ({"y_val": slice(20)}, "X_val and y_val must be given together"),
+        ({"sample_weight_val": np.ones(20)}, "sample_weight_val was given without X_val"),
+        ({"X_val": X[:20, :3], "y_val": slice(20)}, "X has 3 features, but"),
+        ({"X_val": np.c_[X, X][:20], "y_val": slice(20)}, "X has 8 features, but"),
+        ({"X_val": X[:20], "y_val": slice(19)}, "inconsistent numbers of samples"),
+        ({"X_val": X[:20] * np.nan, "y_val": slice(20)}, "NaN"),
+        (
+            {"X_val": X[:20], "y_val": slice(20), "sample_weight_val": np.ones(3)},
+            "sample_weight.shape == ",
+        ),
+        (
+            {"X_val": X[:20], "y_val": slice(20), "sample_weight_val": np.zeros(20)},
+            "at least one non-zero|weight is zero",
+        ),
+        (
+            {"X_val": X[:20], "y_val": slice(20), "sample_weight_val": -np.ones(20)},
+            "Negative values",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_validation_rows_that_are_refused(estimator, y, validation, match, fitted):
+    if isinstance(validation.get("y_val"), slice):
+        validation = validation | {"y_val": y[validation["y_val"]]}
+    model = small(estimator)
+    if fitted:
+        model.fit(X[:, ::-1], y)
+        before, state = outputs(model), vars(model).copy()
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, y, **validation)
+    if fitted:
+        assert all(vars(model)[name] is value for name, value in state.items())
+        np.testing.assert_array_equal(outputs(model), before)
+    else:
+        assert unfitted(model)
+
+
+def test_classes_in_y_val_that_are_not_in_y():
+    model = small(MLPClassifier)
+    with pytest.raises(ValueError, match=r"y has classes that were not there.*'z'.*Known classes"):
+        model.fit(X, LABELS, X_val=X[:3], y_val=["a", "z", "b"])
+    assert unfitted(model)
+
+
+def test_y_val_in_another_form():
+    with pytest.raises(ValueError, match=r"y must be labels of shape \(n_samples,\)"):
+        small(MLPClassifier).fit(X, LABELS, X_val=X, y_val=(X[:, :2] > 0).astype(int))
+    with pytest.raises(ValueError, match=r"y has 2 outputs, but MLPRegressor was fitted with 1"):
+        small(MLPRegressor).fit(X, NUMBERS, X_val=X, y_val=np.c_[NUMBERS, NUMBERS])
+    with pytest.raises(ValueError, match="PoissonLoss needs targets y >= 0"):
+        small(MLPRegressor, loss="poisson").fit(X, NUMBERS, X_val=X, y_val=-NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "n_rows", "fraction", "match"),
+    [
+        (MLPRegressor, 10, 0.1, "leaves 1 for validation, and at least 2 are needed on both"),
+        (MLPRegressor, 10, 0.95, "leaves 10 for validation"),
+        (MLPRegressor, 10, 0.9, "leaves 9 for validation"),
+        (MLPClassifier, 10, 0.1, "validation set is too small"),
+        (MLPClassifier, 30, 0.93, "too small|without a training row"),
+    ],
+)
+def test_shares_that_leave_too_few_rows(estimator, n_rows, fraction, match):
+    y = (LABELS if estimator is MLPClassifier else NUMBERS)[:n_rows]
+    model = small(estimator, validation_fraction=fraction)
+    with pytest.raises(ValueError, match=match) as caught:
+        model.fit(X[:n_rows], y)
+    assert "validation_fraction" in str(caught.value)
+    assert unfitted(model)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, np.nan, "0.1", None])
+@BOTH
+def test_shares_out_of_range(estimator, y, fraction):
+    model = small(estimator, validation_fraction=fraction)
+    with pytest.raises(ValueError, match="The 'validation_fraction' parameter of MLP"):
+        model.fit(X, y)
+    assert unfitted(model)
+
+
+@BOTH
+def test_early_stopping_after_training_without_it(estimator, y):
+    """A warm start may begin to hold rows out."""
+    model = small(estimator, early_stopping=False, warm_start=True, max_iter=3).fit(X, y)
+    model.set_params(early_stopping=True).fit(X, y)
+    assert len(model.validation_scores_) == 6
+    assert np.isnan(model.validation_scores_[:3]).all()
+    assert np.isfinite(model.validation_scores_[3:]).all()
+
+
+@BOTH
+def test_nothing_is_warned_of(estimator, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(estimator).fit(X, y)
+        small(estimator, scoring=None).fit(X, y, X_val=X.tolist(), y_val=y.tolist())
