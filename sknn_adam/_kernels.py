@@ -15,6 +15,8 @@ from scipy.linalg.blas import daxpy, saxpy
 from scipy.sparse import issparse
 from threadpoolctl import ThreadpoolController
 
+from sknn_adam._trace import Program, trace
+
 __all__ = [
     "NUMPY",
     "NumpyKernels",
@@ -39,9 +41,16 @@ def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
 
 
 class NumpyKernels:
-    """Formulas run by NumPy, block by block."""
+    """Formulas run by NumPy, block by block. One instance belongs to one training run."""
 
     name = "numpy"
+
+    def __init__(self) -> None:
+        self._programs: dict[Any, Program | None] = {}
+        self._buffers: dict[Any, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
 
     def update(
         self,
@@ -49,14 +58,37 @@ class NumpyKernels:
         theta: np.ndarray,
         grad: np.ndarray,
         slots: Sequence[np.ndarray],
-        scalars: Sequence[Any],
+        scalars: Sequence[float],
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)`` and ``theta -= update`` in place."""
+        if rule not in self._programs:
+            self._programs[rule] = trace(rule, len(slots), len(scalars))
+        program = self._programs[rule]
+        if program is None:
+            for block in _blocks(theta.size):
+                update, *new = rule(grad[block], *[slot[block] for slot in slots], *scalars)
+                theta[block] -= update
+                for slot, value in zip(slots, new, strict=True):
+                    slot[block] = value
+            return
+        buffers = self._provide(program.n_buffers, theta)
+        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest kind of operand
+        if theta.size <= BLOCK:
+            theta -= program.run([grad, *slots], typed, buffers)
+            return
         for block in _blocks(theta.size):
-            update, *new = rule(grad[block], *[slot[block] for slot in slots], *scalars)
-            theta[block] -= update
-            for slot, value in zip(slots, new, strict=True):
-                slot[block] = value
+            part = theta[block]
+            cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
+            part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
+
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        """Return so many buffers of a block's size, the same ones in every step."""
+        size = min(BLOCK, like.size)
+        key = size, like.dtype
+        buffers = self._buffers.setdefault(key, [])
+        while len(buffers) < n_buffers:
+            buffers.append(np.empty(size, like.dtype))
+        return buffers
 
     def activate(self, activation: Any, z: np.ndarray, out: np.ndarray) -> None:
         """Write ``activation(z)`` to `out`, which may be `z`. Both (..., n_rows, width)."""
@@ -97,7 +129,7 @@ NUMPY = NumpyKernels()
 def choose(work: float) -> NumpyKernels:
     """Return the execution for a fit of `work` multiplications (a prediction, never a timing)."""
     del work  # there is one execution so far
-    return NUMPY
+    return NumpyKernels()
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:

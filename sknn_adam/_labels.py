@@ -22,7 +22,10 @@ def kind_of(y: np.ndarray) -> tuple[str, np.ndarray]:
         y = column_or_1d(y, warn=True)
     check_classification_targets(y)
     kinds = {"multilabel-indicator": "labels", "multiclass-multioutput": "columns"}
-    return kinds.get(type_of_target(y, input_name="y"), "exclusive"), y
+    kind = kinds.get(type_of_target(y, input_name="y"), "exclusive")
+    if kind == "labels" and not np.isin(y, (0, 1)).all():
+        kind = "columns"  # of two values each, such as -1 and 1
+    return kind, y
 
 
 class Labels:

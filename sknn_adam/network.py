@@ -200,7 +200,8 @@ class Network:
                 coefs.append(layer.W)
                 intercepts.append(layer.b)
             else:
-                coefs[-1], intercepts[-1] = layer.fold(coefs[-1], intercepts[-1])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    coefs[-1], intercepts[-1] = layer.fold(coefs[-1], intercepts[-1])
         return coefs, intercepts
 
     def dense(self) -> list[Dense]:

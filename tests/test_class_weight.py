@@ -249,6 +249,19 @@ def test_partial_fit_of_columns():
         small().partial_fit(X, COLUMNS, classes=names[:2])
 
 
+@pytest.mark.parametrize("values", [(-1, 1), (1, 2), (0, 2), (0.0, 3.0)])
+def test_columns_of_two_values_that_are_not_labels(values):
+    """A matrix of 0 and 1 holds labels; any other two values are classes."""
+    y = np.array(values)[MATRIX]
+    model = small(max_iter=60).fit(X, y)
+    assert [classes.tolist() for classes in model.classes_] == [list(values)] * 3
+    assert set(np.unique(model.predict(X))) <= set(values)
+    assert [part.shape for part in model.predict_proba(X)] == [(80, 2)] * 3
+    alone = small(max_iter=60).fit(X, MATRIX)
+    np.testing.assert_array_equal(np.array(values)[alone.predict(X)], model.predict(X))
+    assert (model.predict(X) == y).mean() > 0.7
+
+
 def test_a_column_with_a_single_class():
     y = np.c_[CODES, np.full(80, 4)]
     model = small().fit(X, y)

@@ -315,10 +315,14 @@ def check_case(model, X, y, weight, validation, method):
                 raise
             check_warnings(model, X, caught)  # of fits before the one that was refused
             return "refused"
-        outputs = {m: o for x in (X, X[:1]) for m, o in predict(model, x).items()}
-        huge = X * X.dtype.type(1e5)
+        outputs = predict(model, X)
+        outputs |= {f"{m} of a row": o for m, o in predict(model, X[:1]).items()}
+        huge = X * X.dtype.type(1e5)  # up to 1e35
         outputs |= {f"{m} of huge X": o for m, o in predict(model, huge).items()}
-        score = model.score(X, y, weight)
+        # scikit-learn's scores square errors, which overflows where these do not.
+        predicted = outputs["predict"][0]
+        largest = float(np.abs(predicted).max()) if is_number(predicted) else 0.0
+        score = model.score(X, y, weight) if largest < 1e150 else 0.0
         shown = [
             getattr(model, name) for name in dir(model) if name.endswith("_") and name[0] != "_"
         ]

@@ -187,7 +187,7 @@ def test_weights_through_other_meta_estimators(estimator, y, enabled):
 STOPPING = [{}, {"early_stopping": True}, {"early_stopping": True, "scoring": None}]
 
 
-def validated_by_hand(estimator, y, params):
+def validated_by_hand(estimator, y, params, weight_val=WEIGHT_VAL):
     scale = StandardScaler().fit(X)
     net = small(estimator, **params)
     return net.fit(
@@ -196,7 +196,7 @@ def validated_by_hand(estimator, y, params):
         WEIGHT,
         X_val=scale.transform(X_VAL),
         y_val=validation(y),
-        sample_weight_val=WEIGHT_VAL,
+        sample_weight_val=weight_val,
     )
 
 
@@ -218,6 +218,8 @@ def test_validation_rows_are_transformed_by_the_pipeline(estimator, y, params):
     )
     with config_context(enable_metadata_routing=False):
         expected = validated_by_hand(estimator, y, params)
+        unweighted = validated_by_hand(estimator, y, params, weight_val=None)
+    assert unweighted.validation_scores_[0] != pytest.approx(expected.validation_scores_[0])
     assert model["mlp"].validation_scores_ == expected.validation_scores_
     assert len(expected.validation_scores_) == expected.n_iter_
     assert model["mlp"].loss_curve_ == expected.loss_curve_

@@ -74,7 +74,7 @@ class Optimizer(Component):
         state : SimpleNamespace
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
-        state = SimpleNamespace(t=0, kernels=_kernels.NUMPY, layout=layout)
+        state = SimpleNamespace(t=0, kernels=_kernels.NumpyKernels(), layout=layout)
         state.decayed = [part for part, _, kind in layout if kind == "weight"] if layout else [...]
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))
@@ -114,9 +114,9 @@ class Optimizer(Component):
         part: slice = slice(None),
     ) -> None:
         """Apply ``rule`` with these scalars to `theta` and the slots, or to a part of them."""
-        typed = [theta.dtype.type(s) for s in scalars]
+        plain = [float(s) for s in scalars]  # NumPy's own scalars would turn float32 to float64
         slots = [getattr(state, slot)[part] for slot in self.slots]
-        state.kernels.update(self.rule, theta[part], grad[part], slots, typed)
+        state.kernels.update(self.rule, theta[part], grad[part], slots, plain)
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
         """Shrink the weights of `theta` by the decoupled weight decay."""

@@ -1,0 +1,35 @@
+"""Results of the heavy suites, kept in tests/results where ``RECORD_RESULTS=1`` is set."""
+
+import datetime
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / "results"
+PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "hypothesis", "numba")
+
+
+def record(name, **figures):
+    """Print figures, and write them with versions, date and command if asked to."""
+    print(f"\n{name}: {figures}")
+    if not os.environ.get("RECORD_RESULTS"):
+        return
+    import sknn_adam
+
+    versions = {"sknn_adam": sknn_adam.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except ImportError:  # an optional one that is not there
+            versions[package] = None
+    content = {
+        "command": f"RECORD_RESULTS=1 python -m pytest -m slow tests/heavy -k {name}",
+        "date": datetime.date.today().isoformat(),
+        "cores": os.cpu_count(),
+        "versions": versions,
+        "figures": figures,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
