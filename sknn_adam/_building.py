@@ -82,7 +82,8 @@ def choose_batch_size(estimator: Any, optimizer: Optimizer, n_rows: int) -> int:
     """Return the rows of a batch."""
     given = estimator.batch_size
     if given == "auto":
-        return n_rows if optimizer.full_batch else min(200, n_rows)
+        small = optimizer.full_batch or n_rows < 128
+        return n_rows if small else min(256, max(64, n_rows // 128))
     if optimizer.full_batch and given < n_rows:
         raise ValueError(
             f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "

@@ -155,13 +155,14 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             codes = rows.targets if rows.targets.ndim == 1 else None
             kept, held = hold_out(len(rows), self.validation_fraction, codes, self._seed_of_split)
             rows, validation = rows.take(kept), rows.take(held)
-        plan, data = self._ready(parts, plan, rows, resume, seed)
+        plan, data = self._ready(parts, plan, rows, resume, seed, careful=True)
         run = self._run
-        if run.stop_reason is not None:
+        if not run.in_fit:
             run.new_fit()
+            run.in_fit = True
         n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
         self._train(plan, data, n_epochs, rows, validation)
-        run.stop_reason = run.stop_reason or "max_iter"
+        run.stop_reason, run.in_fit = run.stop_reason or "max_iter", False
         self._publish(plan)
         self._warn_if_diverged(plan)
         if not self.warm_start:
@@ -181,9 +182,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         rows.targets = self._encode(rows.y, rows.weight, not resume, classes)
         rows.weight = self._with_class_weight(rows.weight, rows.targets, partial=True)
         seed = check_random_state(self.random_state)
-        plan, data = self._ready(parts, plan, rows, resume, seed)
+        careful = self.on_divergence == "raise" or hasattr(self, "_skl_callbacks")
+        plan, data = self._ready(parts, plan, rows, resume, seed, careful)
         run = self._run
-        run.stop_reason, run.batch, run.waited = None, 0, 0
+        run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
         if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
             warn(
                 f"{plan.schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
@@ -256,11 +258,14 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together.")
-        rows = self._check_data(X_val, y_val, sample_weight_val, first=False)
-        rows.targets = self._encode(rows.y, rows.weight, False, None)
+        try:
+            rows = self._check_data(X_val, y_val, sample_weight_val, first=False)
+            rows.targets = self._encode(rows.y, rows.weight, False, None)
+        except ValueError as error:
+            raise ValueError(f"X_val or y_val cannot be used: {error}") from error
         return rows
 
-    def _ready(self, parts, plan, rows, resume, seed) -> tuple[Plan, Data]:
+    def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
         batch_size = choose_batch_size(self, plan.optimizer, len(rows))
         plan = replace(plan, batch_size=batch_size, loss=self._task_loss(plan.loss))
@@ -276,9 +281,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
                 self._run = Run(deepcopy(self._network), rng, clock=clock)
                 self._run.history = deepcopy(self.history_)
-                self._run.stop_reason = self.stop_reason_
                 self._run.begin(plan)
-            elif self.on_divergence == "raise":  # the error must leave the present run as it is
+            elif careful:  # an error must leave the present run as it is
                 self._run = deepcopy(self._run)
         network = self._run.network
         targets, weight = rows.targets, rows.weight

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
 
 __all__ = ["Labels"]
 
@@ -16,16 +15,14 @@ SHAPES = {
 }
 
 
-def kind_of(y: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return what `y` is, a key of SHAPES, and `y` in that shape."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
+def kind_of(y: np.ndarray) -> str:
+    """Return what `y` is, a key of SHAPES."""
     check_classification_targets(y)
     kinds = {"multilabel-indicator": "labels", "multiclass-multioutput": "columns"}
     kind = kinds.get(type_of_target(y, input_name="y"), "exclusive")
     if kind == "labels" and not np.isin(y, (0, 1)).all():
         kind = "columns"  # of two values each, such as -1 and 1
-    return kind, y
+    return kind
 
 
 class Labels:
@@ -47,7 +44,7 @@ class Labels:
     """
 
     def __init__(self, y: np.ndarray, classes: Any = None):
-        self.kind, y = kind_of(y)
+        self.kind = kind_of(y)
         if self.kind == "labels":
             self.columns = [np.arange(2)] * y.shape[1]
         elif self.kind == "columns":
@@ -74,7 +71,7 @@ class Labels:
 
     def encode(self, y: np.ndarray, classes: Any = None) -> np.ndarray:
         """Return codes of shape (n_samples,) or (n_samples, n_outputs), or the matrix of labels."""
-        kind, y = kind_of(y)
+        kind = kind_of(y)
         if self.kind == "columns" and y.ndim == 2:
             kind = "columns"  # a batch of them may happen to hold two values only
         if kind != self.kind or (y.ndim == 2 and y.shape[1] != len(self.columns)):

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import joblib
 import numpy as np
 import sklearn
 from sklearn.utils._param_validation import (
@@ -136,13 +138,35 @@ def per_layer(name: str, value: Any, n_hidden: int) -> list:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside of this package and scikit-learn that led here."""
-    inside = (os.path.dirname(__file__) + os.sep, os.path.dirname(sklearn.__file__) + os.sep)
+    """Warn at the line outside of this package and scikit-learn that led here.
+
+    A search fits many candidates, and some may fail: it warns of each kind of warning once, and
+    its worker processes do not warn.
+    """
+    packages = (__file__, sklearn.__file__, joblib.__file__)
+    inside = tuple(os.path.dirname(file) + os.sep for file in packages)
     frame: Any = inspect.currentframe()
-    level = 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
-        frame, level = frame.f_back, level + 1
+    level, found, candidate, owner = 1, False, False, None
+    while frame is not None:
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        found = found or not file.startswith(inside)
+        level += not found
+        if file.startswith(inside[1]) and "model_selection" in file:
+            candidate |= name == "_fit_and_score"
+            if name in ("fit", "cross_validate"):
+                owner = frame.f_locals.get("self", frame.f_locals.get("estimator"))
+        frame = frame.f_back
+    if owner is not None:
+        if category in _warned.setdefault(owner, set()):
+            return
+        _warned[owner].add(category)
+    elif candidate:
+        return
     warnings.warn(message, category, stacklevel=level)
+
+
+# Which warnings a search, or the estimator of a cross-validation, has shown.
+_warned: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def unchanged_on_error(method: Callable) -> Callable:

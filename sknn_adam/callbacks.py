@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +80,16 @@ class Checkpoint:
         vars(kept).clear()
         vars(kept).update(state)
         content = {"format": FORMAT, "version": __version__, "estimator": kept}
-        handle, temporary = tempfile.mkstemp(prefix=self.path.name, dir=self.path.parent)
+        # One fixed name: whatever a killed process leaves there, the next one writes over.
+        temporary = self.path.with_name(self.path.name + ".part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     @staticmethod

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
@@ -37,8 +37,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
         ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
         ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
-        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``, or ``"auto"``, which follows the
-        activation: He for the ReLU family, LeCun for SELU, Glorot for the others.
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` follows the activation, see
+        `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         First biases.
     normalization : None, str or Normalization, default=None
@@ -59,14 +59,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
     averaging : None, str or EMA, default=None
         ``"ema"`` predicts with a moving average of the weights.
-    alpha : float, default=1e-4
+    alpha : float, default=1e-3
         Strength of the penalty on the weights, not negative. It means the same for every batch
         size (scikit-learn divides it by the batch).
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty, from 0 to 1; the rest is L2.
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch; ``"auto"`` is ``min(200, n_samples)``, for L-BFGS all.
-    max_iter : int, default=200
+        Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
+        256 on tables of more than 8,192 rows.
+    max_iter : int, default=100
         The most epochs.
     shuffle : bool, default=True
         Whether every epoch visits the rows in a new random order.
@@ -148,10 +149,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     --------
     MLPRegressor : The same network for numbers.
 
-    References
-    ----------
-    Goodfellow, I., Bengio, Y., Courville, A. (2016). Deep learning. MIT Press. Chapter 6.
-
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -185,10 +182,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         schedule="constant",
         gradient_clip=None,
         averaging=None,
-        alpha=1e-4,
+        alpha=1e-3,
         l1_ratio=0.0,
         batch_size="auto",
-        max_iter=200,
+        max_iter=100,
         shuffle=True,
         early_stopping=False,
         validation_fraction=0.1,
@@ -256,6 +253,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._partial_fit(X, y, sample_weight, classes)
 
     def _encode(self, y, weight, first, classes):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         if first:
             self._labels = Labels(y, classes)
             self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs

@@ -119,7 +119,10 @@ class Network:
             x = output
 
     def prepare(self) -> None:
-        """Allocate the gradient, before training."""
+        """Allocate the gradient, before training; copy weights that were loaded read-only."""
+        if not (self.theta.flags.writeable and self.statistics.flags.writeable):
+            self.theta, self.statistics = self.theta.copy(), self.statistics.copy()
+            self._bind()
         if not self.grad.size:
             self.grad = np.zeros_like(self.theta)
             start = 0
@@ -161,8 +164,8 @@ class Network:
     def predict(self, X: Any, index: np.ndarray | None = None) -> np.ndarray:
         """Return the raw outputs (..., n_rows, n_raw), finite, in blocks of rows.
 
-        Touches nothing of the network, so many threads may predict at once. Outputs that
-        overflow are cut to the largest number of their sign. With `index`, only for these rows.
+        Touches nothing of the network, so many threads may predict at once. Absurd outputs are
+        cut where their squares would overflow. With `index`, only for these rows.
         """
         width = max(max(layer.fan_in, layer.fan_out) for layer in self.dense())
         rows = max(1, PREDICTED_AT_ONCE // width)
@@ -178,7 +181,10 @@ class Network:
                     x = x.astype(self.dtype)
                 parts.append(self._pass(x, [Workspace() for _ in self.layers]))
         z = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
-        return z if np.isfinite(z).all() else np.nan_to_num(z, copy=False)
+        limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
+        if np.abs(z).max(initial=0) <= limit:  # not so for nan
+            return z
+        return np.clip(np.nan_to_num(z, copy=False), -limit, limit, out=z)
 
     def at(self, theta: np.ndarray) -> "Network":
         """Return a network of the same layers and statistics with other parameters."""
@@ -225,7 +231,12 @@ def build(
     fan_in = n_features
     rates = dropout or [0.0] * len(widths)
     for width, activation, rate in zip(widths, activations, rates, strict=True):
-        layers.append(Dense(fan_in, width, activation.initializer))
+        # Of few features a wide layer makes large outputs with He's weights; on real tables the
+        # smaller start was better.
+        draw = activation.initializer
+        if not layers and draw.startswith("he_"):
+            draw = "glorot_uniform"
+        layers.append(Dense(fan_in, width, draw))
         if normalization is not None:
             layers.append(normalization.layer(width))
         learned = activation.learned

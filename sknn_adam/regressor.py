@@ -36,8 +36,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
         ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
         ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
-        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``, or ``"auto"``, which follows the
-        activation: He for the ReLU family, LeCun for SELU, Glorot for the others.
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` follows the activation, see
+        `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         First biases.
     normalization : None, str or Normalization, default=None
@@ -64,14 +64,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
     averaging : None, str or EMA, default=None
         ``"ema"`` predicts with a moving average of the weights.
-    alpha : float, default=1e-4
+    alpha : float, default=1e-3
         Strength of the penalty on the weights, not negative. It means the same for every batch
         size (scikit-learn divides it by the batch).
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty, from 0 to 1; the rest is L2.
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch; ``"auto"`` is ``min(200, n_samples)``, for L-BFGS all.
-    max_iter : int, default=200
+        Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
+        256 on tables of more than 8,192 rows.
+    max_iter : int, default=100
         The most epochs.
     shuffle : bool, default=True
         Whether every epoch visits the rows in a new random order.
@@ -149,10 +150,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     --------
     MLPClassifier : The same network for classes and labels.
 
-    References
-    ----------
-    Goodfellow, I., Bengio, Y., Courville, A. (2016). Deep learning. MIT Press. Chapter 6.
-
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
@@ -187,10 +184,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         schedule="constant",
         gradient_clip=None,
         averaging=None,
-        alpha=1e-4,
+        alpha=1e-3,
         l1_ratio=0.0,
         batch_size="auto",
-        max_iter=200,
+        max_iter=100,
         shuffle=True,
         early_stopping=False,
         validation_fraction=0.1,

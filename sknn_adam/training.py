@@ -63,6 +63,7 @@ class Run:
     history: History = field(default_factory=History)
     average: Any = None  # of the weights, an array like theta
     order: np.ndarray | None = None  # of the rows in the present epoch
+    shape: tuple[int, int] = (0, 0)  # how many rows it has, and how many in a batch
     batch: int = 0  # how many batches of the present epoch are done, and
     total: float = 0.0  # the sum of their losses
     first_epoch: int = 0  # of the present fit; warm starts go on counting
@@ -72,6 +73,7 @@ class Run:
     waited: int = 0
     limit: float | None = None  # a loss above it has diverged
     stop_reason: str | None = None
+    in_fit: bool = False  # whether a ``fit`` began and has not ended
 
     def begin(self, plan: Plan) -> None:
         """Make the state of optimizer, schedule and averaging, at the present weights."""
@@ -80,6 +82,17 @@ class Run:
         self.schedule_state = plan.schedule.init()
         averages = plan.averaging is not None and not plan.optimizer.full_batch
         self.average = theta.copy() if averages else None
+
+    def prepare(self, plan: Plan) -> None:
+        """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
+        self.network.prepare()
+        for name in plan.optimizer.slots:
+            if not getattr(self.optimizer_state, name).flags.writeable:
+                setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
+        if self.average is not None and not self.average.flags.writeable:
+            self.average = self.average.copy()
+        if self.best is not None and not self.best[0].flags.writeable:
+            self.best = tuple(array.copy() for array in self.best)
 
     def new_fit(self) -> None:
         """Start counting epochs and waiting for improvement anew."""
@@ -167,8 +180,10 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tupl
     """
     clock, factor = run.clock, 1.0
     done = clock.epoch - run.first_epoch
-    if run.batch == 0:
-        run.order, run.total = data.order(run.rng) if plan.shuffle else None, 0.0
+    shape = data.n_rows, data.batch_size
+    if run.batch == 0 or run.shape != shape:  # who goes on with other rows begins a new epoch
+        run.order = data.order(run.rng) if plan.shuffle else None
+        run.batch, run.total, run.shape = 0, 0.0, shape
     while run.batch < data.n_batches:
         x, y, weight = data.batch(run.batch, run.order)
         clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
@@ -245,7 +260,7 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, between two steps: the run is consistent and can go on.
     """
-    run.network.prepare()
+    run.prepare(plan)
     if run.best is None:
         run.keep(-inf, run.point(plan))
     if not plan.optimizer.full_batch:
@@ -276,7 +291,7 @@ class _EpochEnd:
     def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
         """Record, validate, tell the callbacks, and decide whether training stops."""
         clock, point = run.clock, run.point(plan)
-        if not (isfinite(loss) and np.isfinite(run.network.theta).all()):
+        if not (isfinite(loss) and np.isfinite(point).all()):
             run.stop_reason = "diverged"
             return True
         clock.epoch, clock.loss = clock.epoch + 1, loss

@@ -106,9 +106,7 @@ def test_snapshots_are_the_models_of_their_epochs(estimator, y, params):
     for n_epochs, snapshot in enumerate(watcher.models[:4], start=1):
         shorter = small(estimator, **params, max_iter=n_epochs).fit(X, y)
         np.testing.assert_allclose(outputs(snapshot), outputs(shorter), rtol=1e-10)
-        assert not any(
-            np.shares_memory(a, b) for a in snapshot.coefs_ for b in model.coefs_
-        )
+        assert not any(np.shares_memory(a, b) for a in snapshot.coefs_ for b in model.coefs_)
     np.testing.assert_array_equal(outputs(watcher.models[-1]), outputs(model))
 
 
@@ -153,7 +151,8 @@ def test_scoring_monitor(estimator, y):
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring=NAMES[estimator])
-    model = small(estimator, max_iter=4).set_callbacks(monitor).fit(X, y)
+    model = small(estimator, max_iter=4, optimizer=Adam(learning_rate=0.1))
+    model.set_callbacks(monitor).fit(X, y)
     rows = monitor.get_logs().data
     scores = [row[NAMES[estimator]] for row in rows if row["task_name"] == "epoch"]
     assert len(scores) == 4

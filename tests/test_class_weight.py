@@ -39,7 +39,9 @@ def differ(a, b):
 # -- weights of classes --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("y", [CODES, WORDS, CODES > 0, MATRIX[:, 1]], ids=["codes", "words", "bools", "two"])
+@pytest.mark.parametrize(
+    "y", [CODES, WORDS, CODES > 0, MATRIX[:, 1]], ids=["codes", "words", "bools", "two"]
+)
 @pytest.mark.parametrize("rows", [None, ROWS], ids=["plain", "weighted"])
 def test_a_class_weight_is_a_sample_weight(y, rows):
     names = np.unique(y).tolist()
@@ -142,9 +144,7 @@ def test_partial_fit_takes_a_dict_and_refuses_balanced():
     model = small(class_weight=given)
     for _ in range(6):
         model.partial_fit(X, CODES)
-    np.testing.assert_array_equal(
-        outputs(model), outputs(small(class_weight=given).fit(X, CODES))
-    )
+    np.testing.assert_array_equal(outputs(model), outputs(small(class_weight=given).fit(X, CODES)))
     refused = small(class_weight="balanced")
     with pytest.raises(ValueError, match="class_weight='balanced' needs all rows"):
         refused.partial_fit(X, CODES)

@@ -180,7 +180,9 @@ def test_the_loss_of_a_classifier(weighted):
 def test_the_loss_of_a_regressor(weighted):
     weight = np.linspace(0.1, 3, 45) if weighted else None
     model = small(MLPRegressor, alpha=10.0, max_iter=1)
-    model.fit(X[HALF], NUMBERS[HALF], X_val=X[~HALF], y_val=NUMBERS[~HALF], sample_weight_val=weight)
+    model.fit(
+        X[HALF], NUMBERS[HALF], X_val=X[~HALF], y_val=NUMBERS[~HALF], sample_weight_val=weight
+    )
     errors = (model.predict(X[~HALF]) - NUMBERS[~HALF]) / NUMBERS[HALF].std()
     assert model.validation_scores_ == [pytest.approx(-np.average(errors**2, weights=weight) / 2)]
 

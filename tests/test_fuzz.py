@@ -11,8 +11,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning

@@ -157,9 +157,10 @@ def test_constants(rng):
 
 @pytest.mark.parametrize(("activation", "hidden_scale"), [(ReLU(), 2), (Tanh(), 1)])
 def test_auto_follows_the_activation_inside_a_network(activation, hidden_scale, rng):
-    network = build(1000, (1000,), 1000, [activation])
+    network = build(1000, (1000, 1000), 1000, [activation] * 2)
     network.initialize(Auto(), Zeros(), rng)
-    hidden, last = (layer.W for layer in network.dense())
+    first, hidden, last = (layer.W for layer in network.dense())
+    assert first.var() == pytest.approx(1 / 1000, rel=0.01)
     assert hidden.var() == pytest.approx(hidden_scale / 1000, rel=0.01)
     assert last.var() == pytest.approx(1 / 1000, rel=0.01)
     assert not any(layer.b.any() for layer in network.dense())

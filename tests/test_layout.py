@@ -23,7 +23,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation"],
+    ["_validation", "_trace"],
     ["_component", "_kernels"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging"],
     ["optimizers", "layers"],
@@ -55,6 +55,7 @@ TESTED_IN = {
     "__main__": "test_layout.py",
     "_component": "test_component.py",
     "_kernels": "test_kernels.py",
+    "_trace": "test_kernels.py",
     "_validation": "test_estimators*.py",
     "_estimator": "test_estimators*.py",
     "_building": "test_estimators*.py",

@@ -375,7 +375,9 @@ def test_prediction_is_finite_even_where_it_overflows(dtype):
     z.theta[...] = 10, 0
     largest = np.finfo(dtype).max
     found = z.predict(np.array([[largest], [-largest]], dtype))
-    np.testing.assert_array_equal(found, [[largest], [-largest]])
+    assert found[0, 0] > 1e15
+    assert found[0, 0] == -found[1, 0]
+    assert np.isfinite(1e4 * found**2).all()  # so that a score of them is finite
 
 
 def test_prediction_of_no_rows_has_the_right_shape():

@@ -226,6 +226,19 @@ def test_interrupted_early_stopping_goes_on(estimator, y):
 
 
 @BOTH
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(200, 16), (20, 16), (50, 5), (50, 50)])
+def test_an_interrupted_fit_goes_on_with_other_rows(estimator, y, n_rows, batch_size):
+    """Or other batches: the epoch that was interrupted begins anew, over all rows."""
+    model = interrupted(make(estimator, warm_start=True), y, 2 * BATCHES + 2)
+    rows = np.resize(np.arange(len(X)), n_rows)
+    if n_rows < len(X) and y is LABELS:
+        rows[:3] = [np.argmax(y == name) for name in "abc"]
+    model.set_params(batch_size=batch_size).fit(X[rows], y[rows])
+    assert model.n_iter_ == EPOCHS
+    assert model.t_ == 2 * BATCHES + 2 + (EPOCHS - 2) * -(-n_rows // batch_size)
+
+
+@BOTH
 def test_without_warm_start_an_interrupted_fit_begins_anew(estimator, y):
     model = interrupted(make(estimator, network="everything"), y, 7)
     same(make(estimator, network="everything").fit(X, y), model.fit(X, y))
@@ -236,18 +249,15 @@ def test_without_warm_start_an_interrupted_fit_begins_anew(estimator, y):
 
 @BOTH
 def test_partial_fit_after_a_plain_fit_goes_on_from_the_weights(estimator, y):
+    """With a new state of the optimizer, and counting on."""
     fitted = make(estimator).fit(X, y)
     theta = fitted._network.theta.copy()
-    optimizer = SGD(learning_rate=1e-9)
-    fitted.set_params(optimizer=optimizer)
-    with pytest.raises(ValueError, match="another optimizer"):
-        fitted.partial_fit(X, y)
-    fitted = make(estimator, optimizer="sgd").fit(X, y)
-    theta = fitted._network.theta.copy()
-    fitted.set_params(optimizer__learning_rate=1e-9).partial_fit(X, y)
+    fitted.set_params(optimizer=Adam(learning_rate=1e-9)).partial_fit(X, y)
     assert 0 < np.abs(fitted._network.theta - theta).max() < 1e-6
-    assert fitted.n_iter_ == 1
-    assert len(fitted.history_) == 1
+    assert fitted.n_iter_ == EPOCHS + 1
+    assert fitted.history_["epoch"][-1] == EPOCHS + 1
+    with pytest.raises(ValueError, match="another optimizer"):
+        fitted.set_params(optimizer=SGD(momentum=0.9)).partial_fit(X, y)
 
 
 @BOTH

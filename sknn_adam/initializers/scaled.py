@@ -210,8 +210,9 @@ class LecunNormal(VarianceScaling):
 class Auto(Initializer):
     """What suits each layer's activation: He for the ReLU family, Glorot for the others.
 
-    The choice is the class attribute ``initializer`` of the activation; the output layer takes
-    Glorot's.
+    The choice is the class attribute ``initializer`` of the activation. The output layer
+    takes Glorot's, and so does the first layer instead of He's: of few features a wide layer would
+    make large outputs, and on real tables the smaller start was better.
 
     Examples
     --------

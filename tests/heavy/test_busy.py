@@ -58,7 +58,8 @@ def busy_cores():
 def seconds_of_a_search():
     X, y = load_digits(return_X_y=True)
     model = make_pipeline(
-        StandardScaler(), MLPClassifier((100,), max_iter=15, n_iter_no_change=np.inf, random_state=0)
+        StandardScaler(),
+        MLPClassifier((100,), max_iter=15, n_iter_no_change=np.inf, random_state=0),
     )
     grid = {"mlpclassifier__optimizer__learning_rate": [1e-4, 1e-3, 1e-2, 1e-1]}
     began = time.perf_counter()

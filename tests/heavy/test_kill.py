@@ -1,6 +1,6 @@
 """A training killed at any moment goes on from its checkpoint, to the same bits.
 
-    python -m pytest -m slow tests/heavy/test_kill.py
+python -m pytest -m slow tests/heavy/test_kill.py
 """
 
 import subprocess
