@@ -85,7 +85,10 @@ class Data:
         self.index, self.n_rows = index, len(y)
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
-        if not issparse(X):
+        self._sparse = issparse(X)
+        # Of columns, numpy.take would copy all of X for every batch.
+        self._takes = not self._sparse and X.flags.c_contiguous
+        if not self._sparse:
             self._taken = np.empty((self.batch_size, X.shape[1]), X.dtype)
             self._cast = np.empty((self.batch_size, X.shape[1]), dtype)
 
@@ -103,11 +106,11 @@ class Data:
         return self._rows(of_X), self.y[rows], weight
 
     def _rows(self, rows: Any) -> Any:
-        if issparse(self.X):
+        if self._sparse:
             x = self.X[rows]
             return x if x.dtype == self.dtype else x.astype(self.dtype)
-        if isinstance(rows, slice) or not self.X.flags.c_contiguous:
-            x = self.X[rows]  # of columns, numpy.take would copy all of X for every batch
+        if isinstance(rows, slice) or not self._takes:
+            x = self.X[rows]
         else:  # "clip" only skips a check: the rows are a permutation
             x = np.take(self.X, rows, axis=0, out=self._taken[: len(rows)], mode="clip")
         if x.dtype != self.dtype:

@@ -34,6 +34,13 @@ class Workspace(dict):
             found = self[name] = np.empty(shape, dtype)
         return found
 
+    def ones(self, n_rows: int, dtype: Any) -> np.ndarray:
+        """Return a vector of ones, made on first use."""
+        found = self.get("ones")
+        if found is None:
+            found = self["ones"] = np.ones(n_rows, dtype)
+        return found
+
 
 class Layer:
     """Base of all layers.
@@ -108,14 +115,14 @@ class Dense(Layer):
         W = self.W
         z = ws.buffer("z", (*W.shape[:-2], x.shape[-2], self.fan_out), W.dtype)
         product(x, W, out=z)
-        z += self.b[..., None, :]
+        z += self.b if self.b.ndim == 1 else self.b[:, None, :]
         return z
 
     def backward(self, g, ws, need_input=True):
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
         product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, out=self.grad_W)
-        self.kernels.column_sums(g, out=self.grad_b)
+        self.kernels.column_sums(g, ws.ones(g.shape[-2], g.dtype), out=self.grad_b)
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)

@@ -181,7 +181,7 @@ def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path
     model = small(estimator, **params, max_iter=2, warm_start=kept_by == "warm start")
     two_epochs(model)
     before = outputs(model)
-    hows = COPIES if optimizer == "adam" else ["pickle 5", "deepcopy", "joblib"]
+    hows = COPIES if optimizer == "adam" else ["pickle 5", "deepcopy", "joblib, mapped"]
     copies = [COPIES[how](model, tmp_path) for how in hows]
     for copied in copies:
         two_epochs(copied)
