@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import daxpy, saxpy
 from threadpoolctl import ThreadpoolController
 
 from sknn_adam._trace import Program, trace
@@ -135,9 +134,12 @@ def choose(work: float) -> NumpyKernels:
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size."""
-    axpy = daxpy if out.dtype == np.float64 else saxpy
-    axpy(vector, out, a=factor)
+    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size.
+
+    Not by SciPy's BLAS: its threads are others than those of NumPy's and would get in their way.
+    """
+    for block in _blocks(vector.size):
+        out[block] += factor * vector[block]
 
 
 def flush_denormals(vector: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import Initializer
@@ -18,6 +19,7 @@ from sknn_adam.normalization import Normalization
 
 __all__ = ["Network", "build"]
 
+FEWEST_AT_ONCE = 64  # rows: with fewer the weights are read again and again
 PREDICTED_AT_ONCE = 2**18  # elements of the widest activation: about a second-level cache
 KINDS = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
 
@@ -167,8 +169,10 @@ class Network:
         Touches nothing of the network, so many threads may predict at once. Absurd outputs are
         cut where their squares would overflow. With `index`, only for these rows.
         """
-        width = max(max(layer.fan_in, layer.fan_out) for layer in self.dense())
-        rows = max(1, PREDICTED_AT_ONCE // width)
+        width = max(layer.fan_out for layer in self.dense())
+        if not issparse(X) and (X.dtype != self.dtype or index is not None):
+            width = max(width, X.shape[1])  # a block of X is copied
+        rows = max(FEWEST_AT_ONCE, PREDICTED_AT_ONCE // width)
         n_rows = X.shape[0] if index is None else len(index)
         parts = []
         with np.errstate(all="ignore"):

@@ -309,6 +309,7 @@ def test_prediction_in_blocks_equals_prediction_in_one(
     x = rng.normal(size=(41, 3)).astype(network.dtype)
     expected = network.predict(x)
     width = max(max(layer.fan_in, layer.fan_out) for layer in network.dense())
+    monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", per_block * width)
     found = network.predict(container(x))
     assert found.shape == expected.shape
@@ -325,6 +326,7 @@ def test_prediction_of_some_rows(variant, container, per_block, monkeypatch, rng
     index = rng.permutation(41)[:17]
     expected = network.predict(x[index])
     width = max(max(layer.fan_in, layer.fan_out) for layer in network.dense())
+    monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", per_block * width)
     tolerance = 1e-5 if network.dtype == np.float32 else 1e-12
     found = network.predict(container(x), index)
@@ -332,6 +334,7 @@ def test_prediction_of_some_rows(variant, container, per_block, monkeypatch, rng
 
 
 def test_prediction_in_threads(rng, monkeypatch):
+    monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", 64)
     network = make(normalization=BatchNorm())
     network.forward(rng.normal(size=(20, 3)))
