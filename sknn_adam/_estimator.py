@@ -222,8 +222,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             epoch.call_on_fit_task_begin(**task)
             return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
+        told = table is not None or hasattr(self, "_skl_callbacks")
+        validate = self._validator(validation)
         try:
-            train(run, plan, data, n_epochs, self._validator(validation), on_epoch)
+            train(run, plan, data, n_epochs, validate, on_epoch if told else None)
         except KeyboardInterrupt:
             self._publish(plan)
             raise

@@ -27,6 +27,8 @@ __all__ = [
 
 BLOCK = 16384  # elements: a handful of float64 temporaries of this size fit into a 1 MB cache
 
+ROW_BLOCK = 4 * BLOCK  # activations have fewer temporaries, and cutting rows costs more
+
 # Products with fewer multiplications than this gain nothing from a second thread, and lose much
 # where another process is busy.
 THREADED_WORK = 2**24
@@ -90,12 +92,17 @@ class NumpyKernels:
 
     def activate(self, activation: Any, z: np.ndarray, out: np.ndarray) -> None:
         """Write ``activation(z)`` to `out`, which may be `z`. Both (..., n_rows, width)."""
+        if z.size <= ROW_BLOCK or activation.one_pass:
+            activation.apply(z, out)
+            return
         for z_block, out_block in _row_blocks(z, out):
             activation.apply(z_block, out_block)
 
     def chain(self, derivative: Callable, g: np.ndarray, z: np.ndarray | None, a: np.ndarray):
         """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width)."""
-        if z is None:
+        if g.size <= ROW_BLOCK:
+            g *= derivative(z, a)
+        elif z is None:
             for g_block, a_block in _row_blocks(g, a):
                 g_block *= derivative(None, a_block)
         else:
@@ -115,12 +122,8 @@ class NumpyKernels:
 
 def _row_blocks(*arrays: np.ndarray):
     """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
-    first = arrays[0]
-    if first.size <= BLOCK:
-        yield arrays
-        return
-    row_size = first.size // first.shape[-2]
-    for block in _blocks(first.shape[-2], row_size):
+    n_rows = arrays[0].shape[-2]
+    for block in _blocks(n_rows, arrays[0].size // n_rows):
         yield tuple(a[..., block, :] for a in arrays)
 
 
@@ -138,6 +141,9 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
 
     Not by SciPy's BLAS: its threads are others than those of NumPy's and would get in their way.
     """
+    if vector.size <= BLOCK:
+        out += factor * vector
+        return
     for block in _blocks(vector.size):
         out[block] += factor * vector[block]
 

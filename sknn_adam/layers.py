@@ -111,10 +111,10 @@ class Dense(Layer):
 
     def forward(self, x, ws):
         """Return x W + b in a buffer."""
-        ws["x"] = x
-        W = self.W
-        z = ws.buffer("z", (*W.shape[:-2], x.shape[-2], self.fan_out), W.dtype)
-        product(x, W, out=z)
+        ws["x"], z = x, ws.get("z")
+        if z is None:
+            z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
+        product(x, self.W, out=z)
         z += self.b if self.b.ndim == 1 else self.b[:, None, :]
         return z
 

@@ -27,6 +27,7 @@ class Activation(Component):
     contract = (("__call__",), ("derivative",))
     initializer: ClassVar[str] = "glorot_uniform"
     needs_z: ClassVar[bool] = True
+    one_pass: ClassVar[bool] = False
     learned: ClassVar[bool] = False
     dropped_value: ClassVar[float] = 0.0
 
@@ -37,7 +38,7 @@ class Activation(Component):
     def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         """Write the activation at `z` to `out`, which may be `z`.
 
-        Overridden where one ufunc does it without a temporary array.
+        Overridden, with ``one_pass = True``, where one ufunc does it without a temporary array.
         """
         out[...] = self(z)
 

@@ -43,6 +43,7 @@ class Logistic(Activation):
     """
 
     needs_z = False
+    one_pass = True
 
     def __call__(self, z):
         return expit(z)
@@ -66,6 +67,7 @@ class Tanh(Activation):
     """
 
     needs_z = False
+    one_pass = True
 
     def __call__(self, z):
         return np.tanh(z)
@@ -97,6 +99,7 @@ class ReLU(Activation):
 
     initializer = "he_uniform"
     needs_z = False
+    one_pass = True
 
     def __call__(self, z):
         return np.maximum(z, 0)

@@ -80,7 +80,7 @@ class LogLoss(ClassificationLoss):
                 value += smoothing * (true - shifted.mean(axis=-2))
                 p -= smoothing / z.shape[-1]
             p[..., y, rows] -= 1 - smoothing
-            return value, np.ascontiguousarray(p.swapaxes(-1, -2))
+            return value, p.swapaxes(-1, -2)
         target = y.reshape(len(y), -1).astype(z.dtype, copy=False)
         if smoothing:
             target = (1 - smoothing) * target + smoothing / 2
