@@ -69,9 +69,12 @@ class Labels:
             return len(self.columns)
         return len(self.columns[0]) if len(self.columns[0]) > 2 else 1
 
-    def encode(self, y: np.ndarray, classes: Any = None) -> np.ndarray:
-        """Return codes of shape (n_samples,) or (n_samples, n_outputs), or the matrix of labels."""
-        kind = kind_of(y)
+    def encode(self, y: np.ndarray, classes: Any = None, learned: bool = False) -> np.ndarray:
+        """Return codes of shape (n_samples,) or (n_samples, n_outputs), or the matrix of labels.
+
+        `learned` says that `y` is what the labels were learned from.
+        """
+        kind = self.kind if learned else kind_of(y)
         if self.kind == "columns" and y.ndim == 2:
             kind = "columns"  # a batch of them may happen to hold two values only
         if kind != self.kind or (y.ndim == 2 and y.shape[1] != len(self.columns)):

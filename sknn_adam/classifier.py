@@ -258,7 +258,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if first:
             self._labels = Labels(y, classes)
             self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs
-        return self._labels.encode(y, None if first else classes)
+        return self._labels.encode(y, None if first else classes, learned=first)
 
     def _task_loss(self, loss):
         columns = [len(classes) for classes in self._labels.columns]
