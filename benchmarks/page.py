@@ -32,9 +32,9 @@ def fit(results: dict) -> str:
         "## Whole fits beside scikit-learn's MLP",
         "",
         "Both as users call them: float64 in, default threads, Adam 0.001, same architecture, "
-        "batch size, epochs and penalty. Microseconds per optimizer step are medians of whole fits, with "
-        "validation and set-up, in alternating repetitions; speed is the median ratio of the "
-        "pairs. Formulas run by plain NumPy.",
+        "batch size, epochs and penalty. Microseconds per optimizer step are medians of whole "
+        "fits, with validation and set-up, in alternating repetitions; speed is the median ratio "
+        "of the pairs. Formulas run by plain NumPy.",
         "",
         "| table | hidden | batch | sknn_adam µs | scikit-learn µs | speed | final loss |",
         "|---|---|---|---|---|---|---|",

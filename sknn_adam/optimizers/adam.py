@@ -1,5 +1,6 @@
 """Adam: momentum and RMSprop together; with a maximum; with decoupled weight decay."""
 
+from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,17 +69,21 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def scalars(self, t, lr):
-        """Return the corrected step, the betas and their complements, the correction of v."""
+        r"""Return step, betas, their complements, and epsilon.
+
+        Both bias corrections are in step and epsilon: with :math:`c = \sqrt{1 - \beta_2^t}` the
+        update is :math:`(\gamma c / (1 - \beta_1^t))\, m / (\sqrt v + c\,\epsilon)`.
+        """
         b1, b2 = self.beta_1, self.beta_2
-        return lr / (1 - b1**t), b1, 1 - b1, b2, 1 - b2, 1 / (1 - b2**t), self.epsilon
+        c = sqrt(1 - b2**t)
+        return lr * c / (1 - b1**t), b1, 1 - b1, b2, 1 - b2, c * self.epsilon
 
     @staticmethod
-    def rule(g, m, v, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, unbias, epsilon):
-        """Algorithm 1; the correction of m is part of the step."""
+    def rule(g, m, v, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
+        """Algorithm 1, with the bias corrections in step and epsilon."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
-        v_hat = unbias * v
-        return step * m / (np.sqrt(v_hat) + epsilon), m, v
+        return step * m / (np.sqrt(v) + epsilon), m, v
 
 
 class AMSGrad(Adam):
@@ -128,12 +133,12 @@ class AMSGrad(Adam):
     slots = ("m", "v", "w")
 
     @staticmethod
-    def rule(g, m, v, w, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, unbias, epsilon):
+    def rule(g, m, v, w, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
         """Algorithm 2, with bias correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         w = np.maximum(w, v)
-        return step * m / (np.sqrt(unbias * w) + epsilon), m, v, w
+        return step * m / (np.sqrt(w) + epsilon), m, v, w
 
 
 class AdamW(Adam):
