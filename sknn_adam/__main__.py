@@ -27,7 +27,7 @@ def main() -> None:
         )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"processors available: {cores}")
-    print(f"execution of formulas: {_kernels.choose(float('inf')).name}")
+    print(f"execution of formulas: {_kernels.choose().name}")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer
+from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer, warn
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.network import Network, build
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
-from sknn_adam.training import Plan
+from sknn_adam.training import Plan, Run
 
 __all__ = [
     "check_parts",
@@ -17,6 +18,7 @@ __all__ = [
     "describe",
     "has_partial_fit",
     "new_network",
+    "report",
 ]
 
 SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
@@ -118,21 +120,49 @@ def new_network(
     return network
 
 
-def describe(estimator: Any, plan: Plan) -> dict[str, str]:
+def describe(estimator: Any, parts: dict[str, Any]) -> dict[str, str]:
     """Return what must stay the same for training to go on."""
-    keep = ("activation", "normalization", "dropout", "loss", "averaging", "dtype")
-    same = {name: repr(getattr(estimator, name)) for name in keep}
-    same["hidden_layer_sizes"] = repr(parse_sizes(estimator.hidden_layer_sizes))
-    same["optimizer"] = f"{type(plan.optimizer).__name__} with state {plan.optimizer.slots}"
-    same["schedule"] = type(plan.schedule).__name__
-    return same
+    optimizer = parts["optimizer"]
+    return {
+        "hidden_layer_sizes": repr(parse_sizes(estimator.hidden_layer_sizes)),
+        "activation": repr(parts["activations"]),
+        "normalization": repr(parts["normalization"]),
+        "dropout": repr(parts["dropout"]),
+        "loss": repr(parts["loss"]),
+        "averaging": repr(parts["averaging"]),
+        "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
+        "schedule": parts["schedule"].kind,
+    }
 
 
-def check_unchanged(estimator: Any, plan: Plan) -> None:
+def check_unchanged(estimator: Any, parts: dict[str, Any], network: Network) -> None:
     """Raise if training cannot go on with the estimator's present parameters."""
-    for name, now in describe(estimator, plan).items():
-        if now != (before := estimator._structure[name]):
+    now, before = describe(estimator, parts), dict(estimator._structure)
+    if estimator.dtype != "auto":
+        now["dtype"], before["dtype"] = estimator.dtype, network.dtype.name
+    for name, value in now.items():
+        if value != before[name]:
             raise ValueError(
-                f"Training cannot go on with another {name}: it was {before} and is now {now}. "
-                "Set it back, or start anew with warm_start=False or a clone."
+                f"Training cannot go on with another {name}: it was {before[name]} and is now "
+                f"{value}. Set it back, or start anew with warm_start=False or a clone."
             )
+
+
+def report(estimator: Any, plan: Plan, run: Run) -> None:
+    """Warn, or raise, if training has failed."""
+    if run.stop_reason == "diverged":
+        cure = "lower learning_rate, or set gradient_clip=1.0"
+        message = (
+            f"Training diverged in epoch {run.clock.epoch + 1} with {plan.optimizer!r}, "
+            f"batch_size={plan.batch_size}. Scale X, or "
+            f"{'raise alpha' if plan.optimizer.full_batch else cure}."
+        )
+        if estimator.on_divergence == "raise":
+            raise FloatingPointError(f"{message} The estimator is as it was before.")
+        warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
+    elif plan.early_stopping and not np.isfinite(run.best_score):
+        warn(
+            f"The validation score scoring={estimator.scoring!r} was no finite number in any "
+            "epoch; the last weights were kept. Give more validation rows or another scoring.",
+            ConvergenceWarning,
+        )

@@ -133,6 +133,8 @@ class NestedNames:
         params = super().get_params(deep=deep)  # type: ignore[misc]
         if deep:
             for name in self._tables:
+                if name not in params:  # a subclass may show fewer parameters
+                    continue
                 component = self._component(name, params[name])
                 if component is not None and component is not params[name]:
                     nested = component.get_params().items()

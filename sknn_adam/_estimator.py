@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -23,6 +22,7 @@ from sknn_adam._building import (
     choose_batch_size,
     describe,
     new_network,
+    report,
 )
 from sknn_adam._component import NestedNames, Table
 from sknn_adam._validation import (
@@ -33,6 +33,7 @@ from sknn_adam._validation import (
     Interval,
     StrOptions,
     check_sample_weight,
+    takes_weights,
     unchanged_on_error,
     warn,
     with_callbacks,
@@ -145,7 +146,6 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         if resume:
             self._check_resumed_targets(rows.y)
         rows.targets = self._encode(rows.y, rows.weight, not resume, None)
-        rows.weight = self._with_class_weight(rows.weight, rows.targets)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
         if validation is None and self.early_stopping:
@@ -155,6 +155,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             codes = rows.targets if rows.targets.ndim == 1 else None
             kept, held = hold_out(len(rows), self.validation_fraction, codes, self._seed_of_split)
             rows, validation = rows.take(kept), rows.take(held)
+        rows.weight = self._with_class_weight(rows.weight, rows.targets)
         plan, data = self._ready(parts, plan, rows, resume, seed, careful=True)
         run = self._run
         if not run.in_fit:
@@ -164,7 +165,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self._train(plan, data, n_epochs, rows, validation)
         run.stop_reason, run.in_fit = run.stop_reason or "max_iter", False
         self._publish(plan)
-        self._warn_if_diverged(plan)
+        report(self, plan, run)
         if not self.warm_start:
             del self._run
             self._network.release()
@@ -194,7 +195,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             )
         self._train(plan, data, 1, rows)
         self._publish(plan)
-        self._warn_if_diverged(plan)
+        report(self, plan, run)
         return self
 
     def _train(self, plan, data, n_epochs, rows, validation=None) -> None:
@@ -275,10 +276,10 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)
             self._run = Run(new_network(self, parts, rows.X, n_raw, rng), rng)
-            self._structure = describe(self, plan)
+            self._structure = describe(self, parts)
             self._run.begin(plan)
         else:
-            check_unchanged(self, plan)
+            check_unchanged(self, parts, self._network)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
                 self._run = Run(deepcopy(self._network), rng, clock=clock)
@@ -311,7 +312,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         X, scored = validation.features(), copy(self)
         vars(scored).pop("feature_names_in_", None)  # X is an array by now
         scorer = check_scoring(scored, self.scoring)
-        kwargs = {} if weight is None else {"sample_weight": weight}
+        weighted = weight is not None and takes_weights(scorer)
+        kwargs = {"sample_weight": weight} if weighted else {}
 
         def score(network):
             scored._loss, scored._network = self._loss, network
@@ -333,19 +335,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self.t_ = run.clock.step
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason
-        self.converged_ = run.stop_reason in ("tol", "early_stopping")
-
-    def _warn_if_diverged(self, plan: Plan) -> None:
-        run = self._run
-        if run.stop_reason == "diverged":
-            message = (
-                f"Training diverged in epoch {run.clock.epoch + 1} with {plan.optimizer!r}, "
-                f"batch_size={plan.batch_size}. Scale X, lower learning_rate, or set "
-                "gradient_clip=1.0. The best finite weights were kept."
-            )
-            if self.on_divergence == "raise":
-                raise FloatingPointError(message)
-            warn(message, ConvergenceWarning)
+        judged = not plan.early_stopping or bool(np.isfinite(run.best_score))
+        self.converged_ = run.stop_reason in ("tol", "early_stopping") and judged
 
     # -- predicting -----------------------------------------------------------------------------
 

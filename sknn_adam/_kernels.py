@@ -64,7 +64,16 @@ class NumpyKernels:
         program = self._programs[rule]
         if program is None:
             for block in _blocks(theta.size):
-                update, *new = rule(grad[block], *[slot[block] for slot in slots], *scalars)
+                arrays = [grad[block], *[slot[block] for slot in slots]]
+                result = rule(*arrays, *scalars)
+                if not isinstance(result, tuple) or len(result) != len(arrays):
+                    raise TypeError(
+                        f"A rule with {len(slots)} slots must return a tuple (update, *slots) of "
+                        f"{len(arrays)} arrays. Got {type(result).__name__}. "
+                        "See docs/add_an_optimizer.md."
+                    )
+                # An old slot may be handed on as another one: it must not be overwritten first.
+                update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
                 theta[block] -= update
                 for slot, value in zip(slots, new, strict=True):
                     slot[block] = value
@@ -128,9 +137,8 @@ def _row_blocks(*arrays: np.ndarray):
 NUMPY = NumpyKernels()
 
 
-def choose(work: float) -> NumpyKernels:
-    """Return the execution for a fit of `work` multiplications (a prediction, never a timing)."""
-    del work  # there is one execution so far
+def choose() -> NumpyKernels:
+    """Return a new execution: the one place that decides among them, where there are several."""
     return NumpyKernels()
 
 

@@ -4,6 +4,7 @@ A rule such as ``v = beta * v + c * g * g`` allocates an array for every operati
 tracers instead of arrays it tells its operations; they are then run over and over with ``out=``,
 into a few reused buffers and, where the old value is no longer needed, into the slots themselves.
 The operations and their order are the formula's own, so the results are the same to the last bit.
+A rule that is no pure chain of ufuncs is left as it is.
 """
 
 from collections.abc import Callable
@@ -48,18 +49,26 @@ class _Tracer(NDArrayOperatorsMixin):
 
 def trace(rule: Callable, n_slots: int, n_scalars: int) -> "Program | None":
     """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a program, None if it is none."""
-    operations: list = []
     n_arrays = 1 + n_slots
     samples = [np.ones(1, np.float32)] * n_arrays + [0.5] * n_scalars
-    try:
-        with np.errstate(all="ignore"):
-            outputs = rule(*[_Tracer(operations, i, s) for i, s in enumerate(samples)])
-    except Exception:  # whatever a tracer cannot do, arrays may
+    calls: list[tuple[list, Any]] = []
+    for _ in range(2):  # a rule that draws random numbers does not do the same twice
+        operations: list = []
+        try:
+            with np.errstate(all="ignore"):
+                outputs = rule(*[_Tracer(operations, i, s) for i, s in enumerate(samples)])
+        except Exception:  # whatever a tracer cannot do, arrays may
+            return None
+        calls.append((operations, outputs))
+    if calls[0][0] != calls[1][0] or not isinstance(outputs, tuple) or len(outputs) != n_arrays:
         return None
-    outputs = tuple(outputs)
-    if len(outputs) != n_arrays or not all(isinstance(v, _Tracer) for v in outputs):
+    if not all(isinstance(value, _Tracer) for value in outputs):
         return None
-    return Program(operations, [v.index for v in outputs], n_arrays, n_scalars)
+    indices = [value.index for value in outputs]
+    # An old slot handed on would be read after it has been overwritten.
+    if any(0 <= index < n_arrays and index != i for i, index in enumerate(indices)):
+        return None
+    return Program(operations, indices, n_arrays, n_scalars)
 
 
 class Program:

@@ -1,6 +1,7 @@
 """Checks of parameters and data: the only place that imports scikit-learn's private names."""
 
 import inspect
+import multiprocessing
 import os
 import re
 import warnings
@@ -33,6 +34,7 @@ __all__ = [
     "check_sample_weight",
     "parse_sizes",
     "per_layer",
+    "takes_weights",
     "unchanged_on_error",
     "warn",
     "with_callbacks",
@@ -135,33 +137,40 @@ def per_layer(name: str, value: Any, n_hidden: int) -> list:
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line outside of this package and scikit-learn that led here.
 
-    A search fits many candidates, and some may fail: it warns of each kind of warning once, and
-    its worker processes do not warn.
+    A search or a cross-validation fits many times and may fail every time: it shows each kind of
+    warning once, and its worker processes are silent.
     """
     packages = (__file__, sklearn.__file__, joblib.__file__)
     inside = tuple(os.path.dirname(file) + os.sep for file in packages)
     frame: Any = inspect.currentframe()
-    level, found, candidate, owner = 1, False, False, None
+    level, found, candidate, search = 1, False, False, None
     while frame is not None:
-        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        file = frame.f_code.co_filename
         found = found or not file.startswith(inside)
         level += not found
         if file.startswith(inside[1]) and "model_selection" in file:
-            candidate |= name == "_fit_and_score"
-            if name in ("fit", "cross_validate"):
-                owner = frame.f_locals.get("self", frame.f_locals.get("estimator"))
+            candidate |= frame.f_code.co_name == "_fit_and_score"
+            search = frame.f_locals.get("parallel", search)  # one such object for every call
         frame = frame.f_back
-    if owner is not None:
-        if category in _warned.setdefault(owner, set()):
+    if search is not None:
+        kind = category, message[:20]
+        if kind in _warned.setdefault(search, set()):
             return
-        _warned[owner].add(category)
-    elif candidate:
+        _warned[search].add(kind)
+    elif candidate and multiprocessing.parent_process() is not None:
         return
     warnings.warn(message, category, stacklevel=level)
 
 
-# Which warnings a search, or the estimator of a cross-validation, has shown.
+# What the searches that are running have warned of.
 _warned: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def takes_weights(scorer: Callable) -> bool:
+    """Whether a scorer can be called with ``sample_weight``."""
+    formula = getattr(scorer, "_score_func", scorer)
+    names = inspect.signature(formula).parameters
+    return "sample_weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
 def unchanged_on_error(method: Callable) -> Callable:

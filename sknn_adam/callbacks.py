@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import threading
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ class Checkpoint:
     -----
     A checkpoint is a pickle: load only files that you trust. It holds weights, the state of
     optimizer, schedule and random generator, the history and the parameters, but no data and no
-    callbacks.
+    callbacks. Give every fit a path of its own: in a search, fits that share one overwrite each
+    other's checkpoints.
 
     Examples
     --------
@@ -49,9 +52,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike, every: int = 1):
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        if isinstance(every, bool) or not isinstance(every, Integral) or int(every) < 1:
             raise ValueError(f"every must be a positive int. Got {every!r} instead.")
-        self.path, self.every = Path(path), every
+        self.path: Path = Path(path)
+        self.every: int = int(every)
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing; part of the protocol."""
@@ -80,8 +84,9 @@ class Checkpoint:
         vars(kept).clear()
         vars(kept).update(state)
         content = {"format": FORMAT, "version": __version__, "estimator": kept}
-        # One fixed name: whatever a killed process leaves there, the next one writes over.
-        temporary = self.path.with_name(self.path.name + ".part")
+        # Several processes of a search may write, each to a temporary name of its own.
+        own = f".{os.getpid()}-{threading.get_ident()}.part"
+        temporary = self.path.with_name(self.path.name + own)
         try:
             with open(temporary, "wb") as file:
                 pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -100,7 +100,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     verbose : bool or int, default=0
         Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides first weights and the order of the rows. The same integer gives the same bits.
+        Decides first weights and the order of the rows. The same integer gives the same bits (for
+        equal numbers of BLAS threads, where networks are large).
 
     Attributes
     ----------

@@ -71,6 +71,7 @@ class Run:
     best_epoch: int = 0
     best: Any = None  # copies of weights and statistics
     waited: int = 0
+    unclipped: float = 0.0  # norm of the last gradient before it was clipped
     limit: float | None = None  # a loss above it has diverged
     stop_reason: str | None = None
     in_fit: bool = False  # whether a ``fit`` began and has not ended
@@ -165,6 +166,7 @@ def step(run: Run, plan: Plan, x: Any, y: np.ndarray, weight: Any, factor: float
     if run.limit is None or not abs(value) < run.limit:
         return nan
     if plan.clip is not None:  # 4
+        run.unclipped = norm(network.grad)
         plan.clip(network.grad, network.layout)
     plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
@@ -277,7 +279,7 @@ def train(
             else:  # who goes on will find the same reason
                 run.stop_reason = None
             raise
-    if run.stop_reason == "diverged" or plan.early_stopping:
+    if run.stop_reason == "diverged" or (plan.early_stopping and run.best_score > -inf):
         run.restore(plan)
 
 
@@ -303,7 +305,7 @@ class _EpochEnd:
             if plan.early_stopping:
                 score = row["validation_score"]
         row["learning_rate"] = plan.optimizer.learning_rate * factor
-        row["gradient_norm"] = norm(run.network.grad)
+        row["gradient_norm"] = norm(run.network.grad) if plan.clip is None else run.unclipped
         now = perf_counter()
         run.history.append(**row, seconds=now - self.start)
         self.start = now

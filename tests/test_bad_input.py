@@ -441,5 +441,6 @@ def test_divergence_as_an_error(kept):
             error = str(raised)
             break
     assert "diverged in epoch" in error
-    assert "with SGD(learning_rate=1000.0), batch_size=8. Scale X, lower" in error
+    assert "with SGD(learning_rate=1000.0), batch_size=8. Scale X, or lower" in error
+    assert "as it was before" in error
     assert state(model) == before

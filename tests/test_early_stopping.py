@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
 from sklearn.model_selection import train_test_split
 
@@ -157,8 +158,11 @@ def test_patience(estimator, y, scores, tol, patience, epochs, best):
 
 @BOTH
 def test_only_scores_that_are_not_numbers(estimator, y):
-    model = small(estimator, scoring=Scripted([np.nan] * 9)).fit(X, y)
+    model = small(estimator, scoring=Scripted([np.nan] * 9))
+    with pytest.warns(ConvergenceWarning, match="was no finite number in any epoch"):
+        model.fit(X, y)
     assert (model.stop_reason_, model.n_iter_) == ("early_stopping", 4)
+    assert not model.converged_
     assert np.isfinite(outputs(model)).all()
 
 
@@ -461,3 +465,24 @@ def test_nothing_is_warned_of(estimator, y):
         warnings.simplefilter("error")
         small(estimator).fit(X, y)
         small(estimator, scoring=None).fit(X, y, X_val=X.tolist(), y_val=y.tolist())
+
+
+def test_a_score_that_is_never_a_number_keeps_the_last_weights():
+    rng = np.random.default_rng(0)
+    table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
+    model = MLPRegressor(early_stopping=True, scoring="r2", max_iter=30, random_state=0)
+    with (
+        pytest.warns(UndefinedMetricWarning),  # scikit-learn's: r2 of one row
+        pytest.warns(ConvergenceWarning, match="was no finite number in any epoch"),
+    ):
+        model.fit(table, numbers, X_val=table[:1], y_val=numbers[:1])
+    untrained = MLPRegressor(early_stopping=True, max_iter=1, random_state=0)
+    untrained.fit(table, numbers, X_val=table, y_val=numbers)
+    assert model.score(table, numbers) > untrained.score(table, numbers)
+
+
+def test_a_scorer_without_weights_is_called_without():
+    rng = np.random.default_rng(0)
+    table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
+    model = MLPRegressor(early_stopping=True, scoring=lambda model, X, y: 0.5, max_iter=3)
+    assert model.fit(table, numbers, np.ones(60)).validation_scores_ == [0.5] * 3

@@ -81,7 +81,7 @@ class ClassificationLoss(Loss):
         if exclusive and z.shape[-1] > 1:
             return _softmax(z)
         p = expit(z)
-        return np.concatenate([1 - p, p], axis=-1) if exclusive else p
+        return np.concatenate([expit(-z), p], axis=-1) if exclusive else p
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:

@@ -29,6 +29,11 @@ class Schedule(Component):
     contract = (("__call__",),)
     uses_progress: ClassVar[bool] = False
 
+    @property
+    def kind(self) -> str:
+        """What must stay the same for training to go on, as the state belongs to it."""
+        return type(self).__name__
+
     def init(self) -> Any:
         """Return the state of a new training run, None for schedules without one."""
         return None

@@ -112,6 +112,7 @@ class Plateau(Schedule):
 
     def __call__(self, clock, state=None):
         """Look at the loss once per epoch."""
+        state = self.init() if state is None else state
         if clock.epoch != state.epoch:
             state.epoch = clock.epoch
             state.waited = 0 if clock.loss < state.best - self.tol else state.waited + 1

@@ -1,6 +1,5 @@
 """A rise before any schedule."""
 
-from types import SimpleNamespace
 from typing import ClassVar
 
 from sknn_adam._validation import POSITIVE_INTEGER
@@ -36,15 +35,22 @@ class Warmup(Schedule):
     @property
     def uses_progress(self):
         """Whether the schedule that follows does."""
-        return self._tables["schedule"].make(self.schedule).uses_progress
+        return self._inner().uses_progress
+
+    @property
+    def kind(self):
+        """The names of both."""
+        return f"Warmup({self._inner().kind})"
 
     def validate(self):
         super().validate()
         self._tables["schedule"].resolve(self.schedule)
 
     def init(self):
-        schedule = self._tables["schedule"].make(self.schedule)
-        return SimpleNamespace(schedule=schedule, state=schedule.init())
+        return self._inner().init()
+
+    def _inner(self):
+        return self._tables["schedule"].make(self.schedule)
 
     def __call__(self, clock, state=None):
-        return min(1.0, (clock.step + 1) / self.steps) * state.schedule(clock, state.state)
+        return min(1.0, (clock.step + 1) / self.steps) * self._inner()(clock, state)
