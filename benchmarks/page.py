@@ -51,13 +51,18 @@ def fit(results: dict) -> str:
     return "\n".join([*lines, origin(results), ""])
 
 
-def run(args):
+def text() -> str:
+    """Return the page."""
     parts = [HEAD]
     for name, section in {"fit": fit}.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             parts.append(section(json.loads(path.read_text())))
+    return "\n".join(parts)
+
+
+def run(args):
     temporary = PAGE.with_suffix(".part")
-    temporary.write_text("\n".join(parts))
+    temporary.write_text(text())
     os.replace(temporary, PAGE)
     print(PAGE)
