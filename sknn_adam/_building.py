@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer_names
 
+from sknn_adam._component import did_you_mean
 from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer, warn
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.network import Network, build
@@ -38,6 +40,12 @@ def has_partial_fit(estimator: Any) -> bool:
 def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:
     """Return all components, validated, and what training is to do with them."""
     check_parameters(estimator)
+    scoring, known = estimator.scoring, ("loss", *get_scorer_names())
+    if isinstance(scoring, str) and scoring not in known:
+        raise ValueError(
+            f"scoring={scoring!r} names no score.{did_you_mean(scoring, known)} "
+            "Allowed are 'loss', the names in sklearn.metrics.get_scorer_names(), a callable, None."
+        )
     parts = {
         name: table.resolve(getattr(estimator, name))
         for name, table in estimator._tables.items()

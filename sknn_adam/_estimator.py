@@ -356,12 +356,17 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     @property
     def coefs_(self) -> list[np.ndarray]:
         """Weight matrices (fan_in, fan_out): a plain forward pass through them predicts."""
-        return self._weights()[0]
+        return self._published("coefs_")[0]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Biases (fan_out,), one vector per layer."""
-        return self._weights()[1]
+        return self._published("intercepts_")[1]
+
+    def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
+        return self._weights()
 
     def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return self._network.folded()

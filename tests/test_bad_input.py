@@ -444,3 +444,16 @@ def test_divergence_as_an_error(kept):
     assert "with SGD(learning_rate=1000.0), batch_size=8. Scale X, or lower" in error
     assert "as it was before" in error
     assert state(model) == before
+
+
+def test_scores_that_do_not_exist(classifier):
+    classifier.set_params(scoring="acuracy")
+    raises_and_changes_nothing(
+        classifier, lambda model: model.fit(X, LABELS), ValueError, "Did you mean 'accuracy'"
+    )
+
+
+def test_weights_of_an_unfitted_estimator():
+    for name in ("coefs_", "intercepts_"):
+        with pytest.raises(AttributeError, match=f"MLPClassifier is not fitted yet.*{name}"):
+            getattr(MLPClassifier(), name)
