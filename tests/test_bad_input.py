@@ -447,7 +447,7 @@ def test_divergence_as_an_error(kept):
 
 
 def test_scores_that_do_not_exist(classifier):
-    classifier.set_params(scoring="acuracy")
+    classifier.set_params(scoring="accuracyy")
     raises_and_changes_nothing(
         classifier, lambda model: model.fit(X, LABELS), ValueError, "Did you mean 'accuracy'"
     )
