@@ -7,6 +7,7 @@ BENCHMARKS = {
     "fit": "whole fits beside scikit-learn's MLP: seconds and final loss",
     "defaults": "candidates for the default parameters, on the training parts of real tables",
     "tables": "the default estimators on the test parts of real tables",
+    "record": "what recording the layers costs a fit",
     "page": "make docs/benchmarks.md from the results files",
 }
 

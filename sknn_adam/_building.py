@@ -68,6 +68,7 @@ def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:
         n_iter_no_change=estimator.n_iter_no_change,
         averaging=parts["averaging"],
         early_stopping=estimator.early_stopping,
+        record=estimator.record,
     )
     return parts, plan
 

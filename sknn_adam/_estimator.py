@@ -89,6 +89,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
+        "record": ["boolean", StrOptions({"all"})],
         "on_divergence": [StrOptions({"warn", "raise"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],

@@ -93,6 +93,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     on_divergence : {"warn", "raise"}, default="warn"
         What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
         finite weights and warns once; ``"raise"`` raises FloatingPointError.
+    record : bool or "all", default=True
+        Whether ``history_.layers`` tells, layer by layer, of gradients, weights, updates and
+        activations: sampled, which takes less than a fiftieth of the time of a fit, or at the
+        first step of ``"all"`` epochs.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
         65,536 elements, else float32.
@@ -196,6 +200,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         class_weight=None,
         warm_start=False,
         on_divergence="warn",
+        record=True,
         dtype="auto",
         verbose=0,
         random_state=None,
@@ -224,6 +229,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.on_divergence = on_divergence
+        self.record = record
         self.dtype = dtype
         self.verbose = verbose
         self.random_state = random_state

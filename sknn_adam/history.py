@@ -1,12 +1,18 @@
-"""History: what a training run measured, one row an epoch."""
+"""History: what a training run measured, one row an epoch, and now and then layer by layer."""
 
 from collections.abc import Iterator
 from math import nan
 from typing import Any
 
-__all__ = ["History", "LiveTable"]
+import numpy as np
+
+from sknn_adam.layers import Activate, ActivateLearned, Dense, Layer, Workspace
+
+__all__ = ["History", "LayerHistory", "LiveTable", "Probe"]
 
 MOST_ROWS = 100_000
+MOST_SAMPLES = 64
+STEPS_BETWEEN_SAMPLES = 128  # looking at the layers takes about as long as one or two steps
 
 
 class History:
@@ -14,6 +20,11 @@ class History:
 
     ``history["loss"]`` is a column as a list, ``history[-1]`` a row as a dict, ``len(history)``
     the number of rows. Of endless training only the last rows stay, at least 50,000.
+
+    Attributes
+    ----------
+    layers : LayerHistory
+        What was measured layer by layer.
 
     Examples
     --------
@@ -26,7 +37,8 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.columns: dict[str, list] = {}
+        self.columns: dict[str, Any] = {}
+        self.layers: LayerHistory = LayerHistory()
 
     def append(self, **row: Any) -> None:
         """Add a row; what earlier or later rows lack is nan."""
@@ -52,6 +64,113 @@ class History:
 
     def __repr__(self) -> str:
         return f"History({len(self)} epochs: {', '.join(self.columns)})"
+
+
+class LayerHistory(History):
+    """Rows of numbers by layer, measured at the first step of some epochs.
+
+    A column has one tuple a row, with one number for every dense layer, the output layer last:
+
+    * ``"gradient_norm"``: Euclidean norm of the gradient of the weights, penalty included, before
+      it is clipped;
+    * ``"weight_norm"``: Euclidean norm of the weights before the step;
+    * ``"update_ratio"``: norm of the step's change of the weights over that of the weights;
+    * ``"activation_min"``, ``"activation_max"``: range of the outputs on the step's batch, behind
+      the activation;
+    * ``"dead"``: share of the units whose derivative is 0 on every row of the batch;
+    * ``"saturated"``: share of the units whose derivative is, on the mean over the batch, below a
+      twentieth of the largest one that the activation has, and not 0. Both are nan for the output
+      layer.
+
+    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes less than a fiftieth
+    of a training, there are at least 128 steps between two rows, and twice as many whenever 64
+    rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknn_adam import MLPClassifier
+    >>> model = MLPClassifier((8, 4), max_iter=5, record="all", random_state=0)
+    >>> layers = model.fit(*load_iris(return_X_y=True)).history_.layers
+    >>> layers["epoch"], [len(norms) for norms in layers["gradient_norm"]]
+    ([1, 2, 3, 4, 5], [3, 3, 3, 3, 3])
+    """
+
+    def __init__(self) -> None:
+        self.columns = {}
+        self.distance = STEPS_BETWEEN_SAMPLES
+
+    def due(self, record: bool | str, step: int) -> bool:
+        """Return whether to measure at this step."""
+        if record == "all" or not record:
+            return bool(record)
+        return not len(self) or step - self.columns["step"][-1] >= self.distance
+
+    def thin(self) -> None:
+        """Keep every second of too many rows, and measure half as often from now on."""
+        if len(self) > MOST_SAMPLES:
+            self.columns = {name: column[::2] for name, column in self.columns.items()}
+            self.distance *= 2
+
+
+class Probe:
+    """Measures the layers within one step: made before it, asked between and after.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        The layers of the network, their gradients bound.
+    """
+
+    def __init__(self, layers: list[Layer]):
+        self.layers = layers
+        self.dense = [layer for layer in layers if isinstance(layer, Dense)]
+        self.row: dict[str, tuple[float, ...]] = {}
+
+    def before(self, workspaces: list[Workspace]) -> None:
+        """Measure weights, gradients and activations, between backward pass and update."""
+        self.weights = [layer.W.copy() for layer in self.dense]
+        self.row["gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
+        self.row["weight_norm"] = tuple(_norm(W) for W in self.weights)
+        seen = []
+        for layer, ws in zip(self.layers, workspaces, strict=True):
+            if isinstance(layer, Dense):
+                z = ws["z"]
+                seen.append((float(z.min()), float(z.max()), nan, nan))
+            elif isinstance(layer, Activate):
+                seen[-1] = _activation_figures(layer, ws)
+        names = "activation_min", "activation_max", "dead", "saturated"
+        self.row |= dict(zip(names, zip(*seen, strict=True), strict=True))
+
+    def after(self) -> dict[str, tuple[float, ...]]:
+        """Measure the change of the weights; return the row."""
+        changes = (
+            _norm(np.subtract(layer.W, W, out=W))
+            for layer, W in zip(self.dense, self.weights, strict=True)
+        )
+        norms = self.row["weight_norm"]
+        ratios = (c / n if n else nan for c, n in zip(changes, norms, strict=True))
+        return self.row | {"update_ratio": tuple(ratios)}
+
+
+def _norm(array: np.ndarray) -> float:
+    flat = array.reshape(-1)
+    return float(np.dot(flat, flat)) ** 0.5
+
+
+def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, float, float]:
+    """Return smallest and largest output and the shares of dead and of saturated units."""
+    a, formula = ws["out"], layer.activation
+    learned = (layer.p[..., None, :],) if isinstance(layer, ActivateLearned) else ()
+    slopes = np.abs(formula.derivative(ws["z"], a, *learned))
+    slopes = np.broadcast_to(slopes, a.shape)  # that of the identity is one number
+    means = slopes.mean(axis=-2)
+    z = np.linspace(-4.0, 4.0, 65).astype(a.dtype)[:, None]  # slopes are largest near 0
+    start = (np.asarray(formula.start(), a.dtype),) if learned else ()
+    grid = np.abs(formula.derivative(z, formula(z, *start), *start))
+    dead = means == 0
+    saturated = (means < 0.05 * np.max(grid)) & ~dead
+    return float(a.min()), float(a.max()), float(dead.mean()), float(saturated.mean())
 
 
 class LiveTable:

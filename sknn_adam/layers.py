@@ -169,7 +169,7 @@ class ActivateLearned(Activate):
     def forward(self, x, ws):
         """Return the activation of x."""
         ws["z"] = x
-        a = ws.buffer("a", x.shape, x.dtype)
+        a = ws["out"] = ws.buffer("a", x.shape, x.dtype)
         a[...] = self.activation(x, self.p[..., None, :])
         return a
 

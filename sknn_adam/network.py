@@ -156,6 +156,10 @@ class Network:
             x = layer.forward(x, ws)
         return x
 
+    def workspaces(self, n_rows: int) -> list[Workspace]:
+        """Return what the layers keep of the last training pass over so many rows."""
+        return self._workspaces[n_rows]
+
     def backward(self, g: np.ndarray) -> np.ndarray:
         """Write the gradient of the last ``forward`` into ``grad``, from that of its output."""
         workspaces = self._workspaces[g.shape[-2]]

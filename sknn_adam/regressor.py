@@ -94,6 +94,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     on_divergence : {"warn", "raise"}, default="warn"
         What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
         finite weights and warns once; ``"raise"`` raises FloatingPointError.
+    record : bool or "all", default=True
+        Whether ``history_.layers`` tells, layer by layer, of gradients, weights, updates and
+        activations: sampled, which takes less than a fiftieth of the time of a fit, or at the
+        first step of ``"all"`` epochs.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
         65,536 elements, else float32.
@@ -197,6 +201,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tol=1e-4,
         warm_start=False,
         on_divergence="warn",
+        record=True,
         dtype="auto",
         verbose=0,
         random_state=None,
@@ -225,6 +230,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.tol = tol
         self.warm_start = warm_start
         self.on_divergence = on_divergence
+        self.record = record
         self.dtype = dtype
         self.verbose = verbose
         self.random_state = random_state

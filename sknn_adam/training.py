@@ -20,7 +20,7 @@ from sknn_adam._kernels import add_scaled, flush_denormals
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping, norm
 from sknn_adam.data import Data
-from sknn_adam.history import History
+from sknn_adam.history import History, Probe
 from sknn_adam.losses import Loss
 from sknn_adam.network import Network
 from sknn_adam.optimizers import Optimizer
@@ -49,6 +49,7 @@ class Plan:
     n_iter_no_change: float = 10
     averaging: EMA | None = None
     early_stopping: bool = False
+    record: bool | str = True  # layers: now and then, "all" epochs, or never
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Run:
     best: Any = None  # copies of weights and statistics
     waited: int = 0
     unclipped: float = 0.0  # norm of the last gradient before it was clipped
+    clipped: int = 0  # how many gradients of the present epoch were, and
+    clip_rate: float = 0.0  # what share of them in the epoch before
     limit: float | None = None  # a loss above it has diverged
     stop_reason: str | None = None
     in_fit: bool = False  # whether a ``fit`` began and has not ended
@@ -157,7 +160,15 @@ def objective(
     return float(value)
 
 
-def step(run: Run, plan: Plan, x: Any, y: np.ndarray, weight: Any, factor: float) -> float:
+def step(
+    run: Run,
+    plan: Plan,
+    x: Any,
+    y: np.ndarray,
+    weight: Any,
+    factor: float,
+    probe: Probe | None = None,
+) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
     value = objective(network, plan, x, y, weight, run.rng)
@@ -165,9 +176,12 @@ def step(run: Run, plan: Plan, x: Any, y: np.ndarray, weight: Any, factor: float
         run.limit = EXPLODED * max(1.0, abs(value))
     if run.limit is None or not abs(value) < run.limit:
         return nan
+    if probe is not None:
+        probe.before(network.workspaces(len(y)))
     if plan.clip is not None:  # 4
         run.unclipped = norm(network.grad)
         plan.clip(network.grad, network.layout)
+        run.clipped += abs(norm(network.grad) - run.unclipped) > 1e-6 * run.unclipped
     plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
     if plan.averaging is not None:
@@ -185,24 +199,38 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tupl
     shape = data.n_rows, data.batch_size
     if run.batch == 0 or run.shape != shape:  # who goes on with other rows begins a new epoch
         run.order = data.order(run.rng) if plan.shuffle else None
-        run.batch, run.total, run.shape = 0, 0.0, shape
+        run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
+    layers = run.history.layers
     while run.batch < data.n_batches:
         x, y, weight = data.batch(run.batch, run.order)
         clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
         factor = plan.schedule(clock, run.schedule_state)
-        value = step(run, plan, x, y, weight, factor)
+        probe = None
+        if run.batch == 0 and layers.due(plan.record, clock.step):
+            probe = Probe(run.network.layers)
+        value = step(run, plan, x, y, weight, factor, probe)
         if not isfinite(value):
             run.batch = 0
             return value, factor
+        if probe is not None:
+            _record(run, plan, probe)
         run.total += value * len(y)
         run.batch += 1
         if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
-    run.order, run.batch = None, 0
+    run.order, run.batch, run.clip_rate = None, 0, run.clipped / data.n_batches
     if clock.epoch % 16 == 15:
         for vector in (run.network.theta, *run.slots(plan)):
             flush_denormals(vector)
     return run.total / data.n_rows, factor
+
+
+def _record(run: Run, plan: Plan, probe: Probe) -> None:
+    """Add what a probe has measured to the history of the layers."""
+    layers = run.history.layers
+    layers.append(epoch=run.clock.epoch + 1, step=run.clock.step, **probe.after())
+    if plan.record != "all":
+        layers.thin()
 
 
 class _Interrupts:
@@ -306,6 +334,8 @@ class _EpochEnd:
                 score = row["validation_score"]
         row["learning_rate"] = plan.optimizer.learning_rate * factor
         row["gradient_norm"] = norm(run.network.grad) if plan.clip is None else run.unclipped
+        if plan.clip is not None:
+            row["clip_rate"] = run.clip_rate
         now = perf_counter()
         run.history.append(**row, seconds=now - self.start)
         self.start = now
@@ -346,6 +376,8 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
             raise StopIteration
         return value, network.grad.astype(np.float64)
 
+    probe = None
+
     def settle(theta):
         """Take these weights; the statistics of trial points are replaced by their own."""
         network.theta[...] = theta
@@ -354,8 +386,15 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
             network.forward(x, run.rng)
 
     def after_iteration(result):
+        nonlocal probe
         settle(result.x)
+        if probe is not None:
+            _record(run, plan, probe)
+        probe = None
         run.clock.step += 1
+        if run.history.layers.due(plan.record, run.clock.step):
+            probe = Probe(network.layers)
+            probe.before(network.workspaces(len(y)))
         if ended(run, plan, float(result.fun), 1.0):
             raise StopIteration
 

@@ -1,0 +1,46 @@
+"""What recording the layers costs: whole fits with ``record=True`` and ``record=False``.
+
+The two alternate, in an order that alternates too; the figure is the median over the repetitions of
+the ratio of their processor times.
+"""
+
+import warnings
+from statistics import median
+from time import process_time
+
+from benchmarks._report import save
+from benchmarks.fit import SIZES, table
+from sknn_adam import MLPClassifier
+
+
+def add_arguments(parser):
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def seconds(model, X, y):
+    start = process_time()
+    model.fit(X, y)
+    return process_time() - start
+
+
+def run(args):
+    warnings.simplefilter("ignore")
+    rows = []
+    for name, hidden, batch, epochs in SIZES:
+        X, y = table(name, args.seed)
+        common = {"batch_size": batch, "max_iter": epochs, "n_iter_no_change": epochs}
+        sides = {
+            record: MLPClassifier(hidden, **common, random_state=args.seed, record=record)
+            for record in (True, False)
+        }
+        ratios = []
+        for i in range(args.repeats + 1):
+            order = (True, False) if i % 2 else (False, True)
+            found = {record: seconds(sides[record], X, y) for record in order}
+            ratios.append(found[True] / found[False])
+        samples = len(sides[True].history_.layers)
+        cost = median(ratios[1:]) - 1  # the first repetition warms up
+        rows.append({"size": name, "hidden": hidden, "samples": samples, "cost": round(cost, 4)})
+        print(f"{name:>10} {hidden!s:>12} {samples:>3} samples {100 * cost:6.2f} %", flush=True)
+    print(save("record", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))

@@ -1,0 +1,153 @@
+"""How gradients flow: a figure of every layer in every epoch, as a map."""
+
+from typing import Any
+
+import numpy as np
+
+from sknn_adam.inspection._display import check_matplotlib, fitted_network
+
+__all__ = ["GradientFlowDisplay"]
+
+NAMES = {
+    "gradient_norm": "norm of the gradient",
+    "weight_norm": "norm of the weights",
+    "update_ratio": "change of the weights in a step,\nrelative to their norm",
+    "activation_min": "smallest output",
+    "activation_max": "largest output",
+    "dead": "share of dead units",
+    "saturated": "share of saturated units",
+}
+LOGARITHMIC = ("gradient_norm", "weight_norm", "update_ratio")
+SHARES = ("dead", "saturated")
+
+
+class GradientFlowDisplay:
+    """A map of layers and epochs, coloured by what was measured there.
+
+    Make it by :meth:`from_estimator`. Vanishing gradients are dark first layers, exploding ones
+    bright last columns.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_layers, n_samples)
+        What was measured, the first layer in the first row.
+    epochs : array-like of shape (n_samples,)
+        When: numbers of epochs, rising.
+    quantity : str, default="gradient_norm"
+        What: a column of ``history_.layers``.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        With the map.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    image_ : matplotlib QuadMesh
+        The map.
+    colorbar_ : matplotlib Colorbar
+        Its colours.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.inspection import GradientFlowDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> deep = MLPClassifier("16x8", "sigmoid", max_iter=3, record="all", random_state=0)
+    >>> display = GradientFlowDisplay.from_estimator(deep.fit(X / 16, y))
+    >>> display.values.shape  # eight hidden layers and the output layer, three epochs
+    (9, 3)
+    """
+
+    def __init__(self, values, epochs, *, quantity="gradient_norm"):
+        self.values, self.epochs, self.quantity = values, epochs, quantity
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, quantity="gradient_norm", ax=None, cmap="viridis"
+    ) -> "GradientFlowDisplay":
+        """Draw what a fitted estimator recorded of its layers.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted MLP, or a Pipeline or search that holds one.
+        quantity : str, default="gradient_norm"
+            A column of ``history_.layers``: ``"gradient_norm"``, ``"weight_norm"``,
+            ``"update_ratio"``, ``"activation_min"``, ``"activation_max"``, ``"dead"`` or
+            ``"saturated"``.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours from low to high; the default is safe for colour-blind eyes.
+
+        Returns
+        -------
+        display : GradientFlowDisplay
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded, or the quantity is unknown.
+        """
+        if quantity not in NAMES:
+            raise ValueError(f"quantity={quantity!r} is not recorded. Allowed are {list(NAMES)}.")
+        layers = fitted_network(estimator).history_.layers
+        if not len(layers):
+            raise ValueError(
+                "This training recorded nothing of its layers. Fit with record=True, or "
+                "record='all' for every epoch."
+            )
+        display = cls(
+            np.array(layers[quantity], float).T, np.array(layers["epoch"]), quantity=quantity
+        )
+        return display.plot(ax=ax, cmap=cmap)
+
+    def plot(self, *, ax: Any = None, cmap: Any = "viridis") -> "GradientFlowDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours from low to high.
+
+        Returns
+        -------
+        self : object
+        """
+        plt = check_matplotlib(type(self).__name__)
+        from matplotlib.colors import LogNorm, Normalize
+
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        values, epochs = np.asarray(self.values, float), np.asarray(self.epochs)
+        shown = np.ma.masked_invalid(values)
+        norm = Normalize(0, 1) if self.quantity in SHARES else None
+        if self.quantity in LOGARITHMIC:
+            shown = np.ma.masked_less_equal(shown, 0)
+            if shown.count() and shown.max() > shown.min():
+                norm = LogNorm(shown.min(), shown.max())
+        self.image_ = ax.pcolormesh(
+            _edges(epochs), np.arange(len(values) + 1) + 0.5, shown, cmap=cmap, norm=norm
+        )
+        ax.set_facecolor("0.85")  # of what has no number
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_, ax=ax, label=NAMES.get(self.quantity, self.quantity)
+        )
+        ax.set(xlabel="epoch", ylabel="layer (the last one is the output)")
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        return self
+
+
+def _edges(epochs: np.ndarray) -> np.ndarray:
+    """Return the borders between the columns: halfway between the epochs."""
+    if len(epochs) == 1:
+        return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
+    middles = (epochs[1:] + epochs[:-1]) / 2
+    first, last = epochs[0] - (epochs[1] - epochs[0]) / 2, epochs[-1]
+    return np.concatenate([[first], middles, [last + (last - middles[-1])]])

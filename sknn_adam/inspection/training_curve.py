@@ -1,0 +1,133 @@
+"""The course of a training: loss and validation against epochs."""
+
+from typing import Any
+
+import numpy as np
+
+from sknn_adam.inspection._display import check_matplotlib, fitted_network
+
+__all__ = ["TrainingCurveDisplay"]
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe and Ito, told apart by all eyes
+
+
+class TrainingCurveDisplay:
+    """Loss, and validation score if there is one, against epochs.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    epochs : array-like of shape (n_epochs,)
+        Number of each epoch.
+    loss : array-like of shape (n_epochs,)
+        Mean training loss of each epoch.
+    validation : array-like of shape (n_epochs,) or None, default=None
+        Validation score of each epoch, or the validation loss.
+    validation_name : str, default="validation loss"
+        What it is called. With ``"validation loss"`` it shares the axis of the training loss, any
+        other score has an axis of its own, on the right.
+    best_epoch : int or None, default=None
+        The epoch whose weights were kept; marked by a vertical line.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        With the curve of the loss.
+    right_ax_ : matplotlib Axes or None
+        With the curve of a score that is no loss.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        The curves: the loss, then the validation.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.inspection import TrainingCurveDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mlp = MLPClassifier(max_iter=5, early_stopping=True, random_state=0).fit(X / 16, y)
+    >>> display = TrainingCurveDisplay.from_estimator(mlp)
+    >>> [line.get_label() for line in display.lines_]
+    ['training loss', 'validation loss']
+    """
+
+    def __init__(
+        self, epochs, loss, *, validation=None, validation_name="validation loss", best_epoch=None
+    ):
+        self.epochs, self.loss, self.validation = epochs, loss, validation
+        self.validation_name, self.best_epoch = validation_name, best_epoch
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, log=False) -> "TrainingCurveDisplay":
+        """Draw the training of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted MLP, or a Pipeline or search that holds one.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        log : bool, default=False
+            Whether the loss has a logarithmic axis. Not for losses that are not positive.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        mlp = fitted_network(estimator)
+        history, validation = mlp.history_, mlp.validation_scores_
+        name = f"validation score ({mlp.scoring if isinstance(mlp.scoring, str) else 'scoring'})"
+        if mlp.scoring is None:
+            name = "validation score"
+        if validation is not None:
+            validation = np.asarray(validation, float)
+            if mlp.scoring == "loss":
+                name, validation = "validation loss", -validation
+        display = cls(
+            np.asarray(history["epoch"]),
+            np.asarray(history["loss"], float),
+            validation=validation,
+            validation_name=name,
+            best_epoch=mlp.best_iter_ if mlp.early_stopping and validation is not None else None,
+        )
+        return display.plot(ax=ax, log=log)
+
+    def plot(self, *, ax: Any = None, log: bool = False) -> "TrainingCurveDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        log : bool, default=False
+            Whether the loss has a logarithmic axis.
+
+        Returns
+        -------
+        self : object
+        """
+        plt = check_matplotlib(type(self).__name__)
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.right_ax_, self.figure_ = ax, None, ax.figure
+        self.lines_ = ax.plot(self.epochs, self.loss, color=BLUE, label="training loss")
+        if self.validation is not None:
+            where = ax
+            if self.validation_name != "validation loss":
+                where = self.right_ax_ = ax.twinx()
+                where.set_ylabel(self.validation_name)
+            self.lines_ += where.plot(
+                self.epochs, self.validation, "--", color=ORANGE, label=self.validation_name
+            )
+        ax.set(xlabel="epoch", ylabel="loss", yscale="log" if log else "linear")
+        handles = list(self.lines_)
+        if self.best_epoch is not None:
+            label = f"best epoch, {self.best_epoch}"
+            handles.append(ax.axvline(self.best_epoch, color=GREY, ls=":", label=label))
+        if len(handles) > 1:
+            top = self.right_ax_ or ax  # what is drawn last covers the curves of both
+            top.legend(handles=handles, loc="center right")
+        return self

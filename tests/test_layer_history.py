@@ -1,0 +1,158 @@
+"""What is recorded layer by layer, against closed forms and properties."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam.history import MOST_SAMPLES, LayerHistory
+from sknn_adam.initializers import Constant
+
+COLUMNS = {
+    "epoch",
+    "step",
+    "gradient_norm",
+    "weight_norm",
+    "update_ratio",
+    "activation_min",
+    "activation_max",
+    "dead",
+    "saturated",
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:300] / 16, y[:300]
+
+
+def layers_of(digits, hidden=(12, 7), **params):
+    params = {"max_iter": 3, "record": "all", "random_state": 0} | params
+    return MLPClassifier(hidden, **params).fit(*digits).history_.layers
+
+
+def test_one_row_an_epoch_one_number_a_layer(digits):
+    layers = layers_of(digits)
+    assert set(layers.columns) == COLUMNS
+    assert layers["epoch"] == [1, 2, 3]
+    assert all(len(row) == 3 for name in COLUMNS - {"epoch", "step"} for row in layers[name])
+
+
+def test_a_step_of_gradient_descent_is_the_gradient_times_the_learning_rate(digits):
+    rate = 0.25
+    layers = layers_of(digits, optimizer=SGD(learning_rate=rate, momentum=0.0), dtype="float64")
+    step = np.multiply(layers["update_ratio"], layers["weight_norm"])
+    np.testing.assert_allclose(step, rate * np.array(layers["gradient_norm"]), rtol=1e-12)
+
+
+def test_gradients_are_told_as_they_were_before_clipping(digits):
+    free = layers_of(digits, max_iter=1)
+    held = layers_of(digits, max_iter=1, gradient_clip=1e-3)
+    assert held["gradient_norm"] == free["gradient_norm"]
+
+
+def test_weights_and_outputs_are_those_of_a_plain_forward_pass(digits):
+    X, y = digits
+    model = MLPClassifier(
+        (12, 7), "tanh", optimizer=SGD(learning_rate=1e-12, momentum=0.0), batch_size=len(X)
+    ).set_params(max_iter=1, random_state=0, dtype="float64", shuffle=False)
+    layers = model.fit(X, y).history_.layers
+    out, seen = X, []
+    for i, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        out = out @ W + b
+        out = np.tanh(out) if i < 2 else out
+        seen.append((np.linalg.norm(W), out.min(), out.max()))
+    names = "weight_norm", "activation_min", "activation_max"
+    found = np.array([layers[name][0] for name in names]).T
+    np.testing.assert_allclose(found, seen, rtol=1e-8)
+
+
+def test_units_that_are_never_on_are_dead(digits):
+    layers = layers_of(digits, bias_initializer=Constant(-1e3), max_iter=1)
+    assert layers["dead"][0][:2] == (1.0, 1.0)
+    assert layers["saturated"][0][:2] == (0.0, 0.0)
+    alive = layers_of(digits, bias_initializer=Constant(1.0), max_iter=1)
+    assert alive["dead"][0][0] == 0.0
+
+
+@pytest.mark.parametrize("activation", ["tanh", "logistic"])
+def test_units_on_a_flat_piece_are_saturated(digits, activation):
+    X, y = digits
+    flat = layers_of((1e3 * (X - X.mean()), y), activation=activation, max_iter=1)
+    assert flat["saturated"][0][0] + flat["dead"][0][0] > 0.9
+    gentle = layers_of((1e-3 * X, y), activation=activation, max_iter=1)
+    assert gentle["saturated"][0][0] == gentle["dead"][0][0] == 0.0
+    assert np.isnan(flat["saturated"][0][-1])
+    assert np.isnan(flat["dead"][0][-1])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"activation": "prelu"},
+        {"normalization": "batch", "activation": "sigmoid", "dropout": 0.2},
+        {"normalization": "layer"},
+        {"optimizer": "lbfgs"},
+        {"activation": "identity"},
+        {"activation": "softsign", "gradient_clip": 1.0, "averaging": "ema"},
+    ],
+    ids=lambda params: "-".join(params),
+)
+def test_recording_changes_no_bit_of_the_training(digits, params):
+    found = {}
+    for record in (False, True, "all"):
+        model = MLPClassifier((12, 7), max_iter=4, random_state=0, record=record, **params)
+        found[record] = model.fit(*digits)
+    assert not len(found[False].history_.layers)
+    assert len(found["all"].history_.layers) >= len(found[True].history_.layers) >= 1
+    for model in (found[True], found["all"]):
+        assert model.loss_curve_ == found[False].loss_curve_
+        for a, b in zip(model.coefs_, found[False].coefs_, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_sampling_keeps_its_distance_and_is_bounded():
+    layers = LayerHistory()
+    for step in range(0, 10**6, 7):
+        if layers.due(True, step):
+            layers.append(step=step)
+            layers.thin()
+        assert len(layers) <= MOST_SAMPLES
+    assert len(layers) > MOST_SAMPLES // 4
+    assert np.diff(layers["step"]).min() >= 128
+    assert layers["step"][0] == 0
+
+
+def test_samples_of_a_plain_fit_are_far_apart(digits):
+    layers = layers_of(digits, record=True, max_iter=60, batch_size=30, tol=0)
+    assert len(layers) > 2
+    assert np.diff(layers["step"]).min() >= 128
+
+
+def test_partial_fits_record_what_one_fit_records(digits):
+    params = {"max_iter": 4, "random_state": 0, "record": "all", "tol": 0}
+    one = MLPRegressor((5,), **params).fit(*digits).history_.layers
+    many = MLPRegressor((5,), **params)
+    for _ in range(4):
+        many.partial_fit(*digits)
+    many = pickle.loads(pickle.dumps(many))
+    for name in COLUMNS:
+        np.testing.assert_array_equal(many.history_.layers[name], one[name])
+
+
+def test_clip_rate_is_the_share_of_clipped_steps(digits):
+    for limit, rate in ((1e-6, 1.0), (1e6, 0.0)):
+        model = MLPClassifier((5,), max_iter=2, gradient_clip=limit, random_state=0).fit(*digits)
+        assert model.history_["clip_rate"] == [rate, rate]
+    norms = model.history_["gradient_norm"]
+    model.set_params(gradient_clip=float(np.mean(norms))).fit(*digits)
+    assert any(0 < rate < 1 for rate in model.history_["clip_rate"])
+    assert "clip_rate" not in MLPClassifier((5,), max_iter=2).fit(*digits).history_.columns
+
+
+def test_record_is_checked(digits):
+    with pytest.raises(ValueError, match="'record' parameter"):
+        MLPClassifier(record="some").fit(*digits)
