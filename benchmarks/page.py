@@ -51,10 +51,26 @@ def fit(results: dict) -> str:
     return "\n".join([*lines, origin(results), ""])
 
 
+def record(results: dict) -> str:
+    lines = [
+        "## What recording the layers costs",
+        "",
+        "Processor time of whole fits with `record=True` over that with `record=False`, less one; "
+        "medians over alternating repetitions.",
+        "",
+        "| table | hidden | samples | cost |",
+        "|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        cells = row["size"], tuple(row["hidden"]), row["samples"], f"{100 * row['cost']:.1f} %"
+        lines.append("| {} | {} | {} | {} |".format(*cells))
+    return "\n".join([*lines, "", origin(results), ""])
+
+
 def text() -> str:
     """Return the page."""
     parts = [HEAD]
-    for name, section in {"fit": fit}.items():
+    for name, section in {"fit": fit, "record": record}.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             parts.append(section(json.loads(path.read_text())))

@@ -94,25 +94,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
         finite weights and warns once; ``"raise"`` raises FloatingPointError.
     record : bool or "all", default=True
-        Whether ``history_.layers`` tells, layer by layer, of gradients, weights, updates and
-        activations: sampled, which takes less than a fiftieth of the time of a fit, or at the
-        first step of ``"all"`` epochs.
+        Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
+        (it takes less than a fiftieth of a fit) or at the first step of ``"all"`` epochs.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision of the network. ``"auto"`` is float64 if X is not float32 and has less than
-        65,536 elements, else float32.
+        Precision. ``"auto"`` is float64 if X is not float32 and below 65,536 elements.
     verbose : bool or int, default=0
         Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides first weights and the order of the rows. The same integer gives the same bits (for
-        equal numbers of BLAS threads, where networks are large).
+        Decides first weights and the order of the rows. The same integer gives the same bits.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,) or list of them
         The classes, the numbers of the labels, or the classes of every column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights. A plain forward pass through them gives the raw outputs; batch
-        normalization is folded in.
+        Weights, batch normalization folded in: a plain forward pass gives the raw outputs.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases.
     n_iter_ : int
@@ -124,10 +120,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Validation score of every epoch.
     best_validation_score_ : float or None
         Score of the weights that were restored by `early_stopping`.
-    n_layers_ : int
-        Layers, counting input and output.
-    n_outputs_ : int
-        Outputs.
+    n_layers_, n_outputs_ : int
+        Layers, counting input and output, and outputs.
     out_activation_ : str
         What turns raw outputs into predictions.
     loss_, best_loss_ : float

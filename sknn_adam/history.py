@@ -12,7 +12,7 @@ __all__ = ["History", "LayerHistory", "LiveTable", "Probe"]
 
 MOST_ROWS = 100_000
 MOST_SAMPLES = 64
-STEPS_BETWEEN_SAMPLES = 128  # looking at the layers takes about as long as one or two steps
+STEPS_BETWEEN_SAMPLES = 256  # looking at the layers takes about as long as one to three steps
 
 
 class History:
@@ -83,7 +83,7 @@ class LayerHistory(History):
       layer.
 
     The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes less than a fiftieth
-    of a training, there are at least 128 steps between two rows, and twice as many whenever 64
+    of a training, there are at least 256 steps between two rows, and twice as many whenever 64
     rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
 
     Examples
