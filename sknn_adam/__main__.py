@@ -3,10 +3,12 @@
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 
 from threadpoolctl import threadpool_info
 
-from sknn_adam import __version__, _kernels
+from sknn_adam import __version__
+from sknn_adam._fused import choose
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-optimize", "threadpoolctl", "numba")
 
@@ -27,7 +29,7 @@ def main() -> None:
         )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"processors available: {cores}")
-    print(f"execution of formulas: {_kernels.choose().name}")
+    print(f"execution of formulas: {choose(gain=inf).name} in long trainings, else numpy")
 
 
 if __name__ == "__main__":

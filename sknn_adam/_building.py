@@ -7,6 +7,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 
 from sknn_adam._component import did_you_mean
+from sknn_adam._fused import choose, predicted_gain
+from sknn_adam._kernels import NumpyKernels
 from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer, warn
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.network import Network, build
@@ -17,6 +19,7 @@ __all__ = [
     "check_parts",
     "check_unchanged",
     "choose_batch_size",
+    "choose_kernels",
     "describe",
     "has_partial_fit",
     "new_network",
@@ -101,6 +104,14 @@ def choose_batch_size(estimator: Any, optimizer: Optimizer, n_rows: int) -> int:
             f"batch_size='auto'. Got batch_size={given}."
         )
     return int(given)
+
+
+def choose_kernels(estimator: Any, network: Network, n_rows: int, batch_size: int) -> NumpyKernels:
+    """Return the execution of the formulas: from shapes and epochs, never from timings."""
+    batch = min(batch_size, n_rows)
+    activations = batch * sum(layer.fan_out for layer in network.dense())
+    n_steps = estimator.max_iter * -(-n_rows // batch)
+    return choose(predicted_gain(n_steps, network.theta.size, activations))
 
 
 def _choose_dtype(estimator: Any, X: Any, optimizer: Optimizer) -> str:

@@ -20,6 +20,7 @@ from sknn_adam._building import (
     check_parts,
     check_unchanged,
     choose_batch_size,
+    choose_kernels,
     describe,
     new_network,
     report,
@@ -276,14 +277,16 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)
-            self._run = Run(new_network(self, parts, rows.X, n_raw, rng), rng)
+            network = new_network(self, parts, rows.X, n_raw, rng)
+            self._run = Run(network, rng, choose_kernels(self, network, len(rows), batch_size))
             self._structure = describe(self, parts)
             self._run.begin(plan)
         else:
             check_unchanged(self, parts, self._network)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
-                self._run = Run(deepcopy(self._network), rng, clock=clock)
+                kernels = choose_kernels(self, self._network, len(rows), batch_size)
+                self._run = Run(deepcopy(self._network), rng, kernels, clock=clock)
                 self._run.history = deepcopy(self.history_)
                 self._run.begin(plan)
             elif careful:  # an error must leave the present run as it is

@@ -3,7 +3,7 @@
 Components give pure formulas of scalars or arrays. `NumpyKernels` runs them on blocks that stay
 in the processor's cache, so that the temporaries of a long formula never travel to memory. It
 holds every place where the work of a training step meets memory: another execution of the same
-formulas (fused loops) is another class with the same methods, chosen by `choose`.
+formulas (fused loops, `_fused`) is another class with the same methods.
 """
 
 import threading
@@ -19,7 +19,6 @@ __all__ = [
     "NUMPY",
     "NumpyKernels",
     "add_scaled",
-    "choose",
     "flush_denormals",
     "one_blas_thread",
     "product",
@@ -97,16 +96,37 @@ class NumpyKernels:
             buffers.append(np.empty(size, like.dtype))
         return buffers
 
-    def activate(self, activation: Any, z: np.ndarray, out: np.ndarray) -> None:
-        """Write ``activation(z)`` to `out`, which may be `z`. Both (..., n_rows, width)."""
+    def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
+        """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
+        z += b if b.ndim == 1 else b[:, None, :]
+
+    def activate(
+        self, activation: Any, z: np.ndarray, b: np.ndarray | None, out: np.ndarray
+    ) -> None:
+        """Write ``activation(z + b)`` to `out`, and ``z + b`` to `z` unless it is `out`.
+
+        `z` and `out` have shape (..., n_rows, width), `b` (..., width) or None for no bias.
+        """
+        if b is not None:
+            self.add_bias(z, b)
         if z.size <= BLOCK or activation.one_pass:
             activation.apply(z, out)
             return
         for z_block, out_block in _row_blocks(z, out):
             activation.apply(z_block, out_block)
 
-    def chain(self, derivative: Callable, g: np.ndarray, z: np.ndarray | None, a: np.ndarray):
-        """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width)."""
+    def chain(
+        self,
+        derivative: Callable,
+        g: np.ndarray,
+        z: np.ndarray | None,
+        a: np.ndarray,
+        sums: np.ndarray | None = None,
+    ) -> None:
+        """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width).
+
+        Its sums over the rows are written to `sums` (..., width), if that is given.
+        """
         if g.size <= BLOCK:
             g *= derivative(z, a)
         elif z is None:
@@ -115,16 +135,43 @@ class NumpyKernels:
         else:
             for g_block, z_block, a_block in _row_blocks(g, z, a):
                 g_block *= derivative(z_block, a_block)
+        if sums is not None:
+            self.column_sums(g, sums)
 
-    def column_sums(self, g: np.ndarray, ones: np.ndarray, out: np.ndarray) -> None:
-        """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width).
-
-        `ones` (n_rows,): as a product with it, BLAS sums columns several times faster than NumPy.
-        """
-        if g.ndim == 2:
-            np.dot(ones, g, out=out)
-        else:
+    def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
+        """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
+        if g.ndim != 2:
             np.add.reduce(g, axis=-2, out=out)
+            return
+        # As a product, BLAS sums columns several times faster than NumPy.
+        key = "ones", len(g), g.dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.ones(len(g), g.dtype)]
+        np.dot(self._buffers[key][0], g, out=out)
+
+    def add_scaled(self, vector: np.ndarray, factor: float, out: np.ndarray) -> None:
+        """Add ``factor * vector`` to `out` in place, both flat."""
+        add_scaled(vector, factor, out)
+
+    def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
+        """Write ``keep * average + rate * vector`` to `average`, both flat."""
+        average *= keep
+        add_scaled(vector, rate, out=average)
+
+    def gather(
+        self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
+    ) -> np.ndarray:
+        """Return ``X[rows]`` in the dtype of `cast`: `out` (dtype of X) or `cast` is its buffer."""
+        # "clip" only skips a check: the rows are a permutation
+        x = np.take(X, rows, axis=0, out=out[: len(rows)], mode="clip")
+        if x.dtype != cast.dtype:
+            x, taken = cast[: len(rows)], x
+            np.copyto(x, taken)
+        return x
+
+    def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
+        """Return the weighted mean of a loss over the rows, and its gradient as `z`."""
+        return loss.mean_and_gradient(y, z, weight)
 
 
 def _row_blocks(*arrays: np.ndarray):
@@ -135,11 +182,6 @@ def _row_blocks(*arrays: np.ndarray):
 
 
 NUMPY = NumpyKernels()
-
-
-def choose() -> NumpyKernels:
-    """Return a new execution: the one place that decides among them, where there are several."""
-    return NumpyKernels()
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:

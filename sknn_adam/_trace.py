@@ -8,12 +8,13 @@ A rule that is no pure chain of ufuncs is left as it is.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-__all__ = ["Program", "trace"]
+__all__ = ["Formula", "Program", "record", "record_rule", "trace"]
 
 
 class _Untraceable(Exception):
@@ -23,52 +24,113 @@ class _Untraceable(Exception):
 class _Tracer(NDArrayOperatorsMixin):
     """Stands for an array or a scalar and records what is done with it."""
 
-    def __init__(self, operations: list, index: int, sample: Any):
+    def __init__(self, operations: list, index: int, sample: Any, dtype_of_arrays: np.dtype):
         self.operations, self.index, self.sample = operations, index, sample
+        self.dtype_of_arrays = dtype_of_arrays
+        self.dtype = getattr(sample, "dtype", None)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         tracers = [v for v in inputs if isinstance(v, _Tracer)]
-        arrays = [v for v in tracers if isinstance(v.sample, np.ndarray)]
-        if method != "__call__" or kwargs or ufunc.nout != 1 or not arrays:
+        if method != "__call__" or kwargs or ufunc.nout != 1:
             raise _Untraceable
-        if not all(isinstance(v, _Tracer | int | float) for v in inputs):
+        if not any(isinstance(v.sample, np.ndarray) for v in tracers):
             raise _Untraceable
-        sample = ufunc(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
-        if sample.dtype != arrays[0].sample.dtype:  # comparisons, promotion
+        return self._record(ufunc, inputs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function is not np.where or kwargs or len(args) != 3:
+            raise _Untraceable
+        return self._record(function, args)
+
+    def _record(self, function, inputs):
+        """Add an operation; its sample shows the dtype that arrays would get."""
+        if not all(isinstance(v, _Tracer | int | float | np.floating) for v in inputs):
+            raise _Untraceable
+        sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
+        if sample.dtype not in (self.dtype_of_arrays, np.bool_):  # promoted
             raise _Untraceable
         arguments = [(v.index, None) if isinstance(v, _Tracer) else (None, v) for v in inputs]
-        self.operations.append((ufunc, arguments))
-        return _Tracer(self.operations, -len(self.operations), sample)
-
-    def __array_function__(self, *args):
-        raise _Untraceable
+        self.operations.append((function, arguments, sample.dtype))
+        return _Tracer(self.operations, -len(self.operations), sample, self.dtype_of_arrays)
 
     def __bool__(self):
         raise _Untraceable
 
 
-def trace(rule: Callable, n_slots: int, n_scalars: int) -> "Program | None":
-    """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a program, None if it is none."""
-    n_arrays = 1 + n_slots
-    samples = [np.ones(1, np.float32)] * n_arrays + [0.5] * n_scalars
+@dataclass
+class Formula:
+    """Operations ``(function, arguments, dtype)`` on arrays and scalars, elementwise.
+
+    An argument is (index, None), or (None, constant). Indices count the arrays from 0, then the
+    scalars; -k is the result of the k-th operation. ``outputs`` are the indices of the results.
+    The dtype is that of the arrays, or bool.
+    """
+
+    operations: list
+    outputs: list[int]
+    n_arrays: int
+    n_scalars: int
+    is_tuple: bool  # whether the results came as a tuple
+
+
+def record(
+    function: Callable,
+    n_arrays: int,
+    n_scalars: int = 0,
+    *,
+    dtype: Any = np.float32,
+    lacks: Any = (),
+) -> Formula | None:
+    """Return ``function(*arrays, *scalars)`` on arrays of a dtype as a Formula, None if it is none.
+
+    `lacks` are the numbers of the arrays that are None instead.
+    """
+    samples = [np.ones(1, dtype)] * n_arrays + [0.5] * n_scalars
     calls: list[tuple[list, Any]] = []
-    for _ in range(2):  # a rule that draws random numbers does not do the same twice
+    for _ in range(2):  # a formula that draws random numbers does not do the same twice
         operations: list = []
+        tracers: list[Any] = [
+            None if i in lacks else _Tracer(operations, i, sample, np.dtype(dtype))
+            for i, sample in enumerate(samples)
+        ]
         try:
             with np.errstate(all="ignore"):
-                outputs = rule(*[_Tracer(operations, i, s) for i, s in enumerate(samples)])
+                outputs = function(*tracers)
         except Exception:  # whatever a tracer cannot do, arrays may
             return None
         calls.append((operations, outputs))
-    if calls[0][0] != calls[1][0] or not isinstance(outputs, tuple) or len(outputs) != n_arrays:
+    if calls[0][0] != calls[1][0]:
         return None
-    if not all(isinstance(value, _Tracer) for value in outputs):
+    results = outputs if isinstance(outputs, tuple) else (outputs,)
+    if not all(isinstance(value, _Tracer) for value in results):
         return None
-    indices = [value.index for value in outputs]
+    indices = [value.index for value in results]
+    return Formula(operations, indices, n_arrays, n_scalars, isinstance(outputs, tuple))
+
+
+def record_rule(
+    rule: Callable, n_slots: int, n_scalars: int, dtype: Any = np.float32
+) -> Formula | None:
+    """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a Formula, None if it is none."""
+    formula = record(rule, 1 + n_slots, n_scalars, dtype=dtype)
+    whole = formula is not None and formula.is_tuple and len(formula.outputs) == 1 + n_slots
+    return formula if whole else None
+
+
+def trace(rule: Callable, n_slots: int, n_scalars: int) -> "Program | None":
+    """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a program, None if it is none."""
+    n_arrays = 1 + n_slots
+    formula = record_rule(rule, n_slots, n_scalars)
+    if formula is None:
+        return None
+    if any(function is np.where or dtype.kind == "b" for function, _, dtype in formula.operations):
+        return None
     # An old slot handed on would be read after it has been overwritten.
-    if any(0 <= index < n_arrays and index != i for i, index in enumerate(indices)):
+    outputs = formula.outputs
+    if any(0 <= index < n_arrays and index != i for i, index in enumerate(outputs)):
         return None
-    return Program(operations, indices, n_arrays, n_scalars)
+    operations = [(ufunc, arguments) for ufunc, arguments, _ in formula.operations]
+    return Program(operations, outputs, n_arrays, n_scalars)
 
 
 class Program:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from sknn_adam._component import Component, Table
-from sknn_adam._kernels import add_scaled
+from sknn_adam._kernels import NUMPY, NumpyKernels
 from sknn_adam._validation import FRACTION
 
 __all__ = ["AVERAGINGS", "EMA"]
@@ -51,11 +51,12 @@ class EMA(Component):
     def __init__(self, decay=0.99):
         self.decay = decay
 
-    def update(self, average: np.ndarray, theta: np.ndarray, t: int) -> None:
+    def update(
+        self, average: np.ndarray, theta: np.ndarray, t: int, kernels: NumpyKernels = NUMPY
+    ) -> None:
         """Move `average` in place towards `theta`, at step `t` counted from 1."""
         rate = (1 - self.decay) / (1 - self.decay**t)
-        average *= float(1 - rate)
-        add_scaled(theta, float(rate), out=average)
+        kernels.blend(average, theta, float(1 - rate), float(rate))
 
 
 AVERAGINGS = Table("averaging", EMA, {"ema": EMA}, optional=True)

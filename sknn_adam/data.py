@@ -8,6 +8,8 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from sknn_adam._kernels import NUMPY, NumpyKernels
+
 __all__ = ["Data", "Rows", "hold_out"]
 
 
@@ -96,23 +98,24 @@ class Data:
         """Return a random order of the rows; None for one batch, where it does not matter."""
         return None if self.n_batches == 1 else rng.permutation(self.n_rows)
 
-    def batch(self, i: int, order: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
+    def batch(
+        self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY
+    ) -> tuple[Any, np.ndarray, Any]:
         """Return (X, y, weight) of batch `i` in this order of the rows, None for their own."""
         start = i * self.batch_size
         rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
         rows = rows if order is None else order[rows]
         weight = None if self.weight is None else self.weight[rows]
         of_X = rows if self.index is None else self.index[rows]
-        return self._rows(of_X), self.y[rows], weight
+        return self._rows(of_X, kernels), self.y[rows], weight
 
-    def _rows(self, rows: Any) -> Any:
+    def _rows(self, rows: Any, kernels: NumpyKernels) -> Any:
         if self._sparse:
             x = self.X[rows]
             return x if x.dtype == self.dtype else x.astype(self.dtype)
-        if isinstance(rows, slice) or not self._takes:
-            x = self.X[rows]
-        else:  # "clip" only skips a check: the rows are a permutation
-            x = np.take(self.X, rows, axis=0, out=self._taken[: len(rows)], mode="clip")
+        if not isinstance(rows, slice) and self._takes:
+            return kernels.gather(self.X, rows, self._taken, self._cast)
+        x = self.X[rows]
         if x.dtype != self.dtype:
             cast = self._cast[: len(x)]
             np.copyto(cast, x)

@@ -23,22 +23,20 @@ class Workspace(dict):
     in several threads never meet.
     """
 
-    def __init__(self, training: bool = False, rng: np.random.Generator | None = None):
+    def __init__(
+        self,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        kernels: NumpyKernels = NUMPY,
+    ):
         super().__init__()
-        self.training, self.rng = training, rng
+        self.training, self.rng, self.kernels = training, rng, kernels
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return the buffer of this name, made on first use."""
         found = self.get(name)
         if found is None:
             found = self[name] = np.empty(shape, dtype)
-        return found
-
-    def ones(self, n_rows: int, dtype: Any) -> np.ndarray:
-        """Return a vector of ones, made on first use."""
-        found = self.get("ones")
-        if found is None:
-            found = self["ones"] = np.ones(n_rows, dtype)
         return found
 
 
@@ -53,7 +51,6 @@ class Layer:
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    kernels: NumpyKernels = NUMPY
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -81,7 +78,7 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the views: whoever restores the flat vectors binds them again."""
         views = {name for name, *_ in self.parameters + self.statistics}
-        views |= {f"grad_{name}" for name in views}
+        views |= {f"grad_{name}" for name in views} | {"bias_of"}
         return {key: value for key, value in vars(self).items() if key not in views}
 
 
@@ -92,6 +89,8 @@ class Dense(Layer):
     b: np.ndarray
     grad_W: np.ndarray
     grad_b: np.ndarray
+
+    bias_later = False  # whether the next layer adds the bias, in one pass with its own work
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
         self.fan_in, self.fan_out = fan_in, fan_out
@@ -115,14 +114,16 @@ class Dense(Layer):
         if z is None:
             z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
         product(x, self.W, out=z)
-        z += self.b if self.b.ndim == 1 else self.b[:, None, :]
+        if not self.bias_later:
+            ws.kernels.add_bias(z, self.b)
         return z
 
     def backward(self, g, ws, need_input=True):
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
         product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, out=self.grad_W)
-        self.kernels.column_sums(g, ws.ones(g.shape[-2], g.dtype), out=self.grad_b)
+        if not self.bias_later:
+            ws.kernels.column_sums(g, out=self.grad_b)
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
@@ -131,6 +132,8 @@ class Dense(Layer):
 
 class Activate(Layer):
     """An activation, applied in place where its derivative needs no input."""
+
+    bias_of: Dense | None = None  # the layer before, if its bias is added here
 
     def __init__(self, activation: Activation):
         self.activation = activation
@@ -143,12 +146,14 @@ class Activate(Layer):
         else:
             ws["z"], a = None, x
         ws["out"] = a
-        self.kernels.activate(self.activation, x, out=a)
+        bias = None if self.bias_of is None else self.bias_of.b
+        ws.kernels.activate(self.activation, x, bias, out=a)
         return a
 
     def backward(self, g, ws, need_input=True):
         """Multiply g in place by the derivative."""
-        self.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"])
+        sums = None if self.bias_of is None else self.bias_of.grad_b
+        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"], sums)
         return g
 
 

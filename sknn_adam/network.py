@@ -6,12 +6,14 @@ network knows neither losses nor optimizers.
 
 from collections.abc import Sequence
 from copy import copy
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
+from sknn_adam._kernels import NUMPY, NumpyKernels
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import Initializer
 from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
@@ -73,6 +75,7 @@ class Network:
 
     def _bind(self) -> None:
         """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
+        self.kernels: NumpyKernels = NUMPY
         self.grad: np.ndarray = np.empty(0, self.dtype)
         self._workspaces: dict[int, list[Workspace]] = {}
         self.layout = []
@@ -83,6 +86,9 @@ class Network:
             vars(layer).pop(f"grad_{name}", None)
             self.layout.append((part, shape, kind))
             start = part.stop
+        for before, layer in pairwise(self.layers):
+            if type(before) is Dense and type(layer) is Activate:
+                before.bias_later, layer.bias_of = True, before
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
         start = 0
         for layer, name, shape in self._tracked():
@@ -144,10 +150,14 @@ class Network:
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
-        if workspaces is None or workspaces[0].rng is not rng:
+        if (
+            workspaces is None
+            or workspaces[0].rng is not rng
+            or workspaces[0].kernels is not self.kernels
+        ):
             if len(self._workspaces) > 1:  # full batches and the last one; others come and go
                 self._workspaces.clear()
-            workspaces = [Workspace(True, rng) for _ in self.layers]
+            workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
             self._workspaces[n_rows] = workspaces
         return self._pass(x, workspaces)
 

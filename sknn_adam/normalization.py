@@ -123,7 +123,7 @@ class BatchNormLayer(Layer):
         """Write the gradients of scale and shift; return the input's."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
-        self.kernels.column_sums(g, ws.ones(g.shape[-2], g.dtype), out=self.grad_beta)
+        ws.kernels.column_sums(g, out=self.grad_beta)
         scale = self.gamma * ws["inverse"]
         if ws["batch"]:  # mean and variance depend on the batch too
             n = g.shape[-2]
@@ -231,7 +231,7 @@ class RowNormLayer(Layer):
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
         if self.centered:
-            self.kernels.column_sums(g, ws.ones(g.shape[-2], g.dtype), out=self.grad_beta)
+            ws.kernels.column_sums(g, out=self.grad_beta)
         g *= self.gamma[..., None, :]
         along = np.einsum("...ij,...ij->...i", g, x)[..., None] / x.shape[-1]
         if self.centered:

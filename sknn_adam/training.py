@@ -4,8 +4,6 @@ The order of a step is written in `objective` and `step`, that of an epoch in `t
 nowhere else.
 """
 
-import signal
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from sknn_adam import _kernels
-from sknn_adam._kernels import add_scaled, flush_denormals
+from sknn_adam._interrupts import Interrupts
+from sknn_adam._kernels import NUMPY, NumpyKernels, flush_denormals
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping, norm
 from sknn_adam.data import Data
@@ -58,6 +57,7 @@ class Run:
 
     network: Network
     rng: np.random.Generator
+    kernels: NumpyKernels = field(default_factory=NumpyKernels)
     optimizer_state: Any = None
     schedule_state: Any = None
     clock: Clock = field(default_factory=Clock)
@@ -83,6 +83,7 @@ class Run:
         """Make the state of optimizer, schedule and averaging, at the present weights."""
         theta = self.network.theta
         self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
+        self.optimizer_state.kernels = self.kernels
         self.schedule_state = plan.schedule.init()
         averages = plan.averaging is not None and not plan.optimizer.full_batch
         self.average = theta.copy() if averages else None
@@ -90,6 +91,7 @@ class Run:
     def prepare(self, plan: Plan) -> None:
         """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
         self.network.prepare()
+        self.network.kernels = self.kernels
         for name in plan.optimizer.slots:
             if not getattr(self.optimizer_state, name).flags.writeable:
                 setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
@@ -135,15 +137,17 @@ class Run:
             self.begin(plan)
 
 
-def penalty(theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float) -> float:
+def penalty(
+    theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float, kernels: Any = NUMPY
+) -> float:
     """Return alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add its gradient to `grad`."""
     value = 0.0
     if l2 := alpha * (1 - l1_ratio):
         value += l2 / 2 * float(np.dot(theta, theta))
-        add_scaled(theta, l2, out=grad)
+        kernels.add_scaled(theta, l2, out=grad)
     if l1 := alpha * l1_ratio:
         value += l1 * float(np.abs(theta).sum(dtype=np.float64))
-        add_scaled(np.sign(theta), l1, out=grad)
+        kernels.add_scaled(np.sign(theta), l1, out=grad)
     return value
 
 
@@ -152,11 +156,13 @@ def objective(
 ) -> float:
     """Return J(theta) on a batch and leave its gradient in ``network.grad``."""
     z = network.forward(x, rng)  # 1
-    value, gradient = plan.loss.mean_and_gradient(y, z, weight)
+    value, gradient = network.kernels.mean_and_gradient(plan.loss, y, z, weight)
     grad = network.backward(gradient)  # 2
     if plan.alpha:  # 3
         part = slice(0, network.n_weights)
-        value += penalty(network.theta[part], grad[part], plan.alpha, plan.l1_ratio)
+        value += penalty(
+            network.theta[part], grad[part], plan.alpha, plan.l1_ratio, network.kernels
+        )
     return float(value)
 
 
@@ -185,11 +191,11 @@ def step(
     plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
     if plan.averaging is not None:
-        plan.averaging.update(run.average, network.theta, run.clock.step)
+        plan.averaging.update(run.average, network.theta, run.clock.step, run.kernels)
     return value
 
 
-def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tuple[float, float]:
+def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[float, float]:
     """Pass once over the data; return the mean loss and the last factor on the learning rate.
 
     What an epoch has done so far is kept in the run: an interrupted one goes on where it was.
@@ -202,7 +208,7 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: "_Interrupts") -> tupl
         run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
     layers = run.history.layers
     while run.batch < data.n_batches:
-        x, y, weight = data.batch(run.batch, run.order)
+        x, y, weight = data.batch(run.batch, run.order, run.kernels)
         clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
         factor = plan.schedule(clock, run.schedule_state)
         probe = None
@@ -231,32 +237,6 @@ def _record(run: Run, plan: Plan, probe: Probe) -> None:
     layers.append(epoch=run.clock.epoch + 1, step=run.clock.step, **probe.after())
     if plan.record != "all":
         layers.thin()
-
-
-class _Interrupts:
-    """Context manager: Ctrl-C is noticed between two steps, never within one."""
-
-    def __init__(self) -> None:
-        self.by_user = False
-
-    def __enter__(self) -> "_Interrupts":
-        self._handler = None
-        if threading.current_thread() is threading.main_thread():
-            self._handler = signal.getsignal(signal.SIGINT)
-            if self._handler is signal.default_int_handler:
-                signal.signal(signal.SIGINT, self._notice)
-        return self
-
-    def _notice(self, signum: int, frame: Any) -> None:
-        if self.by_user:  # the second time the user means it
-            raise KeyboardInterrupt
-        self.by_user = True
-
-    def __exit__(self, error: Any, *_: Any) -> None:
-        if self._handler is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handler)
-        if self.by_user and error is None:
-            raise KeyboardInterrupt
 
 
 def train(
@@ -352,7 +332,7 @@ class _EpochEnd:
 
 def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) -> None:
     """Train by optimizer steps on batches."""
-    with _Interrupts() as interrupted:
+    with Interrupts() as interrupted:
         for _ in range(n_epochs):
             if interrupted.by_user:
                 raise KeyboardInterrupt

@@ -23,12 +23,12 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace"],
-    ["_component", "_kernels"],
+    ["_validation", "_trace", "_interrupts"],
+    ["_component", "_kernels", "_loops", "_source"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging"],
     ["optimizers", "layers"],
     ["normalization"],
-    ["network", "history", "data"],
+    ["network", "history", "data", "_fused"],
     ["training"],
     ["callbacks", "_building", "_labels"],
     ["_estimator"],
@@ -56,6 +56,10 @@ TESTED_IN = {
     "_component": "test_component.py",
     "_kernels": "test_kernels.py",
     "_trace": "test_kernels.py",
+    "_fused": "test_kernels.py",
+    "_loops": "test_kernels.py",
+    "_source": "test_kernels.py",
+    "_interrupts": "test_interrupt.py",
     "_validation": "test_estimators*.py",
     "_estimator": "test_estimators*.py",
     "_building": "test_estimators*.py",

@@ -49,4 +49,6 @@ class Activation(Component):
 
 def either(where, one, other, like):
     """``numpy.where`` that keeps the dtype of `like` when both choices are plain numbers."""
-    return np.where(where, like.dtype.type(one), np.asarray(other, like.dtype))
+    if isinstance(other, int | float | np.number):
+        other = like.dtype.type(other)
+    return np.where(where, like.dtype.type(one), other)

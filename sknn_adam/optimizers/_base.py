@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam import _kernels
 from sknn_adam._component import Component
+from sknn_adam._kernels import NumpyKernels
 from sknn_adam._validation import POSITIVE
 
 __all__ = ["Layout", "Optimizer"]
@@ -74,7 +74,7 @@ class Optimizer(Component):
         state : SimpleNamespace
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
-        state = SimpleNamespace(t=0, kernels=_kernels.choose(), layout=layout)
+        state = SimpleNamespace(t=0, kernels=NumpyKernels(), layout=layout)
         state.decayed = [part for part, _, kind in layout if kind == "weight"] if layout else [...]
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))

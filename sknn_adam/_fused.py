@@ -1,0 +1,284 @@
+"""Formulas compiled by Numba to fused loops: the second execution, where Numba is installed.
+
+The formula of a component is recorded as in `_trace`, written out as the source of one loop over
+all elements, for one dtype, and compiled. The loop does the formula's operations in their order, so
+that elementwise results are those of NumPy; only sums are in another order. What cannot be written
+out, or gains nothing from it, runs as NumPy.
+
+The sources are files in the user's cache, named by their content, and Numba keeps the machine code
+beside them. Worker processes share both.
+"""
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sknn_adam import _loops
+from sknn_adam._kernels import NumpyKernels
+from sknn_adam._source import activate_loop, chain_loop, update_loop
+from sknn_adam._trace import Formula, record, record_rule
+from sknn_adam.losses import LogLoss, SquaredError
+
+__all__ = ["FusedKernels", "choose", "predicted_gain"]
+
+FUSED_PAYS = 1.0  # seconds of predicted gain from which on Numba is imported
+
+
+def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
+    """Return about how many seconds a training would gain from fused loops.
+
+    `n_activations` counts the elements of all activations of a batch. The constants are those of
+    a processor of 2023; nothing is timed, so that equal fits are executed equally.
+    """
+    return n_steps * (25e-6 + 2e-9 * n_parameters + 1e-9 * n_activations)
+
+
+def choose(gain: float = 0.0) -> NumpyKernels:
+    """Return a new execution for a training that fused loops would save `gain` seconds.
+
+    The one place that decides. Importing Numba and loading compiled loops takes about half a
+    second. ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
+    """
+    wanted = os.environ.get("SKNN_ADAM_KERNELS", "auto")
+    if wanted == "fused" or (wanted != "numpy" and gain > FUSED_PAYS):
+        if importlib.util.find_spec("numba") is not None:  # not imported for that
+            return FusedKernels()
+    return NumpyKernels()
+
+
+HEAD = """# Written by sknn_adam {versions}; safe to delete.
+import numba
+import numpy as np
+
+ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
+{constants}
+
+
+@numba.njit([{signature!r}], cache={cache}, nogil=True, error_model="numpy")
+def kernel({arguments}):
+"""
+
+
+def _folder() -> tuple[Path, bool]:
+    """Return the folder of the sources, and whether it lasts."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        folder = (Path(base) if base else Path.home() / ".cache") / "sknn_adam"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder, True
+    except (OSError, RuntimeError):  # no home
+        pass
+    return Path(tempfile.mkdtemp(prefix="sknn_adam-")), False
+
+
+_loaded: dict[str, Any] = {}  # by source: the kernels of this process
+
+
+def _load(source: str) -> Any:
+    """Return ``kernel`` of a source that says {cache} where it must be said."""
+    if source not in _loaded:
+        _loaded[source] = _load_file(source)
+    return _loaded[source]
+
+
+def _load_file(source: str) -> Any:
+    folder, lasts = _folder()
+    text = source.replace("{cache}", str(lasts))
+    path = folder / f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
+    try:
+        written = path.read_text() == text
+    except OSError:
+        written = False
+    if not written:
+        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.kernel
+
+
+def _compile(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
+    """Return the compiled kernel; None for what cannot be written, or without Numba."""
+    if formula is None or dtype not in (np.float32, np.float64):
+        return None
+    try:
+        import numba
+
+        constants, arguments, kinds, body = write(formula, dtype, *options)
+        head = HEAD.format(
+            versions=f"for numba {numba.__version__}, numpy {np.__version__}",
+            dtype=dtype,
+            constants=constants,
+            signature=f"void({kinds})",
+            cache="{cache}",
+            arguments=arguments,
+        )
+        return _load(head + "".join(f"    {line}\n" for line in body))
+    except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
+        return None
+
+
+_loop_cache: dict[str, Any] = {}
+
+
+def _loop(name: str) -> Any:
+    """Return a loop of `_loops` compiled, None without Numba. Processes share them."""
+    if name not in _loop_cache:
+        function = getattr(_loops, name)
+        options: Any = {"nogil": True, "error_model": "numpy"}
+        try:
+            import numba
+
+            try:
+                _loop_cache[name] = numba.njit(cache=True, **options)(function)
+            except RuntimeError:  # no folder for the cache can be written
+                _loop_cache[name] = numba.njit(**options)(function)
+        except ImportError:
+            _loop_cache[name] = None
+    return _loop_cache[name]
+
+
+NO_WEIGHT = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def _plain(*arrays: np.ndarray) -> bool:
+    """Whether the loops can run over these arrays."""
+    dtype = arrays[0].dtype
+    return dtype in NO_WEIGHT and all(
+        a.flags.c_contiguous and a.dtype == dtype and a.flags.writeable for a in arrays
+    )
+
+
+class FusedKernels(NumpyKernels):
+    """Formulas as fused loops where they can be written as such, else as NumPy runs them."""
+
+    name = "fused"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kernels: dict[Any, Any] = {}
+        self._outputs: dict[Any, np.ndarray] = {}
+
+    def _kernel(self, key: Any, write: Callable, formula: Callable, *options: Any) -> Any:
+        if key not in self._kernels:
+            self._kernels[key] = _compile(write, formula(), key[-1], *options)
+        return self._kernels[key]
+
+    def update(self, rule, theta, grad, slots, scalars):
+        """Do the step of an optimizer in one pass over its vectors."""
+        kernel = self._kernel(
+            ("update", rule, theta.dtype),
+            update_loop,
+            lambda: record_rule(rule, len(slots), len(scalars), theta.dtype),
+        )
+        if kernel is None or not _plain(theta, grad, *slots):
+            super().update(rule, theta, grad, slots, scalars)
+        else:
+            kernel(theta, grad, *slots, np.array(scalars, theta.dtype))
+
+    def add_bias(self, z, b):
+        """Add `b` to every row of `z`, in place."""
+        loop = _loop("add_bias")
+        if loop is None or z.ndim != 2:
+            super().add_bias(z, b)
+        else:
+            loop(z, b)
+
+    def activate(self, activation, z, b, out):
+        """Add the bias and write the activation, in one pass where that is faster."""
+        in_place = out is z
+        kernel = self._kernel(
+            ("activate", activation, in_place, z.dtype),
+            activate_loop,
+            lambda: record(activation, 1, dtype=z.dtype),
+            in_place,
+        )
+        if kernel is None or z.ndim != 2 or b is None:
+            super().activate(activation, z, b, out)
+        elif in_place:
+            kernel(z, b)
+        else:
+            kernel(z, b, out)
+
+    def chain(self, derivative, g, z, a, sums=None):
+        """Multiply by the derivative and sum the columns, in one pass."""
+        kernel = self._kernel(
+            ("chain", derivative, z is None, g.dtype),
+            chain_loop,
+            lambda: record(derivative, 2, dtype=g.dtype, lacks=(0,) if z is None else ()),
+            z is not None,
+        )
+        if kernel is None or g.ndim != 2 or sums is None or not g.flags.c_contiguous:
+            super().chain(derivative, g, z, a, sums)
+        elif z is None:
+            kernel(g, a, sums)
+        else:
+            kernel(g, z, a, sums)
+
+    def column_sums(self, g, out):
+        """Write the sums of `g` over the rows to `out`."""
+        loop = _loop("column_sums")
+        if loop is None or g.ndim != 2 or not g.flags.c_contiguous:
+            super().column_sums(g, out)
+        else:
+            loop(g, out)
+
+    def add_scaled(self, vector, factor, out):
+        """Add ``factor * vector`` to `out` in place."""
+        loop = _loop("add_scaled")
+        if loop is None:
+            super().add_scaled(vector, factor, out)
+        else:
+            loop(vector, np.array([factor], out.dtype), out)
+
+    def blend(self, average, vector, keep, rate):
+        """Write ``keep * average + rate * vector`` to `average`."""
+        loop = _loop("blend")
+        if loop is None:
+            super().blend(average, vector, keep, rate)
+        else:
+            loop(average, vector, np.array([keep, rate], average.dtype))
+
+    def gather(self, X, rows, out, cast):
+        """Return ``X[rows]`` in `cast`, in one pass."""
+        loop = _loop("gather")
+        if loop is None or X.dtype not in NO_WEIGHT or not X.flags.c_contiguous:
+            return super().gather(X, rows, out, cast)
+        cast = cast[: len(rows)]
+        loop(X, rows, cast)
+        return cast
+
+    def mean_and_gradient(self, loss, y, z, weight):
+        """Return the mean loss and its gradient, of the losses that are loops in one pass."""
+        smoothing = 0.0
+        if type(loss) is LogLoss and y.ndim == 1 and z.shape[-1] > 1:
+            name, smoothing = "softmax_log_loss", loss.label_smoothing
+        elif type(loss) is LogLoss:
+            name, smoothing = "label_log_loss", loss.label_smoothing
+            y = y.reshape(len(y), -1).astype(z.dtype, copy=False)
+        elif type(loss) is SquaredError:
+            name = "squared_error"
+        else:
+            return super().mean_and_gradient(loss, y, z, weight)
+        loop = _loop(name)
+        if loop is None or z.ndim != 2 or not z.flags.c_contiguous:
+            return super().mean_and_gradient(loss, y, z, weight)
+        key = z.shape, z.dtype
+        gradient = self._outputs.get(key)
+        if gradient is None:
+            if len(self._outputs) > 1:  # full batches and the last one
+                self._outputs.clear()
+            gradient = self._outputs[key] = np.empty_like(z)
+        weight = NO_WEIGHT[z.dtype] if weight is None else weight
+        factors = np.array([smoothing, 1 / len(z)], z.dtype)
+        return loop(z, y, weight, factors, gradient) / len(z), gradient

@@ -1,0 +1,118 @@
+"""Loops that are no component's formula, in plain Python; `_fused` has them compiled by Numba.
+
+Arrays are C-contiguous, of one dtype, with the rows first. Nothing here allocates.
+"""
+
+from math import exp, log, log1p
+
+__all__ = [
+    "add_bias",
+    "add_scaled",
+    "blend",
+    "column_sums",
+    "gather",
+    "label_log_loss",
+    "softmax_log_loss",
+    "squared_error",
+]
+
+
+def add_bias(z, b):
+    """Add `b` (width,) to every row of `z`."""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            z[i, j] += b[j]
+
+
+def column_sums(g, out):
+    """Write the sums of the columns of `g` to `out` (width,)."""
+    for j in range(g.shape[1]):
+        out[j] = 0
+    for i in range(g.shape[0]):
+        for j in range(g.shape[1]):
+            out[j] += g[i, j]
+
+
+def gather(X, rows, out):
+    """Write ``X[rows]`` to `out`, in the dtype of `out`."""
+    for i in range(rows.size):
+        row = rows[i]
+        for j in range(X.shape[1]):
+            out[i, j] = X[row, j]
+
+
+def add_scaled(vector, factor, out):
+    """Add ``factor[0] * vector`` to `out`."""
+    f = factor[0]
+    for i in range(out.size):
+        out[i] += f * vector[i]
+
+
+def blend(average, vector, factors):
+    """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
+    keep, rate = factors[0], factors[1]
+    for i in range(average.size):
+        average[i] = keep * average[i] + rate * vector[i]
+
+
+def softmax_log_loss(z, codes, weight, factors, gradient):
+    """Return the sum of weighted log losses; write ``factors[1]`` times the gradient.
+
+    `weight` is empty for weights of 1, ``factors[0]`` is the label smoothing.
+    """
+    smoothing, share = factors[0], factors[1]
+    n_classes = z.shape[1]
+    total = 0.0
+    for i in range(z.shape[0]):
+        peak, mean = z[i, 0], z[i, 0] * 0
+        for k in range(n_classes):
+            # What is not a number must stay so.
+            peak = z[i, k] if not z[i, k] <= peak else peak
+        norm = peak * 0
+        for k in range(n_classes):
+            shifted = z[i, k] - peak
+            mean += shifted
+            gradient[i, k] = exp(shifted)
+            norm += gradient[i, k]
+        true = z[i, codes[i]] - peak
+        value = log(norm) - true + smoothing * (true - mean / n_classes)
+        w = weight[i] if weight.size else share / share
+        total += value * w
+        w *= share
+        for k in range(n_classes):
+            gradient[i, k] = w * (gradient[i, k] / norm - smoothing / n_classes)
+        gradient[i, codes[i]] -= w * (1 - smoothing)
+    return total
+
+
+def label_log_loss(z, y, weight, factors, gradient):
+    """Return the sum of weighted log losses of labels; write ``factors[1]`` times the gradient.
+
+    `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
+    """
+    smoothing, share = factors[0], factors[1]
+    total = 0.0
+    for i in range(z.shape[0]):
+        w = weight[i] if weight.size else share / share
+        for k in range(z.shape[1]):
+            x = z[i, k]
+            target = (1 - smoothing) * y[i, k] + smoothing / 2
+            small = exp(-abs(x))  # of the less likely answer: no overflow
+            # The terms of the softplus in this order: what is large cancels exactly.
+            total += w * (max(x, x * 0) - target * x + log1p(small))
+            sigmoid = (1 if x >= 0 else small) / (1 + small)
+            gradient[i, k] = w * share * (sigmoid - target)
+    return total
+
+
+def squared_error(z, y, weight, factors, gradient):
+    """Return the sum of half the weighted squares; write ``factors[1]`` times the gradient."""
+    share = factors[1]
+    total = 0.0
+    for i in range(z.shape[0]):
+        w = weight[i] if weight.size else share / share
+        for k in range(z.shape[1]):
+            r = z[i, k] - y[i, k]
+            total += w * r * r / 2
+            gradient[i, k] = w * share * r
+    return total

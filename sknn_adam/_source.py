@@ -1,0 +1,149 @@
+"""Recorded formulas written out as the source of loops, for `_fused` to compile."""
+
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._trace import Formula
+
+__all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
+
+# Constants, names of the arguments, their types, and the lines of the body.
+Loop = tuple[str, str, str, list[str]]
+
+INFIX = {
+    np.add: "({} + {})",
+    np.subtract: "({} - {})",
+    np.multiply: "({} * {})",
+    np.divide: "({} / {})",
+    np.greater: "({} > {})",
+    np.greater_equal: "({} >= {})",
+    np.less: "({} < {})",
+    np.less_equal: "({} <= {})",
+    np.equal: "({} == {})",
+    np.not_equal: "({} != {})",
+    np.logical_and: "({} and {})",
+    np.logical_or: "({} or {})",
+    np.logical_not: "(not {})",
+    np.negative: "(-{})",
+    np.positive: "{}",
+    np.sqrt: "np.sqrt({})",
+    np.absolute: "abs({})",
+    np.fabs: "abs({})",
+    np.square: "({0} * {0})",
+    np.reciprocal: "(ONE / {})",
+    np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else {0}))",
+    # As NumPy's: what is not a number stays so, whichever side it is on.
+    np.maximum: "({0} if {0} >= {1} or {0} != {0} else {1})",
+    np.minimum: "({0} if {0} <= {1} or {0} != {0} else {1})",
+    np.where: "({1} if {0} else {2})",
+}
+# NumPy's own loops over these use vector instructions that Numba's have not: a formula gains from
+# being fused only if it calls none. In the rule of an optimizer they are still fused.
+SLOW = {
+    np.exp: "np.exp({})",
+    np.expm1: "np.expm1({})",
+    np.log: "np.log({})",
+    np.log1p: "np.log1p({})",
+    np.tanh: "np.tanh({})",
+    np.sin: "np.sin({})",
+    np.cos: "np.cos({})",
+    np.arctan: "np.arctan({})",
+    np.power: "({} ** {})",
+    np.cbrt: "np.cbrt({})",
+    np.hypot: "np.hypot({}, {})",
+}
+POWERS = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 0.5: "np.sqrt({0})", 1: "{0}"}
+
+
+class Unwritable(Exception):
+    """The formula has an operation that has no place in a fused loop."""
+
+
+def _write(formula: Formula, names: list[str], dtype: np.dtype, slow: bool) -> tuple:
+    """Return the lines of the constants, the lines of the operations, and the outputs' names.
+
+    `names` are those of the arrays' elements and the scalars.
+    """
+    constants: dict[str, str] = {}
+    lines = []
+
+    def name(index: int) -> str:
+        return names[index] if index >= 0 else f"v{-index}"
+
+    def operand(index: Any, constant: Any) -> str:
+        if index is not None:
+            return name(index)
+        text = f"np.{dtype}({float(constant)!r})"
+        text = text.replace("(inf)", "(np.inf)").replace("(-inf)", "(-np.inf)")
+        return constants.setdefault(text.replace("(nan)", "(np.nan)"), f"C{len(constants)}")
+
+    for k, (function, arguments, kind) in enumerate(formula.operations, start=1):
+        pattern = INFIX.get(function)
+        if function is np.power and arguments[1][1] in POWERS:
+            pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
+        elif pattern is None and slow:
+            pattern = SLOW.get(function)
+        if pattern is None:
+            raise Unwritable
+        text = pattern.format(*[operand(*argument) for argument in arguments])
+        if kind.kind == "b" and k == -formula.outputs[0] and len(formula.outputs) == 1:
+            text = f"(ONE if {text} else ZERO)"
+        lines.append(f"v{k} = {text}")
+    head = [f"{c} = {text}" for text, c in constants.items()]
+    return "\n".join(head), lines, [name(i) for i in formula.outputs]
+
+
+def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
+    """Return constants, argument names, signature and body of the loop of an optimizer's rule."""
+    slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
+    scalars = [f"s{i}" for i in range(formula.n_scalars)]
+    elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
+    constants, lines, (update, *new) = _write(formula, elements, dtype, slow=True)
+    arguments = ["theta", "grad", *slots, "scalars"]
+    body = [f"{s} = scalars[{i}]" for i, s in enumerate(scalars)] + [
+        "for i in range(theta.size):",
+        "    g = grad[i]",
+        *[f"    x{i} = {slot}[i]" for i, slot in enumerate(slots, start=1)],
+        *[f"    {line}" for line in lines],
+        *[f"    {slot}[i] = {value}" for slot, value in zip(slots, new, strict=True)],
+        f"    theta[i] -= {update}",
+    ]
+    return constants, ", ".join(arguments), ", ".join([f"{dtype}[::1]"] * len(arguments)), body
+
+
+def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
+    """Return the same for an activation behind a bias; `z` is written if it is kept."""
+    constants, lines, (value,) = _write(formula, ["z"], dtype, slow=False)
+    body = [
+        "for i in range(zs.shape[0]):",
+        "    for j in range(zs.shape[1]):",
+        "        z = zs[i, j] + b[j]",
+        *[f"        {line}" for line in lines],
+        *([] if in_place else ["        zs[i, j] = z"]),
+        f"        {'zs' if in_place else 'out'}[i, j] = {value}",
+    ]
+    names, kinds = ["zs", "b"], [f"{dtype}[:, ::1]", f"{dtype}[::1]"]
+    if not in_place:
+        names, kinds = [*names, "out"], [*kinds, kinds[0]]
+    return constants, ", ".join(names), ", ".join(kinds), body
+
+
+def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
+    """Return the same for the chain rule through a derivative, with the columns' sums."""
+    constants, lines, (value,) = _write(formula, ["z", "a"], dtype, slow=False)
+    body = [
+        "for j in range(sums.size):",
+        "    sums[j] = ZERO",
+        "for i in range(g.shape[0]):",
+        "    for j in range(g.shape[1]):",
+        *(["        z = zs[i, j]"] if with_z else []),
+        "        a = activations[i, j]",
+        *[f"        {line}" for line in lines],
+        f"        v = g[i, j] * {value}",
+        "        g[i, j] = v",
+        "        sums[j] += v",
+    ]
+    names = ["g", *["zs"] * with_z, "activations", "sums"]
+    kinds = [f"{dtype}[:, ::1]"] * (len(names) - 1) + [f"{dtype}[::1]"]
+    return constants, ", ".join(names), ", ".join(kinds), body
