@@ -12,6 +12,7 @@ beside them. Worker processes share both.
 import hashlib
 import importlib.util
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -91,6 +92,16 @@ def _load(source: str) -> Any:
 
 def _load_file(source: str) -> Any:
     folder, lasts = _folder()
+    try:
+        return _load_from(source, folder, lasts)
+    except Exception:
+        if not lasts:
+            raise
+    # What is in the cache is damaged, or of another system.
+    return _load_from(source, folder, False)
+
+
+def _load_from(source: str, folder: Path, lasts: bool) -> Any:
     text = source.replace("{cache}", str(lasts))
     path = folder / f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
     try:
@@ -102,7 +113,8 @@ def _load_file(source: str) -> Any:
         temporary.write_text(text)
         os.replace(temporary, path)
     spec: Any = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
+    # Numba looks the module up by its name when it loads machine code.
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.kernel
 
@@ -128,24 +140,48 @@ def _compile(write: Callable, formula: Formula | None, dtype: np.dtype, *options
         return None
 
 
-_loop_cache: dict[str, Any] = {}
+# Arguments of the loops: v and m are vectors and matrices that are written, V and M such that are
+# read (and may be read-only), I are row numbers or codes. X is a table of the second dtype.
+ARGUMENTS = {
+    "add_bias": "mV",
+    "add_scaled": "VVv",
+    "blend": "vVV",
+    "column_sums": "Mv",
+    "gather": "XIm",
+    "label_log_loss": "MMVVm",
+    "softmax_log_loss": "MIVVm",
+    "squared_error": "MMVVm",
+}
+_loops_compiled: dict[tuple, Any] = {}
 
 
-def _loop(name: str) -> Any:
-    """Return a loop of `_loops` compiled, None without Numba. Processes share them."""
-    if name not in _loop_cache:
-        function = getattr(_loops, name)
-        options: Any = {"nogil": True, "error_model": "numpy"}
+def _loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
+    """Return a loop of `_loops` compiled for a dtype, None if it cannot be."""
+    key = name, dtype, other
+    if key not in _loops_compiled:
         try:
-            import numba
+            _loops_compiled[key] = _compile_loop(name, dtype, other or dtype)
+        except Exception:  # NumPy can
+            _loops_compiled[key] = None
+    return _loops_compiled[key]
 
-            try:
-                _loop_cache[name] = numba.njit(cache=True, **options)(function)
-            except RuntimeError:  # no folder for the cache can be written
-                _loop_cache[name] = numba.njit(**options)(function)
-        except ImportError:
-            _loop_cache[name] = None
-    return _loop_cache[name]
+
+def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
+    import numba
+    from numba import types
+
+    def typed(letter):
+        kind = {"I": types.int64, "X": numba.from_dtype(other)}.get(letter)
+        dimensions = 2 if letter in "mMX" else 1
+        kind = numba.from_dtype(dtype) if kind is None else kind
+        return types.Array(kind, dimensions, "C", readonly=letter.isupper())
+
+    signature = tuple(typed(letter) for letter in ARGUMENTS[name])
+    options: Any = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit([signature], cache=True, **options)(getattr(_loops, name))
+    except Exception:  # no folder for the cache can be written, or it is damaged
+        return numba.njit([signature], **options)(getattr(_loops, name))
 
 
 NO_WEIGHT = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
@@ -188,7 +224,7 @@ class FusedKernels(NumpyKernels):
 
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
-        loop = _loop("add_bias")
+        loop = _loop("add_bias", z.dtype)
         if loop is None or z.ndim != 2:
             super().add_bias(z, b)
         else:
@@ -227,7 +263,7 @@ class FusedKernels(NumpyKernels):
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
-        loop = _loop("column_sums")
+        loop = _loop("column_sums", g.dtype)
         if loop is None or g.ndim != 2 or not g.flags.c_contiguous:
             super().column_sums(g, out)
         else:
@@ -235,7 +271,7 @@ class FusedKernels(NumpyKernels):
 
     def add_scaled(self, vector, factor, out):
         """Add ``factor * vector`` to `out` in place."""
-        loop = _loop("add_scaled")
+        loop = _loop("add_scaled", out.dtype)
         if loop is None:
             super().add_scaled(vector, factor, out)
         else:
@@ -243,7 +279,7 @@ class FusedKernels(NumpyKernels):
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
-        loop = _loop("blend")
+        loop = _loop("blend", average.dtype)
         if loop is None:
             super().blend(average, vector, keep, rate)
         else:
@@ -251,8 +287,9 @@ class FusedKernels(NumpyKernels):
 
     def gather(self, X, rows, out, cast):
         """Return ``X[rows]`` in `cast`, in one pass."""
-        loop = _loop("gather")
-        if loop is None or X.dtype not in NO_WEIGHT or not X.flags.c_contiguous:
+        plain = X.dtype in NO_WEIGHT and X.flags.c_contiguous and X.ndim == 2
+        loop = _loop("gather", cast.dtype, X.dtype) if plain else None
+        if loop is None:
             return super().gather(X, rows, out, cast)
         cast = cast[: len(rows)]
         loop(X, rows, cast)
@@ -270,7 +307,7 @@ class FusedKernels(NumpyKernels):
             name = "squared_error"
         else:
             return super().mean_and_gradient(loss, y, z, weight)
-        loop = _loop(name)
+        loop = _loop(name, z.dtype)
         if loop is None or z.ndim != 2 or not z.flags.c_contiguous:
             return super().mean_and_gradient(loss, y, z, weight)
         key = z.shape, z.dtype
