@@ -29,7 +29,7 @@ from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels", "choose", "predicted_gain"]
 
-FUSED_PAYS = 1.0  # seconds of predicted gain from which on Numba is imported
+FUSED_PAYS = 0.5  # seconds of predicted gain from which on Numba is imported
 
 
 def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
