@@ -55,6 +55,7 @@ BAD = [np.nan, np.inf, -np.inf, 1e11, -1e11]
 @BOTH
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("normalization", [None, "batch"])
+@pytest.mark.usefixtures("plain_numpy")
 def test_the_best_weights_before_it_are_kept(estimator, y, bad, normalization):
     model = small(estimator, loss=scripted(estimator, [3, 2, 4, bad]), normalization=normalization)
     with pytest.warns(ConvergenceWarning) as caught:

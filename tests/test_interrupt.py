@@ -137,6 +137,7 @@ def test_in_the_epoch_that_ends_training(estimator, y):
 
 
 @BOTH
+@pytest.mark.usefixtures("plain_numpy")
 def test_in_the_step_that_diverges(estimator, y):
     class Bad(LogLoss if estimator is MLPClassifier else SquaredError):
         """Is not a number in its sixth batch, while Ctrl-C is pressed."""

@@ -172,6 +172,7 @@ def throw(error):
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.usefixtures("two_threads")
+@pytest.mark.usefixtures("plain_numpy")
 def test_limits_are_lifted_after_an_error(estimator, y, error, method):
     seen = []
     model = small(estimator, activation=Watched(seen, lambda: throw(error)))

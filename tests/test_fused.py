@@ -1,0 +1,410 @@
+"""The fused execution against NumPy's: the same formulas, to rounding; and what it does alone."""
+
+import inspect
+import os
+import pickle
+import stat
+import subprocess
+import sys
+from math import inf
+
+import numpy as np
+import pytest
+
+from sknn_adam import MLPClassifier, MLPRegressor, _fused, _loops
+from sknn_adam._fused import FusedKernels, choose, predicted_gain
+from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam.activations import ACTIVATIONS, Activation
+from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
+from sknn_adam.optimizers import OPTIMIZERS, Adam, Optimizer
+
+pytest.importorskip("numba")
+
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
+
+
+@pytest.fixture(params=DTYPES, ids=lambda dtype: dtype.__name__)
+def dtype(request):
+    return request.param
+
+
+def close(a, b, dtype, **options):
+    options = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]} | options
+    np.testing.assert_allclose(a, b, **options)
+
+
+# -- rules -----------------------------------------------------------------------------------------
+
+RULES = {
+    name: optimizer()
+    for name, optimizer in OPTIMIZERS.entries.items()
+    if hasattr(optimizer(), "rule") and type(optimizer()).step is Optimizer.step
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_is_fused_and_steps_as_numpy_does(name, dtype, rng):
+    optimizer = RULES[name]
+    start, *gradients = rng.normal(size=(6, 1003)).astype(dtype)
+    found = {}
+    for kernels in (NumpyKernels(), FusedKernels()):
+        theta = start.copy()
+        state = optimizer.init(theta)
+        state.kernels = kernels
+        for gradient in gradients:
+            optimizer.step(theta, gradient, state)
+        found[kernels.name] = [theta, *[getattr(state, slot) for slot in optimizer.slots]]
+    assert any(kernel is not None for kernel in kernels._kernels.values())
+    for a, b in zip(found["numpy"], found["fused"], strict=True):
+        close(a, b, dtype)
+        assert b.dtype == dtype
+
+
+def test_a_users_rule_is_fused_and_one_that_is_no_formula_runs_as_numpy(dtype, rng):
+    class Mine(Adam):
+        """A formula of many functions."""
+
+        slots = ("m",)
+
+        @staticmethod
+        def rule(g, m, lr):
+            m = np.where(np.abs(g) > 0.5, np.tanh(m) + g**3, np.minimum(m, 1 / (1 + g * g)))
+            return lr * np.sign(m) * np.sqrt(np.abs(m)) + lr * np.exp(-np.square(g)), m
+
+        def scalars(self, t, lr):
+            return (lr,)
+
+    class Sorted(Mine):
+        """No formula of elements."""
+
+        @staticmethod
+        def rule(g, m, lr):
+            return lr * np.sort(g), m
+
+    for optimizer, fused in ((Mine(0.1), True), (Sorted(0.1), False)):
+        start, gradient = rng.normal(size=(2, 500)).astype(dtype)
+        found = []
+        for kernels in (NumpyKernels(), FusedKernels()):
+            theta, state = start.copy(), optimizer.init(start)
+            state.kernels = kernels
+            optimizer.step(theta, gradient, state)
+            optimizer.step(theta, gradient, state)
+            found.append(theta)
+        close(*found, dtype)
+        assert (next(iter(kernels._kernels.values())) is not None) == fused
+
+
+def test_old_slots_may_be_handed_on(dtype):
+    def swap(g, a, b, lr):
+        return lr * g, b, a
+
+    slots = [np.full(4, 2, dtype), np.full(4, 3, dtype)]
+    FusedKernels().update(swap, np.zeros(4, dtype), np.ones(4, dtype), slots, (0.5,))
+    np.testing.assert_array_equal(slots, [[3] * 4, [2] * 4])
+
+
+# -- activations -----------------------------------------------------------------------------------
+
+FUSED = {"identity", "relu", "leaky_relu"}  # the others call functions that NumPy has faster
+VALUES = [-np.inf, -1e30, -3.0, -0.0, 0.0, 1e-30, 0.5, 3.0, np.inf, np.nan]
+
+
+@pytest.mark.parametrize("name", [n for n, a in ACTIVATIONS.entries.items() if not a().learned])
+def test_activations_behind_a_bias_and_back(name, dtype, rng):
+    activation = ACTIVATIONS.make(name)
+    z, g = rng.normal(size=(2, 37, 10)).astype(dtype)
+    z[3] = VALUES
+    b = rng.normal(size=10).astype(dtype)
+    found = []
+    with np.errstate(all="ignore"):
+        for kernels in (NUMPY, FusedKernels()):
+            x, back = z.copy(), g.copy()
+            out = np.empty_like(x) if activation.needs_z else x
+            sums = np.empty(10, dtype)
+            kernels.activate(activation, x, b, out)
+            kernels.chain(activation.derivative, back, x if activation.needs_z else None, out, sums)
+            found.append((x, out, back, sums))
+    for a, b in zip(*found, strict=True):
+        close(a, b, dtype, atol=1e-5 if dtype == np.float32 else 1e-13)
+    if name in FUSED:
+        assert [k for k, v in kernels._kernels.items() if k[0] == "activate" and v is not None]
+
+
+def test_what_is_no_number_stays_so_through_maxima(dtype):
+    z = np.full((2, 3), np.nan, dtype)
+    FusedKernels().activate(ACTIVATIONS.make("relu"), z, np.zeros(3, dtype), z)
+    assert np.isnan(z).all()
+    slot = [np.full(3, np.nan, dtype)]
+    FusedKernels().update(
+        lambda g, v: (g, np.maximum(v, g)), np.zeros(3, dtype), np.ones(3, dtype), slot, ()
+    )
+    assert np.isnan(slot[0]).all()
+    slot = [np.ones(3, dtype)]
+    nan = np.full(3, np.nan, dtype)
+    FusedKernels().update(lambda g, v: (g, np.minimum(v, g)), np.zeros(3, dtype), nan, slot, ())
+    assert np.isnan(slot[0]).all()
+
+
+def test_changed_constants_are_another_formula(dtype):
+    class Steep(Activation):
+        """A user's own, with a number in it."""
+
+        needs_z = False
+
+        def __init__(self, slope):
+            self.slope = slope
+
+        def __call__(self, z):
+            return self.slope * z
+
+        def derivative(self, z, a):
+            return np.where(a > 0, self.slope, self.slope)
+
+    for slope in (2.0, 5.0):
+        z = np.ones((3, 2), dtype)
+        FusedKernels().activate(Steep(slope), z, np.ones(2, dtype), z)
+        np.testing.assert_array_equal(z, 2 * slope)
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def losses():
+    for table in (CLASSIFICATION_LOSSES, REGRESSION_LOSSES):
+        for name in table.entries:
+            yield table.make(name)
+    yield LogLoss(label_smoothing=0.2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", losses(), ids=repr)
+@pytest.mark.parametrize("n_raw", [1, 3])
+def test_losses(loss, n_raw, weighted, dtype, rng):
+    if loss.n_raw(n_raw) != n_raw:
+        pytest.skip("another number of raw outputs")
+    z = (20 * rng.normal(size=(41, n_raw))).astype(dtype)
+    weight = rng.random(41).astype(dtype) if weighted else None
+    if loss.task == "classification":
+        targets = [rng.integers(max(2, n_raw), size=41), rng.integers(2, size=(41, n_raw))]
+    else:
+        targets = [(1 + rng.random((41, n_raw))).astype(dtype)]
+        z /= 20
+    for y in targets:
+        expected = loss.mean_and_gradient(y, z.copy(), weight)
+        value, gradient = FusedKernels().mean_and_gradient(loss, y, z.copy(), weight)
+        close(value, expected[0], dtype, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        close(gradient, expected[1], dtype)
+
+
+def test_huge_and_broken_outputs_are_told(dtype):
+    kernels, y = FusedKernels(), np.array([0, 1])
+    for n_raw in (1, 3):
+        z = np.full((2, n_raw), 1e30, dtype)
+        z[:, -1] = -1e30
+        value, gradient = kernels.mean_and_gradient(LogLoss(), y, z, None)
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+        z[0, 0] = np.nan
+        assert np.isnan(kernels.mean_and_gradient(LogLoss(), y, z, None)[0])
+
+
+def test_a_subclass_of_a_loss_keeps_its_own_formula(dtype):
+    class Twice(LogLoss):
+        """A user's own."""
+
+        def value_and_gradient(self, y, z):
+            value, gradient = super().value_and_gradient(y, z)
+            return 2 * value, 2 * gradient
+
+    y, z = np.array([0, 1]), np.ones((2, 1), dtype)
+    once, twice = (
+        FusedKernels().mean_and_gradient(loss(), y, z, None) for loss in (LogLoss, Twice)
+    )
+    close(2 * once[0], twice[0], dtype)
+
+
+# -- the loops that are no formulas, compiled and as plain Python ----------------------------------
+
+
+def plain_and_fused(monkeypatch):
+    yield FusedKernels()
+    monkeypatch.setattr(_fused, "_loop", lambda name, *_: getattr(_loops, name))
+    yield FusedKernels()
+
+
+def test_loops_are_numpys(monkeypatch, dtype, rng):
+    for kernels in plain_and_fused(monkeypatch):
+        z, g = rng.normal(size=(2, 9, 4)).astype(dtype)
+        b, out = rng.normal(size=(2, 4)).astype(dtype)
+        expected = z + b
+        kernels.add_bias(z, b)
+        np.testing.assert_array_equal(z, expected)
+        kernels.column_sums(g, out)
+        close(out, g.sum(axis=0), dtype)
+        expected = b + dtype(0.5) * out
+        kernels.add_scaled(out, 0.5, b)
+        close(b, expected, dtype)
+        expected = dtype(0.25) * b + dtype(0.75) * out
+        kernels.blend(b, out, 0.25, 0.75)
+        close(b, expected, dtype)
+        rows = np.array([3, 0, 3])
+        for X in (rng.normal(size=(5, 4)), rng.normal(size=(5, 4)).astype(np.float32)):
+            X.setflags(write=False)
+            taken = kernels.gather(X, rows, np.empty((9, 4), X.dtype), np.empty((9, 4), dtype))
+            np.testing.assert_array_equal(taken, X[rows].astype(dtype))
+        X = rng.integers(9, size=(5, 4)).T
+        taken = kernels.gather(X, rows, np.empty((9, 5), X.dtype), np.empty((9, 5), dtype))
+        np.testing.assert_array_equal(taken, X[rows])
+        y = np.array([0, 2, 1] * 3)
+        for weight in (None, np.arange(9).astype(dtype)):
+            expected = LogLoss(0.1).mean_and_gradient(y, z, weight)
+            found = kernels.mean_and_gradient(LogLoss(0.1), y, z, weight)
+            for a, b_ in zip(found, expected, strict=True):
+                close(a, b_, dtype, rtol=1e-5)
+
+
+def test_members_run_as_numpy(dtype, rng):
+    z, g = rng.normal(size=(2, 3, 5, 4)).astype(dtype)
+    b, sums = rng.normal(size=(2, 3, 4)).astype(dtype)
+    relu = ACTIVATIONS.make("relu")
+    x, y = z.copy(), z.copy()
+    FusedKernels().activate(relu, x, b, x)
+    NUMPY.activate(relu, y, b, y)
+    np.testing.assert_array_equal(x, y)
+    FusedKernels().chain(relu.derivative, g, None, x, sums)
+    close(sums, g.sum(axis=-2), dtype)
+
+
+# -- whole fits ------------------------------------------------------------------------------------
+
+PARAMS = [
+    {},
+    {"activation": "gelu", "optimizer": "adamw", "gradient_clip": 1.0},
+    {"normalization": "batch", "dropout": 0.2, "optimizer": "sgd", "schedule": "cosine"},
+    {"normalization": "layer", "activation": "leaky_relu", "optimizer": "lion"},
+    {"averaging": "ema", "activation": "tanh", "l1_ratio": 0.5, "alpha": 0.01},
+    {"optimizer": "schedule_free_adamw", "activation": "prelu"},
+    {"optimizer": "muon", "activation": ["relu", "sigmoid"]},
+]
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", "fused")
+
+
+@pytest.mark.parametrize("params", PARAMS, ids=lambda params: "-".join(params) or "defaults")
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_a_fit_is_the_same_to_rounding(monkeypatch, estimator, params, rng):
+    X = rng.normal(size=(120, 6))
+    y = (X @ rng.normal(size=(6, 3))).argmax(axis=1)
+    found = []
+    for kernels in ("numpy", "fused"):
+        monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+        model = estimator((8, 5), max_iter=12, batch_size=32, random_state=0, dtype="float64")
+        model.set_params(warm_start=True, **params).fit(X, y)
+        assert model._run.kernels.name == kernels
+        found.append(model)
+    np.testing.assert_allclose(found[0].loss_curve_, found[1].loss_curve_, rtol=1e-9)
+    for a, b in zip(found[0].coefs_, found[1].coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.usefixtures("fused")
+def test_resumption_is_exact_and_a_pickle_goes_on(rng):
+    X, y = rng.normal(size=(90, 4)), rng.integers(3, size=90)
+    common = {"batch_size": 32, "random_state": 0, "tol": 0.0}
+    whole = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
+    parts = MLPClassifier((7,), max_iter=6, **common)
+    for _ in range(3):
+        parts.partial_fit(X, y)
+    assert parts._run.kernels.name == "fused"
+    parts = pickle.loads(pickle.dumps(parts))
+    for _ in range(3):
+        parts.partial_fit(X, y)
+    for a, b in zip(whole.coefs_, parts.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# -- which execution, and where its files are ------------------------------------------------------
+
+
+def test_predicted_work_decides_and_the_environment_overrules(monkeypatch):
+    monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
+    assert choose(0.0).name == "numpy"
+    assert choose(inf).name == "fused"
+    assert predicted_gain(10**6, 10**4, 10**4) > _fused.FUSED_PAYS > predicted_gain(100, 100, 100)
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
+    assert choose(inf).name == "numpy"
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", "fused")
+    assert choose(0.0).name == "fused"
+    monkeypatch.setattr(_fused.importlib.util, "find_spec", lambda name: None)
+    assert choose(0.0).name == "numpy"
+
+
+SMALL_FIT = """
+import sys
+import numpy as np
+from sknn_adam import MLPClassifier
+X = np.random.default_rng(0).normal(size=(60, 4))
+model = MLPClassifier((5,), max_iter={epochs}, random_state=0, warm_start=True).fit(X, X[:, 0] > 0)
+print("numba" in sys.modules, model._run.kernels.name, sum(map(abs, model.coefs_[0].ravel())))
+"""
+
+
+def run(epochs, **environment):
+    environment = {k: v for k, v in os.environ.items() if k != "SKNN_ADAM_KERNELS"} | environment
+    script = SMALL_FIT.format(epochs=epochs)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_numba_is_imported_by_long_fits_only():
+    assert run(2)[:2] == ["False", "numpy"]
+
+
+def test_sources_and_machine_code_are_kept_and_damage_is_survived(tmp_path):
+    environment = {"SKNN_ADAM_KERNELS": "fused", "XDG_CACHE_HOME": str(tmp_path)}
+    first = run(2, **environment)
+    assert first[:2] == ["True", "fused"]
+    folder = tmp_path / "sknn_adam"
+    sources = sorted(folder.glob("kernel_*.py"))
+    machine_code = sorted(folder.rglob("kernel_*.nb?"))
+    assert sources
+    assert machine_code
+    assert not list(folder.glob("*.part"))
+    stamps = [path.stat().st_mtime_ns for path in sources + machine_code]
+    assert run(2, **environment) == first
+    assert [path.stat().st_mtime_ns for path in sources + machine_code] == stamps
+    for path in machine_code:
+        path.write_bytes(b"damaged")
+    assert run(2, **environment) == first
+    for path in sources:
+        path.write_text("damaged")
+    assert run(2, **environment) == first
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert run(2, SKNN_ADAM_KERNELS="fused", XDG_CACHE_HOME=str(tmp_path))[1] == "fused"
+
+
+def test_without_a_folder_for_the_cache(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert run(2, SKNN_ADAM_KERNELS="fused", XDG_CACHE_HOME=str(file))[1] == "fused"
+
+
+def test_every_loop_is_compiled_for_both_dtypes():
+    names = [name for name, f in vars(_loops).items() if inspect.isfunction(f)]
+    for name in set(names) & set(_loops.__all__):
+        for dtype in map(np.dtype, DTYPES):
+            assert _fused._loop(name, dtype) is not None, name
