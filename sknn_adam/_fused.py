@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels", "choose", "predicted_gain"]
 
-FUSED_PAYS = 0.5  # seconds of predicted gain from which on Numba is imported
+FUSED_PAYS = 0.25  # seconds of predicted gain from which on Numba is imported
 
 
 def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
@@ -38,13 +39,13 @@ def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float
     `n_activations` counts the elements of all activations of a batch. The constants are those of
     a processor of 2023; nothing is timed, so that equal fits are executed equally.
     """
-    return n_steps * (25e-6 + 2e-9 * n_parameters + 1e-9 * n_activations)
+    return n_steps * (15e-6 + 1e-9 * n_parameters + 1e-9 * n_activations)
 
 
 def choose(gain: float = 0.0) -> NumpyKernels:
     """Return a new execution for a training that fused loops would save `gain` seconds.
 
-    The one place that decides. Importing Numba and loading compiled loops takes about half a
+    The one place that decides. Importing Numba and loading compiled loops takes about a quarter of a
     second. ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
     """
     wanted = os.environ.get("SKNN_ADAM_KERNELS", "auto")
@@ -77,7 +78,13 @@ def _folder() -> tuple[Path, bool]:
             return folder, True
     except (OSError, RuntimeError):  # no home
         pass
-    return Path(tempfile.mkdtemp(prefix="sknn_adam-")), False
+    return Path(_temporary_folder().name), False
+
+
+@cache
+def _temporary_folder() -> tempfile.TemporaryDirectory:
+    """Return a folder that goes when the process does."""
+    return tempfile.TemporaryDirectory(prefix="sknn_adam-")
 
 
 _loaded: dict[str, Any] = {}  # by source: the kernels of this process
