@@ -181,7 +181,8 @@ for name in ["sigmoid, old weights", "sigmoid, Xavier", "tanh, old weights", "Re
     print(f"{name:22}" + "".join(f"{moved[name][layer - 1]:9.0e}" for layer in SHOWN))
 
 for name in ["sigmoid, old weights", "sigmoid, Xavier"]:
-    assert moved[name][0] < 1e-7 and moved[name][-1] > 0.02, name
+    assert moved[name][0] < 1e-7, name
+    assert moved[name][-1] > 0.02, name
 assert moved["ReLU, He"][0] > 1e-3
 
 # %%
@@ -244,10 +245,13 @@ accuracies, curves = train_all(CURES)
 
 NOT_ENOUGH = ["nothing", "ReLU", "leaky ReLU", "ELU", "GELU"]
 assert all(acc < 0.3 for (cure, _), acc in accuracies.items() if cure in NOT_ENOUGH)
-assert accuracies["Xavier", "sigmoid"] < 0.3 and accuracies["He", "sigmoid"] < 0.3
-assert accuracies["batch norm.", "sigmoid"] > 0.85 and accuracies["batch norm.", "tanh"] > 0.85
+assert accuracies["Xavier", "sigmoid"] < 0.3
+assert accuracies["He", "sigmoid"] < 0.3
+assert accuracies["batch norm.", "sigmoid"] > 0.85
+assert accuracies["batch norm.", "tanh"] > 0.85
 assert accuracies["Xavier", "tanh"] > 0.85
-assert accuracies["ReLU + He", "relu"] > 0.7 and accuracies["SELU + LeCun", "selu"] > 0.85
+assert accuracies["ReLU + He", "relu"] > 0.7
+assert accuracies["SELU + LeCun", "selu"] > 0.85
 
 # %%
 # * **Batch normalization suffices alone**, also with the sigmoid and with the old weights. (With
@@ -260,8 +264,8 @@ assert accuracies["ReLU + He", "relu"] > 0.7 and accuracies["SELU + LeCun", "sel
 #
 # How deep is deep?
 # -----------------
-# The advice to take ReLU was not wrong: with Xavier's weights it takes twice as many layers, and
-# more, as the sigmoid before training stops.
+# The advice to take ReLU is not wrong, it has a limit: with the same weights of Xavier, ReLU trains
+# at 12 layers and no longer at 20, while the sigmoid already fails at 4.
 
 DEPTHS = [1, 2, 4, 8, 12, 20]
 LADDERS = {
@@ -281,7 +285,8 @@ for name, (activation, initializer) in LADDERS.items():
     print(f"{name:22}" + "".join(f"{accuracy:7.3f}" for accuracy in by_depth[name]))
 
 at = DEPTHS.index
-assert by_depth["sigmoid, Xavier"][at(4)] < 0.3 and by_depth["ReLU, Xavier"][at(8)] > 0.8
+assert by_depth["sigmoid, Xavier"][at(4)] < 0.3
+assert by_depth["ReLU, Xavier"][at(8)] > 0.8
 assert by_depth["ReLU, Xavier"][at(20)] < 0.75
 
 # %%
@@ -306,20 +311,18 @@ for k, (name, scores) in enumerate(by_depth.items()):
     axes[1].plot(DEPTHS, scores, color=COLORS[k], ls=DASHES[k], marker=MARKERS[k], label=name)
 axes[1].set(xlabel="hidden layers", ylabel="accuracy on test rows", title="40 epochs at any depth")
 axes[1].set(xticks=DEPTHS, ylim=(0, 1))
-axes[1].legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.12))
+axes[1].legend(fontsize=9, loc="lower left", bbox_to_anchor=(0.4, 0.15))
 for axis in axes:
     tidy(axis)
 
 # %%
 # What Adam hides
 # ---------------
-# Adam divides each gradient by a running average of its size. At 8 layers of sigmoids the first
-# layer's gradient is some ten thousand times smaller than the last one's, and plain gradient
-# descent learns nothing; Adam makes steps of like size in all layers. It still learns no more:
-# rescaled, tiny gradients point where they pointed. At 20 layers the gradients lie below Adam's
-# epsilon of 1e-8, which then is the divisor, and the first layers stand still as before.
+# Adam divides each gradient by a running average of its size, so that the steps of all layers are
+# of like size, be their gradients large or small.
 
-print(f"{'sigmoid, Xavier':16} {'depth':>5} {'gradient ratio':>15} {'step ratio':>11} {'accuracy':>9}")
+ROW = "{:16} {:>6} {:>15} {:>11} {:>9}"
+print(ROW.format("sigmoid, Xavier", "layers", "gradient ratio", "step ratio", "accuracy"))
 hidden = {}
 for depth in [4, 8, 20]:
     for optimizer in [SGD(learning_rate=0.1), Adam(learning_rate=0.001)]:
@@ -327,8 +330,33 @@ for depth in [4, 8, 20]:
         model.fit(X_train, y_train)
         steps = np.array(model.history_.layers["update_ratio"])
         step = np.median(steps[:, 0] / steps[:, depth - 1])
-        gradient, accuracy = first_norms(model), model.score(X_test, y_test)
-        gradient, name = gradient[0] / gradient[depth - 1], type(optimizer).__name__
-        hidden[name, depth] = gradient, step, accuracy
-        print(f"{name:16} {depth:5} {gradient:15.1e} {step:11.1e} {accuracy:9.3f}")
+        gradients, name = first_norms(model), type(optimizer).__name__
+        hidden[name, depth] = accuracy = model.score(X_test, y_test)
+        gradient = gradients[0] / gradients[depth - 1]
+        print(ROW.format(name, depth, f"{gradient:.1e}", f"{step:.1e}", f"{accuracy:.3f}"))
+
+assert hidden["SGD", 4] < 0.3
+assert hidden["Adam", 4] > 0.6
+assert hidden["Adam", 20] < 0.3
 plt.show()
+
+# %%
+# At 4 layers Adam trains where plain gradient descent does not: who only looks at the loss would
+# never know that gradients vanish. At 8 layers its steps are of like size too, but it learns
+# little: small gradients that are enlarged still point where they pointed, and after so many
+# sigmoids that is hardly a direction. At 20 layers the gradients lie below Adam's epsilon of 1e-8,
+# which then is the divisor, and the first layers stand still. Adam moves the limit, as ReLU does;
+# it is no cure.
+#
+# The claims
+# ----------
+# =============================================  =================================================
+# claim                                          here
+# =============================================  =================================================
+# gradients become progressively smaller         holds: by the factor 0.16 to 0.31 per sigmoid
+# ... especially with sigmoid or tanh            sigmoid: holds with any usual weights; tanh: only
+#                                                with weights that are too small, as for ReLU
+# updates negligible, early layers stop          holds: 0 change in the first layers
+# ReLU and its variants cure it                  not alone at 20 layers; with He's weights, yes
+# batch normalization cures it                   holds, alone: accuracy 0.97
+# =============================================  =================================================
