@@ -230,9 +230,9 @@ assert final_accuracy(rescued) > final_accuracy(deep["Xavier"][0]) + 0.3
 # It cares much less, but it does care. Weights a tenth as large even do best. With weights ten
 # times as large the steps are relatively too short, since the gradient shrinks as the weights grow.
 # And the 30 layers with Xavier's weights, which stalled without, now learn. But the gradients of
-# their first layers are hundreds of times as large as the last one's: batch normalization stabilizes
-# the activations, and lets gradients *grow* towards the first layers of deep networks (Yang,
-# Pennington, Rao, Sohl-Dickstein and Schoenholz 2019, "A mean field theory of batch
+# their first layers are hundreds of times as large as the last one's: batch normalization
+# stabilizes the activations, and lets gradients *grow* towards the first layers of deep networks
+# (Yang, Pennington, Rao, Sohl-Dickstein and Schoenholz 2019, "A mean field theory of batch
 # normalization"). He's weights alone did better.
 #
 # The claims
