@@ -1,19 +1,21 @@
-"""Whole fits beside scikit-learn's MLP, as users call both: float64 in, default threads.
+"""Whole fits beside other packages, as users call them: float64 in, one table in one run.
 
-Same architecture, optimizer (Adam, 0.001), batch size, epochs and penalty (their alpha is divided
-by the batch); the repetitions of both sides alternate. Times are medians of whole fits.
+Same architecture, optimizer (Adam, 0.001), batch size, epochs and penalty; the repetitions of all
+sides take turns, after one that warms up (compiles, loads). Times are medians of whole fits. The
+limit is the time that the matrix products of the training alone take, measured in the same run.
 """
 
+import os
 import warnings
+from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
+from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
-from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.preprocessing import scale
 
 from benchmarks._report import save
-from sknn_adam import MLPClassifier
 
 ALPHA = 1e-4
 
@@ -22,16 +24,21 @@ SIZES = [
     ("150x4", (10,), 32, 100),
     ("569x30", (100,), 200, 100),
     ("1797x64", (100,), 200, 50),
+    ("10000x50", (100,), 200, 10),
     ("10000x50", (64, 64), 64, 5),
     ("20000x100", (256, 128), 128, 3),
     ("20000x784", (256,), 200, 2),
 ]
+LARGE = [("10000x784", (1024, 1024), 200, 1), ("5000x20000 CSR", (100,), 200, 3)]
 BUNDLED = {"150x4": load_iris, "569x30": load_breast_cancer, "1797x64": load_digits}
 
 
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="processors to run on")
+    parser.add_argument("--only", default="", help="sizes whose name contains this")
+    parser.add_argument("--peers", default="", help="comma separated; all by default")
     parser.add_argument("--smoke", action="store_true", help="one short repetition, no file")
 
 
@@ -40,71 +47,124 @@ def table(name: str, seed: int):
     if name in BUNDLED:
         X, y = BUNDLED[name](return_X_y=True)
         return scale(X), y
-    n_rows, n_features = map(int, name.split("x"))
+    size, _, kind = name.partition(" ")
+    n_rows, n_features = map(int, size.split("x"))
     rng = np.random.default_rng(seed)
+    if kind:  # as words in texts: 50 of them, the frequent ones often
+        columns = (n_features * rng.random((n_rows, 50)) ** 3).astype(int).ravel()
+        rows = np.repeat(np.arange(n_rows), 50)
+        X = sparse.csr_matrix((rng.random(rows.size), (rows, columns)), (n_rows, n_features))
+        X.sum_duplicates()
+        return X, (X @ rng.normal(size=(n_features, 10))).argmax(axis=1)
     X = rng.normal(size=(n_rows, n_features))
     z = X @ rng.normal(size=(n_features, 10)) + rng.normal(size=(n_rows, 10))
     return X, z.argmax(axis=1)
 
 
-def models(hidden, batch, epochs, seed):
-    """Return both sides, unfitted."""
-    common = {
-        "hidden_layer_sizes": hidden,
-        "batch_size": batch,
-        "max_iter": epochs,
-        "tol": 0.0,
-        "n_iter_no_change": epochs,
-        "random_state": seed,
-    }
-    ours = MLPClassifier(**common, alpha=ALPHA)
-    theirs = TheirClassifier(**common, alpha=ALPHA * batch)
-    return {"sknn_adam": ours, "scikit-learn": theirs}
+def products(X, y, hidden, batch, epochs):
+    """Return seconds of the matrix products of a training, in the precision that ours takes."""
+    if sparse.issparse(X):
+        return None
+    dtype = np.float64 if X.size < 2**16 else np.float32
+    widths = [X.shape[1], *hidden, max(2, len(np.unique(y)))]
+    if widths[-1] == 2:
+        widths[-1] = 1  # two classes have one output
+    rng = np.random.default_rng(0)
+    a = [rng.normal(size=(batch, width)).astype(dtype) for width in widths]
+    W = [rng.normal(size=shape).astype(dtype) for shape in pairwise(widths)]
+    out, back, grad = (
+        [np.empty_like(array) for array in a[1:]],
+        [np.empty_like(array) for array in a],
+        [np.empty_like(array) for array in W],
+    )
+    seconds = []
+    n_steps = min(200, epochs * -(-len(y) // batch))
+    for _ in range(7):
+        start = perf_counter()
+        for _ in range(n_steps):
+            for i, w in enumerate(W):
+                np.dot(a[i], w, out=out[i])
+            for i in range(len(W) - 1, -1, -1):
+                np.dot(a[i].T, out[i], out=grad[i])
+                if i:
+                    np.dot(out[i], W[i].T, out=back[i])
+        seconds.append((perf_counter() - start) / n_steps)
+    return float(np.median(seconds) * epochs * -(-len(y) // batch))
 
 
-def measure(name, hidden, batch, epochs, repeats, seed):
+def prepare(peers, X, y, hidden, batch, epochs, seed):
+    """Return the fits of the peers that can do it."""
+    from benchmarks.peers import PEERS
+
+    fits = {}
+    for name in peers or PEERS:
+        try:
+            fit = PEERS[name](X, y, hidden, batch, epochs, ALPHA, seed)
+            fit()
+            fits[name] = fit
+        except Exception as error:  # a peer that is missing, or cannot do this
+            print(f"  without {name}: {type(error).__name__}: {str(error)[:80]}", flush=True)
+    return fits
+
+
+def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
     X, y = table(name, seed)
-    seconds = {side: [] for side in ("sknn_adam", "scikit-learn")}
-    loss = {}
-    for repeat in range(repeats + 1):  # the first round warms up
-        for side, model in models(hidden, batch, epochs, seed).items():
+    fits = prepare(peers, X, y, hidden, batch, epochs, seed)
+    seconds = {side: [] for side in fits}
+    loss, limits = {}, []
+    for repeat in range(max(1, repeats)):
+        limits.append(products(X, y, hidden, batch, epochs))
+        sides = list(fits) if repeat % 2 else list(fits)[::-1]
+        for side in sides:
             start = perf_counter()
-            model.fit(X, y)
-            if repeat or repeats == 0:
-                seconds[side].append(perf_counter() - start)
-            loss[side] = model.loss_curve_[-1]
-    steps = epochs * -(-len(X) // batch)
-    row = {"size": name, "hidden": list(hidden), "batch": batch, "epochs": epochs}
+            loss[side] = fits[side]()
+            seconds[side].append(perf_counter() - start)
+    steps = epochs * -(-X.shape[0] // batch)
+    row = {"size": name, "hidden": list(hidden), "batch": batch, "epochs": epochs, "sides": {}}
+    if limits[0] is not None:
+        row["limit_microseconds"] = round(float(np.median(limits)) / steps * 1e6, 1)
+    base = np.array(seconds["sknn_adam"])
     for side, times in seconds.items():
-        low, middle, high = np.min(times), np.median(times), np.max(times)
-        row[side] = {
-            "microseconds_per_step": [round(1e6 * t / steps, 1) for t in (low, middle, high)],
+        spread = np.min(times), np.median(times), np.max(times)
+        row["sides"][side] = {
+            "microseconds_per_step": [round(t / steps * 1e6, 1) for t in spread],
+            "slower": round(float(np.median(np.array(times) / base)), 3),
             "final_loss": round(float(loss[side]), 4),
         }
-    pairs = zip(seconds["scikit-learn"], seconds["sknn_adam"], strict=True)
-    row["speed"] = round(float(np.median([theirs / ours for theirs, ours in pairs])), 2)
     return row
+
+
+def show(row):
+    cells = [f"{row['size']} {tuple(row['hidden'])} limit {row.get('limit_microseconds')}"]
+    for side, found in row["sides"].items():
+        cells.append(f"{side} {found['microseconds_per_step'][1]:.0f} ({found['slower']:.2f})")
+    print(", ".join(cells), flush=True)
 
 
 def run(args):
     warnings.simplefilter("ignore")
+    if args.threads and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    peers = args.peers.split(",") if args.peers else ()
+    if args.smoke:
+        show(measure("150x4", (10,), 32, 2, 1, args.seed, peers))
+        return
     rows = []
-    print(
-        f"{'size':<12}{'hidden':<12}{'batch':>6}{'ours':>10}{'theirs':>10}  µs/step   speed  loss"
-    )
-    for name, hidden, batch, epochs in SIZES:
-        epochs = 1 if args.smoke else epochs
-        row = measure(name, hidden, batch, epochs, 0 if args.smoke else args.repeats, args.seed)
-        rows.append(row)
-        ours, theirs = row["sknn_adam"], row["scikit-learn"]
-        print(
-            f"{name:<12}{hidden!s:<12}{batch:>6}{ours['microseconds_per_step'][1]:>10.0f}"
-            f"{theirs['microseconds_per_step'][1]:>10.0f}{row['speed']:>16.2f}"
-            f"  {ours['final_loss']:.4f} {theirs['final_loss']:.4f}",
-            flush=True,
-        )
-    mean = float(np.exp(np.mean([np.log(row["speed"]) for row in rows])))
-    print(f"geometric mean: {mean:.2f} times the speed of scikit-learn")
-    if not args.smoke:
-        results = {"seed": args.seed, "repeats": args.repeats, "rows": rows}
-        print(save("fit", {**results, "geometric_mean": round(mean, 2)}))
+    for size in SIZES + LARGE:
+        if args.only in size[0]:
+            rows.append(measure(*size, args.repeats, args.seed, peers))
+            show(rows[-1])
+    gains = {}
+    small = [row for row in rows if row["size"] not in {name for name, *_ in LARGE}]
+    for side in ("sknn_adam", "sknn_adam, NumPy"):
+        ratios = [
+            row["sides"]["scikit-learn"]["slower"] / row["sides"][side]["slower"]
+            for row in small
+            if {side, "scikit-learn"} <= set(row["sides"])
+        ]
+        if ratios:
+            gains[side] = round(float(np.exp(np.mean(np.log(ratios)))), 3)
+    print("geometric mean over scikit-learn's:", gains)
+    facts = {"seed": args.seed, "repeats": args.repeats, "threads": args.threads}
+    name = "fit" if args.threads == 1 else f"fit_{args.threads}_threads"
+    print(save(name, {**facts, "rows": rows, "geometric_mean": gains}))

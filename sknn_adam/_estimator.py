@@ -1,7 +1,4 @@
-"""What both estimators share: translation between scikit-learn and the training function.
-
-Validate, encode targets, build, train, publish fitted attributes, predict. No maths here.
-"""
+"""What both estimators share: translation between scikit-learn and the training function."""
 
 from abc import ABCMeta, abstractmethod
 from copy import copy, deepcopy
@@ -34,6 +31,7 @@ from sknn_adam._validation import (
     Interval,
     StrOptions,
     check_sample_weight,
+    is_plain,
     takes_weights,
     unchanged_on_error,
     warn,
@@ -213,6 +211,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
         context.call_on_fit_task_begin(**task)
         table = LiveTable() if self.verbose else None
+        told = table is not None or hasattr(self, "_skl_callbacks")
 
         def snapshot():
             return {"_network": deepcopy(run.network.at(run.point(plan))), "_run": None}
@@ -225,9 +224,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             epoch.call_on_fit_task_begin(**task)
             return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-        told = table is not None or hasattr(self, "_skl_callbacks")
-        validate = self._validator(validation)
         try:
+            validate = self._validator(validation)
             train(run, plan, data, n_epochs, validate, on_epoch if told else None)
         except KeyboardInterrupt:
             self._publish(plan)
@@ -310,9 +308,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         if self.scoring == "loss":
             X, index, targets = validation.X, validation.index, validation.targets
             weight = None if weight is None else weight / weight.mean()
-            return lambda network: (
-                -float(self._loss.mean(targets, network.predict(X, index), weight))
-            )
+            loss = self._loss
+            return lambda network: -float(loss.mean(targets, network.predict(X, index), weight))
         X, scored = validation.features(), copy(self)
         vars(scored).pop("feature_names_in_", None)  # X is an array by now
         scorer = check_scoring(scored, self.scoring)
@@ -340,16 +337,19 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason
         judged = not plan.early_stopping or bool(np.isfinite(run.best_score))
-        self.converged_ = run.stop_reason in ("tol", "early_stopping") and judged
+        self.converged_ = judged and run.stop_reason in ("tol", "early_stopping")
 
     # -- predicting -----------------------------------------------------------------------------
 
     def _raw(self, X) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
-        check_is_fitted(self)
-        dtypes = [np.float64, np.float32]
-        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
-            X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
+        known = vars(self)
+        wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
+        if not is_plain(X, wanted):
+            check_is_fitted(self)
+            dtypes = [np.float64, np.float32]
+            with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
+                X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
         return self._network.predict(X), X.dtype
 
     # -- fitted attributes that follow from others ----------------------------------------------
@@ -367,12 +367,12 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         """Biases (fan_out,), one vector per layer."""
         return self._published("intercepts_")[1]
 
-    def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _published(self, name):
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
         return self._weights()
 
-    def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _weights(self):
         return self._network.folded()
 
     @property

@@ -45,8 +45,8 @@ def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float
 def choose(gain: float = 0.0) -> NumpyKernels:
     """Return a new execution for a training that fused loops would save `gain` seconds.
 
-    The one place that decides. Importing Numba and loading compiled loops takes about a quarter of a
-    second. ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
+    The one place that decides. Importing Numba and loading the loops takes a quarter of a second.
+    ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
     """
     wanted = os.environ.get("SKNN_ADAM_KERNELS", "auto")
     if wanted == "fused" or (wanted != "numpy" and gain > FUSED_PAYS):

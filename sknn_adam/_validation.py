@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -78,6 +79,17 @@ def check_parameters(owner: Any) -> None:
     validate_parameter_constraints(
         owner._parameter_constraints, owner.get_params(deep=False), type(owner).__name__
     )
+
+
+def is_plain(X: Any, n_features: int) -> bool:
+    """Whether X passes scikit-learn's checks beyond doubt; they cost more than a prediction."""
+    if type(X) is not np.ndarray or X.ndim != 2 or not len(X) or X.shape[1] != n_features:
+        return False
+    if X.dtype not in (np.float64, np.float32):
+        return False
+    flat = X.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return isfinite(np.dot(flat, flat))
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:

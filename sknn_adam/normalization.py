@@ -43,12 +43,15 @@ class BatchNorm(Normalization):
 
     Notes
     -----
-    The running averages are corrected for their start: after :math:`t` steps they are
-    :math:`\sum_k \rho^{t-k} \mu_k / \sum_k \rho^{t-k}` with momentum :math:`\rho`, so a short
-    training does not predict with half of the initial values in them. Other libraries start at
-    mean 0 and variance 1 and do not correct. The variance is the batch's own, divided by its
-    number of rows. A batch of a single row has no variance: it is normalized with the running
-    averages and does not change them.
+    The running averages are corrected for their start and weighted by the rows: after :math:`t`
+    steps with :math:`n_k` rows they are :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k}
+    n_k` with momentum :math:`\rho`. So a short training does not predict with half of the initial
+    values in them. Other libraries start at mean 0 and variance 1 and do not correct. The variance
+    is the batch's own, divided by its number of rows.
+
+    Mean and variance of a few rows are mostly noise. So a batch with less than a quarter of the
+    usual rows, as the last one of an epoch may be, or with a single row, is normalized with the
+    running averages and does not change them.
 
     References
     ----------
@@ -81,26 +84,28 @@ class BatchNormLayer(Layer):
     grad_beta: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
-    steps: np.ndarray
+    rows: np.ndarray
 
     def __init__(self, width: int, momentum: float, epsilon: float):
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.parameters = (("gamma", (width,), "norm"), ("beta", (width,), "norm"))
-        self.statistics = (("mean", (width,)), ("variance", (width,)), ("steps", (1,)))
+        self.statistics = (("mean", (width,)), ("variance", (width,)), ("rows", (1,)))
 
     def start(self, initializer, bias_initializer, rng):
         """Start as the identity."""
         self.gamma[...], self.beta[...] = 1, 0
-        self.mean[...], self.variance[...], self.steps[...] = 0, 1, 0
+        self.mean[...], self.variance[...], self.rows[...] = 0, 1, 0
 
     def forward(self, x, ws):
         """Return the normalized x: by the batch in training, by the running averages else."""
-        ws["batch"] = ws.training and x.shape[-2] > 1
+        n_rows = x.shape[-2]
+        usual = (1 - self.momentum) * self.rows.item(0)  # of the batches so far
+        ws["batch"] = ws.training and n_rows > max(1, usual / 4)
         if ws["batch"]:
             mean = x.mean(axis=-2)
             x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
             variance = np.einsum("...ij,...ij->...j", x, x) / x.shape[-2]
-            self._track(mean, variance)
+            self._track(mean, variance, n_rows)
         else:
             mean, variance = self.mean, self.variance
             x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
@@ -111,11 +116,11 @@ class BatchNormLayer(Layer):
         y += self.beta[..., None, :]
         return y
 
-    def _track(self, mean, variance):
-        """Move the corrected running averages by (1 - rho) / (1 - rho^t)."""
-        self.steps += 1
-        steps = self.steps.astype(np.float64)  # 1 - rho^t cancels
-        rate = (1 - self.momentum) / (1 - self.momentum**steps)
+    def _track(self, mean, variance, n_rows):
+        """Move the running averages; `rows` is the decayed sum of the batches' rows."""
+        self.rows *= self.momentum
+        self.rows += n_rows
+        rate = n_rows / self.rows
         self.mean += rate * (mean - self.mean)
         self.variance += rate * (variance - self.variance)
 

@@ -3,7 +3,9 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from rows import NORMALIZATIONS, load_golden
+from sklearn.datasets import load_digits
 
+from sknn_adam import MLPClassifier
 from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import GlorotNormal, VarianceScaling
 from sknn_adam.layers import Workspace
@@ -220,6 +222,40 @@ def test_batch_of_one_row_uses_and_keeps_running_statistics(rng):
     np.testing.assert_array_equal(network.statistics, kept)
     assert np.isfinite(network.grad).all()
     assert network.grad.any()
+
+
+@pytest.mark.parametrize("n_rows", [2, 12])
+def test_batch_of_few_rows_beside_the_others_uses_and_keeps_running_statistics(n_rows, rng):
+    network = network_of(BatchNorm())
+    for _ in range(40):
+        network.forward(rng.normal(size=(50, 3)))
+    kept = network.statistics.copy()
+    x = rng.normal(size=(n_rows, 3))
+    np.testing.assert_allclose(network.forward(x).copy(), network.predict(x), rtol=1e-12)
+    np.testing.assert_array_equal(network.statistics, kept)
+    network.forward(rng.normal(size=(13, 3)))  # a quarter of the rows is enough
+    assert not np.array_equal(network.statistics, kept)
+
+
+def test_running_statistics_are_weighted_by_the_rows(rng):
+    layer, _ = bare(BatchNorm(momentum=0.75), width=1)
+    x, y = rng.normal(size=(8, 1)), rng.normal(size=(4, 1))
+    layer.forward(x, Workspace(training=True))
+    layer.forward(y, Workspace(training=True))
+    expected = (0.75 * 8 * x.mean() + 4 * y.mean()) / (0.75 * 8 + 4)
+    np.testing.assert_allclose(layer.mean, expected, rtol=1e-12)
+
+
+def test_a_small_last_batch_harms_no_deep_network():
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    common = {"normalization": "batch", "batch_size": 64, "max_iter": 10, "random_state": 0}
+    scores = [
+        MLPClassifier((32,) * 8, **common).fit(X[:n], y[:n]).score(X[1347:], y[1347:])
+        for n in (1344, 1347)  # 21 batches, and three rows more
+    ]
+    assert min(scores) > 0.85
+    assert abs(scores[0] - scores[1]) < 0.07
 
 
 def test_constant_column_stays_finite():

@@ -1,0 +1,199 @@
+"""The same training by other packages: classification, Adam at 0.001, minibatches, an L2 penalty.
+
+Each peer is ``prepare(X, y, hidden, batch, epochs, alpha, seed) -> fit``: what compiles does so in
+`prepare`; ``fit()`` trains from new weights, starting from the NumPy arrays as given, and returns
+the mean loss of the last epoch. A peer whose package is missing raises ImportError.
+"""
+
+import os
+from itertools import pairwise
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+
+from sknn_adam import MLPClassifier
+
+
+def _estimator(kind, X, y, **params):
+    return lambda: kind(**params).fit(X, y).loss_curve_[-1]
+
+
+def ours(kernels):
+    """Return our peer on one of the two executions."""
+
+    def prepare(X, y, hidden, batch, epochs, alpha, seed):
+        fit = _estimator(MLPClassifier, X, y, alpha=alpha, **_common(hidden, batch, epochs, seed))
+
+        def run():
+            os.environ["SKNN_ADAM_KERNELS"] = kernels
+            return fit()
+
+        return run
+
+    return prepare
+
+
+def _common(hidden, batch, epochs, seed):
+    return {
+        "hidden_layer_sizes": hidden,
+        "batch_size": batch,
+        "max_iter": epochs,
+        "tol": 0.0,
+        "n_iter_no_change": epochs,
+        "random_state": seed,
+    }
+
+
+def scikit_learn(X, y, hidden, batch, epochs, alpha, seed):
+    # Its alpha is divided by the batch.
+    params = {"alpha": alpha * batch, **_common(hidden, batch, epochs, seed)}
+    return _estimator(TheirClassifier, X, y, **params)
+
+
+def _torch_network(torch, n_features, hidden, n_classes):
+    widths = [n_features, *hidden]
+    layers = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], n_classes))
+
+
+def _torch(X, y, hidden, batch, epochs, alpha, seed, compiled):
+    import torch
+
+    if not isinstance(X, np.ndarray):
+        raise NotImplementedError("sparse tables")
+    torch.manual_seed(seed)
+    n_classes = len(np.unique(y))
+    network = _torch_network(torch, X.shape[1], hidden, n_classes)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    run = torch.compile(network) if compiled else network
+
+    def fit():
+        network.load_state_dict(start)
+        inputs = torch.from_numpy(X.astype(np.float32))
+        targets = torch.from_numpy(y.astype(np.int64))
+        groups = [
+            {"params": [p for p in network.parameters() if p.ndim == 2], "weight_decay": alpha},
+            {"params": [p for p in network.parameters() if p.ndim == 1]},
+        ]
+        optimizer = torch.optim.Adam(groups, lr=1e-3)
+        criterion = torch.nn.CrossEntropyLoss()
+        for _ in range(epochs):
+            total = 0.0
+            for rows in torch.randperm(len(inputs)).split(batch):
+                optimizer.zero_grad()
+                loss = criterion(run(inputs[rows]), targets[rows])
+                loss.backward()
+                optimizer.step()
+                total += loss.item() * len(rows)
+        return total / len(inputs)
+
+    return fit
+
+
+def torch_eager(X, y, hidden, batch, epochs, alpha, seed):
+    return _torch(X, y, hidden, batch, epochs, alpha, seed, compiled=False)
+
+
+def torch_compile(X, y, hidden, batch, epochs, alpha, seed):
+    return _torch(X, y, hidden, batch, epochs, alpha, seed, compiled=True)
+
+
+def skorch(X, y, hidden, batch, epochs, alpha, seed):
+    import torch
+    from skorch import NeuralNetClassifier
+
+    if not isinstance(X, np.ndarray):
+        raise NotImplementedError("sparse tables")
+    n_classes = len(np.unique(y))
+
+    def fit():
+        torch.manual_seed(seed)
+        net = NeuralNetClassifier(
+            _torch_network(torch, X.shape[1], hidden, n_classes),
+            criterion=torch.nn.CrossEntropyLoss,
+            optimizer=torch.optim.Adam,
+            optimizer__weight_decay=alpha,
+            lr=1e-3,
+            batch_size=batch,
+            max_epochs=epochs,
+            iterator_train__shuffle=True,
+            train_split=None,
+            verbose=0,
+        )
+        net.fit(X.astype(np.float32), y.astype(np.int64))
+        return float(net.history[-1]["train_loss"])
+
+    return fit
+
+
+def jax(X, y, hidden, batch, epochs, alpha, seed):
+    """Jit and scan over the batches of an epoch; compiled here, not in the fit."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    if not isinstance(X, np.ndarray):
+        raise NotImplementedError("sparse tables")
+    widths = [X.shape[1], *hidden, len(np.unique(y))]
+    rng = np.random.default_rng(seed)
+    start = [
+        (
+            (rng.uniform(-1, 1, (i, o)) * np.sqrt(6 / (i + o))).astype(np.float32),
+            np.zeros(o, np.float32),
+        )
+        for i, o in pairwise(widths)
+    ]
+    optimizer = optax.adam(1e-3)
+
+    def objective(params, x, t):
+        for W, b in params[:-1]:
+            x = jax.nn.relu(x @ W + b)
+        logits = x @ params[-1][0] + params[-1][1]
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, t).mean()
+        return loss + alpha / 2 * sum((W**2).sum() for W, _ in params)
+
+    def step(carry, rows, inputs, targets):
+        params, state = carry
+        loss, gradient = jax.value_and_grad(objective)(params, inputs[rows], targets[rows])
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(params, updates), state), loss
+
+    @jax.jit
+    def epoch(carry, batches, rest, inputs, targets):
+        def one(carry, rows):
+            return step(carry, rows, inputs, targets)
+
+        carry, losses = jax.lax.scan(one, carry, batches)
+        total = losses.sum() * batches.shape[1]
+        if rest.size:
+            carry, loss = one(carry, rest)
+            total += loss * rest.size
+        return carry, total / len(inputs)
+
+    n_whole = len(X) // batch
+
+    def fit(epochs=epochs):
+        inputs, targets = jnp.asarray(X, jnp.float32), jnp.asarray(y, jnp.int32)
+        params = jax.tree_util.tree_map(jnp.asarray, start)
+        carry, order = (params, optimizer.init(params)), np.random.default_rng(seed)
+        for _ in range(epochs):
+            rows = order.permutation(len(X)).astype(np.int32)
+            batches, rest = rows[: n_whole * batch].reshape(-1, batch), rows[n_whole * batch :]
+            carry, loss = epoch(carry, batches, rest, inputs, targets)
+        return float(loss)
+
+    fit(1)
+    return fit
+
+
+PEERS = {
+    "sknn_adam": ours("fused"),
+    "sknn_adam, NumPy": ours("numpy"),
+    "scikit-learn": scikit_learn,
+    "torch": torch_eager,
+    "torch.compile": torch_compile,
+    "skorch": skorch,
+    "JAX": jax,
+}
