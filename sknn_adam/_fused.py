@@ -212,18 +212,13 @@ class FusedKernels(NumpyKernels):
         self._kernels: dict[Any, Any] = {}
         self._outputs: dict[Any, np.ndarray] = {}
 
-    def _kernel(self, key: Any, write: Callable, formula: Callable, *options: Any) -> Any:
-        if key not in self._kernels:
-            self._kernels[key] = _compile(write, formula(), key[-1], *options)
-        return self._kernels[key]
-
     def update(self, rule, theta, grad, slots, scalars):
         """Do the step of an optimizer in one pass over its vectors."""
-        kernel = self._kernel(
-            ("update", rule, theta.dtype),
-            update_loop,
-            lambda: record_rule(rule, len(slots), len(scalars), theta.dtype),
-        )
+        key = rule, theta.dtype
+        if key not in self._kernels:
+            formula = record_rule(rule, len(slots), len(scalars), theta.dtype)
+            self._kernels[key] = _compile(update_loop, formula, theta.dtype)
+        kernel = self._kernels[key]
         if kernel is None or not _plain(theta, grad, *slots):
             super().update(rule, theta, grad, slots, scalars)
         else:
@@ -240,12 +235,11 @@ class FusedKernels(NumpyKernels):
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
-        kernel = self._kernel(
-            ("activate", activation, in_place, z.dtype),
-            activate_loop,
-            lambda: record(activation, 1, dtype=z.dtype),
-            in_place,
-        )
+        key = activation, in_place, z.dtype
+        if key not in self._kernels:
+            formula = record(activation, 1, dtype=z.dtype)
+            self._kernels[key] = _compile(activate_loop, formula, z.dtype, in_place)
+        kernel = self._kernels[key]
         if kernel is None or z.ndim != 2 or b is None:
             super().activate(activation, z, b, out)
         elif in_place:
@@ -255,12 +249,12 @@ class FusedKernels(NumpyKernels):
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
-        kernel = self._kernel(
-            ("chain", derivative, z is None, g.dtype),
-            chain_loop,
-            lambda: record(derivative, 2, dtype=g.dtype, lacks=(0,) if z is None else ()),
-            z is not None,
-        )
+        key = derivative, z is None, g.dtype
+        if key not in self._kernels:
+            lacks = (0,) if z is None else ()
+            formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
+            self._kernels[key] = _compile(chain_loop, formula, g.dtype, z is not None)
+        kernel = self._kernels[key]
         if kernel is None or g.ndim != 2 or sums is None or not g.flags.c_contiguous:
             super().chain(derivative, g, z, a, sums)
         elif z is None:

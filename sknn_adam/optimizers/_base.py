@@ -111,12 +111,14 @@ class Optimizer(Component):
         grad: np.ndarray,
         state: SimpleNamespace,
         scalars: tuple[float, ...],
-        part: slice = slice(None),
+        part: slice | None = None,
     ) -> None:
         """Apply ``rule`` with these scalars to `theta` and the slots, or to a part of them."""
         plain = [float(s) for s in scalars]  # NumPy's own scalars would turn float32 to float64
-        slots = [getattr(state, slot)[part] for slot in self.slots]
-        state.kernels.update(self.rule, theta[part], grad[part], slots, plain)
+        slots = [getattr(state, slot) for slot in self.slots]
+        if part is not None:
+            theta, grad, slots = theta[part], grad[part], [slot[part] for slot in slots]
+        state.kernels.update(self.rule, theta, grad, slots, plain)
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
         """Shrink the weights of `theta` by the decoupled weight decay."""
