@@ -16,12 +16,13 @@ from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullLocator
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, StratifiedKFold, cross_validate, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sknn_adam import Adam, MLPClassifier, MLPRegressor
 from sknn_adam.inspection import TrainingCurveDisplay
@@ -37,7 +38,7 @@ STYLES = [
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True})
 plt.rcParams.update({"grid.alpha": 0.3, "legend.fontsize": "small", "axes.titlesize": "medium"})
 
-# "stop never": no tolerance, no penalty, all epochs.
+# No penalty, and all epochs: progress too small for a tolerance stops nothing.
 PLAIN = {"alpha": 0.0, "tol": 0.0, "n_iter_no_change": np.inf, "record": False}
 
 
@@ -75,6 +76,12 @@ def trained(data, seed, *, watch=False, optimizer="adam", rate=0.01, **params):
         warnings.simplefilter("ignore", ConvergenceWarning)  # to diverge is part of the story
         mlp.fit(*split[:2], **({"X_val": split[2], "y_val": split[3]} if watch else {}))
     return mlp, split
+
+
+def mark(axis, values):
+    """Label these values on the logarithmic scale of an x or y axis, and no others."""
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_minor_locator(NullLocator())
 
 
 def mean_and_error(values):
@@ -163,7 +170,7 @@ for optimizer, start in STARTS.items():
         start_scores[optimizer, name] = scores
         print(f"{optimizer:9}  {rate:<6.2g} {name:12}  {scores[0]:23.3f}  {scores[1]:10.3f}")
 
-for (data, optimizer), loss in ends.items():
+for loss in ends.values():
     best = np.nanmin(loss)
     assert loss[0] > 2 * best, "too low learns slowly"
     assert np.isnan(loss[-1]) or loss[-1] > 2 * best, "too high is no better"
@@ -177,10 +184,10 @@ assert start_scores["adam", "advised"][0] > start_scores["sgd", "advised"][0] + 
 # gradients of the log loss it does not: the loss jumps up and stays there.
 #
 # **Partly: the starting points.** Adam's 0.001 works everywhere and is careful. On these small data
-# the best rate is about ten times as high, and 0.001 has caught up after 100 epochs. Plain SGD at
-# 0.01 is far too slow on the digits: its valley lies near 1. On the standardized diabetes data 0.01
-# is a fair start. What is safe to keep is that SGD wants a higher rate than Adam, and that a scan
-# over a few decades costs seconds.
+# the best rate is ten to thirty times as high, and 0.001 has nearly caught up after 100 epochs.
+# Plain SGD at 0.01 is far too slow on the digits: its valley lies near 1. On the standardized
+# diabetes data 0.01 is a fair start. What is safe to keep is that SGD wants a higher rate than
+# Adam, and that a scan over a few decades costs seconds.
 
 # %%
 # Decay
@@ -233,9 +240,8 @@ axes[1].set(xlabel="epoch", ylabel="validation loss", yscale="log")
 axes[1].set_title(f"Adam from a rate of {SHOWN} (mean of 8 splits)")
 axes[2].set(xscale="log", yscale="log", xlabel="peak learning rate", ylabel="last validation loss")
 axes[2].set_title("The same after 20 epochs, by peak rate")
-for axis, ticks in zip(axes[1:], ([0.1, 0.2, 0.5, 1, 2], [0.1, 0.2, 0.5]), strict=True):
-    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.yaxis.set_minor_formatter("")
+mark(axes[1].yaxis, [0.1, 0.2, 0.5, 1, 2])
+mark(axes[2].yaxis, [0.1, 0.2, 0.5])
 plt.show()
 
 HIGH = 0.1
@@ -243,11 +249,10 @@ print("schedule    best peak   test loss there      test loss at 0.1")
 decayed = {}
 for name in SCHEDULES:
     best = min(PEAKS, key=lambda rate: np.mean([run[2] for run in decay[name, rate]]))
-    there, high = (mean_and_error([run[3] for run in decay[name, rate]]) for rate in (best, HIGH))
-    decayed[name] = there[0], high[0]
-    print(
-        f"{name:10}  {best:9}   {there[0]:.3f} ± {there[1]:.3f}        {high[0]:.3f} ± {high[1]:.3f}"
-    )
+    ends_of = [mean_and_error([run[3] for run in decay[name, rate]]) for rate in (best, HIGH)]
+    decayed[name] = [mean for mean, _ in ends_of]
+    cells = "        ".join(f"{mean:.3f} ± {error:.3f}" for mean, error in ends_of)
+    print(f"{name:10}  {best:9}   {cells}")
 
 for name in ("step", "linear", "cosine", "one-cycle"):
     assert decayed[name][1] < 0.75 * decayed["constant"][1], "decay makes a high rate usable"
@@ -295,7 +300,7 @@ def noise_at(epochs):
     for batch_size in BATCHES:
         heard.clear()
         mlp.set_params(batch_size=batch_size)
-        for _ in range(5):
+        for _ in range(10):
             mlp.partial_fit(*split[:2])
         gradients = np.array(heard)
         full = gradients.mean(axis=0)
@@ -365,13 +370,14 @@ assert epoch_time[0] > 1.5 * epoch_time[4], "an epoch of large batches is faster
 assert to_target[-1] > 2 * to_target[0], "but more epochs are needed"
 
 # %%
-# **Holds: small batches are noisier**, just as the theory says, and the more so the further training
-# has come, because the full gradient shrinks and the spread does not.
+# **Holds: small batches are noisier**, just as the theory says. In batches of 32 the noise is
+# already larger than the gradient after one epoch, and grows while the full gradient shrinks.
 #
-# **Partly: large batches are faster.** An epoch is. But with fewer updates per epoch more epochs are
-# needed. Up to a point larger batches with a larger learning rate get there in fewer updates; beyond
-# it they only cost. Shallue et al. (2019) describe the same bend. The least time is spent between 64
-# and 256 here, so the *"sweet spot ... between 64 and 256"* **holds** for speed on these data.
+# **Partly: large batches are faster.** An epoch is. But as an epoch has fewer updates then, more
+# epochs are needed. Up to a point larger batches, with larger learning rates, get there in fewer
+# updates; beyond it they only cost. Shallue et al. (2019) describe the same bend. The least time is
+# spent between 64 and 256 here, so *"a sweet spot ... between 64 and 256"* **holds** for the speed
+# on these data.
 #
 # Batch size: generalization
 # --------------------------
@@ -435,9 +441,7 @@ timed.loglog(BATCHES, 1e3 * np.array(epoch_time), label="one epoch", **STYLES[0]
 timed.loglog(BATCHES, 1e3 * target_time, label=f"to a training loss of {TARGET}", **STYLES[1])
 timed.axvspan(64, 256, color="0.9", zorder=0)
 timed.set(xlabel="batch size", ylabel="time [ms]", title="Time (shaded: 64 to 256)")
-ticks = [0.3, 0.5, 1, 2, 5, 10]
-timed.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-timed.yaxis.set_minor_formatter("")
+mark(timed.yaxis, [0.3, 0.5, 1, 2, 5, 10])
 for (name, rows), style in zip(on_digits.items(), STYLES, strict=False):
     error = np.transpose([mean_and_error([100 * (1 - row["test"]) for row in r]) for r in rows])
     held_out.errorbar(BATCHES, *error, label=name, capsize=2, **style)
@@ -451,8 +455,7 @@ for (name, rows), style in zip(on_diabetes.items(), STYLES, strict=False):
 overfit.set(xscale="log", xlabel="batch size", ylabel="R²", ylim=(-0.3, 1.02))
 overfit.set_title("Diabetes (thin: the same on the training rows)")
 for axis, batches in zip(axes.flat, (BATCHES, BATCHES, BATCHES, SMALLER), strict=True):
-    axis.set_xticks(batches, [str(batch_size) for batch_size in batches])
-    axis.xaxis.set_minor_formatter("")
+    mark(axis.xaxis, batches)
     axis.legend()
 plt.show()
 
@@ -485,7 +488,20 @@ gap = [gather(rows, "train") - gather(rows, "test") for rows in equal_epochs]
 assert gap[-1] < gap[0] - 0.05, "not with equal epochs"
 
 # %%
-# BATCHTEXT
+# **Partly: small batches generalize better.** On the digits they do where the epochs are equal,
+# most of all at one learning rate for all. But the last column of training losses shows why: the
+# large batches have made too few updates and have not learned enough. With a rate of their own most
+# of the difference is gone, with equal numbers of updates all of it. On the diabetes data, stopped
+# by a validation loss, all batch sizes come out the same.
+#
+# **Not here: getting stuck.** With equal numbers of updates the largest batches reach the smallest
+# training loss. No size was caught in a bad minimum.
+#
+# **Partly: large batches overfit.** Made to do as many updates as the small ones, they do, and
+# badly: without noise Adam fits the noise of the data, and all rows together have been seen 32
+# times as often as in batches of 8. With equal epochs it is the other way round, and the small
+# batches overfit. What overfits is too much training without a stop. Hoffer et al. (2017) and
+# Shallue et al. (2019) come to the same end: compare at equal updates, or tuned, and say which.
 
 # %%
 # Layers and neurons
@@ -501,20 +517,18 @@ assert gap[-1] < gap[0] - 0.05, "not with equal epochs"
 
 def folds_scores(data, hidden_layer_sizes):
     """Return training scores, held-out scores and seconds of five folds."""
+    options = {"batch_size": 32, "random_state": 0, **PLAIN}
     if data == "digits":
         X, y = load_digits(return_X_y=True)
-        mlp = MLPClassifier(hidden_layer_sizes, **PLAIN, optimizer=Adam(0.003), max_iter=40)
         folds = StratifiedKFold(5, shuffle=True, random_state=0)
+        mlp = MLPClassifier(hidden_layer_sizes, optimizer=Adam(0.003), max_iter=40, **options)
+        model = make_pipeline(MinMaxScaler(), mlp)
     else:
         X, y = load_diabetes(return_X_y=True)
-        mlp = MLPRegressor(hidden_layer_sizes, **PLAIN, optimizer=Adam(0.01), max_iter=100)
         folds = KFold(5, shuffle=True, random_state=0)
-    scale = StandardScaler() if data == "diabetes" else None
-    mlp.set_params(batch_size=32, random_state=0)
-    model = make_pipeline(scale, mlp)
-    found = cross_validate(
-        model, X / 16 if data == "digits" else X, y, cv=folds, return_train_score=True
-    )
+        mlp = MLPRegressor(hidden_layer_sizes, optimizer=Adam(0.01), max_iter=100, **options)
+        model = make_pipeline(StandardScaler(), mlp)
+    found = cross_validate(model, X, y, cv=folds, return_train_score=True)
     return found["train_score"], found["test_score"], found["fit_time"]
 
 
@@ -557,19 +571,18 @@ for (name, counts, *_), style, label in zip(
     axes[1, 1].plot(counts, seconds, label=label, **style)
 axes[1, 1].set(xlabel="units, or layers", ylabel="time of a fit [s]", yscale="log", title="Cost")
 axes[1, 1].legend()
+mark(axes[1, 1].yaxis, [0.03, 0.05, 0.1, 0.2, 0.3])
 for axis, counts in zip(axes.flat, (WIDTHS, DEPTHS, WIDTHS, WIDTHS), strict=True):
     axis.set_xscale("log")
-    axis.set_xticks(counts, [str(count) for count in counts])
-    axis.xaxis.set_minor_formatter("")
+    mark(axis.xaxis, counts)
 plt.show()
 
 for name, counts, *_ in PANELS:
     print(f"{name:8}  training   held out          seconds")
     for count, (train, test, seconds) in zip(counts, sizes[name], strict=True):
         mean, error = mean_and_error(test)
-        print(
-            f"{count:8}  {np.mean(train):8.3f}   {mean:.3f} ± {error:.3f}   {np.median(seconds):10.3f}"
-        )
+        cells = f"{np.mean(train):8.3f}   {mean:.3f} ± {error:.3f}"
+        print(f"{count:8}  {cells}   {np.median(seconds):10.3f}")
 
 held = {name: np.array([np.mean(found[1]) for found in rows]) for name, rows in sizes.items()}
 fitted = {name: np.array([np.mean(found[0]) for found in rows]) for name, rows in sizes.items()}
@@ -581,59 +594,117 @@ assert held["diabetes"][-1] < held["diabetes"].max() - 0.1, "but on the diabetes
 assert fitted["diabetes"][-1] > fitted["diabetes"][0] + 0.15
 
 # %%
-# SIZETEXT
+# **Holds: too few underfit.** One or two units do badly on the training rows themselves.
+#
+# **Partly: too many overfit.** On the noisy diabetes data they do: from 4 to 256 units the score on
+# the training rows rises and that on the others falls; one or two units are best. On the digits the
+# training rows are learned by heart from 64 units on, and yet the held-out score never falls with
+# the width. It does fall with the depth, where the layers are as narrow as 16 units.
+#
+# **Holds: costly.** The time of a fit grows slowly at first, where Python's share is large, then
+# with the number of weights.
+#
+# **Holds, with a caveat: start small and double.** The rule finds networks that are good and cheap.
+# It stops at small steps, though, and small steps add up: from 16 to 512 units the digits gain
+# about two standard errors that no single doubling has shown.
 
 # %%
 # Early stopping
 # --------------
-# *"You monitor the validation loss during training and stop when it starts to increase, even if the
-# training loss is still decreasing."*
+# *"This isn't a hyperparameter itself, but a technique to prevent overfitting. You monitor the
+# validation loss during training and stop when it starts to increase, even if the training loss is
+# still decreasing."*
 #
 # ``fit`` takes rows for validation. Without ``early_stopping`` their loss is recorded and decides
-# nothing: that shows the whole course. With it, training stops when the loss has not fallen for more
-# than ``n_iter_no_change=10`` epochs, and the weights of the best epoch are restored.
+# nothing: that shows the whole course. With it, training stops when the loss has not fallen for
+# more than ``n_iter_no_change`` epochs, and the weights of the best epoch are restored.
 
 COURSE = {"watch": True, "scoring": "loss", "rate": 0.003, "batch_size": 32, "max_iter": 150}
-STOP = {"early_stopping": True, "n_iter_no_change": 10}
-whole, _ = trained(diabetes, 0, **COURSE)
-stopped, _ = trained(diabetes, 0, **COURSE, **STOP)
+PATIENCE = [1, 5, 10, 30]
+SHOWN_SPLIT = 7
 
-scores = []
-for seed in TEN:
-    pair = [trained(diabetes, seed, **COURSE, **options) for options in ({}, STOP)]
-    scores.append([mlp.score(*split[4:]) for mlp, split in pair])
-scores = np.array(scores)
+
+def course(seed, patience=None):
+    """Return a network trained for all epochs, or stopped, and its score on test rows."""
+    stop = {} if patience is None else {"early_stopping": True, "n_iter_no_change": patience}
+    mlp, split = trained(diabetes, seed, **COURSE, **stop)
+    return mlp, mlp.score(*split[4:])
+
+
+courses = {patience: [course(seed, patience) for seed in TEN] for patience in (None, *PATIENCE)}
+whole, stopped = (courses[patience][SHOWN_SPLIT][0] for patience in (None, 10))
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(whole, ax=axes[0])
-axes[0].axvline(stopped.best_iter_, color="#009E73", ls="-.", label="epoch restored")
-axes[0].axvline(stopped.n_iter_, color="#CC79A7", ls=":", label="training stopped")
+axes[0].axvline(stopped.best_iter_, color=COLORS[2], ls="-.", label="epoch restored")
+axes[0].axvline(stopped.n_iter_, color=COLORS[3], ls=":", label="training stopped")
 axes[0].legend()
 axes[0].set_title("The whole course on the diabetes data")
-for pair in scores:
-    axes[1].plot(["all 150 epochs", "early stopping"], pair, "o-", color="#0072B2", ms=4, lw=1)
-axes[1].plot([0, 1], scores.mean(axis=0), "_", color="#D55E00", ms=30, mew=3, label="mean")
+pairs = np.array([[score for _, score in courses[patience]] for patience in (None, 10)])
+axes[1].plot([0, 1], pairs, "o-", color=COLORS[0], ms=4, lw=1)
+axes[1].plot([0, 1], pairs.mean(axis=1), "s--", color=COLORS[1], ms=8, lw=2, label="mean")
+axes[1].set_xticks([0, 1], ["all 150 epochs", "early stopping"])
 axes[1].set(ylabel="R² on the test rows", title="Ten splits", xlim=(-0.4, 1.4))
 axes[1].legend(loc="lower right")
 plt.show()
 
-validation = -np.array(whole.validation_scores_)
-best_epoch = int(validation.argmin()) + 1
-print(
-    f"validation loss: {validation.min():.3f} in epoch {best_epoch}, {validation[-1]:.3f} at last"
-)
-print(
-    f"training loss:   {whole.history_['loss'][best_epoch - 1]:.3f} then, {whole.loss_:.3f} at last"
-)
-print(f"early stopping:  after epoch {stopped.n_iter_}, epoch {stopped.best_iter_} restored")
-gain, error = mean_and_error(scores[:, 1] - scores[:, 0])
-print(f"R² on test rows: all epochs {scores[:, 0].mean():.2f}, stopped {scores[:, 1].mean():.2f}")
-print(f"gain of stopping, ten splits: {gain:.2f} ± {error:.2f}")
+print("patience     epochs   restored   R² on test rows")
+for patience, runs in courses.items():
+    mean, error = mean_and_error([score for _, score in runs])
+    epochs = np.mean([mlp.n_iter_ for mlp, _ in runs])
+    best = "" if patience is None else f"{np.mean([mlp.best_iter_ for mlp, _ in runs]):.1f}"
+    print(f"{patience or 'no stop':>8}   {epochs:8.1f}   {best:>8}   {mean:.2f} ± {error:.2f}")
 
-assert validation[-1] > 1.15 * validation.min(), "the validation loss rises"
-assert whole.loss_ < 0.6 * whole.history_["loss"][best_epoch - 1], "while the training loss falls"
-assert stopped.n_iter_ < 100
-assert gain > 2 * error
+rises, falls = [], []
+for mlp, _ in courses[None]:
+    validation, training = -np.array(mlp.validation_scores_), np.array(mlp.history_["loss"])
+    rises.append(validation[-1] / validation.min())
+    falls.append(training[-1] / training[validation.argmin()])
+gain, error = mean_and_error(pairs[1] - pairs[0])
+print(f"from the best epoch to the last: validation loss times {np.mean(rises):.2f}, ", end="")
+print(f"training loss times {np.mean(falls):.2f}")
+print(f"gain by stopping with patience 10: {gain:.2f} ± {error:.2f}")
+
+assert np.mean(rises) > 1.15, "the validation loss rises"
+assert np.mean(falls) < 0.6, "while the training loss falls"
+assert gain > max(0.08, 2 * error), "stopping prevents overfitting"
+assert np.mean([mlp.n_iter_ for mlp, _ in courses[10]]) < 75, "and saves epochs"
 
 # %%
-# STOPTEXT
+# **Holds.** After its lowest point the validation loss rises by a third while the training loss
+# falls to a third. Stopping lifts the score on rows that neither fitted nor stopped the network
+# from 0.24 to 0.45, at a fifth of the epochs. Three remarks. Stopping *"when it starts to
+# increase"*, to the letter (a patience of 1), falls for the first jitter on some splits. So there
+# is a setting after all, ``n_iter_no_change``; on average it matters little here. And the rows for
+# validation must come from somewhere: without ``X_val`` they are a tenth of the training rows.
+#
+# All claims
+# ----------
+# ====================================================== ==========================================
+# Claim                                                  Here
+# ====================================================== ==========================================
+# A rate too high diverges, too low is slow              holds (diverges with the squared error)
+# Start Adam at 0.001, SGD at 0.01                       partly: 0.01 is too low for SGD on digits
+# Decay the learning rate                                partly: it makes high rates usable
+# Small batches introduce more noise                     holds: as one over the batch size
+# The noise generalizes better                           partly: equal epochs only
+# The noise frees from bad minima                        not here
+# Large batches train faster                             partly: each epoch, not to the goal
+# Large batches can lead to overfitting                  partly: with equal updates; else the reverse
+# Sweet spot from 64 to 256                              holds for speed
+# Too few units underfit                                 holds
+# Too many overfit                                       partly: diabetes yes, digits no
+# Too many are costly                                    holds
+# Start small and increase                               holds; many small gains are missed
+# Early stopping prevents overfitting                    holds
+# ====================================================== ==========================================
+#
+# References
+# ----------
+# * Hoffer, E., Hubara, I., Soudry, D. (2017). Train longer, generalize better. NeurIPS.
+# * Keskar, N. S., et al. (2017). On large-batch training for deep learning. ICLR.
+# * Loshchilov, I., Hutter, F. (2017). SGDR: stochastic gradient descent with warm restarts. ICLR.
+# * McCandlish, S., et al. (2018). An empirical model of large-batch training. arXiv:1812.06162.
+# * Shallue, C. J., et al. (2019). Measuring the effects of data parallelism on neural network
+#   training. Journal of Machine Learning Research 20.
+# * Smith, L. N., Topin, N. (2018). Super-convergence. arXiv:1708.07120.
