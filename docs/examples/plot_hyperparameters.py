@@ -690,7 +690,7 @@ assert np.mean([mlp.n_iter_ for mlp, _ in courses[10]]) < 75, "and saves epochs"
 # The noise generalizes better                           partly: equal epochs only
 # The noise frees from bad minima                        not here
 # Large batches train faster                             partly: each epoch, not to the goal
-# Large batches can lead to overfitting                  partly: with equal updates; else the reverse
+# Large batches can lead to overfitting                  at equal updates; else the reverse
 # Sweet spot from 64 to 256                              holds for speed
 # Too few units underfit                                 holds
 # Too many overfit                                       partly: diabetes yes, digits no

@@ -165,7 +165,10 @@ for data in DATA:
 # each.
 
 RATES = 10.0 ** np.arange(-6, 2)
-PRIOR = {data: log_loss(y, np.tile(np.bincount(y) / len(y), (len(y), 1))) for data, (_, y) in DATA.items()}
+PRIOR = {
+    data: log_loss(y, np.tile(np.bincount(y) / len(y), (len(y), 1)))
+    for data, (_, y) in DATA.items()
+}
 
 
 def final_loss(model):
@@ -223,7 +226,8 @@ def run(data, name, optimizer, rate):
         gap = model.score(X_train, y_train) - test
         first = layers["update_ratio"][0][0]
         results.append((first_epoch(model, TARGET), first, test, gap, layers["dead"][-1][0]))
-    return dict(zip(["epochs", "update", "test", "gap", "dead"], np.transpose(results), strict=True))
+    names = "epochs", "update", "test", "gap", "dead"
+    return dict(zip(names, np.transpose(results), strict=True))
 
 
 SETTINGS = ["SGD 0.1", "SGD best", "Adam 0.01"]
@@ -303,7 +307,8 @@ for data in DATA:
     epochs = [np.median(RUNS[data, "SGD 0.1", name]["epochs"]) for name in by_condition]
     assert epochs == sorted(epochs)
     update = {n: np.median(RUNS[data, "SGD 0.1", n]["update"]) for n in SCALERS}
-    assert update["none"] > 2 and max(update[name] for name in PER_COLUMN) < 0.2
+    assert update["none"] > 2
+    assert max(update[name] for name in PER_COLUMN) < 0.2
     assert RUNS[data, "SGD 0.1", "none"]["dead"].mean() > 0.95
     update = {n: np.median(RUNS[data, "Adam 0.01", n]["update"]) for n in SCALERS}
     assert 0.5 < update["none"] / update["Standard"] < 1
@@ -340,7 +345,8 @@ def at_equal_loss(data, name, seed, target=0.15):
     if epochs == np.inf:
         return [epochs] + 4 * [np.nan] + [final_loss(whole)]
     model = fit(network("adam", 0.003, seed, max_iter=int(epochs)), X_train, y_train)
-    losses = [log_loss(y, model.predict_proba(X)) for X, y in [(X_train, y_train), (X_test, y_test)]]
+    parts = (X_train, y_train), (X_test, y_test)
+    losses = [log_loss(y, model.predict_proba(X)) for X, y in parts]
     accuracies = [model.score(X_train, y_train), model.score(X_test, y_test)]
     return [epochs, *losses, *accuracies, final_loss(whole)]
 
@@ -455,8 +461,14 @@ kinds = [("o", "#000000"), ("D", "#D55E00"), ("s", "#0072B2"), ("^", "#009E73")]
 for version, (marker, color), lift in zip(VERSIONS, kinds, (0.24, 0.08, -0.08, -0.24), strict=True):
     scores = np.array([SHADOWS[version, name][2] for name in SCALERS])
     axes[2].errorbar(
-        scores.mean(axis=1), places + lift, xerr=scores.std(axis=1),
-        fmt=marker, color=color, ms=5, lw=1, label=version,
+        scores.mean(axis=1),
+        places + lift,
+        xerr=scores.std(axis=1),
+        fmt=marker,
+        color=color,
+        ms=5,
+        lw=1,
+        label=version,
     )
 axes[2].set(xlabel="mean and deviation over 10 seeds", title="held-out accuracy")
 axes[2].legend(loc="lower left")
@@ -482,7 +494,7 @@ def deep(activation, name, seeds=range(5)):
     for seed in seeds:
         options = {"activation": activation, "batch_size": len(X), "record": "all"}
         model = fit(network("adam", 0.003, seed, (32,) * 10, max_iter=100, **options), X, y)
-        first = {key: np.array(model.history_.layers[key][0]) for key in model.history_.layers.columns}
+        first = {key: np.array(value) for key, value in model.history_.layers[0].items()}
         sizes = np.maximum(np.abs(first["activation_min"]), np.abs(first["activation_max"]))
         useless = first["dead"] + first["saturated"]
         losses = model.history_["loss"]
