@@ -5,6 +5,14 @@ import importlib
 
 BENCHMARKS = {
     "fit": "whole fits beside scikit-learn's MLP: seconds and final loss",
+    "parity": "final training losses beside scikit-learn's, over seeds",
+    "threads": "what a second processor brings",
+    "predict": "predictions of one row and of many, beside scikit-learn's",
+    "startup": "imports, first fits and compilation, in new processes",
+    "memory": "peak memory of a fit",
+    "step": "one optimizer step beside the bandwidth of the memory",
+    "growth": "how the cost of a fit grows with rows, features, width and depth",
+    "grid": "a whole grid search beside the same one over scikit-learn's MLP",
     "defaults": "candidates for the default parameters, on the training parts of real tables",
     "tables": "the default estimators on the test parts of real tables",
     "record": "what recording the layers costs a fit",

@@ -8,8 +8,11 @@ import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 RESULTS = Path(__file__).parent / "results"
+PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch")
 
 
@@ -39,6 +42,37 @@ def processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def run_on(n_processors: int) -> None:
+    """Bind this process to its first processors, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, PROCESSORS[:n_processors])
+
+
+def in_turns(sides: dict, repeats: int, between=lambda: None) -> dict[str, list[float]]:
+    """Return the seconds of every repetition of every side; the sides take turns.
+
+    Each side is a function without arguments and is called once before, to warm up. The order is
+    turned around in every second repetition, and `between` is called before each.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for call in sides.values():
+        call()
+    for repeat in range(repeats):
+        between()
+        for name in list(sides)[:: 1 if repeat % 2 else -1]:
+            start = perf_counter()
+            sides[name]()
+            seconds[name].append(perf_counter() - start)
+    return seconds
+
+
+def spread(values, digits: int = 4) -> list[float]:
+    """Return minimum, median and maximum."""
+    values = sorted(values)
+    found = values[0], median(values), values[-1]
+    return [float(f"{value:.{digits}g}") for value in found]
 
 
 def save(name: str, results: dict) -> Path:

@@ -20,24 +20,37 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks._report import load_tables, save
 from sknn_adam import MLPClassifier, MLPRegressor
 
-DEFAULTS = {"initializer": "auto", "batch_size": 64, "alpha": 1e-3, "max_iter": 100}
-AS_THEIRS = {"initializer": "glorot_uniform", "batch_size": 200, "alpha": 1e-4, "max_iter": 200}
+AS_THEIRS = {
+    "hidden_layer_sizes": (100,),
+    "initializer": "glorot_uniform",
+    "batch_size": 200,
+    "alpha": 1e-4 / 200,
+    "max_iter": 200,
+    "averaging": None,
+    "dtype": "float64",
+}
 
 
 def candidates() -> dict[str, dict]:
     """Return the candidates by name: the defaults with one thing at a time changed."""
     found = {"like scikit-learn": AS_THEIRS, "the defaults": {}}
     for name, values in {
+        "hidden_layer_sizes": ((100,), (300,), (100, 100)),
+        "averaging": (None,),
         "batch_size": (32, 128, 200),
         "alpha": (1e-4, 3e-3),
         "max_iter": (60, 200),
         "schedule": ("linear", "cosine"),
-        "initializer": ("he_uniform",),
+        "initializer": ("glorot_uniform", "he_uniform"),
+        "activation": ("silu",),
+        "normalization": ("layer",),
+        "dropout": (0.1,),
+        "dtype": ("float64",),
         "optimizer__learning_rate": (5e-4, 2e-3),
         "n_iter_no_change": (5, 20),
-        "averaging": ("ema",),
+        "early_stopping": (True,),
     }.items():
-        found |= {f"{name}={value}": {**DEFAULTS, name: value} for value in values}
+        found |= {f"{name}={value}": {name: value} for value in values}
     return found
 
 

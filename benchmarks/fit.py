@@ -5,7 +5,6 @@ sides take turns, after one that warms up (compiles, loads). Times are medians o
 limit is the time that the matrix products of the training alone take, measured in the same run.
 """
 
-import os
 import warnings
 from itertools import pairwise
 from time import perf_counter
@@ -15,7 +14,8 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.preprocessing import scale
 
-from benchmarks._report import save
+from benchmarks._report import in_turns, run_on, save, spread
+from sknn_adam._building import SMALL_TABLE
 
 ALPHA = 1e-4
 
@@ -65,7 +65,7 @@ def products(X, y, hidden, batch, epochs):
     """Return seconds of the matrix products of a training, in the precision that ours takes."""
     if sparse.issparse(X):
         return None
-    dtype = np.float64 if X.size < 2**16 else np.float32
+    dtype = np.float64 if X.size < SMALL_TABLE else np.float32
     widths = [X.shape[1], *hidden, max(2, len(np.unique(y)))]
     if widths[-1] == 2:
         widths[-1] = 1  # two classes have one output
@@ -99,9 +99,7 @@ def prepare(peers, X, y, hidden, batch, epochs, seed):
     fits = {}
     for name in peers or PEERS:
         try:
-            fit = PEERS[name](X, y, hidden, batch, epochs, ALPHA, seed)
-            fit()
-            fits[name] = fit
+            fits[name] = PEERS[name](X, y, hidden, batch, epochs, ALPHA, seed)
         except Exception as error:  # a peer that is missing, or cannot do this
             print(f"  without {name}: {type(error).__name__}: {str(error)[:80]}", flush=True)
     return fits
@@ -110,24 +108,27 @@ def prepare(peers, X, y, hidden, batch, epochs, seed):
 def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
     X, y = table(name, seed)
     fits = prepare(peers, X, y, hidden, batch, epochs, seed)
-    seconds = {side: [] for side in fits}
     loss, limits = {}, []
-    for repeat in range(max(1, repeats)):
-        limits.append(products(X, y, hidden, batch, epochs))
-        sides = list(fits) if repeat % 2 else list(fits)[::-1]
-        for side in sides:
-            start = perf_counter()
+
+    def noted(side):
+        def fit():
             loss[side] = fits[side]()
-            seconds[side].append(perf_counter() - start)
+
+        return fit
+
+    seconds = in_turns(
+        {side: noted(side) for side in fits},
+        max(1, repeats),
+        lambda: limits.append(products(X, y, hidden, batch, epochs)),
+    )
     steps = epochs * -(-X.shape[0] // batch)
     row = {"size": name, "hidden": list(hidden), "batch": batch, "epochs": epochs, "sides": {}}
     if limits[0] is not None:
         row["limit_microseconds"] = round(float(np.median(limits)) / steps * 1e6, 1)
     base = np.array(seconds["sknn_adam"])
     for side, times in seconds.items():
-        spread = np.min(times), np.median(times), np.max(times)
         row["sides"][side] = {
-            "microseconds_per_step": [round(t / steps * 1e6, 1) for t in spread],
+            "microseconds_per_step": spread(np.array(times) / steps * 1e6),
             "slower": round(float(np.median(np.array(times) / base)), 3),
             "final_loss": round(float(loss[side]), 4),
         }
@@ -143,8 +144,7 @@ def show(row):
 
 def run(args):
     warnings.simplefilter("ignore")
-    if args.threads and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    run_on(args.threads)
     peers = args.peers.split(",") if args.peers else ()
     if args.smoke:
         show(measure("150x4", (10,), 32, 2, 1, args.seed, peers))

@@ -13,6 +13,12 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 
 from sknn_adam import MLPClassifier
 
+AS_THEIRS = {
+    "initializer": "glorot_uniform",
+    "bias_initializer": "glorot_uniform",
+    "averaging": None,
+}
+
 
 def _estimator(kind, X, y, **params):
     return lambda: kind(**params).fit(X, y).loss_curve_[-1]
@@ -22,7 +28,8 @@ def ours(kernels):
     """Return our peer on one of the two executions."""
 
     def prepare(X, y, hidden, batch, epochs, alpha, seed):
-        fit = _estimator(MLPClassifier, X, y, alpha=alpha, **_common(hidden, batch, epochs, seed))
+        params = {"alpha": alpha, **_common(hidden, batch, epochs, seed), **AS_THEIRS}
+        fit = _estimator(MLPClassifier, X, y, **params)
 
         def run():
             os.environ["SKNN_ADAM_KERNELS"] = kernels

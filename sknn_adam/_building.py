@@ -26,7 +26,7 @@ __all__ = [
     "report",
 ]
 
-SMALL_TABLE = 2**16  # elements: below this, float64 costs nothing
+SMALL_TABLE = 2**13  # elements: below this, float64 costs next to nothing
 
 
 def has_partial_fit(estimator: Any) -> bool:

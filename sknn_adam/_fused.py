@@ -30,7 +30,7 @@ from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels", "choose", "predicted_gain"]
 
-FUSED_PAYS = 0.25  # seconds of predicted gain from which on Numba is imported
+FUSED_PAYS = 0.05  # seconds of one fit; the import takes five times that, and fits come in folds
 
 
 def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
@@ -151,11 +151,11 @@ def _compile(write: Callable, formula: Formula | None, dtype: np.dtype, *options
 # read (and may be read-only), I are row numbers or codes. X is a table of the second dtype.
 ARGUMENTS = {
     "add_bias": "mV",
-    "add_scaled": "VVv",
     "blend": "vVV",
     "column_sums": "Mv",
     "gather": "XIm",
     "label_log_loss": "MMVVm",
+    "penalize": "VVv",
     "softmax_log_loss": "MIVVm",
     "squared_error": "MMVVm",
 }
@@ -185,6 +185,8 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 
     signature = tuple(typed(letter) for letter in ARGUMENTS[name])
     options: Any = {"nogil": True, "error_model": "numpy"}
+    if name == "penalize":
+        options["fastmath"] = {"reassoc"}
     try:
         return numba.njit([signature], cache=True, **options)(getattr(_loops, name))
     except Exception:  # no folder for the cache can be written, or it is damaged
@@ -212,7 +214,7 @@ class FusedKernels(NumpyKernels):
         self._kernels: dict[Any, Any] = {}
         self._outputs: dict[Any, np.ndarray] = {}
 
-    def update(self, rule, theta, grad, slots, scalars):
+    def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
         key = rule, theta.dtype
         if key not in self._kernels:
@@ -220,9 +222,9 @@ class FusedKernels(NumpyKernels):
             self._kernels[key] = _compile(update_loop, formula, theta.dtype)
         kernel = self._kernels[key]
         if kernel is None or not _plain(theta, grad, *slots):
-            super().update(rule, theta, grad, slots, scalars)
+            super().update(rule, theta, grad, slots, scalars, keep)
         else:
-            kernel(theta, grad, *slots, np.array(scalars, theta.dtype))
+            kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
 
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
@@ -270,13 +272,12 @@ class FusedKernels(NumpyKernels):
         else:
             loop(g, out)
 
-    def add_scaled(self, vector, factor, out):
-        """Add ``factor * vector`` to `out` in place."""
-        loop = _loop("add_scaled", out.dtype)
+    def penalize(self, theta, grad, l2, l1):
+        """Return the penalty and add its gradient, in one pass."""
+        loop = _loop("penalize", theta.dtype)
         if loop is None:
-            super().add_scaled(vector, factor, out)
-        else:
-            loop(vector, np.array([factor], out.dtype), out)
+            return super().penalize(theta, grad, l2, l1)
+        return float(loop(theta, np.array([l2, l1], theta.dtype), grad))
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""

@@ -56,8 +56,9 @@ class NumpyKernels:
         grad: np.ndarray,
         slots: Sequence[np.ndarray],
         scalars: Sequence[float],
+        keep: float = 1.0,
     ) -> None:
-        """Do ``update, *slots = rule(grad, *slots, *scalars)`` and ``theta -= update`` in place."""
+        """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
         if rule not in self._programs:
             self._programs[rule] = trace(rule, len(slots), len(scalars))
         program = self._programs[rule]
@@ -73,6 +74,8 @@ class NumpyKernels:
                     )
                 # An old slot may be handed on as another one: it must not be overwritten first.
                 update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
+                if keep != 1:
+                    theta[block] *= keep
                 theta[block] -= update
                 for slot, value in zip(slots, new, strict=True):
                     slot[block] = value
@@ -80,10 +83,14 @@ class NumpyKernels:
         buffers = self._provide(program.n_buffers, theta)
         typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest kind of operand
         if theta.size <= BLOCK:
+            if keep != 1:
+                theta *= keep
             theta -= program.run([grad, *slots], typed, buffers)
             return
         for block in _blocks(theta.size):
             part = theta[block]
+            if keep != 1:
+                part *= keep
             cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
             part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
 
@@ -149,9 +156,17 @@ class NumpyKernels:
             self._buffers[key] = [np.ones(len(g), g.dtype)]
         np.dot(self._buffers[key][0], g, out=out)
 
-    def add_scaled(self, vector: np.ndarray, factor: float, out: np.ndarray) -> None:
-        """Add ``factor * vector`` to `out` in place, both flat."""
-        add_scaled(vector, factor, out)
+    def penalize(self, theta: np.ndarray, grad: np.ndarray, l2: float, l1: float) -> float:
+        """Return ``l2 / 2 |theta|^2 + l1 |theta|_1``; add its gradient to `grad` in place."""
+        value = 0.0
+        if l2:
+            value += l2 / 2 * float(np.dot(theta, theta))
+            add_scaled(theta, l2, out=grad)
+        if l1:
+            for block in _blocks(theta.size):
+                value += l1 * float(np.abs(theta[block]).sum(dtype=np.float64))
+                grad[block] += theta.dtype.type(l1) * np.sign(theta[block])
+        return value
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`, both flat."""

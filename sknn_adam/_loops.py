@@ -7,11 +7,11 @@ from math import exp, log, log1p
 
 __all__ = [
     "add_bias",
-    "add_scaled",
     "blend",
     "column_sums",
     "gather",
     "label_log_loss",
+    "penalize",
     "softmax_log_loss",
     "squared_error",
 ]
@@ -41,11 +41,20 @@ def gather(X, rows, out):
             out[i, j] = X[row, j]
 
 
-def add_scaled(vector, factor, out):
-    """Add ``factor[0] * vector`` to `out`."""
-    f = factor[0]
-    for i in range(out.size):
-        out[i] += f * vector[i]
+def penalize(theta, factors, grad):
+    """Return the penalty with the factors (l2, l1); add its gradient to `grad`.
+
+    The sums may be taken in another order, so that they are computed as fast as the rest.
+    """
+    l2, l1 = factors[0], factors[1]
+    squares = sizes = l2 - l2
+    for i in range(theta.size):
+        w = theta[i]
+        squares += w * w
+        sizes += abs(w)
+        slope = l1 if w > 0 else -l1
+        grad[i] += l2 * w + (slope if w != 0 else l1 - l1)
+    return l2 / 2 * squares + l1 * sizes
 
 
 def blend(average, vector, factors):

@@ -102,12 +102,13 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
     constants, lines, (update, *new) = _write(formula, elements, dtype, slow=True)
     arguments = ["theta", "grad", *slots, "scalars"]
     body = [f"{s} = scalars[{i}]" for i, s in enumerate(scalars)] + [
+        f"keep = scalars[{len(scalars)}]",
         "for i in range(theta.size):",
         "    g = grad[i]",
         *[f"    x{i} = {slot}[i]" for i, slot in enumerate(slots, start=1)],
         *[f"    {line}" for line in lines],
         *[f"    {slot}[i] = {value}" for slot, value in zip(slots, new, strict=True)],
-        f"    theta[i] -= {update}",
+        f"    theta[i] = keep * theta[i] - {update}",
     ]
     return constants, ", ".join(arguments), ", ".join([f"{dtype}[::1]"] * len(arguments)), body
 

@@ -25,7 +25,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int, sequence of int or str, default=(100,)
+    hidden_layer_sizes : int, sequence of int or str, default=(200,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256. ``()`` is a linear model. Strings can be searched by every search.
     activation : str, Activation or sequence of them, default="relu"
@@ -62,7 +62,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
         A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
-    averaging : None, str or EMA, default=None
+    averaging : None, str or EMA, default="ema"
         ``"ema"`` predicts with a moving average of the weights.
     alpha : float, default=1e-3
         Strength of the penalty on the weights, not negative. It means the same for every batch
@@ -98,7 +98,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
         (it takes less than a fiftieth of a fit) or at the first step of ``"all"`` epochs.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision. ``"auto"`` is float64 if X is not float32 and below 65,536 elements.
+        Precision. ``"auto"`` is float64 if X is not float32 and below 8,192 elements.
     verbose : bool or int, default=0
         Whether to print a line for every epoch.
     random_state : int, RandomState instance or None, default=None
@@ -171,7 +171,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes=(200,),
         activation="relu",
         *,
         initializer="auto",
@@ -183,7 +183,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         optimizer="adam",
         schedule="constant",
         gradient_clip=None,
-        averaging=None,
+        averaging="ema",
         alpha=1e-3,
         l1_ratio=0.0,
         batch_size="auto",

@@ -141,14 +141,7 @@ def penalty(
     theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float, kernels: Any = NUMPY
 ) -> float:
     """Return alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add its gradient to `grad`."""
-    value = 0.0
-    if l2 := alpha * (1 - l1_ratio):
-        value += l2 / 2 * float(np.dot(theta, theta))
-        kernels.add_scaled(theta, l2, out=grad)
-    if l1 := alpha * l1_ratio:
-        value += l1 * float(np.abs(theta).sum(dtype=np.float64))
-        kernels.add_scaled(np.sign(theta), l1, out=grad)
-    return value
+    return kernels.penalize(theta, grad, alpha * (1 - l1_ratio), alpha * l1_ratio)
 
 
 def objective(

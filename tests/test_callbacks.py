@@ -389,7 +389,7 @@ def test_another_format(tmp_path, monkeypatch):
         ({"optimizer": "sgd"}, "another optimizer"),
         ({"optimizer": SGD(momentum=0.9)}, "another optimizer"),
         ({"schedule": "plateau"}, "another schedule"),
-        ({"averaging": "ema"}, "another averaging"),
+        ({"averaging": None}, "another averaging"),
         ({"dtype": "float32"}, "another dtype"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

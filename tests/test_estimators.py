@@ -148,14 +148,14 @@ def test_a_plain_pass_through_coefs_and_intercepts_predicts(
 @pytest.mark.parametrize(
     ("shape", "given", "dtype", "found"),
     [
-        ((257, 255), np.float64, "auto", np.float64),  # 65,535 elements
-        ((256, 256), np.float64, "auto", np.float32),  # 65,536 elements
-        ((257, 255), np.float32, "auto", np.float32),
-        ((256, 256), np.int64, "auto", np.float32),
-        ((257, 255), np.int64, "auto", np.float64),
-        ((256, 256), np.float64, "float64", np.float64),
-        ((257, 255), np.float64, "float32", np.float32),
-        ((257, 255), np.float32, "float64", np.float64),
+        ((8191, 1), np.float64, "auto", np.float64),
+        ((128, 64), np.float64, "auto", np.float32),  # 8,192 elements
+        ((8191, 1), np.float32, "auto", np.float32),
+        ((128, 64), np.int64, "auto", np.float32),
+        ((8191, 1), np.int64, "auto", np.float64),
+        ((128, 64), np.float64, "float64", np.float64),
+        ((8191, 1), np.float64, "float32", np.float32),
+        ((8191, 1), np.float32, "float64", np.float64),
     ],
 )
 def test_dtype(estimator, y, shape, given, dtype, found):

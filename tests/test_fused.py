@@ -242,9 +242,11 @@ def test_loops_are_numpys(monkeypatch, dtype, rng):
         np.testing.assert_array_equal(z, expected)
         kernels.column_sums(g, out)
         close(out, g.sum(axis=0), dtype)
-        expected = b + dtype(0.5) * out
-        kernels.add_scaled(out, 0.5, b)
+        out[0] = 0
+        expected = b + dtype(0.5) * out + dtype(0.25) * np.sign(out)
+        penalty = kernels.penalize(out, b, 0.5, 0.25)
         close(b, expected, dtype)
+        assert penalty == pytest.approx(0.25 * (out**2).sum() + 0.25 * abs(out).sum(), rel=1e-5)
         expected = dtype(0.25) * b + dtype(0.75) * out
         kernels.blend(b, out, 0.25, 0.75)
         close(b, expected, dtype)

@@ -102,9 +102,10 @@ def test_precision_stays_what_theta_has(optimizer, dtype):
 class Strict(NumpyKernels):
     """Refuses formulas that would compute in another precision than theta's."""
 
-    def update(self, rule, theta, grad, slots, scalars):
+    def update(self, rule, theta, grad, slots, scalars, keep=1.0):
+        assert type(keep) is float  # NumPy's own would turn float32 to float64
         assert all(value.dtype == theta.dtype for value in rule(grad, *slots, *scalars))
-        super().update(rule, theta, grad, slots, scalars)
+        super().update(rule, theta, grad, slots, scalars, keep)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

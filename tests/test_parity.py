@@ -98,6 +98,8 @@ def test_curve_and_weights_agree(data, Ours, Theirs, optimizer, theirs, batch_si
     ours = Ours(
         **common,
         **scaling,
+        averaging=None,
+        dtype="float64",
         optimizer=optimizer,
         alpha=ALPHA,
         initializer=SameStart(),

@@ -50,6 +50,7 @@ def regressor(loss, **params):
 def linear(loss, **params):
     """Return a linear model at its optimum."""
     params = {"optimizer": "lbfgs", "alpha": 0, "dtype": "float64", "max_iter": 5000} | params
+    params = {"averaging": None} | params
     return MLPRegressor((), loss=loss, tol=1e-12, random_state=0, **params)
 
 

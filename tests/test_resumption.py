@@ -287,7 +287,7 @@ def test_early_stopping_is_for_fit_only(estimator, y):
 
 @BOTH
 def test_a_schedule_that_has_run_out_warns_once(estimator, y):
-    model = make(estimator, schedule="cosine", max_iter=3)
+    model = make(estimator, schedule="cosine", max_iter=3, averaging=None)
     for _ in range(3):
         model.partial_fit(X, y)
     theta = model._network.theta.copy()

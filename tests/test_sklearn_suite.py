@@ -74,7 +74,8 @@ class TheirNames(BaseEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
-    def _ours(self, n_rows):
+    def _ours(self, X):
+        n_rows = X.shape[0] if issparse(X) else len(X)
         batch = n_rows if self.solver == "lbfgs" else min(200, n_rows)
         batch = batch if self.batch_size == "auto" else self.batch_size
         optimizer = {
@@ -93,6 +94,8 @@ class TheirNames(BaseEstimator):
             "alpha": self.alpha / batch,  # theirs is divided by the batch
             "initializer": "glorot_uniform",
             "bias_initializer": "glorot_uniform",
+            "averaging": None,
+            "dtype": str(getattr(X, "dtype", "auto")),  # theirs is that of X
             "scoring": None,
         }
         same = (
@@ -100,6 +103,8 @@ class TheirNames(BaseEstimator):
             "verbose warm_start early_stopping validation_fraction n_iter_no_change"
         ).split()
         params |= {name: getattr(self, name) for name in same}
+        if params["dtype"] not in ("float32", "float64"):
+            params["dtype"] = "auto"
         if self.loss is not None:
             params["loss"] = self.loss
         if not hasattr(self, "_estimator"):
@@ -107,13 +112,13 @@ class TheirNames(BaseEstimator):
         return self._estimator.set_params(**params)
 
     def fit(self, X, y, sample_weight=None):
-        self._ours(X.shape[0] if issparse(X) else len(X)).fit(X, y, sample_weight)
+        self._ours(X).fit(X, y, sample_weight)
         return self
 
-    @available_if(lambda self: self._ours(2).partial_fit)
+    @available_if(lambda self: self._ours([[0], [1]]).partial_fit)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         named = {} if classes is None else {"classes": classes}
-        self._ours(len(X)).partial_fit(X, y, sample_weight=sample_weight, **named)
+        self._ours(X).partial_fit(X, y, sample_weight=sample_weight, **named)
         return self
 
     def __getattr__(self, name):
@@ -129,8 +134,8 @@ class OurClassifier(ClassifierMixin, TheirNames):
 class OurRegressor(RegressorMixin, TheirNames):
     _class = sknn_adam.MLPRegressor
 
-    def _ours(self, n_rows):
-        return super()._ours(n_rows).set_params(target_scaling=False)
+    def _ours(self, X):
+        return super()._ours(X).set_params(target_scaling=False)
 
 
 with mock.patch.multiple(

@@ -15,6 +15,17 @@ __all__ = ["Layout", "Optimizer"]
 Layout = list[tuple[slice, tuple[int, ...], str]]
 
 
+def _parts(layout: Layout | None) -> list[tuple[slice, bool]]:
+    """Return the parts of theta that are decayed and those that are not, as few as possible."""
+    parts: list[tuple[slice, bool]] = []
+    for part, _, kind in layout or [(slice(None), (), "weight")]:
+        decayed = kind == "weight"
+        if parts and parts[-1] == (slice(parts[-1][0].start, part.start), decayed):
+            part = slice(parts.pop()[0].start, part.stop)
+        parts.append((part, decayed))
+    return parts
+
+
 class Optimizer(Component):
     r"""Base of all optimizers.
 
@@ -75,7 +86,7 @@ class Optimizer(Component):
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
         state = SimpleNamespace(t=0, kernels=NumpyKernels(), layout=layout)
-        state.decayed = [part for part, _, kind in layout if kind == "weight"] if layout else [...]
+        state.parts = _parts(layout)
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))
         return state
@@ -102,8 +113,13 @@ class Optimizer(Component):
         """
         state.t += 1
         lr = self.learning_rate * lr_scale
-        self.decay(theta, state, lr)
-        self.update(theta, grad, state, self.scalars(state.t, lr))
+        scalars = self.scalars(state.t, lr)
+        if not self.weight_decay:
+            self.update(theta, grad, state, scalars)
+            return
+        for part, decayed in state.parts:
+            keep = 1 - lr * self.weight_decay if decayed else 1.0
+            self.update(theta, grad, state, scalars, part, keep)
 
     def update(
         self,
@@ -112,19 +128,21 @@ class Optimizer(Component):
         state: SimpleNamespace,
         scalars: tuple[float, ...],
         part: slice | None = None,
+        keep: float = 1.0,
     ) -> None:
-        """Apply ``rule`` with these scalars to `theta` and the slots, or to a part of them."""
+        """Apply ``rule`` to `theta`, shrunk by `keep`, and the slots, or to a part of them."""
         plain = [float(s) for s in scalars]  # NumPy's own scalars would turn float32 to float64
         slots = [getattr(state, slot) for slot in self.slots]
         if part is not None:
             theta, grad, slots = theta[part], grad[part], [slot[part] for slot in slots]
-        state.kernels.update(self.rule, theta, grad, slots, plain)
+        state.kernels.update(self.rule, theta, grad, slots, plain, float(keep))
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
         """Shrink the weights of `theta` by the decoupled weight decay."""
         if self.weight_decay:
-            for part in state.decayed:
-                theta[part] *= 1 - lr * self.weight_decay
+            for part, decayed in state.parts:
+                if decayed:
+                    theta[part] *= 1 - lr * self.weight_decay
 
     def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
         """Return the parameters to predict and validate with, `theta` itself for most rules."""

@@ -105,7 +105,7 @@ class ScheduleFreeAdamW(Optimizer):
         lr_y = lr - lr_gap
 
         wd = float(self.weight_decay)
-        shrinking = [(part, wd * theta[part]) for part in state.decayed if wd]
+        shrinking = [(part, wd * theta[part]) for part, decayed in state.parts if wd and decayed]
         scalars = (c, 1 - c, lr_y, lr_gap, b2, 1 - b2, 1 - b2**t, self.epsilon)
         self.update(theta, grad, state, scalars)
         for part, weights in shrinking:

@@ -1,0 +1,69 @@
+"""A whole search: the same grid over ours and over scikit-learn's MLP, by 5-fold cross-validation.
+
+Digits, 64 candidates that both have: architecture, learning rate, batch size, penalty.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from benchmarks._report import in_turns, save, spread
+from sknn_adam import MLPClassifier
+
+HIDDEN = [(32,), (64,), (100,), (64, 64)]
+RATES = [3e-4, 1e-3, 3e-3, 1e-2]
+BATCHES = [64, 200]
+ALPHAS = [1e-4, 1e-3]
+
+
+def add_arguments(parser):
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="a few candidates, no file")
+
+
+def search(kind, rate, n_jobs, args):
+    model = kind(
+        max_iter=args.epochs, tol=0.0, n_iter_no_change=args.epochs, random_state=args.seed
+    )
+    grid = {
+        "hidden_layer_sizes": HIDDEN[:1] if args.smoke else HIDDEN,
+        rate: RATES,
+        "batch_size": BATCHES,
+        "alpha": ALPHAS,
+    }
+    grid = {f"{kind.__name__.lower()}__{name}": values for name, values in grid.items()}
+    search = GridSearchCV(make_pipeline(MinMaxScaler(), model), grid, cv=5, n_jobs=n_jobs)
+    return lambda: search.fit(*load_digits(return_X_y=True))
+
+
+def run(args):
+    warnings.simplefilter("ignore")
+    searches = {}
+    for n_jobs in (1, 2):
+        searches[f"sknn_adam, {n_jobs}"] = search(
+            MLPClassifier, "optimizer__learning_rate", n_jobs, args
+        )
+        searches[f"scikit-learn, {n_jobs}"] = search(
+            TheirClassifier, "learning_rate_init", n_jobs, args
+        )
+    found = in_turns(searches, 1 if args.smoke else args.repeats)
+    best = {name: round(call().best_score_, 4) for name, call in searches.items() if "1" in name}
+    results = {
+        "epochs": args.epochs,
+        "seconds": {name: spread(values) for name, values in found.items()},
+        "faster": {
+            n: spread(np.divide(found[f"scikit-learn, {n}"], found[f"sknn_adam, {n}"]), 3)
+            for n in ("1", "2")
+        },
+        "best_score": best,
+    }
+    print(results)
+    if not args.smoke:
+        print(save("grid", {"seed": args.seed, "repeats": args.repeats, **results}))

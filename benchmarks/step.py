@@ -1,0 +1,101 @@
+"""One optimizer step beside the memory's bandwidth, by the number of parameters.
+
+A step reads the gradient and reads and writes the parameters and the optimizer's slots; what of it
+passes through memory in a second is compared with the fastest of three plain loops over arrays of
+the same size: a copy, a sum, and an update in place.
+"""
+
+from itertools import pairwise
+
+import numba
+import numpy as np
+
+from benchmarks._report import in_turns, run_on, save, spread
+from sknn_adam import optimizers
+from sknn_adam._fused import FusedKernels
+from sknn_adam._kernels import NumpyKernels
+
+SIZES = (1_000, 100_000, 10_000_000)
+RULES = ("SGD", "Adam", "AdamW", "Lion")
+
+
+def add_arguments(parser):
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="small vectors, no file")
+
+
+@numba.njit(["void(f4[::1], f4[::1])"])
+def copy(a, b):
+    for i in range(a.size):
+        a[i] = b[i]
+
+
+@numba.njit(["void(f4[::1], f4[::1], f4[::1])"])
+def add(a, b, c):
+    for i in range(a.size):
+        a[i] = b[i] + c[i]
+
+
+@numba.njit(["void(f4[::1], f4[::1])"])
+def add_in_place(a, b):
+    for i in range(a.size):
+        a[i] += b[i]
+
+
+def layout_of(n):
+    """Return a layout with a hundredth of biases at the end."""
+    cuts = [0, n - n // 100, n]
+    kinds = "weight", "bias"
+    return [
+        (slice(*ends), (ends[1] - ends[0],), k)
+        for ends, k in zip(pairwise(cuts), kinds, strict=True)
+    ]
+
+
+def measure(n, repeats, seed):
+    rng = np.random.default_rng(seed)
+    theta, grad, third = (rng.normal(size=n).astype(np.float32) for _ in range(3))
+    calls = max(1, 2_000_000 // n)
+    streams = {"copy": 2, "add": 3, "add in place": 3}
+    sides = {
+        "copy": lambda: copy(third, grad),
+        "add": lambda: add(third, theta, grad),
+        "add in place": lambda: add_in_place(third, grad),
+    }
+    for name in RULES:
+        for kernels in (FusedKernels(), NumpyKernels()):
+            optimizer = getattr(optimizers, name)().set_params(learning_rate=1e-6)
+            state = optimizer.init(theta, layout_of(n))
+            state.kernels = kernels
+            key = f"{name}, {kernels.name}"
+            streams[key] = 3 + 2 * len(optimizer.slots)
+            sides[key] = lambda o=optimizer, s=state: o.step(theta, grad, s)
+
+    def many(call):
+        return lambda: [call() for _ in range(calls)]
+
+    found = in_turns({name: many(call) for name, call in sides.items()}, repeats)
+    rates = {  # gigabytes per second
+        name: spread(np.divide(streams[name] * n * 4e-9 * calls, seconds))
+        for name, seconds in found.items()
+    }
+    bandwidth = max(rates[name][1] for name in ("copy", "add", "add in place"))
+    row = {"parameters": n, "bandwidth": bandwidth, "rates": rates}
+    row["share"] = {k: round(v[1] / bandwidth, 3) for k, v in rates.items() if "," in k}
+    row["nanoseconds"] = {
+        k: spread(np.array(v) / calls / n * 1e9) for k, v in found.items() if "," in k
+    }
+    return row
+
+
+def run(args):
+    run_on(1)
+    if args.smoke:
+        print(measure(2_000, 1, args.seed))
+        return
+    rows = []
+    for n in SIZES:
+        rows.append(measure(n, args.repeats, args.seed))
+        print(n, f"{rows[-1]['bandwidth']:.1f} GB/s", rows[-1]["share"], flush=True)
+    print(save("step", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
