@@ -27,6 +27,7 @@ AS_THEIRS = {
     "alpha": 1e-4 / 200,
     "max_iter": 200,
     "averaging": None,
+    "l1_ratio": 0.0,
     "dtype": "float64",
 }
 
@@ -38,7 +39,8 @@ def candidates() -> dict[str, dict]:
         "hidden_layer_sizes": ((100,), (300,), (100, 100)),
         "averaging": (None,),
         "batch_size": (32, 128, 200),
-        "alpha": (1e-4, 3e-3),
+        "alpha": (1e-4, 1e-3),
+        "l1_ratio": (0.0, 0.5),
         "max_iter": (60, 200),
         "schedule": ("linear", "cosine"),
         "initializer": ("glorot_uniform", "he_uniform"),

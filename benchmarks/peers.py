@@ -17,6 +17,7 @@ AS_THEIRS = {
     "initializer": "glorot_uniform",
     "bias_initializer": "glorot_uniform",
     "averaging": None,
+    "l1_ratio": 0.0,
 }
 
 

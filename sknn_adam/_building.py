@@ -18,8 +18,8 @@ from sknn_adam.training import Plan, Run
 __all__ = [
     "check_parts",
     "check_unchanged",
-    "choose_batch_size",
     "choose_kernels",
+    "choose_sizes",
     "describe",
     "has_partial_fit",
     "new_network",
@@ -63,8 +63,6 @@ def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:
         optimizer=parts["optimizer"],
         schedule=parts["schedule"],
         clip=parts["gradient_clip"],
-        alpha=float(estimator.alpha),
-        l1_ratio=float(estimator.l1_ratio),
         max_iter=estimator.max_iter,
         shuffle=estimator.shuffle,
         tol=float(estimator.tol),
@@ -92,18 +90,22 @@ def _dropout_rates(estimator: Any, n_hidden: int, optimizer: Optimizer) -> list[
     return [float(rate) for rate in rates]
 
 
-def choose_batch_size(estimator: Any, optimizer: Optimizer, n_rows: int) -> int:
-    """Return the rows of a batch."""
-    given = estimator.batch_size
-    if given == "auto":
-        small = optimizer.full_batch or n_rows < 128
-        return n_rows if small else min(256, max(64, n_rows // 128))
-    if optimizer.full_batch and given < n_rows:
+def choose_sizes(estimator: Any, plan: Plan, n_rows: int) -> dict[str, Any]:
+    """Return what of the plan follows from the number of rows: batch size, alpha, l1_ratio."""
+    full, batch = plan.optimizer.full_batch, estimator.batch_size
+    if batch == "auto":
+        batch = n_rows if full or n_rows < 128 else min(256, max(64, n_rows // 128))
+    elif full and batch < n_rows:
         raise ValueError(
-            f"{type(optimizer).__name__} needs all {n_rows} rows in every iteration: set "
-            f"batch_size='auto'. Got batch_size={given}."
+            f"{type(plan.optimizer).__name__} needs all {n_rows} rows in every iteration: set "
+            f"batch_size='auto'. Got batch_size={batch}."
         )
-    return int(given)
+    alpha, share = estimator.alpha, estimator.l1_ratio
+    if alpha == "auto":
+        alpha = 1 / max(500, n_rows)
+    if share == "auto":
+        share = 0.0 if full else 0.15  # line searches need it smooth
+    return {"batch_size": int(batch), "alpha": float(alpha), "l1_ratio": float(share)}
 
 
 def choose_kernels(estimator: Any, network: Network, n_rows: int, batch_size: int) -> NumpyKernels:

@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknn_adam._building import (
     check_parts,
     check_unchanged,
-    choose_batch_size,
     choose_kernels,
+    choose_sizes,
     describe,
     new_network,
     report,
@@ -76,8 +76,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "max_fun": "'max_iter'",
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "alpha": [NON_NEGATIVE],
-        "l1_ratio": [UNIT_INTERVAL],
+        "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
+        "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
         "batch_size": [StrOptions({"auto"}), POSITIVE_INTEGER],
         "max_iter": [POSITIVE_INTEGER],
         "shuffle": ["boolean"],
@@ -270,8 +270,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
-        batch_size = choose_batch_size(self, plan.optimizer, len(rows))
-        plan = replace(plan, batch_size=batch_size, loss=self._task_loss(plan.loss))
+        plan = replace(plan, loss=self._task_loss(plan.loss), **choose_sizes(self, plan, len(rows)))
+        batch_size = plan.batch_size
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)

@@ -163,9 +163,14 @@ class NumpyKernels:
             value += l2 / 2 * float(np.dot(theta, theta))
             add_scaled(theta, l2, out=grad)
         if l1:
-            for block in _blocks(theta.size):
-                value += l1 * float(np.abs(theta[block]).sum(dtype=np.float64))
-                grad[block] += theta.dtype.type(l1) * np.sign(theta[block])
+            buffer = self._provide(1, theta)[0]
+            for block in _blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
+                w = theta[block]
+                slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
+                np.minimum(slope, l1, out=slope)
+                np.maximum(slope, -l1, out=slope)
+                value += float(np.dot(w, slope))
+                grad[block] += slope
         return value
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:

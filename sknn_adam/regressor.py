@@ -64,11 +64,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
     averaging : None, str or EMA, default="ema"
         ``"ema"`` predicts with a moving average of the weights.
-    alpha : float, default=1e-3
+    alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, not negative. It means the same for every batch
-        size (scikit-learn divides it by the batch).
-    l1_ratio : float, default=0.0
-        Share of the L1 norm in the penalty, from 0 to 1; the rest is L2.
+        size (scikit-learn divides it by the batch). ``"auto"`` is 1/n_rows, at most 0.002.
+    l1_ratio : float or "auto", default="auto"
+        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
         Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
         256 on tables of more than 8,192 rows.
@@ -184,8 +184,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         schedule="constant",
         gradient_clip=None,
         averaging="ema",
-        alpha=1e-3,
-        l1_ratio=0.0,
+        alpha="auto",
+        l1_ratio="auto",
         batch_size="auto",
         max_iter=100,
         shuffle=True,

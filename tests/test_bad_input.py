@@ -375,7 +375,7 @@ SET_PARAMS = [
     ({"optimizer__momentum": 0.9}, r"Invalid parameter 'momentum' for optimizer='adam'"),
     ({"optimizer__learning_rat": 0.9}, r"Did you mean 'learning_rate'\?"),
     ({"alpha": 1.0, "optimizer": SGD(), "optimizer__beta_1": 0.9}, r"for optimizer=SGD\(\)"),
-    ({"alpha__nested": 1}, "alpha=0.001 has no nested parameters"),
+    ({"alpha__nested": 1}, "alpha='auto' has no nested parameters"),
     ({"normalization__momentum": 0.5}, "normalization=None has no nested parameters"),
     ({"optimizer": "adm", "optimizer__beta_1": 0.5}, "optimizer='adm' has no nested parameters"),
 ]

@@ -390,8 +390,20 @@ def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
     else:
         loss = ((model.predict(X) - y) ** 2).mean() / y.var() / 2
         weights = [model.coefs_[0], model.coefs_[1] / y.std()]
-    penalty = 0.3 / 2 * sum((W**2).sum() for W in weights)
+    penalty = 0.3 * sum(0.85 / 2 * (W**2).sum() + 0.15 * abs(W).sum() for W in weights)
     assert model.loss_ == pytest.approx(loss + penalty, rel=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize(("n_rows", "alpha"), [(60, 0.002), (500, 0.002), (1200, 1 / 1200)])
+def test_the_penalty_by_the_number_of_rows(estimator, y, n_rows, alpha):
+    table, target = np.resize(X, (n_rows, X.shape[1])), np.resize(y, n_rows)
+    auto = small(estimator).fit(table, target)
+    given = small(estimator, alpha=alpha, l1_ratio=0.15).fit(table, target)
+    np.testing.assert_array_equal(auto._network.theta, given._network.theta)
+    smooth = small(estimator, optimizer="lbfgs").fit(table, target)
+    given = small(estimator, optimizer="lbfgs", alpha=alpha, l1_ratio=0.0).fit(table, target)
+    np.testing.assert_array_equal(smooth._network.theta, given._network.theta)
 
 
 @BOTH

@@ -98,6 +98,7 @@ def test_curve_and_weights_agree(data, Ours, Theirs, optimizer, theirs, batch_si
     ours = Ours(
         **common,
         **scaling,
+        l1_ratio=0.0,
         averaging=None,
         dtype="float64",
         optimizer=optimizer,

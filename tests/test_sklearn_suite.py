@@ -94,6 +94,7 @@ class TheirNames(BaseEstimator):
             "alpha": self.alpha / batch,  # theirs is divided by the batch
             "initializer": "glorot_uniform",
             "bias_initializer": "glorot_uniform",
+            "l1_ratio": 0.0,
             "averaging": None,
             "dtype": str(getattr(X, "dtype", "auto")),  # theirs is that of X
             "scoring": None,
