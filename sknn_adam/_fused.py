@@ -30,7 +30,7 @@ from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels", "choose", "predicted_gain"]
 
-FUSED_PAYS = 0.02  # seconds of one fit; the import takes a dozen times that, once for many fits
+FUSED_PAYS = 0.01  # seconds of one fit: the import takes more, but once for all fits of a process
 
 
 def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
