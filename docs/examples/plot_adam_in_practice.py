@@ -4,17 +4,17 @@ Adam in practice: speed, tuning, sparse and drifting data
 
     Adam often converges much faster than vanilla SGD.
 
-    One of the main issues [of SGD] is that you have to carefully tune the learning rate [...]. Plus,
-    it can struggle with noisy or sparse data. [Adam] is generally less sensitive.
+    One of the main issues [of SGD] is that you have to carefully tune the learning rate [...].
+    Plus, it can struggle with noisy or sparse data. [Adam] is generally less sensitive.
 
     In deep learning, the objective function can change during training. Adam's adaptive learning
     rates make it more robust to these changes.
 
     A good starting point for Adam is around 0.001, and for SGD, maybe 0.01.
 
-Five sentences, five experiments. The protocol is that of Schmidt, Schneider and Hennig (2021): every
-optimizer gets the same grid of learning rates and is judged untuned as well as tuned. All rates
-of the grid are shown, not only the best one.
+Five sentences, five experiments. The protocol is that of Schmidt, Schneider and Hennig (2021):
+every optimizer gets the same grid of learning rates and is judged untuned as well as tuned. All
+rates of the grid are shown, not only the best one.
 """
 
 import argparse
@@ -125,9 +125,8 @@ for axis, table in zip(axes, TABLES, strict=True):
         style = {"color": COLORS[name], "ls": DASHES[name], "marker": MARKERS[name], "ms": 4}
         axis.loglog(RATES, FINAL[table, name], label=name, **style)
         start = np.argmin(abs(np.log(RATES / STARTS[name])))
-        axis.loglog(
-            RATES[start], FINAL[table, name][start], "o", ms=12, mfc="none", color=COLORS[name]
-        )
+        ring = {"ms": 12, "mfc": "none", "color": COLORS[name]}
+        axis.loglog(RATES[start], FINAL[table, name][start], "o", **ring)
     axis.set(title=table, xlabel="learning rate")
 axes[0].set_ylabel("training loss after 30 epochs")
 axes[0].legend()
@@ -160,11 +159,32 @@ for table in TABLES:
         start = np.argmin(abs(np.log(RATES / STARTS[name])))
         print(
             f"{table:14} {name:9} {RATES[losses.argmin()]:10.2g} {losses.min():11.4f} "
-            f"{losses[start]:14.4f} {speed(table, name):15.0f} {width(table, name):15.1f}"
+            f"{losses[start]:10.4f} {speed(table, name):15.0f} {width(table, name):12.1f}"
         )
 
 # %%
-# TEXT-A
+# **Faster: holds.** On all three tables Adam reaches plain descent's best final loss in about half
+# of the epochs or less, even though both have their best rate, and from the usual starts the gap is
+# wider still. It is not Adam alone: momentum is faster than plain descent as well, and RMSprop is
+# as fast as Adam or faster on the two classifications.
+#
+# **Less sensitive: holds, within limits.** Adam comes near the best loss over 2 to 4 decades of
+# rates, plain descent over half a decade to 2.5. Still, a rate ten times too high ruins Adam on
+# digits too.
+#
+# **The starts: partly.** 0.001 for Adam is safe on all tables and learns well, though 10 to 100
+# times more is best for the training loss. 0.01 for plain descent is safe as well, but so low that
+# it has learned little after 30 epochs: its best rates are 10 to 300 times higher on scaled
+# columns.
+
+for table in TABLES:
+    assert speed(table, "Adam") <= 0.75 * speed(table, "SGD")
+    assert width(table, "Adam") > width(table, "SGD")
+    best = FINAL[table, "Adam"].min()
+    start = np.searchsorted(RATES, 0.00099)
+    assert FINAL[table, "Adam"][start] < 0.7 * NOTHING[table]
+    assert FINAL[table, "Adam"][start] < FINAL[table, "SGD"][np.searchsorted(RATES, 0.0099)]
+    assert RATES[FINAL[table, "SGD"].argmin()] >= 0.09
 
 # %%
 # Sparse data
@@ -192,7 +212,7 @@ print(f"{(counts <= 5).mean():.0%} of the words are in at most five functions")
 
 
 def on_text(name, rate, epochs=10):
-    """Return loss by epoch, held-out accuracy, and how far weights of rare and of other words go."""
+    """Return loss, held-out accuracy, and how far weights of rare words go relative to others."""
     first = fit(network(OPTIMIZERS[name](1e-12), max_iter=1), X_train, y_train).coefs_[0]
     model = fit(network(OPTIMIZERS[name](rate), max_iter=epochs), X_train, y_train)
     moved = np.sqrt(((model.coefs_[0] - first) ** 2).mean(axis=1))
@@ -211,7 +231,17 @@ for name, found in TEXT.items():
     )
 
 # %%
-# TEXT-B
+# **Holds.** From the usual starts plain descent has learned next to nothing after ten epochs, and
+# Adam is done. Even at its best rate, a hundred times higher, plain descent stays behind. The last
+# column is how far the weights of words in at most five texts have moved, relative to those of
+# words in fifty or more: about an eighth for plain descent and momentum, half and more for RMSprop
+# and Adam. It is RMSprop's division that does it.
+
+first = {name: found[np.argmin(abs(np.log(RATES / STARTS[name])))] for name, found in TEXT.items()}
+best = {name: found[np.nanargmin(found[:, 0])] for name, found in TEXT.items()}
+assert first["Adam"][1] > first["SGD"][1] + 0.3
+assert best["Adam"][1] > best["SGD"][1]
+assert min(best["Adam"][2], best["RMSprop"][2]) > 2 * max(best["SGD"][2], best["momentum"][2])
 
 # %%
 # Noisy data
@@ -252,7 +282,13 @@ for name in OPTIMIZERS:
     )
 
 # %%
-# TEXT-C
+# **Hardly.** Plain descent at a good rate loses less than 4 points of accuracy by a fifth of wrong
+# labels, and Adam 2: no struggle, and momentum does as well as Adam. What does differ is again the
+# usual start.
+
+for name in OPTIMIZERS:
+    assert NOISE[name, "right"].max() - NOISE[name, "wrong"].max() < 0.06
+assert abs(NOISE["Adam", "wrong"].max() - NOISE["momentum", "wrong"].max()) < 0.02
 
 # %%
 # A drifting stream
@@ -297,7 +333,7 @@ STREAMS = {
     for kind in KINDS
     for name in OPTIMIZERS
 }
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", sharey=True)
 for axis, kind in zip(axes, KINDS, strict=True):
     for name in OPTIMIZERS:
         scores = STREAMS[kind, name]
@@ -306,9 +342,9 @@ for axis, kind in zip(axes, KINDS, strict=True):
         label = f"{name} at {RATES_HERE[best]:.2g}: {scores[best].mean():.2f}"
         axis.plot(smooth, color=COLORS[name], ls=DASHES[name], label=label)
     axis.set(title=kind, xlabel="chunk of 50 pictures", ylim=(0, 1))
-    axis.legend(title="best rate: mean accuracy", loc="lower right", fontsize="small")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
 axes[0].set_ylabel("accuracy before learning")
-figure.suptitle("Two drifting streams, each optimizer at its best learning rate")
+figure.suptitle("Two drifting streams; each optimizer at its best rate, and its mean accuracy")
 print("mean accuracy over the stream      best   at the start   decades within 0.05 of the best")
 for kind in KINDS:
     top = max(STREAMS[kind, name].mean(axis=1).max() for name in OPTIMIZERS)
@@ -321,5 +357,32 @@ for kind in KINDS:
         )
 
 # %%
-# TEXT-D
+# **Partly.** When the pictures fade, the gradients of the first layer fade with them. Adam and
+# RMSprop divide that away; plain descent loses a third of what it had learned. When the labels
+# change their meaning at once, nothing of that kind helps: all four fall to zero and learn anew,
+# Adam more slowly than RMSprop, for its mean of squares has a memory of a thousand steps, full of
+# the large gradients of the change.
+
+means = {key: scores.mean(axis=1).max() for key, scores in STREAMS.items()}
+assert means["pictures fade", "Adam"] > means["pictures fade", "SGD"] + 0.08
+assert means["labels change", "Adam"] < means["labels change", "RMSprop"]
+assert abs(means["labels change", "Adam"] - means["labels change", "SGD"]) < 0.08
+
+# %%
+# All in all
+# ----------
+# ==========================================  =====================================================
+# claim                                       here
+# ==========================================  =====================================================
+# Adam converges faster than vanilla SGD      holds: in 40 to 75 % of the epochs at the best rates
+# less sensitive to the learning rate         holds: 2 to 4 decades against 0.5 to 2.5
+# SGD needs careful tuning of the rate        holds
+# SGD struggles with sparse data, Adam not    holds: 0.18 against 0.87 from the starts, 0.83
+#                                             against 0.88 at the best rates
+# SGD struggles with noisy data               hardly: 1 point behind at the best rates
+# Adam is robust to changing objectives       partly: changes of scale, not of meaning
+# a good start for Adam is 0.001              holds: safe on all tables, if low
+# a good start for SGD is 0.01                partly: safe, but too low for scaled columns
+# ==========================================  =====================================================
+
 plt.show()

@@ -54,6 +54,7 @@ def network(learning_rate=0.1, initializer=HE, activation="relu", **more):
         batch_size=len(X_train),
         max_iter=EPOCHS,
         alpha=0,
+        averaging=None,
         tol=0,
         n_iter_no_change=np.inf,
         record="all",

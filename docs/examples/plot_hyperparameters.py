@@ -39,7 +39,8 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes
 plt.rcParams.update({"grid.alpha": 0.3, "legend.fontsize": "small", "axes.titlesize": "medium"})
 
 # No penalty, and all epochs: progress too small for a tolerance stops nothing.
-PLAIN = {"alpha": 0.0, "tol": 0.0, "n_iter_no_change": np.inf, "record": False}
+PLAIN = {"alpha": 0.0, "averaging": None, "record": False}
+PLAIN |= {"tol": 0.0, "n_iter_no_change": np.inf}
 
 
 @cache

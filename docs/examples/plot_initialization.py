@@ -46,6 +46,7 @@ def train(sizes, learning_rate, *, momentum=0.0, seed=0, **more):
         sizes,
         batch_size=64,
         alpha=0,
+        averaging=None,
         tol=0,
         n_iter_no_change=np.inf,
         scoring="accuracy",

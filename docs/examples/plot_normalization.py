@@ -88,7 +88,13 @@ def network(optimizer, learning_rate, seed, hidden=(32,), **options):
     """Return the network of this page, without penalty; it trains for all its epochs."""
     options = {"batch_size": 32, "max_iter": 60, **options}
     model = MLPClassifier(
-        hidden, optimizer=optimizer, alpha=0, tol=0, n_iter_no_change=np.inf, **options
+        hidden,
+        optimizer=optimizer,
+        alpha=0,
+        averaging=None,
+        tol=0,
+        n_iter_no_change=np.inf,
+        **options,
     )
     return model.set_params(optimizer__learning_rate=learning_rate, random_state=seed)
 

@@ -60,6 +60,7 @@ def network(activation, initializer=OLD, normalization=None, depth=20, **more):
         initializer=initializer,
         normalization=normalization,
         alpha=0,
+        averaging=None,
         tol=0,
         n_iter_no_change=np.inf,
         record="all",
