@@ -1,0 +1,176 @@
+"""The pages of the documentation: their code runs, their tables are complete, their links lead on."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.neural_network import MLPRegressor as TheirRegressor
+
+from sknn_adam import MLPClassifier, MLPRegressor
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+TESTED_ELSEWHERE = ("add_an_optimizer.md",)  # by a test of its own name
+NEEDS = {  # what a page names, and the package that this takes
+    "set_callbacks": "sklearn.callback",
+    "matplotlib": "matplotlib",
+    "skopt": "skopt",
+}
+WITH_CODE = [
+    name for name, text in PAGES.items() if "```python\n" in text and name not in TESTED_ELSEWHERE
+]
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_code_of_a_page_runs_from_top_to_bottom(name, monkeypatch, tmp_path):
+    blocks = list(re.finditer(r"^```python\n(.*?)^```$", PAGES[name], re.M | re.S))
+    for word, package in NEEDS.items():
+        if any(word in block[1] for block in blocks):
+            pytest.importorskip(package)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "page"}
+    for block in blocks:
+        line = PAGES[name].count("\n", 0, block.start()) + 1
+        exec(compile("\n" * line + block[1], str(DOCS / name), "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_link_to_pages_that_exist(name):
+    files = re.findall(r"\]\(([^)#:]+\.md)[)#]|\{download\}`([^`]+)`", PAGES[name])
+    missing = [file for pair in files for file in pair if file and not (DOCS / file).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "index.md"])
+def test_every_page_is_in_the_contents(name):
+    contents = PAGES["index.md"].partition("```{toctree}")[2].partition("```")[0].split()
+    assert name.removesuffix(".md") in contents
+
+
+# -- the pages for those who come from elsewhere -------------------------------------------------
+
+
+def names_in_table(page, heading, column):
+    """Return the names in code font in a column of the table below a heading."""
+    section = PAGES[page].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = [row.split(" | ") for row in re.findall(r"^\| (.*) \|$", section, re.M)]
+    assert cells
+    return {name for row in cells for name in re.findall(r"`(\w+)`", row[column])}
+
+
+def parameters(*classes):
+    return {name for c in classes for name in inspect.signature(c).parameters}
+
+
+def test_every_parameter_of_scikit_learn_has_a_row():
+    told = names_in_table("migration_sklearn.md", "Parameters", 0)
+    assert told == parameters(TheirClassifier, TheirRegressor)
+
+
+def test_every_parameter_here_has_a_row():
+    told = names_in_table("migration_sklearn.md", "Parameters", 1)
+    told |= names_in_table("migration_sklearn.md", "Only here", 0)
+    assert parameters(MLPClassifier, MLPRegressor) <= told
+
+
+@pytest.mark.parametrize("column", [0, 1], ids=["theirs", "ours"])
+def test_every_fitted_attribute_has_a_row(column):
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    fitted = (TheirClassifier, MLPClassifier)[column](max_iter=500, tol=1.0).fit(X, y)
+    told = names_in_table("migration_sklearn.md", "Attributes", column)
+    names = {n for n in dir(fitted) if n.endswith("_") and not n.startswith("_")}
+    assert names <= told
+
+
+def test_defaults_in_the_table_are_those_of_the_signatures():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| `([^`]+)` \| `([^`]+)` \|",
+        PAGES["migration_sklearn.md"],
+        re.M,
+    )
+    assert len(rows) > 8
+    for theirs, ours, their_default, our_default in rows:
+        for c, name, told in (
+            (TheirClassifier, theirs, their_default),
+            (MLPClassifier, ours, our_default),
+        ):
+            assert inspect.signature(c).parameters[name].default == eval(told), name
+
+
+def test_what_the_page_for_skorch_names_exists():
+    told = names_in_table("migration_skorch.md", "Parameters", 1)
+    known = set(MLPClassifier().get_params()) | set(MLPRegressor().get_params())
+    assert told <= known | {"optimizer__momentum", "optimizer__weight_decay", "X_val", "y_val"}
+
+
+def test_mapped_from_skorch_gives_the_same_network():
+    """As migration_skorch.md maps it: one start, same batches, same course, same weights."""
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    from sklearn.datasets import load_iris
+    from sklearn.preprocessing import scale
+
+    from sknn_adam import Adam, AdamW
+    from sknn_adam.initializers import Initializer
+
+    class Same(Initializer):
+        def __call__(self, fan_in, fan_out, rng):
+            return np.random.default_rng(fan_in).uniform(-0.5, 0.5, (fan_in, fan_out))
+
+    class Module(torch.nn.Sequential):
+        def __init__(self):
+            super().__init__(torch.nn.Linear(4, 12), torch.nn.ReLU(), torch.nn.Linear(12, 3))
+            for layer in (self[0], self[2]):
+                start = Same()(layer.in_features, layer.out_features, None)
+                layer.weight.data = torch.tensor(start.T)
+                layer.bias.data = torch.zeros(layer.out_features, dtype=torch.float64)
+
+    X, y = load_iris(return_X_y=True)
+    X = scale(X)
+    decay = [("*.bias", {"weight_decay": 0.0})]  # biases are not decayed here
+    for rule, parts in (
+        ("Adam", {"optimizer": Adam(0.01), "alpha": 0.02}),
+        ("AdamW", {"optimizer": AdamW(0.01, weight_decay=0.02), "alpha": 0.0}),
+    ):
+        theirs = skorch.NeuralNetClassifier(
+            Module,
+            criterion=torch.nn.CrossEntropyLoss,
+            optimizer=getattr(torch.optim, rule),
+            lr=0.01,
+            optimizer__weight_decay=0.02,
+            optimizer__param_groups=decay,
+            max_epochs=40,
+            batch_size=50,
+            train_split=None,
+            verbose=0,
+        ).fit(X, y.astype(np.int64))
+        ours = MLPClassifier(
+            (12,),
+            initializer=Same(),
+            max_iter=40,
+            batch_size=50,
+            shuffle=False,
+            tol=0,
+            n_iter_no_change=np.inf,
+            **parts,
+        ).fit(X, y)
+        expected = [theirs.module_[i].weight.detach().numpy().T for i in (0, 2)]
+        for mine, other in zip(ours.coefs_, expected, strict=True):
+            np.testing.assert_allclose(mine, other, rtol=0, atol=1e-9)
+
+
+def test_names_that_the_pages_import_are_public():
+    imported = {
+        (module, name.strip())
+        for text in PAGES.values()
+        for module, names in re.findall(r"^from (sknn_adam[\w.]*) import ([\w, ]+)$", text, re.M)
+        for name in names.split(",")
+    }
+    assert imported
+    private = [pair for pair in imported if pair[1] not in importlib.import_module(pair[0]).__all__]
+    assert not private
