@@ -1,7 +1,8 @@
-"""The pages of the documentation: their code runs, their tables are complete, their links lead on."""
+"""The pages of the documentation: their code runs, tables are complete, links lead on."""
 
 import importlib
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -157,6 +158,8 @@ def test_mapped_from_skorch_gives_the_same_network():
             shuffle=False,
             tol=0,
             n_iter_no_change=np.inf,
+            averaging=None,
+            l1_ratio=0.0,
             **parts,
         ).fit(X, y)
         expected = [theirs.module_[i].weight.detach().numpy().T for i in (0, 2)]
@@ -174,3 +177,52 @@ def test_names_that_the_pages_import_are_public():
     assert imported
     private = [pair for pair in imported if pair[1] not in importlib.import_module(pair[0]).__all__]
     assert not private
+
+
+# -- the four questions --------------------------------------------------------------------------
+
+QUESTIONS = PAGES["four_questions.md"].split("\n## ")[1:]
+CLAIMS = [
+    row.split(" | ") for text in QUESTIONS for row in re.findall(r"^\| (“.*) \|$", text, re.M)
+]
+
+
+def test_there_are_four_questions_with_their_claims():
+    assert len(QUESTIONS) == 4
+    assert len(CLAIMS) == sum(text.count("“") for text in QUESTIONS) > 60
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=range(len(CLAIMS)))
+def test_every_claim_has_an_example_a_number_and_a_verdict(claim):
+    sentence, example, measured, verdict = claim
+    assert re.fullmatch("“.{15,}”", sentence)
+    (name,) = re.findall(r"<auto_examples/(plot_\w+)>", example)
+    source = (DOCS / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    assert "\nassert " in source or "    assert " in source
+    assert re.search(r"\d", measured)
+    assert re.match("(holds|partly|not here|a definition)($|[;:,])", verdict)
+
+
+def test_every_example_answers_a_claim():
+    told = {name for claim in CLAIMS for name in re.findall(r"plot_\w+", claim[1])}
+    examples = {path.stem for path in (DOCS / "examples").glob("plot_*.py")}
+    assert told == examples - {"plot_quickstart"}
+
+
+# -- the tour ------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:The objective has been evaluated:UserWarning")
+def test_the_tour_runs(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    book = json.loads((DOCS / "tour.ipynb").read_text(encoding="utf-8"))
+    assert len(book["cells"]) == 15
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "tour"}
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            exec(compile("".join(cell["source"]), f"tour.ipynb, {cell['id']}", "exec"), namespace)
+    assert namespace["search"].best_score_ > 0.9
+    namespace["plt"].close("all")

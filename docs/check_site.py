@@ -1,0 +1,183 @@
+"""Open the built site in a headless Chromium and check every page.
+
+    python docs/check_site.py docs/_build/html
+
+Checked are: each page renders and has a heading, each of its pictures loads, nothing that it asks
+of the site is missing, no script of it fails, and no link leads to a page or a section of the site
+that is not there. The program is looked for as ``chromium``, ``chromium-browser`` or
+``google-chrome``; ``--chromium`` names another one, and ``--links-only`` does without. The site is
+served on the loopback interface, to this run only. The exit code is the number of faults, at most
+100.
+"""
+
+import argparse
+import html
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+SECONDS_PER_PAGE = 20
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+# One page that opens all others in a frame, one after the other, and writes what it finds.
+WALK = """<!doctype html><title>walk</title><pre id="found"></pre><script>
+const pages = PAGES;
+async function visit(page) {
+  const frame = document.createElement("iframe");
+  frame.width = 1280; frame.height = 4000;
+  const loaded = new Promise(done => { frame.onload = done; });
+  frame.src = page;
+  document.body.append(frame);
+  await loaded;
+  const inside = frame.contentDocument, pictures = [...inside.images];
+  pictures.forEach(picture => { picture.loading = "eager"; });
+  await Promise.all(pictures.map(picture => picture.complete ? 0 : new Promise(done => {
+    picture.onload = picture.onerror = done; })));
+  const heading = inside.querySelector("h1");
+  const found = {
+    page, heading: heading ? heading.innerText : "", height: inside.body.scrollHeight,
+    pictures: pictures.length,
+    broken: pictures.filter(picture => !picture.naturalWidth).map(picture => picture.src),
+  };
+  frame.remove();
+  return found;
+}
+(async () => {
+  const found = [];
+  for (const page of pages) found.push(await visit(page));
+  document.getElementById("found").textContent = JSON.stringify(found);
+})();
+</script>"""
+
+
+class Links(HTMLParser):
+    """Collects the links and the anchors of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.anchors = [], set()
+
+    def handle_starttag(self, tag, attrs):
+        """Note what a tag is called and where it leads."""
+        attributes = dict(attrs)
+        self.anchors |= {attributes[key] for key in ("id", "name") if attributes.get(key)}
+        for key in ("href", "src"):
+            if attributes.get(key):
+                self.links.append(attributes[key])
+
+
+def read(path: Path) -> Links:
+    """Return links and anchors of a page."""
+    parser = Links()
+    parser.feed(path.read_text(encoding="utf-8"))
+    return parser
+
+
+def broken_links(site: Path) -> list[str]:
+    """Return a line for each link inside the site that leads nowhere."""
+    pages = {path.relative_to(site).as_posix(): read(path) for path in sorted(site.rglob("*.html"))}
+    faults = []
+    for page, found in pages.items():
+        for link in found.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue  # another site
+            path, fragment = urldefrag(urljoin(page, link))
+            path = unquote(urlsplit(path).path)
+            target = site / path / "index.html" if path.endswith("/") else site / path
+            if not target.exists():
+                faults.append(f"{page}: {link} does not exist")
+            elif fragment and path in pages and unquote(fragment) not in pages[path].anchors:
+                faults.append(f"{page}: {link} names a section that {path} has not")
+    return faults
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves the site and the page that walks through it; remembers what was missing."""
+
+    def __init__(self, *args, walk: str, missing: list[str], **kwargs):
+        self.walk, self.missing = walk, missing
+        super().__init__(*args, **kwargs)
+
+    def do_GET(self):
+        """Send the walk, or a file of the site."""
+        if self.path != "/walk":
+            super().do_GET()
+            return
+        body = self.walk.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def send_error(self, code, *args, **kwargs):
+        """Note that something is missing."""
+        self.missing.append(f"{self.path} was asked for: {code}")
+        super().send_error(code, *args, **kwargs)
+
+    def log_message(self, *args):
+        """Say nothing of what went well."""
+
+
+def walk(site: Path, chromium: str) -> tuple[list[dict], list[str]]:
+    """Return what Chromium found on every page, and what the site did not have."""
+    pages = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
+    missing: list[str] = []
+    text = WALK.replace("PAGES", json.dumps(pages))
+    handler = partial(Handler, directory=str(site), walk=text, missing=missing)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with tempfile.TemporaryDirectory() as profile:
+            command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+            command += [f"--user-data-dir={profile}", "--disable-extensions", "--no-first-run"]
+            command += [f"--virtual-time-budget={1000 * SECONDS_PER_PAGE * len(pages)}"]
+            command += [f"http://127.0.0.1:{server.server_port}/walk"]
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=SECONDS_PER_PAGE * len(pages)
+            )
+    finally:
+        server.shutdown()
+        server.server_close()
+    found = done.stdout.partition('<pre id="found">')[2].partition("</pre>")[0]
+    if not found:
+        raise SystemExit(f"{chromium} did not get through the site:\n{done.stderr[-2000:]}")
+    return json.loads(html.unescape(found)), [line for line in missing if "favicon" not in line]
+
+
+def main() -> int:
+    """Check the site and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("site", type=Path, help="folder with the built pages")
+    parser.add_argument("--chromium", help="the program; looked for otherwise")
+    parser.add_argument("--links-only", action="store_true", help="without Chromium")
+    args = parser.parse_args()
+    if not (args.site / "index.html").exists():
+        raise SystemExit(f"{args.site} has no index.html: build the site first, see docs/conf.py.")
+    faults = broken_links(args.site)
+    if not args.links_only:
+        chromium = args.chromium or next(filter(None, map(shutil.which, CHROMIUM)), None)
+        if chromium is None:
+            raise SystemExit("No Chromium: install Debian's package chromium, or --links-only.")
+        pages, missing = walk(args.site, chromium)
+        faults += missing
+        for page in pages:
+            faults += [f"{page['page']}: {picture} does not load" for picture in page["broken"]]
+            if page["height"] < 100 or not page["heading"]:
+                faults.append(f"{page['page']}: renders nothing, or has no heading")
+        print(f"{len(pages)} pages, {sum(page['pictures'] for page in pages)} pictures")
+    print("\n".join([*faults, f"{len(faults)} faults"]))
+    return min(100, len(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
