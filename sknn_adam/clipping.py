@@ -16,7 +16,20 @@ __all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNor
 
 
 class Clipping(Component):
-    """Base of all clippings: a subclass defines ``__call__(grad, layout)``."""
+    """Base of all clippings: a subclass defines ``__call__(grad, layout)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.clipping import Clipping
+    >>> class SignOnly(Clipping):
+    ...     def __call__(self, grad, layout=None):
+    ...         return np.sign(grad, out=grad)
+    >>> SignOnly()(np.array([3.0, -0.1]))
+    array([ 1., -1.])
+    >>> model = MLPClassifier(gradient_clip=SignOnly())
+    """
 
     contract = (("__call__",),)
 

@@ -17,7 +17,16 @@ __all__ = ["NORMALIZATIONS", "Normalization", "BatchNorm", "LayerNorm", "RMSNorm
 
 
 class Normalization(Component):
-    """Base of all normalizations: a subclass defines ``layer(width)``."""
+    """Base of all normalizations: a subclass defines ``layer(width)``.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.normalization import BatchNorm, Normalization
+    >>> isinstance(BatchNorm(), Normalization)
+    True
+    >>> model = MLPClassifier(normalization=BatchNorm(momentum=0.05))
+    """
 
     contract = (("layer",),)
 

@@ -1,6 +1,6 @@
 """The pages of the documentation: their code runs, tables are complete, links lead on."""
 
-import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -207,6 +207,62 @@ def test_every_example_answers_a_claim():
     told = {name for claim in CLAIMS for name in re.findall(r"plot_\w+", claim[1])}
     examples = {path.stem for path in (DOCS / "examples").glob("plot_*.py")}
     assert told == examples - {"plot_quickstart"}
+
+
+# -- the reference -------------------------------------------------------------------------------
+
+MODULES = "activations averaging callbacks clipping initializers inspection losses".split()
+MODULES += ["normalization", "optimizers", "schedules"]
+
+
+def names_in_reference():
+    """Return the names that docs/api.md has pages for, with their modules."""
+    found, module = [], None
+    for line in PAGES["api.md"].splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif module and re.fullmatch(r"   [A-Za-z_]\w*", line):
+            found.append(f"{module}.{line.strip()}")
+    return found
+
+
+def test_every_public_name_has_a_page():
+    told = {name.rpartition(".")[2] for name in names_in_reference()}
+    for module in ["sknn_adam", *(f"sknn_adam.{name}" for name in MODULES)]:
+        names = set(importlib.import_module(module).__all__) - {"__version__"}
+        assert {name for name in names if not name.isupper()} <= told, module
+
+
+@pytest.mark.parametrize("name", names_in_reference())
+def test_docstrings_are_complete(name):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    if "inspection" in name:
+        pytest.importorskip("matplotlib")
+    # Left out: what is a matter of taste, extended summaries and "See also".
+    errors = [f"{code} {text}" for code, text in validate(name)["errors"] if code not in TASTE]
+    assert not errors
+
+
+TASTE = ("ES01", "SA01")
+
+
+# -- the check of the built site -----------------------------------------------------------------
+
+
+def test_broken_links_are_found(tmp_path):
+    spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
+    check_site = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check_site)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<h1 id="top">A</h1><a href="sub/b.html#here">1</a><a href="sub/b.html#gone">2</a>'
+        '<a href="#top">3</a><a href="https://elsewhere.example/x.html">4</a><img src="no.png">'
+    )
+    (tmp_path / "sub" / "b.html").write_text('<p id="here"><a href="../index.html">5</a></p>')
+    assert check_site.broken_links(tmp_path) == [
+        "index.html: sub/b.html#gone names a section that sub/b.html has not",
+        "index.html: no.png does not exist",
+    ]
 
 
 # -- the tour ------------------------------------------------------------------------------------

@@ -22,6 +22,21 @@ class Activation(Component):
     With ``learned = True`` every unit has one learned parameter: it starts at ``start()``, is
     passed as the last argument of both methods, and ``learned_derivative(z)`` is the activation's
     derivative with respect to it. `PReLU` is the example.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.activations import Activation
+    >>> class Square(Activation):
+    ...     def __call__(self, z):
+    ...         return z * z
+    ...
+    ...     def derivative(self, z, a):
+    ...         return 2 * z
+    >>> Square()(np.array([-1.0, 2.0]))
+    array([1., 4.])
+    >>> model = MLPClassifier(activation=Square())
     """
 
     contract = (("__call__",), ("derivative",))

@@ -15,6 +15,18 @@ class Initializer(Component):
 
     With ``unit_variance = True`` training rescales the weights on its first batch so that every
     layer's output has variance 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.initializers import Initializer
+    >>> class Small(Initializer):
+    ...     def __call__(self, fan_in, fan_out, rng):
+    ...         return 0.01 * rng.standard_normal((fan_in, fan_out))
+    >>> Small()(3, 2, np.random.default_rng(0)).shape
+    (3, 2)
+    >>> model = MLPClassifier(initializer=Small())
     """
 
     contract = (("__call__",),)

@@ -19,7 +19,8 @@ def fitted_network(estimator: Any) -> Any:
 
     Returns
     -------
-    mlp : MLPClassifier or MLPRegressor
+    MLPClassifier or MLPRegressor
+        The network itself, not a copy.
 
     Raises
     ------

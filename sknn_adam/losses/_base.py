@@ -15,6 +15,16 @@ class Loss(Component):
 
     A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` where they share work.
     Its sums run over the last axis only, so that `z` may have leading axes that `y` has not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import SquaredError
+    >>> loss, y, z = SquaredError(), np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]])
+    >>> loss.value(y, z)  # of each row
+    array([0.5, 0. ])
+    >>> float(loss.mean(y, z))
+    0.25
     """
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
@@ -72,6 +82,15 @@ class ClassificationLoss(Loss):
     Targets are integer codes of shape (n_rows,) for two or more exclusive classes, or a 0/1
     matrix (n_rows, n_labels) for labels that do not exclude each other. Two classes, like a
     label, have one raw output: the log odds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.losses import LogLoss
+    >>> log_odds = np.array([[0.0], [2.0]])
+    >>> LogLoss().predict(log_odds, True).round(2)  # probabilities of two classes
+    array([[0.5 , 0.5 ],
+           [0.12, 0.88]])
     """
 
     task: ClassVar[str] = "classification"
@@ -98,6 +117,19 @@ class RegressionLoss(Loss):
     the targets for training: ``"standard"`` (mean 0, deviation 1) for losses that only look at
     differences, ``"mean"`` (divide by the mean) for losses of positive targets.
     ``out_activation`` names what turns raw outputs into predictions: ``"identity"`` or ``"exp"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam import MLPRegressor
+    >>> from sknn_adam.losses import RegressionLoss
+    >>> class LogCosh(RegressionLoss):
+    ...     def value(self, y, z):
+    ...         return np.log(np.cosh(z - y)).sum(axis=-1)
+    ...
+    ...     def gradient(self, y, z):
+    ...         return np.tanh(z - y)
+    >>> model = MLPRegressor(loss=LogCosh())
     """
 
     task: ClassVar[str] = "regression"

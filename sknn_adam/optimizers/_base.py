@@ -31,17 +31,7 @@ class Optimizer(Component):
 
     An optimizer holds hyper-parameters only. Its state is made by ``init`` and belongs to whoever
     trains, so one instance can serve many fits. ``step`` works on any flat float32 or float64
-    vector, inside a network or not:
-
-    >>> import numpy as np
-    >>> from sknn_adam.optimizers import Adam
-    >>> theta = np.array([1.0, -2.0])
-    >>> adam = Adam(learning_rate=0.1)
-    >>> state = adam.init(theta)
-    >>> for _ in range(200):
-    ...     adam.step(theta, 2 * theta, state)  # the gradient of |theta|^2
-    >>> bool(abs(theta).max() < 0.01)
-    True
+    vector, inside a network or not.
 
     A subclass with an element-wise rule gives
 
@@ -57,6 +47,18 @@ class Optimizer(Component):
     ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
     multiplied by ``1 - lr * weight_decay`` before the update; biases and normalization
     parameters are not decayed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.optimizers import Adam
+    >>> theta = np.array([1.0, -2.0])
+    >>> adam = Adam(learning_rate=0.1)
+    >>> state = adam.init(theta)
+    >>> for _ in range(200):
+    ...     adam.step(theta, 2 * theta, state)  # the gradient of |theta|^2
+    >>> bool(abs(theta).max() < 0.01)
+    True
     """
 
     contract = (("rule", "step", "minimize"),)

@@ -12,7 +12,25 @@ __all__ = ["Clock", "Schedule", "Constant"]
 
 @dataclass
 class Clock:
-    """Where training stands when a schedule is asked."""
+    """Where training stands when a schedule is asked.
+
+    Parameters
+    ----------
+    step : int, default=0
+        Optimizer steps done.
+    epoch : int, default=0
+        Epochs done.
+    progress : float, default=0.0
+        Share of ``max_iter`` done, from 0 to 1.
+    loss : float, default=inf
+        Loss, or minus the score on rows for validation, of the last epoch.
+
+    Examples
+    --------
+    >>> from sknn_adam.schedules import Clock, Linear
+    >>> Linear()(Clock(progress=0.75), None)
+    0.25
+    """
 
     step: int = 0
     epoch: int = 0
@@ -24,6 +42,19 @@ class Schedule(Component):
     """Base of all schedules: a subclass defines ``__call__(clock, state)``.
 
     ``uses_progress`` says that the factor depends on ``clock.progress``, and so on ``max_iter``.
+
+    Examples
+    --------
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.schedules import Clock, Schedule
+    >>> class Root(Schedule):
+    ...     kind = "by_epoch"
+    ...
+    ...     def __call__(self, clock, state):
+    ...         return (1 + clock.epoch) ** -0.5
+    >>> Root()(Clock(epoch=3), None)
+    0.5
+    >>> model = MLPClassifier(schedule=Root())
     """
 
     contract = (("__call__",),)
