@@ -172,7 +172,7 @@ def main() -> int:
         faults += missing
         for page in pages:
             faults += [f"{page['page']}: {picture} does not load" for picture in page["broken"]]
-            if page["height"] < 100 or not page["heading"]:
+            if page["height"] < 100 or not (page["heading"] or page["page"] == "search.html"):
                 faults.append(f"{page['page']}: renders nothing, or has no heading")
         print(f"{len(pages)} pages, {sum(page['pictures'] for page in pages)} pictures")
     print("\n".join([*faults, f"{len(faults)} faults"]))
