@@ -13,6 +13,10 @@ from time import perf_counter
 
 RESULTS = Path(__file__).parent / "results"
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+# What of the environment changes the figures.
+ENVIRONMENT = [
+    f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_")
+]
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch")
 
 
@@ -27,7 +31,7 @@ def facts() -> dict:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "date": date.today().isoformat(),
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "command": " ".join([*ENVIRONMENT, "python -m benchmarks", *sys.argv[1:]]),
         "versions": versions,
         "machine": {"processor": processor(), "cores": cores, "system": platform.system()},
     }

@@ -33,8 +33,7 @@ def origin(results: dict) -> str:
 def fit(results: dict) -> str:
     sides = list(dict.fromkeys(side for row in results["rows"] for side in row["sides"]))
     lines = [
-        f"## Whole fits beside other packages, on {results['threads']} processor"
-        + "s" * (results["threads"] > 1),
+        "## Whole fits beside other packages, on one processor",
         "",
         "As users call them: float64 in, Adam 0.001, same architecture, batch size, epochs and "
         "penalty. Medians of whole fits, in microseconds per optimizer step, of repetitions that "
@@ -221,7 +220,8 @@ def tables(results: dict) -> str:
         "",
         "24 tables, default estimators behind the same preprocessing, on their test parts: "
         "geometric means of ours over scikit-learn's MLP with its defaults in the same run, of "
-        f"(metric + 0.01) for quality. Error {ratios['error']:.2f}, log loss {ratios['logloss']:.2f}, RMSE "
+        f"(metric + 0.01) for quality. Error {ratios['error']:.2f}, log loss "
+        f"{ratios['logloss']:.2f}, RMSE "
         f"{ratios['nrmse']:.2f}, time of the fits {ratios['fit time']:.2f}.",
     ]
     return "\n".join([*lines, "", origin(results), ""])
@@ -247,8 +247,8 @@ def growth(results: dict) -> str:
     lines = [
         "## How cost grows",
         "",
-        "Seconds of two epochs in batches of 128, from 5,000 rows, 50 features and one hidden layer "
-        "of 100 units, one of which is changed at a time.",
+        "Seconds of two epochs in batches of 128, from 5,000 rows, 50 features and one hidden "
+        "layer of 100 units, one of which is changed at a time.",
         "",
         f"![seconds by rows, features, width and depth]({PICTURE.name})",
     ]

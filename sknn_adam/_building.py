@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 
 from sknn_adam._component import did_you_mean
-from sknn_adam._fused import choose, predicted_gain
+from sknn_adam._execution import choose, predicted_gain
 from sknn_adam._kernels import NumpyKernels
 from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_layer, warn
 from sknn_adam.activations import ACTIVATIONS

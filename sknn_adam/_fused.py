@@ -28,32 +28,7 @@ from sknn_adam._source import activate_loop, chain_loop, update_loop
 from sknn_adam._trace import Formula, record, record_rule
 from sknn_adam.losses import LogLoss, SquaredError
 
-__all__ = ["FusedKernels", "choose", "predicted_gain"]
-
-FUSED_PAYS = 0.01  # seconds of one fit: the import takes more, but once for all fits of a process
-
-
-def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
-    """Return about how many seconds a training would gain from fused loops.
-
-    `n_activations` counts the elements of all activations of a batch. The constants are those of
-    a processor of 2023; nothing is timed, so that equal fits are executed equally.
-    """
-    return n_steps * (15e-6 + 1e-9 * n_parameters + 1e-9 * n_activations)
-
-
-def choose(gain: float = 0.0) -> NumpyKernels:
-    """Return a new execution for a training that fused loops would save `gain` seconds.
-
-    The one place that decides. Importing Numba and loading the loops takes a quarter of a second.
-    ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
-    """
-    wanted = os.environ.get("SKNN_ADAM_KERNELS", "auto")
-    if wanted == "fused" or (wanted != "numpy" and gain > FUSED_PAYS):
-        if importlib.util.find_spec("numba") is not None:  # not imported for that
-            return FusedKernels()
-    return NumpyKernels()
-
+__all__ = ["FusedKernels"]
 
 HEAD = """# Written by sknn_adam {versions}; safe to delete.
 import numba

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from sknn_adam import MLPClassifier, MLPRegressor, _fused, _loops
-from sknn_adam._fused import FusedKernels, choose, predicted_gain
+from sknn_adam._execution import FUSED_PAYS, choose, predicted_gain
+from sknn_adam._fused import FusedKernels
 from sknn_adam._kernels import NUMPY, NumpyKernels
 from sknn_adam.activations import ACTIVATIONS, Activation
 from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
@@ -336,7 +337,7 @@ def test_predicted_work_decides_and_the_environment_overrules(monkeypatch):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
     assert choose(0.0).name == "numpy"
     assert choose(inf).name == "fused"
-    assert predicted_gain(10**6, 10**4, 10**4) > _fused.FUSED_PAYS > predicted_gain(100, 100, 100)
+    assert predicted_gain(10**6, 10**4, 10**4) > FUSED_PAYS > predicted_gain(100, 100, 100)
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
     assert choose(inf).name == "numpy"
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "fused")
