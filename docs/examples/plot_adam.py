@@ -216,8 +216,8 @@ for bowl in ANGLES:
 
 # %%
 # **Partly.** Where the steep direction is one of the parameters, RMSprop needs fewer steps than
-# plain descent, and the drawn path shows why: it walks both ways at once, while descent jumps
-# back and forth across the valley. In the turned bowl no rate of a single parameter helps, and RMSprop
+# plain descent, and the drawn path shows why: it walks both ways at once, while descent jumps back
+# and forth across the valley. In the turned bowl no rate of a single parameter helps, and RMSprop
 # needs more steps than descent. Momentum does not care how the bowl lies, and Adam, which has both,
 # is near the best in both. So a rate for each parameter pays as far as the parameters themselves
 # are what differs, as the weights of rare and of frequent words do.
