@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator, clone
 
+from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import check_parameters
 
 
@@ -217,10 +218,12 @@ class Component(NestedNames, BaseEstimator):
 
     A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
     ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
-    allows; it is checked in `validate`, never in ``__init__``.
+    allows; it is checked in `validate`, never in ``__init__``. ``ranges`` (optional) says over
+    what a parameter is worth searching, see `sknn_adam.search.search_space`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {}
+    ranges: ClassVar[dict[str, Range | Choices]] = {}
     # Each entry is a group of method names of which a subclass must define at least one.
     contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
     guide: ClassVar[str] = "docs/design.md"

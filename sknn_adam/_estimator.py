@@ -23,6 +23,7 @@ from sknn_adam._building import (
     report,
 )
 from sknn_adam._component import NestedNames, Table
+from sknn_adam._ranges import NETWORK
 from sknn_adam._validation import (
     NON_NEGATIVE,
     POSITIVE_INTEGER,
@@ -93,6 +94,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
     }
+    ranges: ClassVar = NETWORK
 
     # -- what the two estimators do differently -------------------------------------------------
 
@@ -325,8 +327,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _publish(self, plan: Plan) -> None:
         """Set the fitted attributes from the run."""
         run = self._run
-        self._network = run.network.at(run.point(plan))
-        self._loss = plan.loss
+        self._network, self._loss = run.network.at(run.point(plan)), plan.loss
         self.optimizer_ = plan.optimizer
         self.history_ = run.history
         self.n_iter_ = run.clock.epoch - run.first_epoch

@@ -6,6 +6,7 @@ import numpy as np
 
 from sknn_adam._component import Component, Table
 from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam._ranges import Choices
 from sknn_adam._validation import FRACTION
 
 __all__ = ["AVERAGINGS", "EMA"]
@@ -47,6 +48,7 @@ class EMA(Component):
     """
 
     _parameter_constraints: ClassVar = {"decay": [FRACTION]}
+    ranges: ClassVar = {"decay": Choices((0.9, 0.99, 0.999), size="large", grid=(0.99,))}
 
     def __init__(self, decay=0.99):
         self.decay = decay

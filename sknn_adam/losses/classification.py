@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
+from sknn_adam._ranges import Choices
 from sknn_adam._validation import FRACTION, NON_NEGATIVE
 from sknn_adam.losses._base import ClassificationLoss, over_outputs
 
@@ -61,6 +62,7 @@ class LogLoss(ClassificationLoss):
     """
 
     _parameter_constraints: ClassVar = {"label_smoothing": [FRACTION]}
+    ranges: ClassVar = {"label_smoothing": Choices((0.0, 0.05, 0.1), size="large", grid=(0.0, 0.1))}
 
     def __init__(self, label_smoothing=0.0):
         self.label_smoothing = label_smoothing

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sknn_adam._ranges import Choices
 from sknn_adam._validation import POSITIVE, Interval
 from sknn_adam.losses._base import RegressionLoss, over_outputs
 
@@ -83,6 +84,7 @@ class HuberLoss(RegressionLoss):
     """
 
     _parameter_constraints: ClassVar = {"delta": [POSITIVE]}
+    ranges: ClassVar = {"delta": Choices((0.5, 1.0, 2.0), size="large")}
 
     def __init__(self, delta=1.0):
         self.delta = delta

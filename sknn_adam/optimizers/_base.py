@@ -8,6 +8,7 @@ import numpy as np
 
 from sknn_adam._component import Component
 from sknn_adam._kernels import NumpyKernels
+from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import POSITIVE
 
 __all__ = ["Layout", "Optimizer"]
@@ -64,6 +65,9 @@ class Optimizer(Component):
     contract = (("rule", "step", "minimize"),)
     guide = "docs/add_an_optimizer.md"
     _parameter_constraints: ClassVar[dict[str, list]] = {"learning_rate": [POSITIVE]}
+    ranges: ClassVar[dict[str, Range | Choices]] = {
+        "learning_rate": Range(0.1, 10.0, log=True, size="small", relative=True)
+    }
 
     slots: Any = ()
     full_batch: ClassVar[bool] = False

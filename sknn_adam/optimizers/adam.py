@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
@@ -59,6 +60,11 @@ class Adam(Optimizer):
         "beta_1": [FRACTION],
         "beta_2": [FRACTION],
         "epsilon": [POSITIVE],
+    }
+    ranges: ClassVar = {
+        **Optimizer.ranges,
+        "beta_1": Choices((0.8, 0.9, 0.95), size="large", grid=(0.9,)),
+        "beta_2": Choices((0.95, 0.99, 0.999), size="large", grid=(0.999,)),
     }
     slots: Any = ("m", "v")
 
@@ -188,6 +194,10 @@ class AdamW(Adam):
     _parameter_constraints: ClassVar = {
         **Adam._parameter_constraints,
         "weight_decay": [NON_NEGATIVE],
+    }
+    ranges: ClassVar = {
+        **Adam.ranges,
+        "weight_decay": Range(1e-4, 1e-1, log=True),
     }
 
     def __init__(

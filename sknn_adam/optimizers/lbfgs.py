@@ -48,6 +48,7 @@ class LBFGS(Optimizer):
         "history_size": [POSITIVE_INTEGER],
         "max_line_search": [POSITIVE_INTEGER],
     }
+    ranges: ClassVar = {}  # a line search finds the step
     full_batch = True
     learning_rate = 1.0  # the line search's first try
 

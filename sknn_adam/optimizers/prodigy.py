@@ -68,6 +68,7 @@ class Prodigy(Adam):
         "weight_decay": [NON_NEGATIVE],
         "d_0": [POSITIVE],
     }
+    ranges: ClassVar = {}  # it finds the learning rate itself
     slots = ("m", "v", "s")
 
     def __init__(

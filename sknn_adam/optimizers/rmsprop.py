@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sknn_adam._ranges import Choices
 from sknn_adam._validation import FRACTION, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
@@ -62,6 +63,11 @@ class RMSprop(Optimizer):
         "epsilon": [POSITIVE],
         "centered": ["boolean"],
         "momentum": [FRACTION],
+    }
+    ranges: ClassVar = {
+        **Optimizer.ranges,
+        "rho": Choices((0.9, 0.99), size="large"),
+        "momentum": Choices((0.0, 0.9), size="large", grid=(0.0,)),
     }
 
     def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-8, centered=False, momentum=0.0):

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from sknn_adam._ranges import Choices
 from sknn_adam._validation import FRACTION, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
@@ -54,6 +55,7 @@ class SGD(Optimizer):
         "momentum": [FRACTION],
         "nesterov": ["boolean"],
     }
+    ranges: ClassVar = {**Optimizer.ranges, "momentum": Choices((0.0, 0.9, 0.95, 0.99))}
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False):
         self.learning_rate = learning_rate

@@ -1,0 +1,166 @@
+"""Search strategies at equal budgets: grid, random, Bayesian, Optuna's, halving.
+
+Small real tables, several seeds; every search has the same space, folds and candidates (a grid has
+48, halving starts with 128 on a sixteenth of the epochs). Regret is the distance of the best score
+so far from the best that any search found on the table, in units of the standard deviation of the
+scores of its random candidates.
+"""
+
+import warnings
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    KFold,
+    ParameterGrid,
+    RandomizedSearchCV,
+    StratifiedKFold,
+)
+from sklearn.pipeline import make_pipeline
+
+from benchmarks._report import load_tables, save
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.search import compare_searches, search_space
+
+TABLES = "sonar,hearts,saheart,vehicle,german,auto_mpg,diabetes,concrete"
+BUDGETS = (8, 16, 32, 64)
+STRATEGIES = ("grid", "random", "bayes", "optuna", "halving")
+IN_GRID = ["hidden_layer_sizes", "learning_rate", "dropout", "batch_size"]
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
+    parser.add_argument("--tables", default=TABLES, help="comma separated names")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--candidates", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--jobs", type=int, default=2)
+
+
+def make(strategy, model, options, n_candidates, seed):
+    """Return the search, unfitted."""
+    skip = "max_iter"  # the resource of halving
+    if strategy == "grid":
+        grid = list(ParameterGrid(search_space(model, "grid", include=IN_GRID)))
+        np.random.default_rng(seed).shuffle(grid)  # the order of a grid says nothing
+        one = [{name: [value] for name, value in point.items()} for point in grid[:n_candidates]]
+        return GridSearchCV(model, one, **options)
+    if strategy == "random":
+        space = search_space(model, exclude=skip)
+        return RandomizedSearchCV(model, space, n_iter=n_candidates, random_state=seed, **options)
+    if strategy == "bayes":
+        from skopt import BayesSearchCV
+
+        space = search_space(model, "bayes", exclude=skip)
+        settings = {"acq_optimizer": "sampling", "n_initial_points": 10}
+        options = {**options, "optimizer_kwargs": settings, "random_state": seed}
+        return BayesSearchCV(model, space, n_iter=n_candidates, **options)
+    if strategy == "optuna":
+        import optuna
+        from optuna_integration import OptunaSearchCV
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        space = search_space(model, "optuna", exclude=skip)
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
+        )
+        return OptunaSearchCV(model, space, n_trials=n_candidates, study=study, **options)
+    epochs = model[-1].max_iter
+    return HalvingRandomSearchCV(
+        model,
+        search_space(model, exclude=skip),
+        resource=f"{model.steps[-1][0]}__max_iter",
+        n_candidates=2 * n_candidates,
+        min_resources=max(1, epochs // 16),
+        max_resources=epochs,
+        factor=4,
+        random_state=seed,
+        **options,
+    )
+
+
+def one(table, strategy, seed, args):
+    warnings.simplefilter("ignore")
+    realdata = load_tables(args.data)
+    X, y, task = realdata.load(table)
+    train, _ = realdata.splits(table)[0]
+    classify = task == "classification"
+    kind = MLPClassifier if classify else MLPRegressor
+    mlp = kind(max_iter=args.epochs, random_state=0)
+    options = {
+        "scoring": "neg_log_loss" if classify else "neg_root_mean_squared_error",
+        "cv": (StratifiedKFold if classify else KFold)(3, shuffle=True, random_state=0),
+        "refit": False,
+    }
+    prepared = realdata.preprocess(table).fit_transform(X.iloc[train])
+    target = y[train] if classify else y[train] / np.std(y[train])
+    search = make(strategy, make_pipeline(mlp), options, args.candidates, seed)
+    found = compare_searches({strategy: search.fit(prepared, target)})
+    return found[["candidate", "elapsed", "score", "best"]].to_numpy(float)
+
+
+def best_after(run, n_candidates=None, seconds=None):
+    """Return the best full score within a budget; NaN if there is none yet."""
+    inside = run[:, 0] <= n_candidates if seconds is None else run[:, 1] <= seconds
+    best = run[inside, 3]
+    return best[-1] if len(best) else np.nan
+
+
+def summarize(runs, tables, seeds):
+    """Return mean regrets: at numbers of candidates, and at equal seconds."""
+    at, in_time, wins = {}, {}, {}
+    for table in tables:
+        mine = {key: run for key, run in runs.items() if key[0] == table}
+        top = max(np.nanmax(run[:, 3]) for run in mine.values())
+        unit = np.nanstd([s for key, run in mine.items() if key[1] == "random" for s in run[:, 2]])
+        total = np.median([run[-1, 1] for key, run in mine.items() if key[1] == "random"])
+        for (_, strategy, seed), run in mine.items():
+            for budget in BUDGETS:
+                value = (top - best_after(run, n_candidates=budget)) / unit
+                at.setdefault(strategy, {}).setdefault(budget, []).append(value)
+                time = (top - best_after(run, seconds=total * budget / BUDGETS[-1])) / unit
+                in_time.setdefault(strategy, {}).setdefault(budget, []).append(time)
+            other = best_after(mine[table, "random", seed], n_candidates=32)
+            wins.setdefault(strategy, []).append(best_after(run, n_candidates=32) > other)
+
+    def means(found):
+        return {
+            strategy: {
+                str(budget): [
+                    round(float(np.nanmean(values)), 3),
+                    round(float(np.nanstd(values) / np.sqrt(len(values))), 3),
+                    int(np.isfinite(values).sum()),
+                ]
+                for budget, values in by_budget.items()
+            }
+            for strategy, by_budget in found.items()
+        }
+
+    return {
+        "regret at candidates: mean, standard error, runs": means(at),
+        "regret at the seconds of so many random candidates": means(in_time),
+        "share of runs ahead of random at 32": {
+            k: round(float(np.mean(v)), 2) for k, v in wins.items()
+        },
+    }
+
+
+def run(args):
+    tables = args.tables.split(",")
+    keys = [(t, s, seed) for t in tables for seed in range(args.seeds) for s in STRATEGIES]
+    found = Parallel(args.jobs, verbose=1)(delayed(one)(*key, args) for key in keys)
+    runs = dict(zip(keys, found, strict=True))
+    summary = summarize(runs, tables, args.seeds)
+    for title, part in summary.items():
+        print(title)
+        for strategy, values in part.items():
+            print(f"  {strategy:<10}{values}")
+    curves = {
+        "/".join(map(str, key)): [[round(float(v), 5) for v in (row[1], row[3])] for row in run]
+        for key, run in runs.items()
+    }
+    options = {"seeds": args.seeds, "candidates": args.candidates, "epochs": args.epochs}
+    print(save("search", {**options, "tables": tables, **summary, "elapsed and best": curves}))

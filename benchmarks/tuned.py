@@ -1,0 +1,93 @@
+"""A random search over the ready space, beside the default estimator, on real tables.
+
+On every training part 30 random candidates of ``search_space(model)`` are compared by
+cross-validation (log loss or squared error), and the best is refitted; then both predict the test
+part. No test row is seen by the search.
+"""
+
+import warnings
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+
+from benchmarks._report import load_tables, save
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.search import search_space
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--candidates", type=int, default=30)
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+
+
+def compare(table, args):
+    warnings.simplefilter("ignore")
+    realdata = load_tables(args.data)
+    classify = realdata.TASKS[table] == "classification"
+
+    def default(name):
+        kind = MLPClassifier if classify else MLPRegressor
+        return make_pipeline(realdata.preprocess(name), kind(random_state=args.seed))
+
+    def tuned(name):
+        model = default(name)
+        return RandomizedSearchCV(
+            model,
+            search_space(model),
+            n_iter=args.candidates,
+            scoring="neg_log_loss" if classify else "neg_root_mean_squared_error",
+            cv=(StratifiedKFold if classify else KFold)(args.folds, shuffle=True, random_state=0),
+            random_state=args.seed,
+            error_score="raise",
+        )
+
+    rows = realdata.run(table, default, "default") + realdata.run(table, tuned, "tuned")
+    print(table, flush=True)
+    return rows
+
+
+def run(args):
+    realdata = load_tables(args.data)
+    found = Parallel(args.jobs)(delayed(compare)(table, args) for table in realdata.SETS)
+    rows = [row for part in found for row in part]
+    failed = [row for row in rows if "exception" in row]
+    if failed:
+        raise SystemExit(f"failed: {failed}")
+    table = {}
+    for name, task in realdata.TASKS.items():
+        metrics = ("logloss", "error") if task == "classification" else ("nrmse",)
+        means = {
+            (method, metric): float(
+                np.mean([r[metric] for r in rows if (r["set"], r["method"]) == (name, method)])
+            )
+            for method in ("default", "tuned")
+            for metric in metrics
+        }
+        table[name] = {
+            metric: {
+                "default": round(means["default", metric], 4),
+                "tuned": round(means["tuned", metric], 4),
+                "ratio": round(
+                    (means["tuned", metric] + 0.01) / (means["default", metric] + 0.01), 3
+                ),
+            }
+            for metric in metrics
+        }
+        print(f"{name:<20}", table[name])
+    searched = [next(iter(found.values()))["ratio"] for found in table.values()]
+    errors = [found["error"]["ratio"] for found in table.values() if "error" in found]
+    summary = {
+        "mean ratio": round(float(np.mean(searched)), 3),
+        "geometric mean ratio": round(float(np.exp(np.mean(np.log(searched)))), 3),
+        "better on": int(np.sum(np.array(searched) < 1)),
+        "tables": len(searched),
+        "geometric mean ratio of the errors": round(float(np.exp(np.mean(np.log(errors)))), 3),
+    }
+    print(summary)
+    options = {"seed": args.seed, "candidates": args.candidates, "folds": args.folds}
+    print(save("tuned", {**options, "summary": summary, "tables": table, "rows": rows}))

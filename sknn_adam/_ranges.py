@@ -1,0 +1,144 @@
+"""What is worth searching: ranges that a component declares beside its parameters."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = ["NETWORK", "SIZES", "Choices", "Range"]
+
+SIZES = ("small", "default", "large")  # of a search space; each holds those before it
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval of real numbers.
+
+    Parameters
+    ----------
+    low, high : float
+        Its ends.
+    log : bool, default=False
+        Whether numbers are drawn uniformly on a logarithmic scale.
+    size : {"small", "default", "large"}, default="default"
+        The smallest search space that it is part of.
+    relative : bool, default=False
+        Whether `low` and `high` are factors on the parameter's default.
+
+    Examples
+    --------
+    >>> from sknn_adam.search import Range
+    >>> Range(0.1, 10.0, log=True, relative=True).around(0.02)
+    Range(low=0.002, high=0.2, log=True, size='default', relative=False)
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    size: str = "default"
+    relative: bool = False
+
+    def around(self, default: Any) -> "Range":
+        """Return the range, around `default` if it is relative.
+
+        Parameters
+        ----------
+        default : float
+            The default of the parameter.
+
+        Returns
+        -------
+        Range
+            A range of absolute numbers.
+        """
+        if not self.relative:
+            return self
+        low, high = (float(f"{default * factor:.6g}") for factor in (self.low, self.high))
+        return replace(self, low=low, high=high, relative=False)
+
+    def points(self, n_points: int = 3) -> list[float]:
+        """Return evenly spaced numbers, the ends left out (they are seldom the best).
+
+        Parameters
+        ----------
+        n_points : int, default=3
+            How many.
+
+        Returns
+        -------
+        list of float
+            The numbers, to two digits.
+        """
+        spaced = np.geomspace if self.log else np.linspace
+        inner = spaced(self.low, self.high, n_points + 2)[1:-1]
+        return [float(f"{value:.2g}") for value in inner]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A few values.
+
+    Parameters
+    ----------
+    values : tuple
+        Strings, numbers, booleans, None.
+    size : {"small", "default", "large"}, default="default"
+        The smallest search space that they are part of.
+    grid : tuple, default=()
+        Those that a grid takes; by default all.
+
+    Examples
+    --------
+    >>> from sknn_adam.search import Choices
+    >>> Choices((32, 64, 128, 256), grid=(32, 128)).points()
+    [32, 128]
+    """
+
+    values: tuple
+    size: str = "default"
+    grid: tuple = ()
+
+    def around(self, default: Any) -> "Choices":
+        """Return the choices themselves.
+
+        Parameters
+        ----------
+        default : object
+            The default of the parameter.
+
+        Returns
+        -------
+        Choices
+            The same.
+        """
+        return self
+
+    def points(self) -> list:
+        """Return the values of a grid.
+
+        Returns
+        -------
+        list
+            The values.
+        """
+        return list(self.grid or self.values)
+
+
+# Of both estimators. Widths, depths and dropout follow what tuning on many tables has chosen.
+NETWORK: dict[str, Range | Choices] = {
+    "hidden_layer_sizes": Choices(
+        ("64", "128", "256", "512", "128-128", "256-256", "512-256", "64x3", "256x3"),
+        size="small",
+        grid=("64", "256", "128-128", "256-256"),
+    ),
+    "dropout": Choices((0.0, 0.1, 0.2, 0.3, 0.5), size="small", grid=(0.0, 0.3)),
+    "alpha": Range(1e-6, 1e-2, log=True),
+    "batch_size": Choices((32, 64, 128, 256), grid=(32, 128)),
+    "activation": Choices(("relu", "silu", "gelu", "tanh"), grid=("relu", "silu")),
+    "schedule": Choices(("constant", "linear", "cosine"), grid=("constant", "cosine")),
+    "max_iter": Choices((25, 50, 100), grid=(100,)),
+    "normalization": Choices((None, "batch", "layer"), size="large"),
+    "averaging": Choices((None, "ema"), size="large"),
+    "gradient_clip": Choices((None, 1.0, 10.0), size="large", grid=(None, 1.0)),
+    "l1_ratio": Choices((0.0, 0.15, 0.5), size="large", grid=(0.15,)),
+}

@@ -1,0 +1,266 @@
+"""Pictures of searches, as scikit-learn's displays."""
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from sknn_adam.inspection._display import check_matplotlib
+from sknn_adam.search.results import compare_searches, parameter_importance, results_frame, varied
+
+__all__ = ["ComparisonDisplay", "SearchDisplay"]
+
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
+DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
+MOST_TICKS = 14
+
+
+class SearchDisplay:
+    """What one search found: its course, the importance of the parameters, score against each.
+
+    Make it by :meth:`from_search`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The candidates, as of `sknn_adam.search.results_frame`.
+    parameters : list of str
+        The parameters to draw, the most important first.
+    importance : DataFrame or None
+        As of `sknn_adam.search.parameter_importance`; None where there were too few candidates.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : list of matplotlib Axes
+        The course of the search, the importances (if there are any), then one for each parameter.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import RandomizedSearchCV
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.search import SearchDisplay, search_space
+    >>> mlp = MLPClassifier(max_iter=5, random_state=0)
+    >>> space = search_space(mlp, include=["learning_rate", "hidden_layer_sizes"])
+    >>> search = RandomizedSearchCV(mlp, space, n_iter=5, cv=3, random_state=0)
+    >>> display = SearchDisplay.from_search(search.fit(*load_iris(return_X_y=True)))
+    >>> len(display.axes_)
+    4
+    """
+
+    def __init__(self, frame, parameters, importance=None):
+        self.frame, self.parameters, self.importance = frame, parameters, importance
+
+    @classmethod
+    def from_search(cls, search, *, parameters=None, random_state=0) -> "SearchDisplay":
+        """Draw a search.
+
+        Parameters
+        ----------
+        search : search or DataFrame
+            A fitted search, or a table of its results.
+        parameters : list of str, default=None
+            Full names of the parameters to draw; by default all that vary.
+        random_state : int, RandomState instance or None, default=0
+            For the importance of the parameters.
+
+        Returns
+        -------
+        display : SearchDisplay
+        """
+        frame = results_frame(search)
+        importance, names = None, varied(frame)
+        if names and frame["score"].notna().sum() >= 4:
+            importance = parameter_importance(frame, random_state=random_state)
+            names = list(importance["parameter"])
+        unknown = [name for name in parameters or () if name not in frame]
+        if unknown:
+            raise ValueError(f"{unknown} are no parameters of the search. It varied: {names}.")
+        return cls(frame, parameters or names, importance).plot()
+
+    def plot(self, *, figure: Any = None) -> "SearchDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        figure : matplotlib Figure, default=None
+            An empty figure; by default a new one.
+
+        Returns
+        -------
+        self : object
+        """
+        plt = check_matplotlib(type(self).__name__)
+        count = 1 + (self.importance is not None) + len(self.parameters)
+        columns = min(3, count)
+        rows = ceil(count / columns)
+        if figure is None:
+            figure = plt.figure(figsize=(4 * columns, 2.9 * rows), layout="constrained")
+        self.figure_ = figure
+        self.axes_ = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+        axes = iter(self.axes_)
+        self._course(next(axes))
+        if self.importance is not None:
+            self._importances(next(axes))
+        for name in self.parameters:
+            self._parameter(next(axes), name)
+        return self
+
+    def _course(self, ax):
+        course = compare_searches({"": self.frame})
+        ax.plot(course["candidate"], course["score"], ".", color="#888888", label="candidate")
+        ax.step(
+            course["candidate"], course["best"], where="post", color=COLORS[0], label="best so far"
+        )
+        ax.set(title="Course of the search", xlabel="candidate", ylabel="score")
+        scores = np.asarray(course["score"], float)
+        scores = scores[np.isfinite(scores)]
+        if len(scores) > 8:  # one hopeless candidate must not flatten the rest
+            low, high = np.quantile(scores, 0.1), scores.max()
+            ax.set_ylim(low - 0.1 * (high - low or 1), high + 0.1 * (high - low or 1))
+        ax.legend(loc="lower right", fontsize="small")
+
+    def _importances(self, ax):
+        table = self.importance.iloc[::-1]
+        labels = [short(name, list(table["parameter"])) for name in table["parameter"]]
+        ax.barh(labels, table["importance"], xerr=table["std"], color=COLORS[0])
+        ax.set(title="Importance", xlabel="loss of explained variance if shuffled")
+
+    def _parameter(self, ax, name):
+        frame = self.frame[self.frame["score"].notna()]
+        best = frame["rank"] == frame["rank"].min()
+        values = frame[name]
+        numeric = values.dtype.kind in "iuf"
+        if numeric:
+            places, shown = np.asarray(values, float), np.isfinite(np.asarray(values, float))
+            if shown.any() and places[shown].min() > 0 and np.ptp(np.log(places[shown])) > 3:
+                ax.set_xscale("log")
+        else:
+            shown = np.array([not (isinstance(v, float) and np.isnan(v)) for v in values])
+            levels = sorted({str(v) for v in values[shown]})
+            places = np.array(
+                [levels.index(str(v)) if s else -1 for v, s in zip(values, shown, strict=True)]
+            )
+            step = ceil(len(levels) / MOST_TICKS)
+            ax.set_xticks(range(0, len(levels), step), [_cut(v) for v in levels[::step]])
+            if max(map(len, map(_cut, levels))) * len(levels) > 28:
+                ax.tick_params(axis="x", rotation=45)
+        scores = np.asarray(frame["score"], float)
+        ax.plot(places[shown], scores[shown], ".", color="#888888")
+        here = shown & np.asarray(best)
+        ax.plot(places[here], scores[here], "*", color=COLORS[1], markersize=12, label="best")
+        ax.set(title=short(name, self.parameters), ylabel="score")
+        ax.set_ylim(*self.axes_[0].get_ylim())
+
+
+class ComparisonDisplay:
+    """The best score so far of several searches, against candidates and against seconds.
+
+    Make it by :meth:`from_searches`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As of `sknn_adam.search.compare_searches`.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : ndarray of two matplotlib Axes
+        Against the number of candidates, and against the seconds of computing.
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("agg")
+    >>> import pandas as pd
+    >>> from sknn_adam.search import ComparisonDisplay
+    >>> frame = pd.DataFrame({"search": "random", "repeat": 0, "candidate": [1, 2, 3]})
+    >>> frame = frame.assign(elapsed=[1.0, 2.0, 3.0], best=[0.8, 0.8, 0.9])
+    >>> [ax.get_xlabel() for ax in ComparisonDisplay(frame).plot().axes_]
+    ['candidates', 'seconds of computing']
+    """
+
+    def __init__(self, frame):
+        self.frame = frame
+
+    @classmethod
+    def from_searches(cls, searches) -> "ComparisonDisplay":
+        """Compare searches and draw them.
+
+        Parameters
+        ----------
+        searches : dict of str to search, or to list of searches
+            See `sknn_adam.search.compare_searches`. Of repetitions the mean is drawn, with a band
+            from the worst to the best.
+
+        Returns
+        -------
+        display : ComparisonDisplay
+        """
+        return cls(compare_searches(searches)).plot()
+
+    def plot(self, *, axes: Any = None) -> "ComparisonDisplay":
+        """Draw.
+
+        Parameters
+        ----------
+        axes : sequence of two matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        self : object
+        """
+        plt = check_matplotlib(type(self).__name__)
+        if axes is None:
+            _, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+        self.axes_, self.figure_ = axes, axes[0].figure
+        for ax, column in zip(axes, ("candidate", "elapsed"), strict=True):
+            for i, (name, found) in enumerate(self.frame.groupby("search", sort=False)):
+                self._curve(ax, found, column, COLORS[i % 6], DASHES[i % 6], name)
+        axes[0].set(xlabel="candidates", ylabel="best score so far")
+        axes[1].set(xlabel="seconds of computing", xscale="log")
+        axes[0].legend(fontsize="small", loc="lower right")
+        return self
+
+    @staticmethod
+    def _curve(ax, found, column, color, dash, name):
+        """Draw the mean over the repetitions; each counts from its first score on."""
+        places = np.unique(found[column])
+        curves = []
+        for _, run in found.groupby("repeat"):
+            run = run[run["best"].notna()]
+            if len(run):
+                at = np.searchsorted(run[column], places, side="right") - 1
+                best = np.asarray(run["best"], float)
+                curves.append(np.where(at < 0, np.nan, best[np.maximum(at, 0)]))
+        if not curves:
+            return
+        table = np.array(curves)
+        full = np.isfinite(table).all(axis=0)
+        places, table = places[full], table[:, full]
+        ax.plot(
+            places, table.mean(0), color=color, ls=dash, drawstyle="steps-post", label=str(name)
+        )
+        if len(table) > 1:
+            ax.fill_between(
+                places, table.min(0), table.max(0), step="post", color=color, alpha=0.12, lw=0
+            )
+
+
+def short(name: str, names: list[str]) -> str:
+    """Return the end of a parameter's name that tells it from the others."""
+    parts = name.split("__")
+    for count in range(1, len(parts)):
+        end = "__".join(parts[-count:])
+        if sum(other == end or other.endswith(f"__{end}") for other in names) == 1:
+            return end
+    return name
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= 18 else value[:16] + "…"

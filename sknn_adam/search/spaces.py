@@ -1,0 +1,376 @@
+"""Search spaces, made from the ranges that components declare."""
+
+import inspect
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+from sknn_adam._component import Component, did_you_mean
+from sknn_adam._estimator import BaseMLP
+from sknn_adam._ranges import SIZES, Choices, Range
+from sknn_adam._validation import parse_sizes
+from sknn_adam.optimizers import OPTIMIZERS
+
+__all__ = ["search_space"]
+
+METHODS = ("random", "grid", "bayes", "optuna")
+BRANCHES = ("adam", "adamw", "nesterov", "rmsprop")  # the optimizers of a large space
+OF_MINIBATCHES = {"batch_size", "dropout", "schedule", "gradient_clip", "averaging"}
+SCALERS = (
+    StandardScaler,
+    MinMaxScaler,
+    MaxAbsScaler,
+    RobustScaler,
+    QuantileTransformer,
+    PowerTransformer,
+)
+
+
+def search_space(
+    estimator: Any,
+    method: str = "random",
+    *,
+    include: Any = None,
+    exclude: Any = None,
+    size: str = "default",
+    scalers: bool = False,
+    n_iter: int | None = None,
+) -> Any:
+    """Return a search space for the networks inside an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        MLPClassifier or MLPRegressor, or anything that holds one: a Pipeline, a
+        TransformedTargetRegressor, a column transformer, an ensemble. It is not changed.
+    method : {"random", "grid", "bayes", "optuna"}, default="random"
+        The search that takes it: RandomizedSearchCV or HalvingRandomSearchCV; GridSearchCV or
+        HalvingGridSearchCV; scikit-optimize's BayesSearchCV; OptunaSearchCV of
+        optuna-integration.
+    include : str or list of str, default=None
+        Parameters to search instead of those of `size`: whole names
+        (``"mlp__optimizer__learning_rate"``) or their ends (``"learning_rate"``).
+    exclude : str or list of str, default=None
+        Parameters to leave out.
+    size : {"small", "default", "large"}, default="default"
+        ``"small"`` makes a grid of at most 24 candidates; ``"default"`` adds regularization,
+        activation, batch size, schedule; ``"large"`` the rest and the choice of the optimizer.
+    scalers : bool, default=False
+        Whether the scaler of the Pipeline (or column transformer) is searched too: none,
+        standard, to (0, 1), to (-1, 1), robust, to 50 quantiles of a normal distribution.
+    n_iter : int, default=None
+        Candidates of a ``"bayes"`` search whose space has several parts, 50 if None; otherwise
+        not used. scikit-optimize takes it with the parts and leaves its own ``n_iter`` aside.
+
+    Returns
+    -------
+    dict or list
+        Of the form that the search takes. With several optimizers, a list of dicts, so that no
+        candidate has a parameter that its optimizer lacks; for ``"bayes"`` a list of pairs
+        ``(dict, n_iter)`` that add up to `n_iter`; for ``"optuna"``, which has no parts, one
+        dict of what all have in common.
+
+    Raises
+    ------
+    ValueError
+        If there is no network inside, a name is unknown, or nothing is left to search.
+    ImportError
+        If the package of the search is missing.
+
+    Notes
+    -----
+    The ranges are the attribute ``ranges`` of estimators and components: learning rates from a
+    tenth of the optimizer's default to ten times it; widths, depths and dropout as in [1]_.
+
+    References
+    ----------
+    .. [1] Gorishniy, Y., Rubachev, I., Khrulkov, V., Babenko, A. (2021). Revisiting deep
+       learning models for tabular data. NeurIPS.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.search import search_space
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier())
+    >>> space = search_space(model, "grid", size="small")
+    >>> space["mlpclassifier__optimizer__learning_rate"]
+    [0.00032, 0.001, 0.0032]
+    """
+    for name, value, allowed in (("method", method, METHODS), ("size", size, SIZES)):
+        if value not in allowed:
+            raise ValueError(
+                f"The '{name}' parameter of search_space must be one of {allowed}. "
+                f"Got {value!r} instead."
+            )
+    parts = _parts(estimator, _names(include), _names(exclude), size, scalers)
+    return _WRITERS[method](parts, n_iter)
+
+
+def _parts(
+    estimator: Any, include: list | None, exclude: list | None, size: str, scalers: bool
+) -> list[dict[str, Any]]:
+    """Return the parts of the space: names and ranges."""
+    networks = _inside(estimator, BaseMLP)
+    if not networks:
+        raise ValueError(
+            "There is no MLPClassifier or MLPRegressor (an instance) to search in "
+            f"{type(estimator).__name__}."
+        )
+    parts: list[dict[str, Any]] = [{}]
+    known: set[str] = set()
+    for prefix, network in networks.items():
+        choice = _Choice(prefix, network, include, exclude, size)
+        branches = choice.branches()
+        known |= choice.known
+        parts = [{**part, **branch} for part in parts for branch in branches]
+    if scalers:
+        found = _scalers(estimator)
+        known |= set(found)
+        kept = {name: c for name, c in found.items() if not _named(name, exclude or [])}
+        parts = [{**kept, **part} for part in parts]
+    for given in [*(include or []), *(exclude or [])]:
+        if not any(_named(name, [given]) for name in known):
+            ends = known | {name.rpartition("__")[2] for name in known}
+            raise ValueError(
+                f"{given!r} names no parameter with a range.{did_you_mean(given, ends)} "
+                f"Known are: {', '.join(sorted(known))}."
+            )
+    if not any(parts):
+        raise ValueError("The search space is empty: include more or exclude less.")
+    return parts
+
+
+def _names(given: Any) -> list[str] | None:
+    return [given] if isinstance(given, str) else None if given is None else list(given)
+
+
+def _named(name: str, given: list[str]) -> bool:
+    return any(name == end or name.endswith(f"__{end}") for end in given)
+
+
+def _inside(estimator: Any, kind: Any) -> dict[str, Any]:
+    """Return the estimators of a kind by the prefix of their parameters."""
+    if isinstance(estimator, kind):
+        return {"": estimator}
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(
+            f"search_space wants an estimator, not {type(estimator).__name__}."
+            + " Pass an instance, not the class." * isinstance(estimator, type)
+        )
+    params = estimator.get_params(deep=True)
+    return {f"{name}__": value for name, value in params.items() if isinstance(value, kind)}
+
+
+@dataclass
+class _Choice:
+    """Which ranges of one network are searched."""
+
+    prefix: str
+    network: BaseMLP
+    include: list[str] | None
+    exclude: list[str] | None
+    size: str
+    known: set[str] = field(default_factory=set)
+
+    def takes(self, name: str, smallest: str) -> bool:
+        """Whether a parameter is searched; remember that it could be."""
+        name = f"{self.prefix}{name}"
+        self.known.add(name)
+        wanted = (
+            SIZES.index(smallest) <= SIZES.index(self.size)
+            if self.include is None
+            else _named(name, self.include)
+        )
+        return wanted and not _named(name, self.exclude or [])
+
+    def branches(self) -> list[dict[str, Any]]:
+        """Return names and ranges, one dict for every optimizer."""
+        own = {n: r for n, r in self.network.ranges.items() if self.takes(n, r.size)}
+        own = self._same_depth(own)
+        for name in self.network._tables:
+            if name not in ("optimizer", *own):
+                own |= self._nested(name, getattr(self.network, name))
+        given = self.network.optimizer
+        several = self.takes("optimizer", "large")
+        optimizers = _different([given, *BRANCHES]) if several else [given]
+        found = []
+        for optimizer in optimizers:
+            branch = dict(own)
+            if OPTIMIZERS.make(optimizer).full_batch:
+                branch = {n: r for n, r in own.items() if n not in OF_MINIBATCHES}
+            if several:
+                branch["optimizer"] = Choices((optimizer,))
+            branch |= self._nested("optimizer", optimizer)
+            found.append({f"{self.prefix}{name}": r for name, r in branch.items()})
+        return found
+
+    def _nested(self, name: str, value: Any) -> dict[str, Any]:
+        component = self.network._component(name, value)
+        if not isinstance(component, Component):
+            return {}
+        defaults = inspect.signature(type(component)).parameters
+        found = {}
+        for key, declared in component.ranges.items():
+            default = defaults[key].default
+            default = getattr(component, key) if default is inspect.Parameter.empty else default
+            if self.takes(f"{name}__{key}", declared.size):
+                found[f"{name}__{key}"] = declared.around(default)
+        return found
+
+    def _same_depth(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Keep the depth where another parameter has one value for each layer."""
+        sizes = own.get("hidden_layer_sizes")
+        by_layer = any(
+            name not in own and isinstance(getattr(self.network, name), list | tuple)
+            for name in ("activation", "dropout")
+        )
+        if sizes is None or not by_layer:
+            return own
+        depth = len(parse_sizes(self.network.hidden_layer_sizes))
+        values, grid = (
+            tuple(v for v in found if len(parse_sizes(v)) == depth)
+            for found in (sizes.values, sizes.grid)
+        )
+        if values:
+            return {**own, "hidden_layer_sizes": Choices(values, sizes.size, grid)}
+        return {n: r for n, r in own.items() if n != "hidden_layer_sizes"}
+
+
+def _different(optimizers: list) -> list:
+    """Return the optimizers of different classes, the first of each."""
+    kinds: dict[type, Any] = {}
+    for optimizer in optimizers:
+        kinds.setdefault(type(OPTIMIZERS.make(optimizer)), optimizer)
+    return list(kinds.values())
+
+
+def _scalers(estimator: Any) -> dict[str, Choices]:
+    """Return the scalers to choose from, by the name of the step that holds one."""
+    params = {"": estimator}
+    if not isinstance(estimator, BaseMLP):
+        params |= estimator.get_params(deep=True)
+    found = {}
+    for name, value in params.items():
+        holder = params.get(name.rpartition("__")[0])
+        if isinstance(value, SCALERS) and (
+            hasattr(holder, "steps") or hasattr(holder, "transformers")
+        ):
+            options = (
+                StandardScaler(),
+                MinMaxScaler(),
+                MinMaxScaler((-1, 1)),
+                RobustScaler(),
+                QuantileTransformer(n_quantiles=50, output_distribution="normal"),
+            )
+            alike = repr(value)
+            others = tuple(option for option in options if repr(option) != alike)
+            found[name] = Choices(("passthrough", value, *others))
+    if not found:
+        raise ValueError(
+            "scalers=True, but no Pipeline or column transformer in the estimator has a scaler "
+            "of scikit-learn as a step. Put one in: make_pipeline(StandardScaler(), mlp)."
+        )
+    return found
+
+
+# -- what the searches take -------------------------------------------------------------------
+
+
+def _for_grid(parts: list, n_iter: Any) -> Any:
+    spaces = [{name: r.points() for name, r in part.items()} for part in parts]
+    return spaces[0] if len(spaces) == 1 else spaces
+
+
+def _for_random(parts: list, n_iter: Any) -> Any:
+    from scipy.stats import loguniform, uniform
+
+    def distribution(found):
+        if isinstance(found, Choices):
+            return list(found.values)
+        if found.log:
+            return loguniform(found.low, found.high)
+        return uniform(found.low, found.high - found.low)
+
+    spaces = [{name: distribution(r) for name, r in part.items()} for part in parts]
+    return spaces[0] if len(spaces) == 1 else spaces
+
+
+def _for_bayes(parts: list, n_iter: int | None) -> Any:
+    try:
+        from skopt.space import Categorical, Real
+    except ImportError as error:
+        raise ImportError(
+            "method='bayes' needs scikit-optimize: pip install scikit-optimize."
+        ) from error
+
+    def dimension(found):
+        if isinstance(found, Choices):
+            return Categorical(list(found.values))
+        return Real(found.low, found.high, prior="log-uniform" if found.log else "uniform")
+
+    spaces = [{name: dimension(r) for name, r in part.items()} for part in parts]
+    if len(spaces) == 1:
+        return spaces[0]
+    total = 50 if n_iter is None else int(n_iter)
+    if total < len(spaces):
+        raise ValueError(
+            f"n_iter must be at least {len(spaces)}, one for each part of the space. Got {n_iter}."
+        )
+    share, rest = divmod(total, len(spaces))
+    return [(space, share + (i < rest)) for i, space in enumerate(spaces)]
+
+
+def _for_optuna(parts: list, n_iter: Any) -> Any:
+    try:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution
+    except ImportError as error:
+        raise ImportError(
+            "method='optuna' needs Optuna. Install the extra 'optuna': "
+            "pip install 'sknn_adam[optuna]'."
+        ) from error
+
+    def distribution(found):
+        if isinstance(found, Choices):
+            with warnings.catch_warnings():  # objects cannot go into a data base
+                warnings.simplefilter("ignore", UserWarning)
+                return CategoricalDistribution(found.values)
+        return FloatDistribution(found.low, found.high, log=found.log)
+
+    return {name: distribution(r) for name, r in _in_common(parts).items()}
+
+
+def _in_common(parts: list) -> dict[str, Any]:
+    """Return the parameters that all parts have, over what any of them declares."""
+    found: dict[str, Any] = {}
+    for name in parts[0]:
+        if not all(name in part for part in parts):
+            continue
+        declared = [part[name] for part in parts]
+        if isinstance(declared[0], Choices):
+            values = [value for choices in declared for value in choices.values]
+            unique = [v for i, v in enumerate(values) if not any(v is u for u in values[:i])]
+            found[name] = Choices(tuple(unique))
+        else:
+            low, high = min(r.low for r in declared), max(r.high for r in declared)
+            found[name] = Range(low, high, log=declared[0].log)
+    return found
+
+
+_WRITERS = {
+    "grid": _for_grid,
+    "random": _for_random,
+    "bayes": _for_bayes,
+    "optuna": _for_optuna,
+}
