@@ -23,7 +23,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace", "_interrupts", "_ranges"],
+    ["_validation", "_trace", "_interrupts", "_ranges", "_files"],
     ["_component", "_kernels", "_loops", "_source"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging"],
     ["optimizers", "layers"],
@@ -42,6 +42,7 @@ RUNG = {module: i for i, modules in enumerate(LADDER) for module in modules}
 
 FORBIDDEN = {"torch", "jax", "optax", "skorch"}
 ONLY_INSIDE_FUNCTIONS = {"skopt", "numba", "matplotlib", "rich", "pandas", "optuna"}
+ONLY_INSIDE_FUNCTIONS |= {"skops", "skl2onnx", "onnx", "onnxruntime"}
 
 # Public components that have no name, with the reason.
 WITHOUT_NAME = {
@@ -62,6 +63,7 @@ TESTED_IN = {
     "_loops": "test_fused.py",
     "_source": "test_fused.py",
     "_interrupts": "test_interrupt.py",
+    "_files": "test_persistence.py",
     "_ranges": "test_search_spaces.py",
     "_validation": "test_estimators*.py",
     "_estimator": "test_estimators*.py",

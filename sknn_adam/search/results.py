@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from sknn_adam._files import replacing
+
 __all__ = [
     "compare_searches",
     "load_results",
@@ -328,10 +330,8 @@ def save_results(search: Any, path: Any) -> None:
     ]
     kinds = {name: str(frame[name].dtype) for name in frame}
     text = json.dumps({"sknn_adam_results": FORMAT, "columns": kinds, "rows": rows}, indent=1)
-    target = Path(path)
-    part = target.with_name(f"{target.name}.part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, target)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
 
 
 def load_results(path: Any) -> Any:
