@@ -1,4 +1,4 @@
-"""Archives of fitted models that are safe to open: no pickle, and only known types (extra secure)."""
+"""Archives that are safe to open: no pickle, and only known types (extra ``secure``)."""
 
 from sknn_adam.persistence.archives import ArchiveError, load, save
 from sknn_adam.persistence.trusted import TRUSTED_TYPES

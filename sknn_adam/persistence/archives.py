@@ -181,26 +181,7 @@ def load(path: str | os.PathLike[Any]) -> Any:
     name = repr(os.fspath(path))
     data = Path(path).read_bytes()
     _check_sum(data, name)
-    try:
-        with ZipFile(io.BytesIO(data)) as archive:
-            _check_size(archive, len(data), name)
-            about = json.loads(archive.read(ABOUT))
-        written, by = int(about["format"]), str(about["sknn_adam"])
-        newer = parse_version(by) > parse_version(__version__)
-    except ArchiveError:
-        raise
-    except Exception as error:
-        raise _unreadable(name, error) from error
-    if written > FORMAT:
-        raise ArchiveError(
-            f"{name} was written by sknn_adam {by} in format {written}; this is sknn_adam "
-            f"{__version__}, which reads format {FORMAT}. Install sknn_adam {by} or newer."
-        )
-    if newer:
-        warn(
-            f"{name} was written by sknn_adam {by}, which is newer than this sknn_adam "
-            f"{__version__}. If it fails or differs, install that version."
-        )
+    by = _check_version(data, name)
     try:
         _check_types(skops, data, f"{name} was refused: it holds")
         estimator = restored(skops.loads(data, trusted=list(TRUSTED_TYPES)))
@@ -230,6 +211,31 @@ def _check_size(archive: ZipFile, size: int, name: str) -> None:
     unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > 200 * size + 2**24:
         raise ArchiveError(f"{name} was refused: {size} bytes would unpack to {unpacked}.")
+
+
+def _check_version(data: bytes, name: str) -> str:
+    """Return the version that wrote the archive; say when it is newer than this one."""
+    try:
+        with ZipFile(io.BytesIO(data)) as archive:
+            _check_size(archive, len(data), name)
+            about = json.loads(archive.read(ABOUT))
+        written, by = int(about["format"]), str(about["sknn_adam"])
+        newer = parse_version(by) > parse_version(__version__)
+    except ArchiveError:
+        raise
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    if written > FORMAT:
+        raise ArchiveError(
+            f"{name} was written by sknn_adam {by} in format {written}; this is sknn_adam "
+            f"{__version__}, which reads format {FORMAT}. Install sknn_adam {by} or newer."
+        )
+    if newer:
+        warn(
+            f"{name} was written by sknn_adam {by}, which is newer than this sknn_adam "
+            f"{__version__}. If it fails or differs, install that version."
+        )
+    return by
 
 
 def _check_types(skops: Any, data: bytes, what: str) -> None:

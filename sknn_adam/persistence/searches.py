@@ -42,7 +42,9 @@ def _describe(value: Any) -> Any:
     if package == "skopt" and name in DIMENSIONS:
         options = {"transform": value.transform_, "name": value.name}
         if name == "Categorical":
-            return Described("dimension", name, [value.categories], options | {"prior": value.prior})
+            return Described(
+                "dimension", name, [value.categories], options | {"prior": value.prior}
+            )
         options |= {"prior": value.prior, "base": value.base}
         return Described("dimension", name, [value.low, value.high], options)
     return value

@@ -1,7 +1,6 @@
 """What a search has found: one table of its candidates, comparisons, and a file to keep it in."""
 
 import json
-import os
 from math import isfinite, isnan
 from numbers import Integral, Real
 from pathlib import Path
