@@ -176,12 +176,12 @@ def test_a_warm_start_goes_on():
 
 def test_theirs_goes_on_too():
     X, y = table(load_iris)
-    ours = MLPClassifier(**SMALL).fit(X, y)
+    ours = MLPClassifier(**SMALL, averaging=None).fit(X, y)
     theirs = to_sklearn(ours)
     expected = theirs.predict_proba(X)
     before = theirs.loss_curve_[-1]
     theirs.partial_fit(X, y)
-    assert theirs.loss_curve_[-1] < before + 0.1
+    assert theirs.loss_curve_[-1] < before
     assert len(theirs.loss_curve_) == len(ours.loss_curve_) + 1
     np.testing.assert_allclose(ours.predict_proba(X), expected, atol=1e-6)  # untouched
 
@@ -349,7 +349,7 @@ def test_ours_becomes_theirs_with_everything_folded(normalization, scaled):
 def test_wrong_arguments_are_named():
     with pytest.raises(TypeError, match=r"MLPRegressor of sklearn.neural_network. Got Logistic"):
         from_sklearn(LogisticRegression())
-    with pytest.raises(TypeError, match="MLPRegressor of sknn_adam. Got MLPClassifier"):
+    with pytest.raises(TypeError, match=r"MLPRegressor of sknn_adam\. Got MLPClassifier"):
         to_sklearn(TheirClassifier())
     changed = TheirClassifier(**SMALL).fit(*table(load_iris)).set_params(hidden_layer_sizes=(3,))
     with pytest.raises(ValueError, match=r"was changed after fit: .* layers of \[9, 5\]"):
