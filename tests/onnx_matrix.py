@@ -26,33 +26,42 @@ def targets(name, kind):
     """Targets of a kind from a real table."""
     X, y = table(name)
     above = X > np.median(X, axis=0)
+    classes = np.digitize(y, [100, 200]) if name == "diabetes" else y
+    numbers = y if name == "diabetes" else 20 * X[:, 0]  # of both, positive
     return {
-        "as they are": lambda: y,
-        "text": lambda: np.array([f"class {k}" for k in y]),
-        "truth": lambda: y > np.median(y),
-        "whole floats": lambda: y.astype(float) * 2,
+        "classes": lambda: classes,
+        "text": lambda: np.array([f"class {k}" for k in classes]),
+        "truth": lambda: classes > 0,
+        "whole floats": lambda: classes.astype(float) * 2,
         "labels": lambda: above[:, :4].astype(int),
-        "columns": lambda: np.stack([np.digitize(X[:, 0], np.quantile(X[:, 0], [0.3, 0.7])), y], 1),
-        "columns of text": lambda: np.stack([above[:, 0].astype(str), y.astype(str)], 1),
+        "columns": lambda: np.stack([np.digitize(numbers, [120, 260]), classes], 1),
+        "columns of text": lambda: np.stack([above[:, 0].astype(str), classes.astype(str)], 1),
         "one class": lambda: np.full(len(y), "only"),
-        "two outputs": lambda: np.stack([y, y[::-1] ** 2], 1),
-        "counts": lambda: np.round(y / 20) + 1,
+        "numbers": lambda: numbers,
+        "two outputs": lambda: np.stack([numbers, numbers[::-1] ** 2], 1),
+        "counts": lambda: np.round(numbers / 20) + 1,
     }[kind]()
 
 
-BOTH = ["breast cancer", "wine"]
+def own(name, **params):
+    """Return a small estimator for the task of a table, and the kind of its targets."""
+    estimator = MLPRegressor if name == "diabetes" else MLPClassifier
+    kind = "numbers" if name == "diabetes" else "classes"
+    return estimator(**SMALL | params), name, kind
+
+
 CASES = {}  # name -> (estimator, table, kind of targets)
 for normalization, activation, name in product([None, *NORMALIZATIONS], ACTIVATIONS, LOADERS):
-    estimator = MLPRegressor if name == "diabetes" else MLPClassifier
-    model = estimator(**SMALL, activation=activation, normalization=normalization)
-    CASES[f"{name}, {activation}, {normalization}"] = model, name, "as they are"
+    CASES[f"{name}, {activation}, {normalization}"] = own(
+        name, activation=activation, normalization=normalization
+    )
 for name, kind in product(
-    BOTH,
+    LOADERS,
     ["text", "truth", "whole floats", "labels", "columns", "columns of text", "one class"],
 ):
     CASES[f"{name}, {kind}"] = MLPClassifier(**SMALL), name, kind
-for name, loss in product(BOTH, ["focal", FocalLoss(0.5)]):
-    CASES[f"{name}, {loss!r}"] = MLPClassifier(**SMALL, loss=loss), name, "as they are"
+for name, loss in product(LOADERS, ["focal", FocalLoss(0.5)]):
+    CASES[f"{name}, {loss!r}"] = MLPClassifier(**SMALL, loss=loss), name, "classes"
 LOSSES = [
     "squared_error",
     "absolute_error",
@@ -64,12 +73,12 @@ LOSSES = [
     "gamma",
     TweedieLoss(1.3),
 ]
-for loss, scaled in product(LOSSES, [True, False]):
+for name, loss, scaled in product(LOADERS, LOSSES, [True, False]):
     model = MLPRegressor(**SMALL, loss=loss, target_scaling=scaled)
     several = loss == "quantile" or not isinstance(loss, QuantileLoss)
     kinds = ["counts", "two outputs"] if several else ["counts"]
     for kind in kinds if scaled else kinds[:1]:  # unscaled squares are beyond any training
-        CASES[f"diabetes, {loss!r}, scaled {scaled}, {kind}"] = model, "diabetes", kind
+        CASES[f"{name}, {loss!r}, scaled {scaled}, {kind}"] = model, name, kind
 PARTS = {
     "averaged": {"averaging": "ema", "optimizer": "momentum"},
     "not averaged": {"averaging": None},
@@ -80,8 +89,7 @@ PARTS = {
     "minimized": {"optimizer": "lbfgs"},
 }
 for (part, params), name in product(PARTS.items(), LOADERS):
-    estimator = MLPRegressor if name == "diabetes" else MLPClassifier
-    CASES[f"{name}, {part}"] = estimator(**SMALL | params), name, "as they are"
+    CASES[f"{name}, {part}"] = own(name, **params)
 
 
 def fitted(case):

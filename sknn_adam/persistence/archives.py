@@ -184,14 +184,14 @@ def load(path: str | os.PathLike[Any]) -> Any:
     by = _check_version(data, name)
     try:
         _check_types(skops, data, f"{name} was refused: it holds")
-        estimator = restored(skops.loads(data, trusted=list(TRUSTED_TYPES)))
+        estimator = skops.loads(data, trusted=list(TRUSTED_TYPES))
+        if not isinstance(estimator, BaseEstimator):
+            raise ArchiveError(f"{name} holds no estimator, but {type(estimator).__name__!r}.")
+        return restored(estimator)
     except ArchiveError:
         raise
     except Exception as error:
         raise _unreadable(name, error, f" It was written by sknn_adam {by}.") from error
-    if not isinstance(estimator, BaseEstimator):
-        raise ArchiveError(f"{name} holds no estimator, but {type(estimator).__name__!r}.")
-    return estimator
 
 
 def _check_sum(data: bytes, name: str) -> None:
@@ -242,7 +242,7 @@ def _check_types(skops: Any, data: bytes, what: str) -> None:
     foreign = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
     if foreign:
         raise ArchiveError(
-            f"{what} {', '.join(foreign)}, which is not in sknn_adam.persistence.TRUSTED_TYPES."
+            f"{what} what is not in sknn_adam.persistence.TRUSTED_TYPES: {', '.join(foreign)}."
         )
 
 

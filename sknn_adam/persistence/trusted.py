@@ -61,6 +61,8 @@ OTHERS = [
     "sklearn.metrics._scorer._Scorer",
     "sklearn.model_selection._search_successive_halving._SubsampleMetaSplitter",
     "sklearn.utils._bunch.Bunch",
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
     "skopt.searchcv.BayesSearchCV",
     "types.SimpleNamespace",
 ]
