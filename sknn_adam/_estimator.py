@@ -4,7 +4,7 @@ from abc import ABCMeta, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknn_adam._building import (
+    RENAMED,
     check_parts,
     check_unchanged,
     choose_kernels,
@@ -64,18 +65,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "gradient_clip": CLIPPINGS,
         "averaging": AVERAGINGS,
     }
-    _renamed: ClassVar[dict[str, str]] = {
-        "solver": "'optimizer'",
-        "learning_rate_init": "'optimizer__learning_rate'",
-        "learning_rate": "'optimizer__learning_rate' (a number) and 'schedule' (its course)",
-        "power_t": "'schedule'",
-        "momentum": "'optimizer__momentum'",
-        "nesterovs_momentum": "'optimizer__nesterov'",
-        "beta_1": "'optimizer__beta_1'",
-        "beta_2": "'optimizer__beta_2'",
-        "epsilon": "'optimizer__epsilon'",
-        "max_fun": "'max_iter'",
-    }
+    _renamed: ClassVar[dict[str, str]] = RENAMED
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
         "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
@@ -117,7 +107,16 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     @unchanged_on_error
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Fit the network to data.
 
         Parameters
@@ -393,7 +392,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             return None
         return min(self.loss_curve_, default=float("inf"))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = True

@@ -1,16 +1,16 @@
 """MLPClassifier."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
 from sknn_adam._labels import Labels
-from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
+from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
 from sknn_adam.losses.columns import PerColumn
 
@@ -169,36 +169,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(200,),
-        activation="relu",
+        hidden_layer_sizes: t.Sizes = (200,),
+        activation: t.Activations = "relu",
         *,
-        initializer="auto",
-        bias_initializer="zeros",
-        normalization=None,
-        dropout=0.0,
-        loss="log_loss",
-        optimizer="adam",
-        schedule="constant",
-        gradient_clip=None,
-        averaging="ema",
-        alpha="auto",
-        l1_ratio="auto",
-        batch_size="auto",
-        max_iter=100,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        scoring="loss",
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        warm_start=False,
-        on_divergence="warn",
-        record=True,
-        dtype="auto",
-        verbose=0,
-        random_state=None,
-    ):
+        initializer: t.Initial = "auto",
+        bias_initializer: t.Initial = "zeros",
+        normalization: t.Normal = None,
+        dropout: t.Rates = 0.0,
+        loss: t.ClassLoss = "log_loss",
+        optimizer: t.Optimizing = "adam",
+        schedule: t.Scheduling = "constant",
+        gradient_clip: t.Clip = None,
+        averaging: t.Averaging = "ema",
+        alpha: float | str = "auto",
+        l1_ratio: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        scoring: t.Scoring = "loss",
+        n_iter_no_change: float = 10,
+        tol: float = 0.0001,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        on_divergence: str = "warn",
+        record: bool | str = True,
+        dtype: str = "auto",
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.initializer = initializer
@@ -231,7 +231,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(has_partial_fit)
     @unchanged_on_error
     @with_callbacks
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch over the given rows, going on from where training stands.
 
         Parameters
@@ -285,7 +285,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _by_column(self, z):
         return self._loss.parts(z) if self._labels.kind == "columns" else [z]
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Any:
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.
 
         Parameters
@@ -305,7 +305,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         parts = [part.ravel() if part.shape[1] == 1 else part for part in self._by_column(z)]
         return parts if self._labels.kind == "columns" else parts[0]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Return probabilities.
 
         Parameters
@@ -328,7 +328,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 parts[k] = np.ones_like(parts[k][:, :1])
         return parts if self._labels.kind == "columns" else parts[0]
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of ``predict_proba``.
 
         Parameters
@@ -345,7 +345,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with np.errstate(divide="ignore"):
             return [np.log(part) for part in p] if isinstance(p, list) else np.log(p)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Predict labels.
 
         Parameters
@@ -367,7 +367,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             codes.append(np.minimum(code, len(classes) - 1))  # of one class there is no other
         return self._labels.decode(codes)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows that are predicted right in every column.
 
         Parameters
@@ -394,7 +394,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """What turns raw outputs into probabilities."""
         return "logistic" if max(map(len, self._labels.columns)) < 3 else "softmax"
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -5,7 +5,7 @@ parameter array inside the flat vector.
 """
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,10 +75,10 @@ class ClipByNorm(Clipping):
 
     _parameter_constraints: ClassVar = {"max_norm": [POSITIVE]}
 
-    def __init__(self, max_norm=1.0):
+    def __init__(self, max_norm: float = 1.0) -> None:
         self.max_norm = max_norm
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         size = norm(grad)
         if size > self.max_norm:
             grad *= float(self.max_norm) / size
@@ -103,10 +103,10 @@ class ClipByValue(Clipping):
 
     _parameter_constraints: ClassVar = {"max_value": [POSITIVE]}
 
-    def __init__(self, max_value=1.0):
+    def __init__(self, max_value: float = 1.0) -> None:
         self.max_value = max_value
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         return np.clip(grad, -float(self.max_value), float(self.max_value), out=grad)
 
 
@@ -130,7 +130,7 @@ class ClipByLayerNorm(ClipByNorm):
     array([0.6, 0.8, 0.5])
     """
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         for part in [part for part, *_ in layout] if layout else [slice(None)]:
             super().__call__(grad[part])
         return grad

@@ -1,6 +1,7 @@
 """Several columns of classes at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,12 @@ class PerColumn(ClassificationLoss):
         sizes = [n if n > 2 else 1 for n in self.n_classes]
         return np.split(z, np.cumsum(sizes)[:-1], axis=-1)
 
-    def n_raw(self, n_outputs):
+    def n_raw(self, n_outputs: int) -> int:
         """Return one raw output for each class, one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the values, and the gradients side by side."""
         both = [self.loss.value_and_gradient(y[:, k], part) for k, part in enumerate(self.parts(z))]
-        return sum(value for value, _ in both), np.concatenate([g for _, g in both], axis=-1)
+        value: Any = sum(value for value, _ in both)
+        return value, np.concatenate([g for _, g in both], axis=-1)
