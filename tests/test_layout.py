@@ -24,7 +24,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # its own files may import each other.
 LADDER = [
     ["_validation", "_trace", "_interrupts", "_ranges", "_files"],
-    ["_component", "_kernels", "_loops", "_source"],
+    ["_component", "_kernels", "_loops", "_source", "_deprecation"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging"],
     ["optimizers", "layers"],
     ["normalization"],
@@ -63,6 +63,7 @@ TESTED_IN = {
     "_loops": "test_fused.py",
     "_source": "test_fused.py",
     "_interrupts": "test_interrupt.py",
+    "_deprecation": "test_deprecation.py",
     "_files": "test_persistence.py",
     "_typing": "test_typing.py",
     "_ranges": "test_search_spaces.py",
