@@ -47,7 +47,7 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
 
     Returns
     -------
-    estimator : MLPClassifier or MLPRegressor
+    MLPClassifier or MLPRegressor
         Computes in float64, or in float32 if the weights of `model` are float32.
 
     Warns

@@ -40,7 +40,7 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
 
     Returns
     -------
-    model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+    sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
         The network.
 
     Raises

@@ -139,7 +139,7 @@ def load(path: str | os.PathLike[Any]) -> Any:
 
     Returns
     -------
-    estimator : estimator
+    estimator
         As it was saved; it predicts the same bits with the same libraries, and training goes on
         where it was.
 

@@ -52,6 +52,8 @@ OWN = [
 # What scikit-learn's and scikit-optimize's own objects keep in them.
 OTHERS = [
     "numpy.dtype",
+    "numpy.ma.MaskedArray",
+    "numpy.ma.core.MaskedArray",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer._RemainderColsList",
