@@ -52,8 +52,8 @@ def register() -> None:
     normalization of your own with another formula, classes that are neither whole numbers nor
     text. In float64 graphs GELU's error function is computed in float32, for want of another.
 
-    *Versions.* skl2onnx writes opset 22 and IR version 10 at most if it is not told otherwise,
-    which onnxruntime 1.20 and later run.
+    *Versions.* skl2onnx up to 1.20 writes opset 22 and IR version 10 at most, which onnxruntime
+    1.20 and later run; a newer one is told so by ``target_opset=22``.
 
     Examples
     --------
