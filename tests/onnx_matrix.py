@@ -14,7 +14,7 @@ from sknn_adam.losses import FocalLoss, HuberLoss, QuantileLoss, TweedieLoss
 from sknn_adam.normalization import NORMALIZATIONS
 
 LOADERS = {"breast cancer": load_breast_cancer, "wine": load_wine, "diabetes": load_diabetes}
-SMALL = {"hidden_layer_sizes": (12, 7), "max_iter": 3, "random_state": 0}
+SMALL = {"hidden_layer_sizes": (12, 7), "max_iter": 10, "random_state": 0}
 
 
 @cache
