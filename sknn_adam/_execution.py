@@ -7,7 +7,7 @@ from sknn_adam._kernels import NumpyKernels
 
 __all__ = ["FUSED_PAYS", "choose", "predicted_gain"]
 
-FUSED_PAYS = 0.01  # seconds of one fit: the import takes more, but once for all fits of a process
+FUSED_PAYS = 0.017  # seconds of one fit: the import takes more, but once for all fits of a process
 
 
 def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float:
@@ -16,7 +16,7 @@ def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float
     `n_activations` counts the elements of all activations of a batch. The constants are those of
     a processor of 2023; nothing is timed, so that equal fits are executed equally.
     """
-    return n_steps * (15e-6 + 1e-9 * n_parameters + 1e-9 * n_activations)
+    return n_steps * (37e-6 + 2.8e-9 * n_parameters + 1.1e-9 * n_activations)
 
 
 def choose(gain: float = 0.0) -> NumpyKernels:

@@ -16,14 +16,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
+from operator import is_
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sknn_adam import _loops
-from sknn_adam._kernels import NumpyKernels
+from sknn_adam._kernels import NumpyKernels, product
 from sknn_adam._source import activate_loop, chain_loop, update_loop
 from sknn_adam._trace import Formula, record, record_rule
 from sknn_adam.losses import LogLoss, SquaredError
@@ -123,29 +125,28 @@ def _compile(write: Callable, formula: Formula | None, dtype: np.dtype, *options
 
 
 # Arguments of the loops: v and m are vectors and matrices that are written, V and M such that are
-# read (and may be read-only), I are row numbers or codes. X is a table of the second dtype.
+# read (and may be read-only), I are row numbers or codes, f is float64 always. X is a table of the
+# second dtype.
 ARGUMENTS = {
     "add_bias": "mV",
     "blend": "vVV",
     "column_sums": "Mv",
     "gather": "XIm",
-    "label_log_loss": "MMVVm",
-    "penalize": "VVv",
-    "softmax_log_loss": "MIVVm",
-    "squared_error": "MMVVm",
+    "label_log_loss": "MMVVmf",
+    "penalize": "VVvf",
+    "softmax_log_loss": "mIVVf",
+    "softmax_shift": "MIVVmf",
+    "squared_error": "MMVVmf",
 }
-_loops_compiled: dict[tuple, Any] = {}
 
 
+@cache
 def _loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
     """Return a loop of `_loops` compiled for a dtype, None if it cannot be."""
-    key = name, dtype, other
-    if key not in _loops_compiled:
-        try:
-            _loops_compiled[key] = _compile_loop(name, dtype, other or dtype)
-        except Exception:  # NumPy can
-            _loops_compiled[key] = None
-    return _loops_compiled[key]
+    try:
+        return _compile_loop(name, dtype, other or dtype)
+    except Exception:  # NumPy can
+        return None
 
 
 def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
@@ -153,7 +154,7 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
     from numba import types
 
     def typed(letter):
-        kind = {"I": types.int64, "X": numba.from_dtype(other)}.get(letter)
+        kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
         dimensions = 2 if letter in "mMX" else 1
         kind = numba.from_dtype(dtype) if kind is None else kind
         return types.Array(kind, dimensions, "C", readonly=letter.isupper())
@@ -171,23 +172,74 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 NO_WEIGHT = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
-def _plain(*arrays: np.ndarray) -> bool:
-    """Whether the loops can run over these arrays."""
-    dtype = arrays[0].dtype
-    return dtype in NO_WEIGHT and all(
-        a.flags.c_contiguous and a.dtype == dtype and a.flags.writeable for a in arrays
-    )
+@dataclass
+class Tape:
+    """Calls of an objective, and the batch whose arrays they work on."""
+
+    batch: tuple
+    calls: list = field(default_factory=list)
+    complete: bool = False
+
+    def holds(self, batch: tuple) -> bool:
+        """Return whether a batch lies in the same arrays."""
+        return all(map(is_, self.batch, batch))
 
 
 class FusedKernels(NumpyKernels):
-    """Formulas as fused loops where they can be written as such, else as NumPy runs them."""
+    """Formulas as fused loops where they can be written as such, else as NumPy runs them.
+
+    A step on a small network takes as long in Python as in the loops. So the calls of an objective
+    are kept, with the arrays that they work on, and done again for the next batch that lies in the
+    same arrays: the network's layers and the loss are then not asked any more.
+    """
 
     name = "fused"
 
     def __init__(self) -> None:
         super().__init__()
         self._kernels: dict[Any, Any] = {}
-        self._outputs: dict[Any, np.ndarray] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all calls that were kept: they belong to arrays that may change."""
+        self._tapes: dict[int, Tape] = {}
+        self._recorded: Tape | None = None
+        self._value = np.zeros(2)  # loss and penalty
+
+    def again(self, *batch):
+        """Do the objective's calls on this batch again; return its value, None if not known.
+
+        A batch is known by its arrays. What comes for the second time is then recorded.
+        """
+        tape = self._tapes.get(len(batch[1]))
+        self._recorded = None
+        if tape is None or not tape.holds(batch):
+            if len(self._tapes) > 1:  # full batches and the last one
+                self._tapes.clear()
+            self._tapes[len(batch[1])] = Tape(batch)
+            return None
+        if not tape.complete:
+            self._recorded = tape
+            tape.calls.clear()
+            self._value[1] = 0
+            return None
+        for function, arguments in tape.calls:
+            function(*arguments)
+        return float(self._value[0]) + float(self._value[1])
+
+    def recorded(self):
+        """End the record of an objective."""
+        if self._recorded is not None:
+            self._recorded.complete = True
+            self._recorded = None
+
+    def _do(self, function, *arguments):
+        """Call a function that works on its arguments, and keep the call, not those inside it."""
+        tape, self._recorded = self._recorded, None
+        function(*arguments)
+        if tape is not None:
+            tape.calls.append((function, arguments))
+            self._recorded = tape
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
@@ -196,18 +248,23 @@ class FusedKernels(NumpyKernels):
             formula = record_rule(rule, len(slots), len(scalars), theta.dtype)
             self._kernels[key] = _compile(update_loop, formula, theta.dtype)
         kernel = self._kernels[key]
-        if kernel is None or not _plain(theta, grad, *slots):
-            super().update(rule, theta, grad, slots, scalars, keep)
-        else:
-            kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
+        if kernel is not None:
+            try:
+                kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
+                return
+            except TypeError:  # before the first element: arrays of other kinds, or read-only ones
+                pass
+        super().update(rule, theta, grad, slots, scalars, keep)
+
+    def product(self, a, b, out):
+        """Write the matrix product."""
+        plain = a.ndim == b.ndim == 2 and type(a) is np.ndarray
+        self._do(np.dot if plain else product, a, b, out)
 
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
-        loop = _loop("add_bias", z.dtype)
-        if loop is None or z.ndim != 2:
-            super().add_bias(z, b)
-        else:
-            loop(z, b)
+        loop = _loop("add_bias", z.dtype) if z.ndim == 2 else None
+        self._do(loop or super().add_bias, z, b)
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
@@ -218,11 +275,11 @@ class FusedKernels(NumpyKernels):
             self._kernels[key] = _compile(activate_loop, formula, z.dtype, in_place)
         kernel = self._kernels[key]
         if kernel is None or z.ndim != 2 or b is None:
-            super().activate(activation, z, b, out)
+            self._do(super().activate, activation, z, b, out)
         elif in_place:
-            kernel(z, b)
+            self._do(kernel, z, b)
         else:
-            kernel(z, b, out)
+            self._do(kernel, z, b, out)
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
@@ -233,26 +290,28 @@ class FusedKernels(NumpyKernels):
             self._kernels[key] = _compile(chain_loop, formula, g.dtype, z is not None)
         kernel = self._kernels[key]
         if kernel is None or g.ndim != 2 or sums is None or not g.flags.c_contiguous:
-            super().chain(derivative, g, z, a, sums)
+            self._do(super().chain, derivative, g, z, a, sums)
         elif z is None:
-            kernel(g, a, sums)
+            self._do(kernel, g, a, sums)
         else:
-            kernel(g, z, a, sums)
+            self._do(kernel, g, z, a, sums)
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
-        loop = _loop("column_sums", g.dtype)
-        if loop is None or g.ndim != 2 or not g.flags.c_contiguous:
-            super().column_sums(g, out)
-        else:
-            loop(g, out)
+        plain = g.ndim == 2 and g.flags.c_contiguous
+        self._do((plain and _loop("column_sums", g.dtype)) or super().column_sums, g, out)
 
     def penalize(self, theta, grad, l2, l1):
         """Return the penalty and add its gradient, in one pass."""
         loop = _loop("penalize", theta.dtype)
         if loop is None:
-            return super().penalize(theta, grad, l2, l1)
-        return float(loop(theta, np.array([l2, l1], theta.dtype), grad))
+            self._do(self._plain_penalty, theta, grad, l2, l1)
+        else:
+            self._do(loop, theta, np.array([l2, l1], theta.dtype), grad, self._value)
+        return float(self._value[1])
+
+    def _plain_penalty(self, *arguments):
+        self._value[1] = super().penalize(*arguments)
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
@@ -263,36 +322,39 @@ class FusedKernels(NumpyKernels):
             loop(average, vector, np.array([keep, rate], average.dtype))
 
     def gather(self, X, rows, out, cast):
-        """Return ``X[rows]`` in `cast`, in one pass."""
+        """Write ``X[rows]`` to `cast`, in one pass."""
         plain = X.dtype in NO_WEIGHT and X.flags.c_contiguous and X.ndim == 2
         loop = _loop("gather", cast.dtype, X.dtype) if plain else None
         if loop is None:
             return super().gather(X, rows, out, cast)
-        cast = cast[: len(rows)]
         loop(X, rows, cast)
         return cast
 
     def mean_and_gradient(self, loss, y, z, weight):
         """Return the mean loss and its gradient, of the losses that are loops in one pass."""
-        smoothing = 0.0
-        if type(loss) is LogLoss and y.ndim == 1 and z.shape[-1] > 1:
-            name, smoothing = "softmax_log_loss", loss.label_smoothing
-        elif type(loss) is LogLoss:
-            name, smoothing = "label_log_loss", loss.label_smoothing
-            y = y.reshape(len(y), -1).astype(z.dtype, copy=False)
-        elif type(loss) is SquaredError:
-            name = "squared_error"
-        else:
-            return super().mean_and_gradient(loss, y, z, weight)
-        loop = _loop(name, z.dtype)
-        if loop is None or z.ndim != 2 or not z.flags.c_contiguous:
-            return super().mean_and_gradient(loss, y, z, weight)
-        key = z.shape, z.dtype
-        gradient = self._outputs.get(key)
-        if gradient is None:
-            if len(self._outputs) > 1:  # full batches and the last one
-                self._outputs.clear()
-            gradient = self._outputs[key] = np.empty_like(z)
+        gradient = np.empty(z.shape, z.dtype)
+        name = smoothing = None
+        if z.ndim == 2 and z.flags.c_contiguous:
+            if type(loss) is LogLoss:
+                name = "softmax_shift" if y.ndim == 1 and z.shape[1] > 1 else "label_log_loss"
+                smoothing = loss.label_smoothing
+            elif type(loss) is SquaredError:
+                name, smoothing = "squared_error", 0.0
+        loop = name and _loop(name, z.dtype)
+        if not loop:
+            self._do(self._plain_loss, loss, y, z, weight, gradient)
+            return self._value[0], gradient
+        if name == "label_log_loss":
+            y, labels = np.empty(z.shape, z.dtype), y.reshape(len(y), -1)
+            self._do(np.copyto, y, labels)
         weight = NO_WEIGHT[z.dtype] if weight is None else weight
         factors = np.array([smoothing, 1 / len(z)], z.dtype)
-        return loop(z, y, weight, factors, gradient) / len(z), gradient
+        self._do(loop, z, y, weight, factors, gradient, self._value)
+        if name == "softmax_shift":
+            self._do(np.exp, gradient, gradient)
+            last = _loop("softmax_log_loss", z.dtype)
+            self._do(last, gradient, y, weight, factors, self._value)
+        return self._value[0], gradient
+
+    def _plain_loss(self, loss, y, z, weight, gradient):
+        self._value[0], gradient[...] = super().mean_and_gradient(loss, y, z, weight)

@@ -49,6 +49,18 @@ class NumpyKernels:
     def __reduce__(self) -> Any:
         return type(self), ()
 
+    # An execution may do the calls of an objective again for a batch in the same arrays.
+
+    def forget(self) -> None:
+        """Drop all calls that were kept."""
+
+    def again(self, *batch: Any) -> float | None:
+        """Return the objective's value on a batch (x, y, weight) by calls that were kept."""
+        return None
+
+    def recorded(self) -> None:
+        """End the record of an objective's calls."""
+
     def update(
         self,
         rule: Callable,
@@ -181,13 +193,16 @@ class NumpyKernels:
     def gather(
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
-        """Return ``X[rows]`` in the dtype of `cast`: `out` (dtype of X) or `cast` is its buffer."""
+        """Write ``X[rows]`` to `cast`, by way of `out` (dtype of X), and return it."""
         # "clip" only skips a check: the rows are a permutation
-        x = np.take(X, rows, axis=0, out=out[: len(rows)], mode="clip")
-        if x.dtype != cast.dtype:
-            x, taken = cast[: len(rows)], x
-            np.copyto(x, taken)
-        return x
+        np.take(X, rows, axis=0, out=out, mode="clip")
+        if out is not cast:
+            np.copyto(cast, out)
+        return cast
+
+    def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
+        """Write the matrix product ``a @ b`` to `out`, see `product`."""
+        product(a, b, out)
 
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
         """Return the weighted mean of a loss over the rows, and its gradient as `z`."""

@@ -90,9 +90,7 @@ class Data:
         self._sparse = issparse(X)
         # Of columns, numpy.take would copy all of X for every batch.
         self._takes = not self._sparse and X.flags.c_contiguous
-        if not self._sparse:
-            self._taken = np.empty((self.batch_size, X.shape[1]), X.dtype)
-            self._cast = np.empty((self.batch_size, X.shape[1]), dtype)
+        self._buffers: dict[int, tuple] = {}  # by number of rows
 
     def order(self, rng: np.random.Generator) -> np.ndarray | None:
         """Return a random order of the rows; None for one batch, where it does not matter."""
@@ -101,26 +99,36 @@ class Data:
     def batch(
         self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY
     ) -> tuple[Any, np.ndarray, Any]:
-        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own."""
+        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own.
+
+        The arrays are used again for the next batch of so many rows.
+        """
         start = i * self.batch_size
         rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
         rows = rows if order is None else order[rows]
+        if self._takes and order is not None:
+            return self._gather(rows, kernels)
         weight = None if self.weight is None else self.weight[rows]
-        of_X = rows if self.index is None else self.index[rows]
-        return self._rows(of_X, kernels), self.y[rows], weight
-
-    def _rows(self, rows: Any, kernels: NumpyKernels) -> Any:
-        if self._sparse:
-            x = self.X[rows]
-            return x if x.dtype == self.dtype else x.astype(self.dtype)
-        if not isinstance(rows, slice) and self._takes:
-            return kernels.gather(self.X, rows, self._taken, self._cast)
-        x = self.X[rows]
+        x = self.X[rows if self.index is None else self.index[rows]]
         if x.dtype != self.dtype:
-            cast = self._cast[: len(x)]
-            np.copyto(cast, x)
-            x = cast
-        return x
+            x = x.astype(self.dtype)
+        return x, self.y[rows], weight
+
+    def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> tuple:
+        n_rows = len(rows)
+        if n_rows not in self._buffers:
+            shape = n_rows, self.X.shape[1]
+            cast = np.empty(shape, self.dtype)
+            taken = cast if self.X.dtype == self.dtype else np.empty(shape, self.X.dtype)
+            y = np.empty((n_rows, *self.y.shape[1:]), self.y.dtype)
+            weight = None if self.weight is None else np.empty(n_rows, self.weight.dtype)
+            self._buffers[n_rows] = taken, cast, y, weight
+        taken, cast, y, weight = self._buffers[n_rows]
+        kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, cast)
+        np.take(self.y, rows, axis=0, out=y, mode="clip")
+        if weight is not None:
+            np.take(self.weight, rows, out=weight, mode="clip")
+        return cast, y, weight
 
 
 def hold_out(

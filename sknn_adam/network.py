@@ -89,6 +89,7 @@ class Network:
         for before, layer in pairwise(self.layers):
             if type(before) is Dense and type(layer) is Activate:
                 before.bias_later, layer.bias_of = True, before
+        self.repeats = all(layer.repeats for layer in self.layers)
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
         start = 0
         for layer, name, shape in self._tracked():

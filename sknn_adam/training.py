@@ -92,6 +92,7 @@ class Run:
         """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
         self.network.prepare()
         self.network.kernels = self.kernels
+        self.kernels.forget()
         for name in plan.optimizer.slots:
             if not getattr(self.optimizer_state, name).flags.writeable:
                 setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
@@ -148,14 +149,18 @@ def objective(
     network: Network, plan: Plan, x: Any, y: np.ndarray, weight: Any, rng: Any = None
 ) -> float:
     """Return J(theta) on a batch and leave its gradient in ``network.grad``."""
+    kernels = network.kernels
+    if network.repeats:
+        known = kernels.again(x, y, weight)
+        if known is not None:
+            return known
     z = network.forward(x, rng)  # 1
-    value, gradient = network.kernels.mean_and_gradient(plan.loss, y, z, weight)
+    value, gradient = kernels.mean_and_gradient(plan.loss, y, z, weight)
     grad = network.backward(gradient)  # 2
     if plan.alpha:  # 3
         part = slice(0, network.n_weights)
-        value += penalty(
-            network.theta[part], grad[part], plan.alpha, plan.l1_ratio, network.kernels
-        )
+        value += penalty(network.theta[part], grad[part], plan.alpha, plan.l1_ratio, kernels)
+    kernels.recorded()
     return float(value)
 
 

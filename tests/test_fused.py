@@ -10,6 +10,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sknn_adam import MLPClassifier, MLPRegressor, _fused, _loops
 from sknn_adam._execution import FUSED_PAYS, choose, predicted_gain
@@ -254,10 +255,10 @@ def test_loops_are_numpys(monkeypatch, dtype, rng):
         rows = np.array([3, 0, 3])
         for X in (rng.normal(size=(5, 4)), rng.normal(size=(5, 4)).astype(np.float32)):
             X.setflags(write=False)
-            taken = kernels.gather(X, rows, np.empty((9, 4), X.dtype), np.empty((9, 4), dtype))
+            taken = kernels.gather(X, rows, np.empty((3, 4), X.dtype), np.empty((3, 4), dtype))
             np.testing.assert_array_equal(taken, X[rows].astype(dtype))
         X = rng.integers(9, size=(5, 4)).T
-        taken = kernels.gather(X, rows, np.empty((9, 5), X.dtype), np.empty((9, 5), dtype))
+        taken = kernels.gather(X, rows, np.empty((3, 5), X.dtype), np.empty((3, 5), dtype))
         np.testing.assert_array_equal(taken, X[rows])
         y = np.array([0, 2, 1] * 3)
         for weight in (None, np.arange(9).astype(dtype)):
@@ -312,6 +313,36 @@ def test_a_fit_is_the_same_to_rounding(monkeypatch, estimator, params, rng):
     np.testing.assert_allclose(found[0].loss_curve_, found[1].loss_curve_, rtol=1e-9)
     for a, b in zip(found[0].coefs_, found[1].coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+
+
+KINDS = {
+    "classes": lambda rng, n: rng.integers(3, size=n),
+    "two classes": lambda rng, n: rng.integers(2, size=n),
+    "labels": lambda rng, n: rng.integers(2, size=(n, 3)),
+    "columns": lambda rng, n: rng.integers(3, size=(n, 2)),
+    "numbers": lambda rng, n: rng.normal(size=n),
+}
+
+
+@pytest.mark.usefixtures("fused")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("params", [*PARAMS, {"shuffle": False}, {"alpha": 0.0}], ids=str)
+def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkeypatch, rng):
+    X, y = rng.normal(size=(90, 5)), KINDS[kind](rng, 90)
+    weight = rng.random(90) if weighted else None
+    estimator = MLPRegressor if kind == "numbers" else MLPClassifier
+    model = estimator((8, 5), max_iter=4, batch_size=32, random_state=0, **params)
+    done, again = [], FusedKernels.again
+    monkeypatch.setattr(FusedKernels, "again", lambda *args: done.append(again(*args)) or done[-1])
+    model.fit(X, y, sample_weight=weight)
+    own = {"normalization", "dropout", "shuffle"} & {*params} or "prelu" in params.values()
+    # Of 4 epochs with 3 batches, 2 of one size, the first two of each size go through the layers.
+    assert sum(value is not None for value in done) == (0 if own else 12 - 4)
+    monkeypatch.setattr(FusedKernels, "again", lambda *args: None)
+    plain = clone(model).fit(X, y, sample_weight=weight)
+    assert plain.loss_curve_ == model.loss_curve_
+    np.testing.assert_array_equal(plain._network.theta, model._network.theta)
 
 
 @pytest.mark.usefixtures("fused")
