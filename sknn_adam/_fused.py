@@ -131,6 +131,7 @@ ARGUMENTS = {
     "gather": "XIm",
     "label_log_loss": "MMVVm",
     "penalize": "VVv",
+    "penalize_blocks": "VIVvv",
     "softmax_log_loss": "MIVVm",
     "squared_error": "MMVVm",
 }
@@ -160,7 +161,7 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 
     signature = tuple(typed(letter) for letter in ARGUMENTS[name])
     options: Any = {"nogil": True, "error_model": "numpy"}
-    if name == "penalize":
+    if name.startswith("penalize"):
         options["fastmath"] = {"reassoc"}
     try:
         return numba.njit([signature], cache=True, **options)(getattr(_loops, name))
@@ -204,7 +205,10 @@ class FusedKernels(NumpyKernels):
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
         loop = _loop("add_bias", z.dtype)
-        if loop is None or z.ndim != 2:
+        if z.ndim == 3:
+            for m in range(len(z)):
+                self.add_bias(z[m], b[m])
+        elif loop is None or z.ndim != 2:
             super().add_bias(z, b)
         else:
             loop(z, b)
@@ -212,6 +216,12 @@ class FusedKernels(NumpyKernels):
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
+        if z.ndim == 3:
+            for m in range(len(z)):
+                own = z[m]
+                bias = None if b is None else b[m]
+                self.activate(activation, own, bias, own if in_place else out[m])
+            return
         key = activation, in_place, z.dtype
         if key not in self._kernels:
             formula = record(activation, 1, dtype=z.dtype)
@@ -226,6 +236,11 @@ class FusedKernels(NumpyKernels):
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
+        if g.ndim == 3:
+            for m in range(len(g)):
+                own = None if z is None else z[m]
+                self.chain(derivative, g[m], own, a[m], None if sums is None else sums[m])
+            return
         key = derivative, z is None, g.dtype
         if key not in self._kernels:
             lacks = (0,) if z is None else ()
@@ -242,7 +257,10 @@ class FusedKernels(NumpyKernels):
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
         loop = _loop("column_sums", g.dtype)
-        if loop is None or g.ndim != 2 or not g.flags.c_contiguous:
+        if g.ndim == 3:
+            for m in range(len(g)):
+                self.column_sums(g[m], out[m])
+        elif loop is None or g.ndim != 2 or not g.flags.c_contiguous:
             super().column_sums(g, out)
         else:
             loop(g, out)
@@ -253,6 +271,15 @@ class FusedKernels(NumpyKernels):
         if loop is None:
             return super().penalize(theta, grad, l2, l1)
         return float(loop(theta, np.array([l2, l1], theta.dtype), grad))
+
+    def penalize_blocks(self, theta, bounds, grad, l2, l1):
+        """Return the penalties of blocks and add their gradients, in one pass."""
+        loop = _loop("penalize_blocks", theta.dtype)
+        if loop is None:
+            return super().penalize_blocks(theta, bounds, grad, l2, l1)
+        values = np.empty(len(bounds) - 1, theta.dtype)
+        loop(theta, bounds, np.array([l2, l1], theta.dtype), grad, values)
+        return values
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
@@ -285,7 +312,7 @@ class FusedKernels(NumpyKernels):
         else:
             return super().mean_and_gradient(loss, y, z, weight)
         loop = _loop(name, z.dtype)
-        if loop is None or z.ndim != 2 or not z.flags.c_contiguous:
+        if loop is None or z.ndim not in (2, 3) or not z.flags.c_contiguous:
             return super().mean_and_gradient(loss, y, z, weight)
         key = z.shape, z.dtype
         gradient = self._outputs.get(key)
@@ -294,5 +321,12 @@ class FusedKernels(NumpyKernels):
                 self._outputs.clear()
             gradient = self._outputs[key] = np.empty_like(z)
         weight = NO_WEIGHT[z.dtype] if weight is None else weight
-        factors = np.array([smoothing, 1 / len(z)], z.dtype)
-        return loop(z, y, weight, factors, gradient) / len(z), gradient
+        n_rows = z.shape[-2]
+        factors = np.array([smoothing, 1 / n_rows], z.dtype)
+        if z.ndim == 2:
+            return loop(z, y, weight, factors, gradient) / n_rows, gradient
+        values = np.empty(len(z))
+        for m in range(len(z)):
+            own = weight[m] if weight.ndim == 2 else weight
+            values[m] = loop(z[m], y, own, factors, gradient[m])
+        return values / n_rows, gradient

@@ -12,6 +12,7 @@ __all__ = [
     "gather",
     "label_log_loss",
     "penalize",
+    "penalize_blocks",
     "softmax_log_loss",
     "squared_error",
 ]
@@ -55,6 +56,22 @@ def penalize(theta, factors, grad):
         slope = l1 if w > 0 else -l1
         grad[i] += l2 * w + (slope if w != 0 else l1 - l1)
     return l2 / 2 * squares + l1 * sizes
+
+
+def penalize_blocks(theta, bounds, factors, grad, values):
+    """Write the penalty of every block between two bounds to `values`, else as ``penalize``."""
+    l2, l1 = factors[0], factors[1]
+    for block in range(values.size):
+        squares = sizes = l2 - l2
+        weights = theta[bounds[block] : bounds[block + 1]]
+        slopes = grad[bounds[block] : bounds[block + 1]]
+        for i in range(weights.size):
+            w = weights[i]
+            squares += w * w
+            sizes += abs(w)
+            slope = l1 if w > 0 else -l1
+            slopes[i] += l2 * w + (slope if w != 0 else l1 - l1)
+        values[block] = l2 / 2 * squares + l1 * sizes
 
 
 def blend(average, vector, factors):
