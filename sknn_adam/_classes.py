@@ -16,7 +16,6 @@ class PredictsClasses(Published):
     """The predicting part of MLPClassifier."""
 
     _labels: Labels
-    _loss: Any
 
     def _raw(self, X):
         """Return the raw outputs, divided by the temperature."""

@@ -23,6 +23,7 @@ class Published(BaseEstimator):
     """The part of an estimator that predicts and publishes."""
 
     _network: Any
+    _loss: Any
     history_: Any
     best_validation_score_: float | None
 

@@ -237,7 +237,7 @@ class Network:
         for *_, shape in self._tracked():
             arrays.append((statistics, slice(start, start + prod(shape))))
             start += prod(shape)
-        return [vector[part].reshape(self.members, -1) for vector, part in arrays]
+        return [vector[part].reshape(self.members or 1, -1) for vector, part in arrays]
 
     def member(self, m: int) -> "Network":
         """Return a copy of one of the members as a network of its own, for predictions."""

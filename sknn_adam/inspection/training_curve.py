@@ -125,8 +125,10 @@ class TrainingCurveDisplay:
         ax.set(xlabel="epoch", ylabel="loss", yscale="log" if log else "linear")
         handles = list(self.lines_)
         if self.best_epoch is not None:
-            label = f"best epoch, {self.best_epoch}"
-            handles.append(ax.axvline(self.best_epoch, color=GREY, ls=":", label=label))
+            epochs = np.atleast_1d(self.best_epoch)
+            label = "best epoch, " + ", ".join(map(str, sorted(set(epochs.tolist()))))
+            lines = [ax.axvline(epoch, color=GREY, ls=":", label=label) for epoch in epochs]
+            handles.append(lines[0])
         if len(handles) > 1:
             top = self.right_ax_ or ax  # what is drawn last covers the curves of both
             top.legend(handles=handles, loc="center right")
