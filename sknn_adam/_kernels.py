@@ -249,7 +249,7 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
         np.dot(a, b, out=out)
     elif a.shape[-1] == 1:  # of those NumPy has no fast product of stacks
         for m in range(len(out)):
-            np.dot(a[m], b[m], out=out[m])
+            np.dot(a if a.ndim == 2 else a[m], b if b.ndim == 2 else b[m], out=out[m])
     else:
         np.matmul(a, b, out=out)
     return out

@@ -168,6 +168,22 @@ def test_members_differ():
     assert (spread.std(axis=0) > 0).any()
 
 
+@pytest.mark.parametrize("n_features", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_smallest_products(n_features, batch_size):
+    plan, (x, y) = replace(PLAN, batch_size=batch_size), table(9)
+    network = build(n_features, (1,), 1, [Tanh()], members=2)
+    network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
+    singles = [network.member(m) for m in range(2)]
+    data = Data(np.ascontiguousarray(x[:, :n_features]), y, None, batch_size, np.float64)
+    for each, kind in ((network, Members), *((single, Run) for single in singles)):
+        run = kind(each, np.random.default_rng(1))
+        run.begin(plan)
+        train(run, plan, data, 2)
+    for m, single in enumerate(singles):
+        np.testing.assert_allclose(network.member(m).theta, single.theta, rtol=1e-12)
+
+
 # -- divergence ----------------------------------------------------------------------------------
 
 

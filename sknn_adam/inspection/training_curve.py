@@ -27,8 +27,8 @@ class TrainingCurveDisplay:
     validation_name : str, default="validation loss"
         What it is called. With ``"validation loss"`` it shares the axis of the training loss, any
         other score has an axis of its own, on the right.
-    best_epoch : int or None, default=None
-        The epoch whose weights were kept; marked by a vertical line.
+    best_epoch : int, array-like of int or None, default=None
+        The epoch whose weights were kept, or those of members; marked by vertical lines.
 
     Attributes
     ----------
