@@ -69,6 +69,13 @@ CHECKED = [
             "optimizer": Adam(0.02),
             "random_state": 0,
         },
+        {
+            "hidden_layer_sizes": (10,),
+            "max_iter": 60,
+            "optimizer": Adam(learning_rate=0.02),
+            "random_state": 0,
+            "n_members": 2,
+        },
     )
 ]
 
