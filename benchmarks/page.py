@@ -83,8 +83,8 @@ def members(results: dict) -> str:
     lines = [
         "## Several members",
         "",
-        "Seconds of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of 128, ten "
-        "epochs, on one processor: median of alternating repetitions.",
+        "Processor time of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of "
+        "128, ten epochs, in seconds; medians over alternating repetitions.",
         "",
         f"| parameters | 1 member | {n_members} members | times |",
         "|---|---|---|---|",
