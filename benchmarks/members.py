@@ -1,7 +1,8 @@
 """Several members: what they cost beside one, and whether out-of-fold scores are honest.
 
 Whole fits of one member and of many, in turns, at a fixed number of epochs on one processor; the
-figure is the median of the ratios of their processor times. Then out-of-fold scores on tables of pure noise: chance is what they must give.
+figure is the median of the ratios of their processor times. Then out-of-fold scores on tables of
+pure noise: chance is what they must give.
 """
 
 import warnings
