@@ -368,9 +368,9 @@ class BaseMLP(CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
 
     def _publish_out_of_fold(self, rows, held) -> None:
         """Set what the rows that members have left out tell, if they have left out any."""
-        if held is None:
-            return
         run: Any = self._run
+        if held is None or run.oof.z is None:  # training diverged in its first epoch
+            return
         z, dtype, n_rows = run.oof.z, held.X.dtype, held.X.shape[0]
         self.oof_score_ = out_of_fold_score(self, held, z)
         self.oof_prediction_ = self._predicted(z, dtype)

@@ -305,7 +305,7 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
 
     def _publish_out_of_fold(self, rows, held):
         super()._publish_out_of_fold(rows, held)
-        if held is not None and CLASSIFICATION_LOSSES.resolve(self.loss).proper:
+        if "oof_score_" in vars(self) and CLASSIFICATION_LOSSES.resolve(self.loss).proper:
             z = self._run.oof.z
             self.temperature_ = self._find_temperature(z, rows.targets, rows.weight)
 
