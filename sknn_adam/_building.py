@@ -106,11 +106,12 @@ def choose_sizes(estimator: Any, plan: Plan, n_rows: int) -> dict[str, Any]:
             f"{type(plan.optimizer).__name__} needs all {n_rows} rows in every iteration: set "
             f"batch_size='auto'. Got batch_size={batch}."
         )
-    alpha, share = estimator.alpha, estimator.l1_ratio
+    # By the study of the defaults: numbers want a smooth penalty, classes a sparse and weaker one.
+    alpha, share, regress = estimator.alpha, estimator.l1_ratio, plan.loss.task == "regression"
     if alpha == "auto":
-        alpha = 1 / max(500, n_rows)
+        alpha = min(0.0015, 10 / n_rows) if regress else 1 / max(500, n_rows)
     if share == "auto":
-        share = 0.0 if full else 0.15  # line searches need it smooth
+        share = 0.0 if full or regress else 0.15  # line searches need it smooth
     return {"batch_size": int(batch), "alpha": float(alpha), "l1_ratio": float(share)}
 
 

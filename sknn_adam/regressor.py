@@ -30,7 +30,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int, sequence of int or str, default=(200,)
+    hidden_layer_sizes : int, sequence of int or str, default=(100, 50)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256. ``()`` is a linear model. Strings can be searched by every search.
     activation : str, Activation or sequence of them, default="relu"
@@ -71,9 +71,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``"ema"`` predicts with a moving average of the weights.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, not negative. It means the same for every batch
-        size (scikit-learn divides it by the batch). ``"auto"`` is 1/n_rows, at most 0.002.
+        size (scikit-learn divides it by the batch). ``"auto"`` is 10/n_rows, at most 0.0015.
     l1_ratio : float or "auto", default="auto"
-        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, 0 for L-BFGS.
+        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.
     batch_size : int or "auto", default="auto"
         Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
         256 on tables of more than 8,192 rows.
@@ -186,7 +186,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(200,),
+        hidden_layer_sizes=(100, 50),
         activation="relu",
         *,
         initializer="auto",
