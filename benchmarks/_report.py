@@ -1,6 +1,5 @@
 """What every benchmark shares: facts about the run, and files that are never half written."""
 
-import importlib.util
 import json
 import os
 import platform
@@ -87,14 +86,3 @@ def save(name: str, results: dict) -> Path:
     temporary.write_text(json.dumps({**facts(), **results}, indent=1) + "\n")
     os.replace(temporary, path)
     return path
-
-
-def load_tables(folder: str):
-    """Import the module ``realdata.py`` of a folder of tables."""
-    path = Path(folder).resolve() / "realdata.py"
-    if not path.exists():
-        raise SystemExit(f"{folder} has no realdata.py: name a folder of tables of that form.")
-    spec = importlib.util.spec_from_file_location("realdata", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

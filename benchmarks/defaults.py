@@ -17,7 +17,8 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._report import load_tables, save
+from benchmarks._report import save
+from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 
 AS_THEIRS = {

@@ -10,6 +10,7 @@ from benchmarks._report import RESULTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 PICTURE = PAGE.with_name("benchmarks_growth.png")
+SEARCHES = PAGE.with_name("benchmarks_searches.png")
 
 HEAD = """# Benchmarks
 
@@ -24,8 +25,9 @@ def add_arguments(parser):
 def origin(results: dict) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     machine = results["machine"]
+    seed = f"seed {results['seed']}" if "seed" in results else f"{results['seeds']} seeds"
     return (
-        f"`{results['command']}`, {results['date']}, seed {results['seed']}, "
+        f"`{results['command']}`, {results['date']}, {seed}, "
         f"{machine['cores']} cores of {machine['processor']}; {versions}."
     )
 
@@ -75,6 +77,34 @@ def record(results: dict) -> str:
     for row in results["rows"]:
         cells = row["size"], tuple(row["hidden"]), row["samples"], f"{100 * row['cost']:.1f} %"
         lines.append("| {} | {} | {} | {} |".format(*cells))
+    return "\n".join([*lines, "", origin(results), ""])
+
+
+def members(results: dict) -> str:
+    n_members = str(results["members"])
+    lines = [
+        "## Several members",
+        "",
+        "Processor time of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of "
+        "128, ten epochs, in seconds; medians over alternating repetitions.",
+        "",
+        f"| parameters | 1 member | {n_members} members | times |",
+        "|---|---|---|---|",
+    ]
+    for row in results["cost"]:
+        told = ", ".join(f"{name}={value}" for name, value in row["params"].items())
+        seconds = [row["seconds"][n][1] for n in ("1", n_members)]
+        lines.append(
+            "| {} | {:.3f} | {:.3f} | {:.1f} |".format(told or "defaults", *seconds, row["ratio"])
+        )
+    for row in results["noise"]:
+        accuracy, r2 = (f"{row[n][0]:.3f} ± {row[n][1]:.3f}" for n in ("accuracy", "r2"))
+        lines += [
+            "",
+            f"`oof_score_` on {results['draws']} tables of pure noise ({row['rows']} rows, 10 "
+            f"features), mean and its standard error: accuracy {accuracy} (chance is 0.5), R² {r2} "
+            "(chance is at most 0).",
+        ]
     return "\n".join([*lines, "", origin(results), ""])
 
 
@@ -255,6 +285,129 @@ def growth(results: dict) -> str:
     return "\n".join([*lines, "", origin(results), ""])
 
 
+def tuned(results: dict) -> str:
+    summary = results["summary"]
+    lines = [
+        "## A search over the ready space",
+        "",
+        f"{results['candidates']} random candidates of `search_space(model)`, compared by "
+        f"{results['folds']} folds inside the training part by log loss or RMSE; the best, "
+        "refitted, beside the default estimator on the test part. Ratios of (metric + 0.01), below "
+        f"1 where the search has won: mean {summary['mean ratio']:.3f}, better on "
+        f"{summary['better on']} of {summary['tables']} tables. The last column is the error, "
+        "which the search did not look at.",
+        "",
+        "| table | default | tuned | ratio | ratio of errors |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in results["tables"].items():
+        metric, row = next(iter(found.items()))
+        error = f"{found['error']['ratio']:.2f}" if "error" in found else "–"
+        lines.append(
+            f"| {name} ({METRICS[metric]}) | {row['default']:.3f} | {row['tuned']:.3f} | "
+            f"{row['ratio']:.3f} | {error} |"
+        )
+    return "\n".join([*lines, "", origin(results), ""])
+
+
+def search(results: dict) -> str:
+    at = results["regret at candidates: mean, standard error, runs"]
+    in_time = results["regret at the seconds of so many random candidates"]
+    ahead = results["share of runs ahead of random at 32"]
+    budgets = list(at["random"])
+    lines = [
+        "## Search strategies at equal budgets",
+        "",
+        f"{len(results['tables'])} small tables, {results['seeds']} seeds each, "
+        f"{results['candidates']} candidates of three folds and {results['epochs']} epochs. Regret "
+        "is the distance of the best score so far from the best that any search found on the "
+        "table, in standard deviations of the scores of random candidates; mean and standard "
+        "error. Halving counts only candidates trained in full, so it is compared by seconds, "
+        "where it has few results before the end (in brackets: of how many runs). Ahead: the "
+        "share of runs that are ahead of random search with the same seed.",
+        "",
+        "| | " + " | ".join(f"after {b} candidates" for b in budgets) + " | ahead at 32 |",
+        "|---" * (2 + len(budgets)) + "|",
+    ]
+
+    def cell(mean, error, runs):
+        if not runs:
+            return "–"
+        few = "" if runs == 5 * len(results["tables"]) else f" ({runs})"
+        return f"{mean:.2f} ± {error:.2f}{few}"
+
+    for name, row in at.items():
+        if name != "halving":
+            share = "" if name == "random" else f"{100 * ahead[name]:.0f} %"
+            lines.append(f"| {name} | {' | '.join(cell(*row[b]) for b in budgets)} | {share} |")
+    lines += [
+        "",
+        "| | " + " | ".join(f"in the time of {b} random candidates" for b in budgets) + " |",
+        "|---" * (1 + len(budgets)) + "|",
+    ]
+    for name, row in in_time.items():
+        lines.append(f"| {name} | {' | '.join(cell(*row[b]) for b in budgets)} |")
+    lines += [
+        "",
+        f"![regret by candidates and by seconds]({SEARCHES.name})",
+        "",
+        "What this says about the claims of the literature is told in [](search.md).",
+    ]
+    return "\n".join([*lines, "", origin(results), ""])
+
+
+def draw_searches(results: dict) -> None:
+    """Draw the mean regret of the strategies, with a band of a standard error on either side.
+
+    1 is the mean of a single random candidate, 0 the best that any search found.
+    """
+    import matplotlib.pyplot as plt
+
+    runs = {tuple(k.split("/")): np.array(v, float) for k, v in results["elapsed and best"].items()}
+    places = {"candidates": np.arange(1, results["candidates"] + 1), "time": np.linspace(0.02, 1)}
+    curves: dict = {name: {} for name in places}
+    for table in results["tables"]:
+        mine = {key: run for key, run in runs.items() if key[0] == table}
+        top = max(np.nanmax(run[:, 1]) for run in mine.values())
+        random = [run for key, run in mine.items() if key[1] == "random"]
+        unit = top - np.mean([run[0, 1] for run in random])
+        total = np.median([run[-1, 0] for run in random])
+        for (_, strategy, _), run in mine.items():
+            regret = np.append(np.nan, (top - run[:, 1]) / unit)
+            if strategy != "halving":
+                found = regret[np.minimum(places["candidates"], len(run))]
+                curves["candidates"].setdefault(strategy, []).append(found)
+            found = regret[np.searchsorted(run[:, 0], places["time"] * total, side="right")]
+            curves["time"].setdefault(strategy, []).append(found)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
+    styles = {
+        "grid": ("#999999", "-"),
+        "random": ("#0072B2", "--"),
+        "bayes": ("#D55E00", "-."),
+        "optuna": ("#009E73", ":"),
+        "halving": ("#CC79A7", "-"),
+    }
+    for axis, (what, found) in zip(axes, curves.items(), strict=True):
+        for strategy, rows in found.items():
+            color, dash = styles[strategy]
+            rows = np.array(rows)
+            there = np.isfinite(rows).mean(axis=0) > 0.9
+            middle = np.nanmean(rows[:, there], axis=0)
+            error = np.nanstd(rows[:, there], axis=0) / np.sqrt(len(rows))
+            axis.plot(places[what][there], middle, color=color, ls=dash, label=strategy)
+            axis.fill_between(
+                places[what][there], middle - error, middle + error, color=color, alpha=0.15, lw=0
+            )
+        axis.set(yscale="log", xlabel=what)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("mean regret (1: one random candidate)")
+    axes[1].set_xlabel(f"time (1: that of {results['candidates']} random candidates)")
+    axes[1].legend(fontsize="small")
+    temporary = SEARCHES.with_suffix(".part.png")
+    figure.savefig(temporary, dpi=110)
+    os.replace(temporary, SEARCHES)
+
+
 def draw_growth(results: dict) -> None:
     """Draw the picture of the page."""
     import matplotlib.pyplot as plt
@@ -290,8 +443,11 @@ SECTIONS = {
     "step": step,
     "growth": growth,
     "record": record,
+    "members": members,
     "tables": tables,
     "defaults": defaults,
+    "tuned": tuned,
+    "search": search,
 }
 
 
@@ -306,8 +462,9 @@ def text() -> str:
 
 
 def run(args):
-    if (RESULTS / "growth.json").exists():
-        draw_growth(json.loads((RESULTS / "growth.json").read_text()))
+    for name, draw in (("growth", draw_growth), ("search", draw_searches)):
+        if (RESULTS / f"{name}.json").exists():
+            draw(json.loads((RESULTS / f"{name}.json").read_text()))
     temporary = PAGE.with_suffix(".part")
     temporary.write_text(text())
     os.replace(temporary, PAGE)

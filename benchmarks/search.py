@@ -21,7 +21,8 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._report import load_tables, save
+from benchmarks._report import save
+from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.search import compare_searches, search_space
 
@@ -32,8 +33,12 @@ IN_GRID = ["hidden_layer_sizes", "learning_rate", "dropout", "batch_size"]
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
-    parser.add_argument("--tables", default=TABLES, help="comma separated names")
+    parser.add_argument(
+        "--data",
+        default="bundled",
+        help="'bundled' (with scikit-learn), numbers of OpenML data sets, or a folder of tables",
+    )
+    parser.add_argument("--tables", default=TABLES, help="names; all if none of them is there")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--candidates", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=50)
@@ -109,6 +114,11 @@ def best_after(run, n_candidates=None, seconds=None):
     return best[-1] if len(best) else np.nan
 
 
+def number(value, digits):
+    """Return a rounded number, None for one that JSON does not know."""
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
 def summarize(runs, tables, seeds):
     """Return mean regrets: at numbers of candidates, and at equal seconds."""
     at, in_time, wins = {}, {}, {}
@@ -130,8 +140,8 @@ def summarize(runs, tables, seeds):
         return {
             strategy: {
                 str(budget): [
-                    round(float(np.nanmean(values)), 3),
-                    round(float(np.nanstd(values) / np.sqrt(len(values))), 3),
+                    number(np.nanmean(values), 3),
+                    number(np.nanstd(values) / np.sqrt(len(values)), 3),
                     int(np.isfinite(values).sum()),
                 ]
                 for budget, values in by_budget.items()
@@ -149,7 +159,8 @@ def summarize(runs, tables, seeds):
 
 
 def run(args):
-    tables = args.tables.split(",")
+    realdata = load_tables(args.data)
+    tables = [t for t in args.tables.split(",") if t in realdata.TASKS] or list(realdata.TASKS)
     keys = [(t, s, seed) for t in tables for seed in range(args.seeds) for s in STRATEGIES]
     found = Parallel(args.jobs, verbose=1)(delayed(one)(*key, args) for key in keys)
     runs = dict(zip(keys, found, strict=True))
@@ -159,7 +170,7 @@ def run(args):
         for strategy, values in part.items():
             print(f"  {strategy:<10}{values}")
     curves = {
-        "/".join(map(str, key)): [[round(float(v), 5) for v in (row[1], row[3])] for row in run]
+        "/".join(map(str, key)): [[number(v, 5) for v in (row[1], row[3])] for row in run]
         for key, run in runs.items()
     }
     options = {"seeds": args.seeds, "candidates": args.candidates, "epochs": args.epochs}

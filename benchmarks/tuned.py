@@ -12,7 +12,8 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._report import load_tables, save
+from benchmarks._report import save
+from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.search import search_space
 

@@ -12,7 +12,9 @@ __all__ = [
     "gather",
     "label_log_loss",
     "penalize",
+    "penalize_blocks",
     "softmax_log_loss",
+    "softmax_shift",
     "squared_error",
 ]
 
@@ -41,8 +43,8 @@ def gather(X, rows, out):
             out[i, j] = X[row, j]
 
 
-def penalize(theta, factors, grad):
-    """Return the penalty with the factors (l2, l1); add its gradient to `grad`.
+def penalize(theta, factors, grad, value):
+    """Write the penalty with the factors (l2, l1) to ``value[0]``; add its gradient to `grad`.
 
     The sums may be taken in another order, so that they are computed as fast as the rest.
     """
@@ -54,7 +56,23 @@ def penalize(theta, factors, grad):
         sizes += abs(w)
         slope = l1 if w > 0 else -l1
         grad[i] += l2 * w + (slope if w != 0 else l1 - l1)
-    return l2 / 2 * squares + l1 * sizes
+    value[0] = l2 / 2 * squares + l1 * sizes
+
+
+def penalize_blocks(theta, bounds, factors, grad, values):
+    """Write the penalty of every block between two bounds to `values`, else as ``penalize``."""
+    l2, l1 = factors[0], factors[1]
+    for block in range(values.size):
+        squares = sizes = l2 - l2
+        weights = theta[bounds[block] : bounds[block + 1]]
+        slopes = grad[bounds[block] : bounds[block + 1]]
+        for i in range(weights.size):
+            w = weights[i]
+            squares += w * w
+            sizes += abs(w)
+            slope = l1 if w > 0 else -l1
+            slopes[i] += l2 * w + (slope if w != 0 else l1 - l1)
+        values[block] = l2 / 2 * squares + l1 * sizes
 
 
 def blend(average, vector, factors):
@@ -64,10 +82,11 @@ def blend(average, vector, factors):
         average[i] = keep * average[i] + rate * vector[i]
 
 
-def softmax_log_loss(z, codes, weight, factors, gradient):
-    """Return the sum of weighted log losses; write ``factors[1]`` times the gradient.
+def softmax_shift(z, codes, weight, factors, gradient, value):
+    """Write `z` less the largest of its row to `gradient`, and to ``value[0]`` a part of the loss.
 
-    `weight` is empty for weights of 1, ``factors[0]`` is the label smoothing.
+    `weight` is empty for weights of 1, ``factors[0]`` is the label smoothing. The exponentials of
+    `gradient` are left to NumPy, whose loop over them is several times faster.
     """
     smoothing, share = factors[0], factors[1]
     n_classes = z.shape[1]
@@ -77,25 +96,38 @@ def softmax_log_loss(z, codes, weight, factors, gradient):
         for k in range(n_classes):
             # What is not a number must stay so.
             peak = z[i, k] if not z[i, k] <= peak else peak
-        norm = peak * 0
         for k in range(n_classes):
-            shifted = z[i, k] - peak
-            mean += shifted
-            gradient[i, k] = exp(shifted)
-            norm += gradient[i, k]
-        true = z[i, codes[i]] - peak
-        value = log(norm) - true + smoothing * (true - mean / n_classes)
+            gradient[i, k] = z[i, k] - peak
+            mean += gradient[i, k]
+        true = gradient[i, codes[i]]
         w = weight[i] if weight.size else share / share
-        total += value * w
+        total += w * (smoothing * (true - mean / n_classes) - true)
+    value[0] = total / z.shape[0]
+
+
+def softmax_log_loss(gradient, codes, weight, factors, value):
+    """Add the rest of the mean loss to ``value[0]``; turn exponentials into its gradient.
+
+    ``factors[1]`` is one by the number of rows.
+    """
+    smoothing, share = factors[0], factors[1]
+    n_classes = gradient.shape[1]
+    total = 0.0
+    for i in range(gradient.shape[0]):
+        norm = gradient[i, 0] * 0
+        for k in range(n_classes):
+            norm += gradient[i, k]
+        w = weight[i] if weight.size else share / share
+        total += w * log(norm)
         w *= share
         for k in range(n_classes):
             gradient[i, k] = w * (gradient[i, k] / norm - smoothing / n_classes)
         gradient[i, codes[i]] -= w * (1 - smoothing)
-    return total
+    value[0] += total / gradient.shape[0]
 
 
-def label_log_loss(z, y, weight, factors, gradient):
-    """Return the sum of weighted log losses of labels; write ``factors[1]`` times the gradient.
+def label_log_loss(z, y, weight, factors, gradient, value):
+    """Write the weighted mean log loss of labels to ``value[0]``, and its gradient.
 
     `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
     """
@@ -111,11 +143,11 @@ def label_log_loss(z, y, weight, factors, gradient):
             total += w * (max(x, x * 0) - target * x + log1p(small))
             sigmoid = (1 if x >= 0 else small) / (1 + small)
             gradient[i, k] = w * share * (sigmoid - target)
-    return total
+    value[0] = total / z.shape[0]
 
 
-def squared_error(z, y, weight, factors, gradient):
-    """Return the sum of half the weighted squares; write ``factors[1]`` times the gradient."""
+def squared_error(z, y, weight, factors, gradient, value):
+    """Write the weighted mean of half the squares to ``value[0]``, and its gradient."""
     share = factors[1]
     total = 0.0
     for i in range(z.shape[0]):
@@ -124,4 +156,4 @@ def squared_error(z, y, weight, factors, gradient):
             r = z[i, k] - y[i, k]
             total += w * r * r / 2
             gradient[i, k] = w * share * r
-    return total
+    value[0] = total / z.shape[0]

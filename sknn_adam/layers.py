@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._kernels import NUMPY, NumpyKernels, product
+from sknn_adam._kernels import NUMPY, NumpyKernels
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
 
@@ -32,6 +32,7 @@ class Workspace(dict):
         super().__init__()
         self.rng: Any = rng
         self.training, self.kernels = training, kernels
+        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for rows left out
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return the buffer of this name, made on first use."""
@@ -52,6 +53,7 @@ class Layer:
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    repeats = False  # whether all work in training is done by kernels, on arrays that stay
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -91,6 +93,7 @@ class Dense(Layer):
     grad_W: np.ndarray
     grad_b: np.ndarray
 
+    repeats = True
     bias_later = False  # whether the next layer adds the bias, in one pass with its own work
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
@@ -114,7 +117,7 @@ class Dense(Layer):
         ws["x"], z = x, ws.get("z")
         if z is None:
             z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
-        product(x, self.W, out=z)
+        ws.kernels.product(x, self.W, z)
         if not self.bias_later:
             ws.kernels.add_bias(z, self.b)
         return z
@@ -122,18 +125,20 @@ class Dense(Layer):
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
-        product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, out=self.grad_W)
+        ws.kernels.product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, self.grad_W)
         if not self.bias_later:
             ws.kernels.column_sums(g, out=self.grad_b)
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
-        return product(g, self.W.swapaxes(-1, -2), out=gx)
+        ws.kernels.product(g, self.W.swapaxes(-1, -2), gx)
+        return gx
 
 
 class Activate(Layer):
     """An activation, applied in place where its derivative needs no input."""
 
+    repeats = True
     bias_of: Dense | None = None  # the layer before, if its bias is added here
 
     def __init__(self, activation: Activation):
@@ -161,6 +166,7 @@ class Activate(Layer):
 class ActivateLearned(Activate):
     """An activation with one learned parameter per unit."""
 
+    repeats = False
     p: np.ndarray
     grad_p: np.ndarray
 

@@ -6,7 +6,7 @@ import pytest
 from rows import ACTIVATIONS, load_golden
 from scipy import sparse
 
-from sknn_adam import layers
+from sknn_adam import _kernels
 from sknn_adam.activations import SELU, Activation, PReLU, ReLU, Tanh
 from sknn_adam.initializers import Constant, GlorotUniform, Zeros
 from sknn_adam.layers import Activate, Dense, Dropout, Layer, Workspace
@@ -84,13 +84,13 @@ def test_dense_members_are_separate(container, own_input, rng):
 
 def test_dense_without_input_gradient_does_no_work_for_it(monkeypatch, rng):
     shapes = []
-    real = layers.product
+    real = _kernels.product
 
     def counting(a, b, out):
         shapes.append(out.shape)
         return real(a, b, out=out)
 
-    monkeypatch.setattr(layers, "product", counting)
+    monkeypatch.setattr(_kernels, "product", counting)
     layer, ws = dense(4, 3), Workspace(training=True)
     layer.forward(rng.normal(size=(6, 4)), ws)
     assert layer.backward(rng.normal(size=(6, 3)), ws, need_input=False) is None

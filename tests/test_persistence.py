@@ -205,7 +205,7 @@ def golden():
     return module
 
 
-@pytest.mark.parametrize("name", ["exact", "trained", "search"])
+@pytest.mark.parametrize("name", ["exact", "trained", "search", "members"])
 def test_archives_of_an_older_release_load(name):
     """Written with scikit-learn 1.7: the same bits in all arrays, and in exact predictions.
 

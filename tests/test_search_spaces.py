@@ -7,12 +7,14 @@ from math import prod
 import numpy as np
 import pytest
 import rows
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     HalvingGridSearchCV,
     HalvingRandomSearchCV,
     ParameterGrid,
@@ -382,6 +384,31 @@ def test_a_tuple_goes_into_no_categorical_but_its_string_does():
         warnings.filterwarnings("ignore", "The objective has been evaluated", UserWarning)
         search = make_search("bayes", pipeline(), space, 3, 1).fit(*IRIS)
     assert search.best_params_["mlp__hidden_layer_sizes"] in ("8", "8-4")
+
+
+@pytest.mark.filterwarnings("ignore:The objective has been evaluated:UserWarning")
+def test_the_way_around_metadata_routing_in_bayesian_searches():
+    pytest.importorskip("skopt")
+    X, y = IRIS
+    space = search_space(pipeline(), "bayes", include="learning_rate")
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(TypeError, match="groups"):
+            make_search("bayes", pipeline(), space, 3, 1).fit(X, y)
+        search = make_search("bayes", pipeline(), space, 3, 1).set_params(cv=GroupKFold(2))
+        search.fit(X, y, groups=np.arange(len(y)) % 5)
+        assert np.isfinite(search.best_score_)
+        with config_context(enable_metadata_routing=False):
+            search = make_search("bayes", pipeline(), space, 3, 1).fit(X, y)
+    assert np.isfinite(search.best_score_)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_diverging_candidate_does_not_end_a_bayesian_search():
+    skopt = pytest.importorskip("skopt")
+    model = pipeline(optimizer="sgd")
+    space = {RATE: skopt.space.Real(1e20, 1e30, prior="log-uniform")}
+    search = make_search("bayes", model, space, 3, 1).fit(*IRIS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 # -- errors ---------------------------------------------------------------------------------------

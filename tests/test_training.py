@@ -66,7 +66,7 @@ def read(data, rng):
     """Return copies of all batches, shuffled by `rng` if given: the buffers are used again."""
     order = None if rng is None else data.order(rng)
     batches = (data.batch(i, order) for i in range(data.n_batches))
-    return [(dense(x), y.copy(), w) for x, y, w in batches]
+    return [(dense(x), y.copy(), None if w is None else w.copy()) for x, y, w in batches]
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

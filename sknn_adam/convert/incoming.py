@@ -16,8 +16,8 @@ from sknn_adam.initializers import VarianceScaling
 from sknn_adam.network import build
 from sknn_adam.optimizers import LBFGS, SGD, Adam
 from sknn_adam.regressor import MLPRegressor
+from sknn_adam.run import Run
 from sknn_adam.schedules import InverseScaling, Plateau
-from sknn_adam.training import Run
 
 __all__ = ["SAME", "from_sklearn"]
 
@@ -182,12 +182,13 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
     )
     network.theta[...] = _flat(model.coefs_ + model.intercepts_)
     sizes = choose_sizes(estimator, plan, n_samples or THEIR_BATCH)
-    kernels = choose_kernels(estimator, network, n_samples or THEIR_BATCH, sizes["batch_size"])
+    kernels = choose_kernels(network, n_samples or THEIR_BATCH, sizes["batch_size"])
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
     run = estimator._run = Run(network, np.random.default_rng(seed), kernels)
     run.begin(plan)
     known = _count(run, model, sizes["batch_size"], n_samples)
     estimator._structure = describe(estimator, parts)
+    estimator._forget()
     estimator._publish(plan)
     if not (known and _with_moments(run, plan.optimizer, model)):
         del estimator._run  # only the weights are kept; training makes a state of its own

@@ -41,13 +41,15 @@ OWN = [
     "layers.Dense",
     "layers.Dropout",
     "losses.columns.PerColumn",
+    "members.Members",
+    "members.OutOfFold",
     "network.Network",
     "normalization.BatchNormLayer",
     "normalization.RowNormLayer",
     "persistence.searches.Described",
     "regressor.MLPRegressor",
+    "run.Run",
     "schedules._base.Clock",
-    "training.Run",
 ]
 # What scikit-learn's and scikit-optimize's own objects keep in them.
 OTHERS = [

@@ -61,7 +61,17 @@ def search():
     return GridSearchCV(make_pipeline(StandardScaler(), net), grid, cv=2).fit(X, y), X
 
 
-MODELS = {"exact": exact, "trained": trained, "search": search}
+def members():
+    """Return several networks, cross-fitted, that can go on."""
+    X, y = load_iris(return_X_y=True)
+    net = MLPClassifier(
+        (8, 5), normalization="batch", n_members=3, early_stopping=True, dtype="float64",
+        max_iter=12, warm_start=True, random_state=0,
+    )  # fmt: skip
+    return make_pipeline(StandardScaler(), net).fit(X, y), X
+
+
+MODELS = {"exact": exact, "trained": trained, "search": search, "members": members}
 
 
 def network(model):
@@ -77,6 +87,8 @@ def bits(model, X):
     found |= {"mean": scaler.mean_, "scale": scaler.scale_}
     found["raw outputs"] = net._network.predict(scaler.transform(X))
     found["predictions"] = getattr(model, "predict_proba", model.predict)(X)
+    if hasattr(net, "oof_prediction_"):
+        found |= {"out of fold": net.oof_prediction_, "temperature": np.array(net.temperature_)}
     run = getattr(net, "_run", None)
     if run is not None:
         found |= {"m": run.optimizer_state.m, "v": run.optimizer_state.v, "average": run.average}

@@ -1,0 +1,95 @@
+"""Tables for studies: those that ship with scikit-learn, data sets of OpenML, or a folder.
+
+All three have ``TASKS`` and the functions ``load``, ``splits`` and ``preprocess``; a folder brings
+a module ``realdata.py`` with them.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+from sklearn import datasets
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+BUNDLED = {
+    "iris": "classification",
+    "wine": "classification",
+    "breast_cancer": "classification",
+    "digits": "classification",
+    "diabetes": "regression",
+}
+
+
+class Bundled:
+    """The small tables that ship with scikit-learn (their sources and licences are named there)."""
+
+    def __init__(self):
+        self.TASKS = dict(BUNDLED)
+
+    def fetch(self, name):
+        """Return X and y."""
+        return getattr(datasets, f"load_{name}")(return_X_y=True, as_frame=True)
+
+    def load(self, name):
+        """Return X as a frame, y as codes or numbers, and the task."""
+        X, y = self.fetch(name)
+        if self.TASKS[name] == "classification":
+            return X, np.unique(y, return_inverse=True)[1], "classification"
+        return X, np.asarray(y, float), "regression"
+
+    def splits(self, name):
+        """Return one random pair of training and test rows, three quarters and a quarter."""
+        _, y, task = self.load(name)
+        stratify = y if task == "classification" else None
+        return [train_test_split(np.arange(len(y)), random_state=0, stratify=stratify)]
+
+    def preprocess(self, name):
+        """Return an unfitted preprocessing: numbers scaled, categories as columns of 0 and 1."""
+        return make_column_transformer(
+            (
+                make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+                make_column_selector(dtype_include="number"),
+            ),
+            (
+                OneHotEncoder(handle_unknown="ignore", min_frequency=5, sparse_output=False),
+                make_column_selector(dtype_exclude="number"),
+            ),
+            sparse_threshold=0,
+        )
+
+
+class OpenML(Bundled):
+    """Data sets of OpenML by their numbers, fetched (and kept) by scikit-learn."""
+
+    def __init__(self, numbers):
+        self.TASKS = {}
+        for number in numbers:
+            numeric = self.fetch(number)[1].dtype.kind in "if"
+            self.TASKS[number] = "regression" if numeric else "classification"
+
+    def fetch(self, name):
+        """Return X and y."""
+        return datasets.fetch_openml(data_id=int(name), as_frame=True, return_X_y=True)
+
+
+def load_tables(data: str):
+    """Return the tables that ``--data`` names."""
+    if data == "bundled":
+        return Bundled()
+    names = data.split(",")
+    if all(name.isdigit() for name in names):
+        return OpenML(names)
+    path = Path(data).resolve() / "realdata.py"
+    if not path.exists():
+        raise SystemExit(
+            f"--data is 'bundled', numbers of OpenML data sets ('31,1464'), or a folder with a "
+            f"realdata.py. Got {data!r}."
+        )
+    spec = importlib.util.spec_from_file_location("realdata", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
