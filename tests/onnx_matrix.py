@@ -90,6 +90,29 @@ PARTS = {
 }
 for (part, params), name in product(PARTS.items(), LOADERS):
     CASES[f"{name}, {part}"] = own(name, **params)
+MEMBERS = {"n_members": 3}
+CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}  # with a temperature
+for normalization, activation, name in product(
+    [None, *NORMALIZATIONS], ["relu", "prelu", "gelu", "selu"], LOADERS
+):
+    CASES[f"{name}, {activation}, {normalization}, members"] = own(
+        name, activation=activation, normalization=normalization, **MEMBERS
+    )
+for name, kind in product(
+    LOADERS, ["classes", "text", "truth", "labels", "columns", "columns of text", "one class"]
+):
+    CASES[f"{name}, {kind}, members"] = MLPClassifier(**SMALL, **MEMBERS), name, kind
+    if kind != "one class":
+        CASES[f"{name}, {kind}, cross-fitted"] = MLPClassifier(**SMALL | CROSSED), name, kind
+for name, loss in product(LOADERS, LOSSES):
+    model = MLPRegressor(**SMALL, loss=loss, **MEMBERS)
+    several = loss == "quantile" or not isinstance(loss, QuantileLoss)
+    for kind in ["counts", "two outputs"] if several else ["counts"]:
+        CASES[f"{name}, {loss!r}, {kind}, members"] = model, name, kind
+for (part, params), name in product(PARTS.items(), LOADERS):
+    if part != "minimized":  # one network only
+        CASES[f"{name}, {part}, members"] = own(name, **params, **MEMBERS)
+        CASES[f"{name}, {part}, cross-fitted"] = own(name, **params, **CROSSED)
 
 
 def fitted(case):

@@ -50,6 +50,12 @@ def test_onnxruntime_predicts_the_same(case):
         "diabetes, 'poisson', scaled True, two outputs",
         "breast cancer, labels",
         "wine, columns of text",
+        "wine, prelu, layer, members",
+        "diabetes, relu, batch, members",
+        "diabetes, 'gaussian', two outputs, members",
+        "diabetes, QuantileLoss(level=(0.1, 0.5, 0.9)), counts, members",
+        "breast cancer, classes, cross-fitted",
+        "wine, columns, cross-fitted",
     ],
 )
 def test_double_precision(case):
@@ -86,6 +92,35 @@ def test_normalization_over_the_batch_is_folded_away():
         for n in (None, "batch")
     )
     assert [node.op_type for node in plain] == [node.op_type for node in normalized]
+
+
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_members_are_stacks_of_matrices(normalization):
+    """Ten networks take as many operators as three; only the mean is added to those of one."""
+    nodes = {}
+    for n in (1, 3, 10):
+        model = MLPRegressor(**SMALL, normalization=normalization, n_members=n).fit(X, NUMBERS)
+        nodes[n] = [node.op_type for node in to_onnx(model, X[:1]).graph.node]
+    assert nodes[10] == nodes[3]
+    assert len(nodes[3]) == len(nodes[1]) + 3
+
+
+def test_the_temperature_is_in_the_graph():
+    model = MLPClassifier(**SMALL | {"max_iter": 60}, n_members=3, early_stopping=True).fit(X, Y)
+    assert abs(model.temperature_ - 1) > 0.05
+    options = {"zipmap": False}
+    labels, p = run(to_onnx(model, X[:1], options=options), X)
+    np.testing.assert_allclose(p, model.predict_proba(X), atol=1e-6)
+    np.testing.assert_array_equal(labels, model.predict(X))
+    each = model.member_predictions(X)
+    np.testing.assert_allclose(p, each.mean(axis=0), atol=1e-6)
+
+
+def test_no_rows():
+    for n in (1, 3):
+        model = MLPClassifier(**SMALL, n_members=n).fit(X, Y)
+        labels, p = run(to_onnx(model, X[:1], options={"zipmap": False}), X[:0])
+        assert (labels.shape, p.shape) == ((0,), (0, 3))
 
 
 # -- options and outputs -------------------------------------------------------------------------
@@ -245,6 +280,11 @@ class OwnProbabilities(LogLoss):
         return super().predict(z / 2, exclusive)
 
 
+class OwnMean(LogLoss):
+    def combine(self, z, exclusive=True):
+        return z.mean(axis=0)
+
+
 @pytest.mark.parametrize(
     ("model", "named"),
     [
@@ -252,6 +292,10 @@ class OwnProbabilities(LogLoss):
         (MLPClassifier(**SMALL, activation=Steep()), r"Steep.* has a '__call__' of its own"),
         (MLPClassifier(**SMALL, normalization=OwnNorm()), "The layer OwnLayer cannot be converted"),
         (MLPClassifier(**SMALL, loss=OwnProbabilities()), r"The loss OwnProbabilities\(\) cannot"),
+        (
+            MLPClassifier(**SMALL, loss=OwnMean(), n_members=2),
+            r"several members OwnMean\(\) cannot",
+        ),
         (MLPRegressor(**SMALL, loss=Rounded()), r"The loss Rounded\(\) cannot be converted"),
     ],
 )
@@ -272,10 +316,6 @@ def test_other_things_that_cannot_be_converted():
     halves.classes_ = halves._labels.columns[0] = np.array([0.5, 1.5, 2.5])
     with pytest.raises(NotImplementedError, match=r"whole numbers or text .* Got \[0.5, 1.5"):
         to_onnx(halves, X[:1], options={"zipmap": False})
-    several = MLPClassifier(**SMALL).fit(X, Y)
-    several._network.members = 3
-    with pytest.raises(NotImplementedError, match=r"several members \(here 3\)"):
-        to_onnx(several, X[:1])
     with pytest.raises(NotFittedError):
         to_onnx(MLPRegressor(), X[:1])
 

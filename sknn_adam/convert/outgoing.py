@@ -104,7 +104,7 @@ def _of_the_network(estimator: Any, parts: dict[str, Any], fitted: bool) -> Iter
         yield "several columns of classes"
     if labels is not None and labels.kind == "exclusive" and len(labels.columns[0]) < 2:
         yield "a single class"
-    if fitted and estimator._network.members is not None:
+    if estimator._network.members is not None if fitted else estimator.n_members > 1:
         yield "several members"
 
 

@@ -24,11 +24,12 @@ class Graph:
 
     Calling it adds an operator: ``graph("Add", x, 1.0)``. Arguments are names of tensors, or
     arrays and numbers, which become constants in the graph's precision (integers stay what they
-    are).
+    are). Of several members all tensors of the network have a leading axis, as its arrays do.
     """
 
-    def __init__(self, scope: Any, container: Any, dtype: Any):
+    def __init__(self, scope: Any, container: Any, dtype: Any, members: int | None = None):
         self.scope, self.container, self.dtype = scope, container, np.dtype(dtype)
+        self.members = members
 
     def __call__(self, operator: str, *inputs: Any, n: int = 1, **attributes: Any) -> Any:
         """Add an operator; return the name of its output, or the names of its `n` outputs."""
@@ -61,7 +62,15 @@ class Graph:
 
     def columns(self, x: str, start: int, stop: int) -> str:
         """Return some columns of `x`."""
-        return self("Gather", x, np.arange(start, stop), axis=1)
+        return self("Gather", x, np.arange(start, stop), axis=-1)
+
+    def mean(self, x: str, width: int) -> str:
+        """Return the mean over the members, (n_rows, width); of one network `x` as it is."""
+        if self.members is None:
+            return x
+        flat = self("Reshape", x, [self.members, -1])
+        each = np.full((1, self.members), 1 / self.members)
+        return self("Reshape", self("MatMul", each, flat), [-1, width])
 
     def publish(self, x: str, variable: Any) -> None:
         """Make `x` an output of the operator that is being converted."""
@@ -126,21 +135,27 @@ ACTIVATIONS: dict[Any, Callable[..., str]] = {
 # -- layers --------------------------------------------------------------------------------------
 
 
+def _row(array: np.ndarray) -> np.ndarray:
+    """Return one number for each unit, or for each unit of each member, as a row of `x`."""
+    return array[..., None, :]
+
+
 def _activate(g: Graph, layer: Activate, x: str) -> str:
     activation: Activation = layer.activation
     formula = look_up(ACTIVATIONS, activation, "__call__", "The activation")
-    learned = [layer.p] if isinstance(layer, ActivateLearned) else []
+    learned = [_row(layer.p)] if isinstance(layer, ActivateLearned) else []
     return formula(g, activation, x, *learned)
 
 
 def _normalize_rows(g: Graph, layer: RowNormLayer, x: str) -> str:
-    mean = np.full((len(layer.gamma), 1), 1 / len(layer.gamma))  # a product takes means: no axes
+    width = layer.gamma.shape[-1]
+    mean = np.full((width, 1), 1 / width)  # a product takes means: no axes
     if layer.centered:
         x = g("Sub", x, g("MatMul", x, mean))
     square = g("MatMul", g("Mul", x, x), mean)
     x = g("Div", x, g("Sqrt", g("Add", square, layer.epsilon)))
-    x = g("Mul", x, layer.gamma)
-    return g("Add", x, layer.beta) if layer.centered else x
+    x = g("Mul", x, _row(layer.gamma))
+    return g("Add", x, _row(layer.beta)) if layer.centered else x
 
 
 LAYERS: dict[type, Callable[[Graph, Any, str], str]] = {
@@ -152,18 +167,15 @@ LAYERS: dict[type, Callable[[Graph, Any, str], str]] = {
 
 
 def _affine(g: Graph, x: str, W: np.ndarray, b: np.ndarray) -> str:
-    return g("Add", g("MatMul", x, W), b)
+    return g("Add", g("MatMul", x, W), _row(b))
 
 
 def raw_outputs(g: Graph, network: Network, x: str) -> str:
     """Add the network to the graph; return its raw outputs, cut where `Network.predict` does.
 
-    Batch normalization by its fixed statistics becomes part of the affine map before it.
+    Batch normalization by its fixed statistics becomes part of the affine map before it. Of
+    several members the raw outputs are (members, n_rows, n_raw): matrix products of stacks.
     """
-    if network.members is not None:
-        raise NotImplementedError(
-            f"A network of several members (here {network.members}) cannot be converted to ONNX."
-        )
     affine: Sequence[np.ndarray] = ()
     for layer in network.layers:
         if type(layer) is Dense:

@@ -14,13 +14,20 @@ from sknn_adam.losses import (
 from sknn_adam.losses.positive import BOUND, PositiveLoss
 from sknn_adam.onnx.graph import Graph, look_up
 
-__all__ = ["class_outputs", "deviations", "integer_or_text", "label_outputs", "predictions"]
+__all__ = [
+    "class_outputs",
+    "deviations",
+    "integer_or_text",
+    "label_outputs",
+    "n_columns",
+    "predictions",
+]
 
 
 def _sorted_levels(g: Graph, loss: Any, z: str, n_raw: int) -> str:
     if np.size(loss.level) == 1:
         return z
-    values, _ = g("TopK", z, [n_raw], n=2, axis=1, largest=0, sorted=1)
+    values, _ = g("TopK", z, [n_raw], n=2, axis=-1, largest=0, sorted=1)
     return values
 
 
@@ -31,17 +38,23 @@ REGRESSION: dict[Any, Callable[[Graph, Any, str, int], str]] = {
     GaussianLoss.predict: lambda g, loss, z, n_raw: g.columns(z, 0, n_raw // 2),
 }
 CLASSIFICATION = {ClassificationLoss.predict: True}
+COMBINATION = {ClassificationLoss.combine: True}
+
+
+def n_columns(estimator: Any) -> int:
+    """Return how many columns a regressor predicts."""
+    return max(estimator.n_outputs_, np.size(getattr(estimator._loss, "level", 0.5)))
 
 
 def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
     """Return what a regressor predicts, (n_rows, n_outputs) or one column for each level."""
     predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
-    y = g("Mul", predict(g, estimator._loss, z, n_raw), estimator._y_scale)
-    return g("Add", y, estimator._y_shift)
+    mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
+    return g("Add", g("Mul", mean, estimator._y_scale), estimator._y_shift)
 
 
 def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
-    """Return the standard deviations that a regressor predicts."""
+    """Return the standard deviations that a regressor predicts; of members those of a mixture."""
     table = {GaussianLoss.deviation: True}
     look_up(table, estimator._loss, "deviation", "return_std=True with the loss")
     u = g.columns(z, n_raw // 2, n_raw)  # levelled off beyond bounds, as the loss says
@@ -49,7 +62,13 @@ def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
     beyond = g("Sub", u, inside)
     slope = g("Exp", g("Neg", g("Abs", beyond)))
     s = g("Add", inside, g("Mul", g("Sign", beyond), g("Sub", 1.0, slope)))
-    return g("Mul", g("Exp", g("Div", s, 2.0)), estimator._y_scale)
+    if g.members is None:
+        deviation = g("Exp", g("Div", s, 2.0))
+    else:
+        centers, width = g.columns(z, 0, n_raw // 2), n_raw // 2
+        apart = g("Sub", centers, g.mean(centers, width))
+        deviation = g("Sqrt", g.mean(g("Add", g("Exp", s), g("Mul", apart, apart)), width))
+    return g("Mul", deviation, estimator._y_scale)
 
 
 def integer_or_text(classes: np.ndarray) -> np.ndarray:
@@ -67,23 +86,34 @@ def integer_or_text(classes: np.ndarray) -> np.ndarray:
     )
 
 
-def _check(loss: Any) -> None:
-    look_up(CLASSIFICATION, getattr(loss, "loss", loss), "predict", "The loss")
+def _check(g: Graph, loss: Any) -> None:
+    loss = getattr(loss, "loss", loss)  # of several columns
+    look_up(CLASSIFICATION, loss, "predict", "The loss")
+    if g.members is not None:
+        look_up(COMBINATION, loss, "combine", "The loss of several members")
+
+
+def _chosen(g: Graph, z: str, p: str) -> str:
+    """Return 1 where the log odds `z`, or the members' mean probability `p`, say yes, else 0."""
+    more = g("Greater", z, 0.0) if g.members is None else g("Greater", p, 0.5)
+    return g.cast(more, np.int64)
 
 
 def class_outputs(g: Graph, loss: Any, z: str, n_classes: int) -> tuple[str, str]:
     """Return codes (n_rows,) and probabilities (n_rows, n_classes) of one column of classes."""
-    _check(loss)
+    _check(g, loss)
     if n_classes > 2:
-        return g("ArgMax", z, axis=1, keepdims=0), g("Softmax", z, axis=1)
-    p = g("Sigmoid", z)
-    code = g("Reshape", g.cast(g("Greater", z, 0.0), np.int64), [-1])
+        p = g.mean(g("Softmax", z, axis=-1), n_classes)
+        return g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0), p
+    p = g.mean(g("Sigmoid", z), 1)
+    code = g("Reshape", _chosen(g, z, p), [-1])
     if n_classes == 1:  # there is no other
         return g("Mul", code, [0]), g("Add", g("Mul", p, 0.0), 1.0)
-    return code, g("Concat", g("Sigmoid", g("Neg", z)), p, axis=1)
+    return code, g("Concat", g.mean(g("Sigmoid", g("Neg", z)), 1), p, axis=1)
 
 
-def label_outputs(g: Graph, loss: Any, z: str) -> tuple[str, str]:
+def label_outputs(g: Graph, loss: Any, z: str, n_labels: int) -> tuple[str, str]:
     """Return the 0/1 matrix of labels and their probabilities, both (n_rows, n_labels)."""
-    _check(loss)
-    return g.cast(g("Greater", z, 0.0), np.int64), g("Sigmoid", z)
+    _check(g, loss)
+    p = g.mean(g("Sigmoid", z), n_labels)
+    return _chosen(g, z, p), p

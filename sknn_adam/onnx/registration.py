@@ -13,6 +13,7 @@ from sknn_adam.onnx.heads import (
     deviations,
     integer_or_text,
     label_outputs,
+    n_columns,
     predictions,
 )
 from sknn_adam.regressor import MLPRegressor
@@ -191,9 +192,8 @@ def _shapes_of_classifier(operator: Any) -> None:
 
 def _shapes_of_regressor(operator: Any) -> None:
     model = operator.raw_operator
-    n_columns = max(model.n_outputs_, np.size(getattr(model._loss, "level", 0.5)))
     for output in operator.outputs:
-        output.type.shape = [operator.inputs[0].get_first_dimension(), n_columns]
+        output.type.shape = [operator.inputs[0].get_first_dimension(), n_columns(model)]
 
 
 def _zipmaps(scope: Any, model: Any) -> bool:
@@ -216,10 +216,11 @@ def _network(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
-    g = Graph(scope, container, np.float64 if double else np.float32)
+    network, dtype = operator.raw_operator._network, np.float64 if double else np.float32
+    g = Graph(scope, container, dtype, network.members)
     inputs = [g.cast(variable.full_name, g.dtype) for variable in operator.inputs]
     x = inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
-    return g, raw_outputs(g, operator.raw_operator._network, x)
+    return g, raw_outputs(g, network, x)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
@@ -236,8 +237,10 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = operator.outputs
     loss, labels = model._loss, model._labels
     g, z = _network(scope, operator, container)
+    if model.temperature_ != 1:
+        z = g("Div", z, model.temperature_)
     if labels.kind == "labels":
-        found, p = label_outputs(g, loss, z)
+        found, p = label_outputs(g, loss, z, len(labels.columns))
         g.publish(found, label)
         g.publish(p, probabilities)
         return
