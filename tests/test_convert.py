@@ -305,6 +305,8 @@ def test_networks_that_do_not_fit_are_named(params, named):
 
 def test_several_columns_and_other_losses_do_not_fit():
     X, y = table(load_iris)
+    with pytest.raises(ValueError, match="several members"):
+        to_sklearn(MLPClassifier((4,), max_iter=2, n_members=2).fit(X, y))
     columns = MLPClassifier((4,), max_iter=2).fit(X, np.stack([y, 2 - y], axis=1))
     with pytest.raises(ValueError, match="several columns of classes"):
         to_sklearn(columns)
@@ -325,7 +327,12 @@ def test_everything_of_an_unfitted_one_must_fit():
     for named in ("gradient_clip=1.0", "class_weight='balanced'"):
         assert named in str(error.value)
     with pytest.raises(ValueError, match="target_scaling='auto'"):
-        to_sklearn(MLPRegressor(averaging=None, l1_ratio=0.0))
+        to_sklearn(MLPRegressor(averaging=None))
+    theirs = to_sklearn(MLPRegressor(averaging=None, target_scaling=False), n_samples=20_000)
+    assert (theirs.hidden_layer_sizes, theirs.batch_size) == ((100, 50), 156)
+    assert theirs.alpha == pytest.approx(156 * 10 / 20_000)
+    with pytest.raises(ValueError, match=r"no counterpart of several members\."):
+        to_sklearn(MLPRegressor(averaging=None, target_scaling=False, n_members=2))
     plain = MLPClassifier(optimizer=Adam(0.01), averaging=None, l1_ratio=0.0, alpha=1e-3)
     theirs = to_sklearn(plain, n_samples=20_000)
     assert (theirs.learning_rate_init, theirs.batch_size) == (0.01, 156)

@@ -4,7 +4,9 @@ import copy
 import importlib.util
 import io
 import json
+import os
 import pickle
+import signal
 import sys
 import warnings
 from contextlib import suppress
@@ -28,6 +30,7 @@ from sknn_adam._files import replacing
 from sknn_adam.activations import ReLU
 from sknn_adam.layers import Layer
 from sknn_adam.losses import QuantileLoss
+from sknn_adam.members import OutOfFold
 
 pytest.importorskip("skops")
 
@@ -39,6 +42,7 @@ from sknn_adam.persistence import TRUSTED_TYPES, ArchiveError, load, save
 BOTH = pytest.mark.parametrize(
     ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
 )
+WITHOUT_PARTIAL_FIT = ("minimized", "stopped", "cross-fitted")
 ARCHIVES = Path(__file__).parent / "golden" / "archives"
 
 
@@ -76,7 +80,7 @@ def test_an_archive_brings_everything_back(estimator, y, parts, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("parts", [name for name in PARTS if name not in ("minimized", "stopped")])
+@pytest.mark.parametrize("parts", [name for name in PARTS if name not in WITHOUT_PARTIAL_FIT])
 def test_training_goes_on_with_the_same_bits(estimator, y, parts, tmp_path):
     model = small(estimator, **PARTS[parts])
     for _ in range(2):
@@ -94,6 +98,65 @@ def test_a_warm_start_goes_on_with_the_same_bits(estimator, y, tmp_path):
     model = small(estimator, warm_start=True, optimizer="lbfgs", batch_size="auto").fit(X, y)
     loaded = there_and_back(model, tmp_path)
     equal(model.fit(X, y), loaded.fit(X, y))
+
+
+def crossed(estimator):
+    """Return several networks that leave rows out, and can go on."""
+    params = {"n_members": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
+    return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
+
+
+KINDS = {
+    "two": (MLPClassifier, X[:, 0] > 0),
+    "classes": (MLPClassifier, LABELS),
+    "labels": (MLPClassifier, (X[:, :3] > 0).astype(int)),
+    "columns": (MLPClassifier, np.stack([LABELS, LABELS[::-1]], axis=1)),
+    "number": (MLPRegressor, NUMBERS),
+    "numbers": (MLPRegressor, np.stack([NUMBERS, -NUMBERS], axis=1)),
+}
+
+
+def equal_members(one, other, inputs):
+    for name in ("oof_prediction_", "oof_score_", "best_iter_", "coefs_", "intercepts_"):
+        np.testing.assert_equal(getattr(other, name), getattr(one, name))
+    assert vars(other).get("temperature_") == vars(one).get("temperature_")
+    np.testing.assert_equal(other.member_predictions(inputs), one.member_predictions(inputs))
+    assert other.history_.columns["loss"] == one.history_.columns["loss"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cross_fitted_members_come_back_and_go_on(kind, tmp_path):
+    estimator, y = KINDS[kind]
+    model = crossed(estimator).fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    equal_members(model, loaded, X)
+    before = model.coefs_[0].copy()
+    equal_members(model.fit(X, y), loaded.fit(X, y), X)
+    assert np.abs(model.coefs_[0] - before).max() > 0
+
+
+@BOTH
+def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp_path, monkeypatch):
+    """What is known of rows left out, and the patience of each, is part of it."""
+    model, seen, see = crossed(estimator), [], OutOfFold.see
+
+    def interrupted(self, *args):
+        see(self, *args)
+        seen.append(len(args[0]))
+        if len(seen) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutOfFold, "see", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    assert loaded._run.in_fit
+    for name in ("z", "best", "waited"):
+        np.testing.assert_array_equal(getattr(loaded._run.oof, name), getattr(model._run.oof, name))
+    whole = crossed(estimator).fit(X, y)
+    equal_members(whole, loaded.fit(X, y), X)
+    assert loaded.n_iter_ > 5
 
 
 @pytest.mark.parametrize("row", rows.COMPONENTS)

@@ -123,8 +123,8 @@ def _of_the_training(estimator: Any, parts: dict[str, Any]) -> Iterator[str]:
             yield f"{name}={getattr(estimator, name)!r}"
     if any(parts["dropout"]):
         yield f"dropout={estimator.dropout!r}"
-    share = estimator.l1_ratio
-    if share and not (share == "auto" and parts["optimizer"].full_batch):
+    share, smooth = estimator.l1_ratio, parts["optimizer"].full_batch
+    if share and not (share == "auto" and (smooth or parts["loss"].task == "regression")):
         yield f"l1_ratio={share!r}"
     for name in ("class_weight", "target_scaling"):
         if getattr(estimator, name, None):
