@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
 
-__all__ = ["Data", "Rows", "hold_out"]
+__all__ = ["Data", "Rows", "facts", "hold_out"]
 
 
 @dataclass
@@ -121,6 +121,51 @@ class Data:
             np.copyto(cast, x)
             x = cast
         return x
+
+
+MOST_LOOKED_AT = 256
+
+
+def facts(data: Data, loss: Any) -> dict[str, float]:
+    """Return what a look at some rows, spread over the table, tells of it.
+
+    Parameters
+    ----------
+    data : Data
+        The rows as training sees them.
+    loss : Loss
+        The loss of the training.
+
+    Returns
+    -------
+    facts : dict of float
+        Numbers of rows, features and rows of a batch; ``"scale_max"``, the largest root mean square
+        of a column, ``"scale_min"``, the smallest one of a column that varies, and
+        ``"varying_max"``, the largest deviation; mean and deviation of the targets (of the output
+        that is largest; nan for classes); and ``"constant_loss"``, the loss of answering every row
+        alike. Nan for what these rows cannot tell.
+    """
+    some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
+    x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
+    x = x.toarray() if issparse(x) else x
+    with np.errstate(all="ignore"):
+        mean, scale = x.mean(axis=0), np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+        deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
+        varies = deviation > 1e-6 * scale
+        constant = loss.constant(y)
+        found = {
+            "constant_loss": loss.mean(y, np.broadcast_to(constant, (len(y), len(constant)))),
+            "scale_max": scale.max(initial=0),
+            "scale_min": scale[varies].min(initial=np.inf),
+            "varying_max": deviation.max(initial=0),
+            "target_mean": np.nan,
+            "target_scale": np.nan,
+        }
+        if loss.task == "regression":
+            found["target_mean"] = np.abs(y.mean(axis=0)).max()
+            found["target_scale"] = y.std(axis=0).max()
+    found |= {"n_rows": data.n_rows, "n_features": x.shape[1], "batch_size": data.batch_size}
+    return {name: float(value) for name, value in found.items()}
 
 
 def hold_out(

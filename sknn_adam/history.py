@@ -25,6 +25,9 @@ class History:
     ----------
     layers : LayerHistory
         What was measured layer by layer.
+    table : dict of float
+        What the table looked like at the first fit: its scales, and the loss of a network that
+        answers every row alike (``"constant_loss"``); empty with ``record=False``.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class History:
     def __init__(self) -> None:
         self.columns: dict[str, Any] = {}
         self.layers: LayerHistory = LayerHistory()
+        self.table: dict[str, float] = {}
 
     def append(self, **row: Any) -> None:
         """Add a row; what earlier or later rows lack is nan."""

@@ -18,7 +18,7 @@ from sknn_adam._interrupts import Interrupts
 from sknn_adam._kernels import NUMPY, NumpyKernels, flush_denormals
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping, norm
-from sknn_adam.data import Data
+from sknn_adam.data import Data, facts
 from sknn_adam.history import History, Probe
 from sknn_adam.losses import Loss
 from sknn_adam.network import Network
@@ -267,6 +267,8 @@ def train(
     run.prepare(plan)
     if run.best is None:
         run.keep(-inf, run.point(plan))
+    if plan.record and not run.history.table:
+        run.history.table = facts(data, plan.loss)
     if not plan.optimizer.full_batch:
         run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
     if n_epochs > 0 and run.stop_reason is None:
