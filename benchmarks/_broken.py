@@ -163,9 +163,11 @@ def network(rng, table):
         averaging=["ema", None][rng.integers(2)],
         schedule=str(rng.choice(["constant", "constant", "cosine"])),
         early_stopping=bool(rng.random() < 0.3),
+        gradient_clip=[None, None, None, 5.0][rng.integers(4)],
+        dropout=[0.0, 0.0, 0.1, 0.2][rng.integers(4)],
         random_state=int(rng.integers(1000)),
     )
-    return model.set_params(optimizer__learning_rate=rate)
+    return model.set_params(optimizer__learning_rate=rate * rng.choice([0.5, 1, 2]))
 
 
 def draw(kind, group, seed):
@@ -177,6 +179,8 @@ def draw(kind, group, seed):
         X, y = TABLES[group][name](rng)
         a, b = train_test_split(np.arange(len(y)), test_size=0.3, random_state=rng.integers(1000))
         healthy = Case("healthy", name, network(rng, name), (X[a], y[a]), (X[b], y[b]))
+        if rng.random() < 0.3:
+            healthy.options = {"X_val": X[b], "y_val": y[b]}
         healthy.score = train(healthy.model, healthy)
         others = [train(model, healthy) for model in _plain(name)]
         healthy.reference = max(healthy.score, *others)
@@ -338,7 +342,7 @@ def _overfitting(healthy, rng):
     if not case.given:
         case.options = {"X_val": healthy.test[0], "y_val": healthy.test[1]}
     # Healthy on these rows is what early stopping and a penalty make of them.
-    healthy.fit = case.fit
+    healthy.fit, healthy.options = case.fit, case.options
     healthy.model = clone(healthy.model).set_params(early_stopping=True, alpha=1e-2)
     healthy.score = train(healthy.model, healthy)
     return case

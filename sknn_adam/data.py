@@ -139,7 +139,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     Returns
     -------
     facts : dict of float
-        Numbers of rows, features and rows of a batch; ``"scale_max"``, the largest root mean square
+        Numbers of rows, features and rows of a batch, and whether X is sparse; ``"scale_max"``, the largest root mean square
         of a column, ``"scale_min"``, the smallest one of a column that varies, and
         ``"varying_max"``, the largest deviation; mean and deviation of the targets (of the output
         that is largest; nan for classes); and ``"constant_loss"``, the loss of answering every row
@@ -147,7 +147,8 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     """
     some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
-    x = x.toarray() if issparse(x) else x
+    sparse = issparse(x)
+    x = x.toarray() if sparse else x
     with np.errstate(all="ignore"):
         mean, scale = x.mean(axis=0), np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
         deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
@@ -164,7 +165,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         if loss.task == "regression":
             found["target_mean"] = np.abs(y.mean(axis=0)).max()
             found["target_scale"] = y.std(axis=0).max()
-    found |= {"n_rows": data.n_rows, "n_features": x.shape[1], "batch_size": data.batch_size}
+    found |= {"sparse": sparse, "n_rows": data.n_rows, "n_features": x.shape[1], "batch_size": data.batch_size}
     return {name: float(value) for name, value in found.items()}
 
 

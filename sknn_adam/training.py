@@ -145,12 +145,14 @@ def penalty(
 
 
 def objective(
-    network: Network, plan: Plan, x: Any, y: np.ndarray, weight: Any, rng: Any = None
+    network: Network, plan: Plan, x: Any, y: Any, weight: Any, rng: Any = None, probe: Any = None
 ) -> float:
     """Return J(theta) on a batch and leave its gradient in ``network.grad``."""
     z = network.forward(x, rng)  # 1
     value, gradient = network.kernels.mean_and_gradient(plan.loss, y, z, weight)
     grad = network.backward(gradient)  # 2
+    if probe is not None:
+        probe.backpropagated()
     if plan.alpha:  # 3
         part = slice(0, network.n_weights)
         value += penalty(
@@ -170,7 +172,7 @@ def step(
 ) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
-    value = objective(network, plan, x, y, weight, run.rng)
+    value = objective(network, plan, x, y, weight, run.rng, probe)
     if run.limit is None and isfinite(value):
         run.limit = EXPLODED * max(1.0, abs(value))
     if run.limit is None or not abs(value) < run.limit:
@@ -345,7 +347,7 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
 
     def fun(theta):
         network.theta[...] = theta
-        value = objective(network, plan, x, y, weight, run.rng)
+        value = objective(network, plan, x, y, weight, run.rng, probe)
         if not isfinite(value):  # the line search would go on for ever
             run.stop_reason = "diverged"
             raise StopIteration

@@ -1,0 +1,159 @@
+"""The evidence of a diagnosis: what one training recorded, and one pass over given rows."""
+
+from functools import cached_property
+from inspect import signature
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._building import choose_sizes
+from sknn_adam._validation import parse_sizes
+from sknn_adam.history import Probe
+from sknn_adam.layers import Activate, Workspace
+
+__all__ = ["Evidence"]
+
+MOST_ROWS = 2000  # of those that are given: more tell little more
+
+
+class Evidence:
+    """What is known of a fitted network, as numbers with names.
+
+    Parameters
+    ----------
+    mlp : MLPClassifier or MLPRegressor
+        The fitted network.
+    X : ndarray or CSR matrix, optional
+        Rows as they reach the network.
+    y : array-like, optional
+        What belongs to them.
+    """
+
+    def __init__(self, mlp: Any, X: Any = None, y: Any = None):
+        self.mlp, self.X, self.y = mlp, X, y
+        self.table: dict[str, float] = mlp.history_.table
+        self.loss = np.asarray(mlp.history_["loss"], float)
+        self.layers = mlp.history_.layers
+        self.optimizer, self.network = mlp.optimizer_, mlp._network
+        self.widths = parse_sizes(mlp.hidden_layer_sizes)
+        self.diverged = mlp.stop_reason_ == "diverged"
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the layers, shape (n_samples, n_layers)."""
+        n_layers = len(self.widths) + 1
+        return np.asarray(self.layers[name], float).reshape(len(self.layers), n_layers)
+
+    # -- parameters -----------------------------------------------------------------------------
+
+    @cached_property
+    def rate(self) -> float:
+        """Learning rate; nan where the optimizer has none."""
+        return float(self.mlp.get_params().get("optimizer__learning_rate", np.nan))
+
+    @cached_property
+    def usual_rate(self) -> float:
+        """Learning rate that the optimizer has by default."""
+        parameter = signature(type(self.optimizer)).parameters.get("learning_rate")
+        return np.nan if parameter is None else float(parameter.default)
+
+    @cached_property
+    def auto(self) -> dict[str, Any]:
+        """What "auto" stands for on this table: batch_size, alpha, l1_ratio."""
+        asked = SimpleNamespace(batch_size="auto", alpha="auto", l1_ratio="auto")
+        n_rows = int(self.table["n_rows"])
+        return choose_sizes(asked, SimpleNamespace(optimizer=self.optimizer), n_rows)
+
+    @cached_property
+    def alpha(self) -> float:
+        """Strength of the penalty."""
+        return self.auto["alpha"] if self.mlp.alpha == "auto" else float(self.mlp.alpha)
+
+    @cached_property
+    def bounded(self) -> list[bool]:
+        """Whether the activation of each hidden layer is flat on both sides."""
+        found = []
+        for layer in self.network.layers:
+            if isinstance(layer, Activate):
+                z = np.array([[-30.0], [0.0], [30.0]])
+                start = (np.asarray(layer.activation.start()),) if layer.activation.learned else ()
+                slope = layer.activation.derivative(z, layer.activation(z, *start), *start)
+                slope = np.abs(np.broadcast_to(slope, z.shape))
+                found.append(bool(slope[[0, 2]].max() < 0.05 * slope[1, 0]))
+        return found
+
+    # -- course of the loss -----------------------------------------------------------------------
+
+    @cached_property
+    def penalty(self) -> float:
+        """Penalty at the weights that predict."""
+        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
+        share = self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+        squares = float(np.dot(weights, weights))
+        return self.alpha * ((1 - share) / 2 * squares + share * float(np.abs(weights).sum()))
+
+    @cached_property
+    def constant_loss(self) -> float:
+        """Loss of answering every row alike."""
+        return self.table["constant_loss"]
+
+    @cached_property
+    def kept_loss(self) -> float:
+        """Mean loss about the epoch whose weights were kept, without penalty."""
+        if not len(self.loss):
+            return np.inf
+        end = self.mlp.best_iter_ if self.mlp.early_stopping else len(self.loss)
+        start = max(0, end - max(1, len(self.loss) // 10))
+        return max(0.0, float(self.loss[start : max(1, end)].mean()) - self.penalty)
+
+    @cached_property
+    def left(self) -> float:
+        """The loss at the end, as a share of that of a constant answer."""
+        return self.kept_loss / self.constant_loss if self.constant_loss > 0 else np.nan
+
+    @cached_property
+    def fall(self) -> float:
+        """By how much the loss fell in the last epochs: in one, as a share of a constant's."""
+        n = len(self.loss)
+        k = max(1, n // 10)
+        if n < 2 or not self.constant_loss > 0:
+            return np.nan
+        before, end = self.loss[-2 * k : -k].mean(), self.loss[-k:].mean()
+        return float((before - end) / k / self.constant_loss)
+
+    @cached_property
+    def roughness(self) -> float:
+        """Sum of all rises of the loss over the sum of all falls, after the first tenth."""
+        steps = np.diff(self.loss[len(self.loss) // 10 :])
+        falls = -steps[steps < 0].sum()
+        return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
+
+    # -- one pass over given rows -------------------------------------------------------------------
+
+    @cached_property
+    def passed(self) -> dict[str, tuple[float, ...]] | None:
+        """Outputs and shares of dead and saturated units by layer, on the given rows."""
+        if self.X is None:
+            return None
+        some = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_ROWS)).astype(int)
+        x = self.X[some].astype(self.network.dtype)
+        workspaces = [Workspace() for _ in self.network.layers]
+        with np.errstate(all="ignore"):
+            self.network._pass(x, workspaces)
+            return Probe(self.network.layers).outputs(workspaces)
+
+    @cached_property
+    def given_loss(self) -> float:
+        """Loss on the given rows; nan without y."""
+        if self.X is None or self.y is None:
+            return np.nan
+        targets = self.mlp._encode(np.asarray(self.y), None, False, None)
+        with np.errstate(all="ignore"):
+            return float(self.mlp._loss.mean(targets, self.network.predict(self.X)))
+
+    def units(self, name: str) -> np.ndarray:
+        """Return the share of dead or saturated units of each hidden layer at the end."""
+        if self.passed is not None:
+            return np.asarray(self.passed[name][:-1])
+        found = self.column(name)[-2:, :-1]
+        return found.min(axis=0) if len(found) else np.full(len(self.widths), np.nan)
