@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tuned": "a random search over the ready space beside the defaults, on real tables",
     "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
     "record": "what recording the layers costs a fit",
+    "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
     "page": "make docs/benchmarks.md from the results files",
 }
 

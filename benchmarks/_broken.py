@@ -269,7 +269,7 @@ def _saturated(healthy, rng):
         "saturated_units",
         rng,
         activation=str(rng.choice(["tanh", "logistic"])),
-        initializer=RandomNormal(_uniform(rng, 2, 20)),
+        initializer=RandomNormal(_uniform(rng, 5, 30)),
         normalization=None,
     )
 

@@ -17,7 +17,8 @@ LARGE_INPUT = 10.0  # root mean square of a column; standardized ones have 1
 SMALL_INPUT = 0.02
 UNEVEN_INPUTS = 3000.0  # the largest scale of a column over the smallest
 TARGETS = 0.1, 5.0  # deviations between which targets may lie, and the largest mean
-VANISHED = 1e-4  # gradient of a layer over that of the last hidden one, or over its weights
+VANISHED = 2e-3  # gradient of the first layer over that of the last hidden one
+NOWHERE = 1e-4  # gradient of any hidden layer over its weights
 EXPLODED = 10.0  # gradient over weights; usual is 0.01 to 1
 DEAD = 0.5  # share of the units
 SATURATED = 0.2
@@ -78,14 +79,14 @@ def exploding_gradients(e: Evidence) -> Finding | None:
     ratio = gradient / np.maximum(weight, 1e-300)
     if not np.max(ratio) > EXPLODED:
         return None
-    params: dict[str, Any] = {"gradient_clip": 1.0}
-    words = "clip gradients"
     if e.mlp.initializer != "auto":
-        params["initializer"] = "auto"
-        words = "take the initializer that suits the activation, and clip gradients"
+        params: dict[str, Any] = {"initializer": "auto"}
+        words = "take the initializer that suits the activation"
     elif e.mlp.normalization is None:
-        params["normalization"] = "layer"
+        params = {"normalization": "layer", "gradient_clip": 1.0}
         words = "normalize the layers, and clip gradients"
+    else:
+        params, words = {"gradient_clip": 1.0}, "clip gradients"
     told = f"at the first step the gradient was {number(np.max(ratio))} times as large as the weights"
     severe = "high" if e.diverged or e.left > 0.9 else "medium"
     return Finding(
@@ -96,28 +97,34 @@ def exploding_gradients(e: Evidence) -> Finding | None:
 def vanishing_gradients(e: Evidence) -> Finding | None:
     """Gradients that shrink from layer to layer (Hochreiter 1991; Glorot and Bengio 2010)."""
     gradient, weight = _first_gradients(e)
-    if len(gradient) < 3 or not e.left > 0.1:
+    if len(gradient) < 3 or not (e.left > 0.5 or e.diverged):
         return None
+    if np.max(e.column("dead")[0, :-1]) >= DEAD:
+        return None  # these let nothing through
     hidden = gradient[:-1]
     against = max(hidden[-1], 1e-300)
     ratio = hidden[0] / against
     nowhere = np.max(hidden / np.maximum(weight[:-1], 1e-300))
-    if not (ratio < VANISHED or nowhere < VANISHED):
+    if not (ratio < VANISHED or nowhere < NOWHERE):
         return None
     told = (
         f"at the first step the gradient of layer 1 was {number(ratio)} times that of layer "
         f"{len(hidden)}"
     )
-    if nowhere < VANISHED:
+    if nowhere < NOWHERE:
         told = f"no gradient of a hidden layer was above {number(nowhere)} times its weights"
-    params: dict[str, Any] = {"initializer": "auto"} if e.mlp.initializer != "auto" else {}
+    params: dict[str, Any] = {}
+    words = []
+    if e.mlp.initializer != "auto":
+        params["initializer"] = "auto"
+        words.append("take the initializer that suits the activation")
     if e.mlp.normalization is None:
         params["normalization"] = "batch"
-        words = "normalize the layers"
-    else:
+        words.append("normalize the layers")
+    if e.steepest < 0.5 or not words:
         params["activation"] = "relu"
-        words = "take an activation that is not flat on both sides"
-    return Finding("vanishing_gradients", 1, told, "high", params, words)
+        words.append("take an activation of slope 1")
+    return Finding("vanishing_gradients", 1, told, "high", params, ", ".join(words))
 
 
 def dead_units(e: Evidence) -> Finding | None:
@@ -145,15 +152,19 @@ def saturated_units(e: Evidence) -> Finding | None:
         return None
     worst = int(np.nanargmax(saturated))
     told = f"{saturated[worst]:.0%} of the units stand where their activation is flat"
+    params: dict[str, Any] = {}
+    words = []
     if e.mlp.initializer != "auto":
-        params: dict[str, Any] = {"initializer": "auto"}
-        words = "take the initializer that suits the activation"
-    elif e.mlp.normalization is None:
-        params, words = {"normalization": "batch"}, "normalize the layers"
-    else:
-        params, words = {"activation": "relu"}, "take an activation with one flat end at most"
+        params["initializer"] = "auto"
+        words.append("take the initializer that suits the activation")
+    if e.mlp.normalization is None:
+        params["normalization"] = "batch"
+        words.append("normalize the layers")
+    if not words:
+        params["activation"] = "relu"
+        words.append("take an activation with one flat end at most")
     severe = "high" if saturated[worst] > 0.8 else "medium"
-    return Finding("saturated_units", worst + 1, told, severe, params, words)
+    return Finding("saturated_units", worst + 1, told, severe, params, ", ".join(words))
 
 
 def clipping_always(e: Evidence) -> Finding | None:

@@ -12,10 +12,11 @@ STILL = 5e-4  # change of the weights in a step over their norm; a usual one is 
 WILD = 0.03
 SLOWED, HASTY = 0.2, 5.0  # learning rate over the optimizer's default
 LEFT = 0.15  # loss at the end over that of a constant answer: below it, nothing is amiss
-FALLING = 0.004  # fall of the loss in an epoch over that of a constant answer
-FEW_STEPS = 400
+FALLING = 0.012  # fall of the loss in an epoch over that of a constant answer
+FEW_EPOCHS, FEW_STEPS = 10, 400
+CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 GAP, GAP_OF_FREE = 0.6, 0.25  # loss on new rows less that in training; without any penalty
-RISEN = 1.25  # validation loss at the end over the smallest
+RISEN = 1.35  # validation loss at the end over the smallest
 
 
 def diverged(e: Evidence) -> Finding | None:
@@ -24,28 +25,36 @@ def diverged(e: Evidence) -> Finding | None:
         return None
     told = f"the loss was no longer finite, or exploded, in epoch {len(e.loss) + 1}"
     params: dict[str, Any] = {}
-    words = "raise alpha"
-    if e.optimizer.full_batch:
-        params = {"alpha": max(10 * e.alpha, 1e-3)}
+    if e.found & CAUSES:
+        words = f"cure the cause: {', '.join(sorted(e.found & CAUSES))}"
+    elif e.optimizer.full_batch:
+        params, words = {"alpha": max(10 * e.alpha, 1e-3)}, "raise alpha"
     else:
-        words = "lower the learning rate, and clip gradients"
         params = {RATE: _lower(e), "gradient_clip": 1.0}
+        words = "lower the learning rate, and clip gradients"
     return Finding("diverged", None, told, "high", params, words)
 
 
 def _lower(e: Evidence) -> float:
-    """Return a learning rate to try after one that was too high."""
-    if e.rate > 2 * e.usual_rate:
-        return e.usual_rate
-    return float(f"{e.rate / 10:.2g}")
+    """Return a learning rate to try after one that was too high.
+
+    Steps are proportional to it: one that changes the weights by a hundredth at the start.
+    """
+    rate = e.rate / 10
+    if len(e.layers):
+        step = float(np.nanmedian(e.column("update_ratio")[0]))
+        rate = min(e.rate / 2, e.rate * 0.01 / step) if step > 0 else rate
+    if np.isfinite(e.usual_rate):
+        rate = min(max(rate, e.usual_rate / 10), 5 * e.usual_rate, e.rate / 2)
+    return float(f"{rate:.2g}")
 
 
 def learning_rate_high(e: Evidence) -> Finding | None:
     """Steps that are not small beside the weights, and a loss that does not settle."""
     if e.optimizer.full_batch or not len(e.layers):
         return None
-    step = float(np.nanmedian(e.column("update_ratio")[:, :]))
-    hasty = e.rate > HASTY * e.usual_rate and step > WILD
+    step = float(np.max(np.nanmedian(e.column("update_ratio"), axis=1)))
+    hasty = e.rate > HASTY * e.usual_rate and (step > WILD or e.diverged)
     unsettled = e.diverged or e.roughness > 0.3 or e.left > LEFT
     if not (hasty and unsettled):
         return None
@@ -81,8 +90,9 @@ def batch_too_large(e: Evidence) -> Finding | None:
     if e.optimizer.full_batch:
         return None
     batch, usual = int(e.table["batch_size"]), e.auto["batch_size"]
-    wanted = usual if usual <= batch / 2 else 32
-    if batch < 2 * wanted or e.mlp.t_ > FEW_STEPS or not e.left > LEFT / 2:
+    wanted = usual if usual > 64 else 32
+    much = batch >= max(2 * wanted, e.table["n_rows"] / 4) and len(e.loss) >= FEW_EPOCHS
+    if not much or e.mlp.t_ > FEW_STEPS or not e.left > 0.6 * LEFT:
         return None
     return Finding(
         "batch_too_large",
@@ -97,6 +107,8 @@ def batch_too_large(e: Evidence) -> Finding | None:
 
 def underfitting(e: Evidence) -> Finding | None:
     """A loss that stays high, and something that holds the network back."""
+    if not len(e.loss):
+        return None
     params: dict[str, Any] = {}
     reasons = []
     rates = np.ravel(e.mlp.dropout)
@@ -152,14 +164,12 @@ def stopped_early(e: Evidence) -> Finding | None:
         return None
     impatient = e.mlp.n_iter_no_change < 5 or e.mlp.tol > 0.01
     by_epochs = e.mlp.stop_reason_ == "max_iter"
-    short = len(e.loss) == 1 or not np.isfinite(e.fall)
-    falling = e.fall > FALLING or (short and e.left > LEFT)
-    if not falling or not (by_epochs or impatient) or not e.left > LEFT / 2:
+    falling = e.fall > FALLING or len(e.loss) < FEW_EPOCHS
+    if not falling or not (by_epochs or impatient) or not e.left > LEFT:
         return None
-    told = (
-        f"training ended after {len(e.loss)} epochs ({e.mlp.stop_reason_}), while the loss "
-        f"fell by {e.fall:.1%} of that of a constant answer in an epoch"
-    )
+    told = f"training ended after {len(e.loss)} epochs ({e.mlp.stop_reason_})"
+    if e.fall > 0:
+        told += f", while the loss fell by {e.fall:.1%} of that of a constant answer in an epoch"
     params: dict[str, Any] = {}
     if by_epochs:
         params["max_iter"] = int(max(100, 5 * e.mlp.max_iter))

@@ -38,6 +38,7 @@ class Evidence:
         self.optimizer, self.network = mlp.optimizer_, mlp._network
         self.widths = parse_sizes(mlp.hidden_layer_sizes)
         self.diverged = mlp.stop_reason_ == "diverged"
+        self.found: set[str] = set()  # kinds that were found before
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the layers, shape (n_samples, n_layers)."""
@@ -70,17 +71,26 @@ class Evidence:
         return self.auto["alpha"] if self.mlp.alpha == "auto" else float(self.mlp.alpha)
 
     @cached_property
-    def bounded(self) -> list[bool]:
-        """Whether the activation of each hidden layer is flat on both sides."""
+    def slopes(self) -> np.ndarray:
+        """Slopes of the activation of each hidden layer at -30, 0 and 30, shape (n_hidden, 3)."""
         found = []
         for layer in self.network.layers:
             if isinstance(layer, Activate):
                 z = np.array([[-30.0], [0.0], [30.0]])
                 start = (np.asarray(layer.activation.start()),) if layer.activation.learned else ()
                 slope = layer.activation.derivative(z, layer.activation(z, *start), *start)
-                slope = np.abs(np.broadcast_to(slope, z.shape))
-                found.append(bool(slope[[0, 2]].max() < 0.05 * slope[1, 0]))
-        return found
+                found.append(np.abs(np.broadcast_to(slope, z.shape)).ravel())
+        return np.array(found).reshape(-1, 3)
+
+    @cached_property
+    def bounded(self) -> np.ndarray:
+        """Whether the activation of each hidden layer is flat on both sides."""
+        return self.slopes[:, [0, 2]].max(axis=1) < 0.05 * self.slopes[:, 1]
+
+    @cached_property
+    def steepest(self) -> float:
+        """The smallest of the largest slopes of the activations: 1/4 for the sigmoid."""
+        return float(self.slopes.max(axis=1).min(initial=1))
 
     # -- course of the loss -----------------------------------------------------------------------
 

@@ -21,10 +21,10 @@ STUCK = ("vanishing_gradients", "dead_units")
 CHECKS = (
     (_checks.unscaled_inputs, ()),
     (_checks.unscaled_targets, ()),
-    (_checks_of_course.diverged, ()),
     (_checks.exploding_gradients, SCALES),
     (_checks.vanishing_gradients, SCALES),
     (_checks_of_course.learning_rate_high, (*SCALES, "exploding_gradients", "vanishing_gradients")),
+    (_checks_of_course.diverged, ()),
     (_checks.dead_units, (*SCALES, "exploding_gradients", "learning_rate_high")),
     (_checks.saturated_units, (*SCALES, "exploding_gradients", "learning_rate_high")),
     (_checks.clipping_always, SCALES),
@@ -143,9 +143,11 @@ def _of_one(inside: Inside) -> list[Finding]:
     evidence, found = Evidence(mlp, X, inside.y), []
     with np.errstate(all="ignore"):
         for check, explained_by in CHECKS:
-            if not any(finding.kind in explained_by for finding in found):
+            if not evidence.found & set(explained_by):
                 finding = check(evidence)
-                found += [] if finding is None else [finding]
+                if finding is not None:
+                    found.append(finding)
+                    evidence.found.add(finding.kind)
     return found
 
 
