@@ -113,18 +113,20 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
     )
     if nowhere < NOWHERE:
         told = f"no gradient of a hidden layer was above {number(nowhere)} times its weights"
-    params: dict[str, Any] = {}
-    words = []
+    params: dict[str, Any] = {"activation": "relu"}
+    words = "take ReLU"
     if e.mlp.initializer != "auto":
         params["initializer"] = "auto"
-        words.append("take the initializer that suits the activation")
-    if e.mlp.normalization is None:
+        words += ", the initializer that suits it"
+    if len(e.widths) > 4:
+        params |= {"hidden_layer_sizes": e.widths[:3]}
+        words += " and fewer layers (to keep them, normalization='batch')"
+        if np.ndim(e.mlp.dropout):
+            params["dropout"] = e.mlp.dropout[:3]
+    elif e.mlp.normalization is None:
         params["normalization"] = "batch"
-        words.append("normalize the layers")
-    if e.steepest < 0.5 or not words:
-        params["activation"] = "relu"
-        words.append("take an activation of slope 1")
-    return Finding("vanishing_gradients", 1, told, "high", params, ", ".join(words))
+        words += " and normalize the layers"
+    return Finding("vanishing_gradients", 1, told, "high", params, words)
 
 
 def dead_units(e: Evidence) -> Finding | None:

@@ -126,7 +126,7 @@ def underfitting(e: Evidence) -> Finding | None:
     narrow = min(e.widths, default=100)
     if narrow < max(4, min(8, e.network.layers[-1].fan_out)):
         reasons.append(f"a layer of {narrow} units")
-        params["hidden_layer_sizes"] = (100,)
+        params["hidden_layer_sizes"] = tuple(max(width, 100) for width in e.widths)
     if not reasons:
         return None
     told = f"the loss is {e.left:.0%} of that of a constant answer, with {' and '.join(reasons)}"

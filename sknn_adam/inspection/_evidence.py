@@ -71,6 +71,11 @@ class Evidence:
         return self.auto["alpha"] if self.mlp.alpha == "auto" else float(self.mlp.alpha)
 
     @cached_property
+    def l1_ratio(self) -> float:
+        """Share of L1 in the penalty."""
+        return self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+
+    @cached_property
     def slopes(self) -> np.ndarray:
         """Slopes of the activation of each hidden layer at -30, 0 and 30, shape (n_hidden, 3)."""
         found = []
@@ -87,18 +92,13 @@ class Evidence:
         """Whether the activation of each hidden layer is flat on both sides."""
         return self.slopes[:, [0, 2]].max(axis=1) < 0.05 * self.slopes[:, 1]
 
-    @cached_property
-    def steepest(self) -> float:
-        """The smallest of the largest slopes of the activations: 1/4 for the sigmoid."""
-        return float(self.slopes.max(axis=1).min(initial=1))
-
     # -- course of the loss -----------------------------------------------------------------------
 
     @cached_property
     def penalty(self) -> float:
         """Penalty at the weights that predict."""
         weights = self.network.theta[: self.network.n_weights].astype(np.float64)
-        share = self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+        share = self.l1_ratio
         squares = float(np.dot(weights, weights))
         return self.alpha * ((1 - share) / 2 * squares + share * float(np.abs(weights).sum()))
 
@@ -108,13 +108,35 @@ class Evidence:
         return self.table["constant_loss"]
 
     @cached_property
+    def plain_loss(self) -> np.ndarray:
+        """Loss of every epoch without penalty; between samples that is about what it was.
+
+        A penalty falls in its own time, often when the loss itself no longer does.
+        """
+        if not len(self.layers) or not len(self.loss):
+            return self.loss - self.penalty
+        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
+        norms = np.sqrt(np.sum(self.column("weight_norm") ** 2, axis=1))
+        first = self.mlp.history_["epoch"][0]
+        epochs = [epoch - first for epoch in self.layers["epoch"]]
+        told = np.arange(len(self.loss))
+        # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
+        last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
+        ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
+        share = self.l1_ratio
+        penalties = self.alpha * ((1 - share) / 2 * norms**2 + share * ratios * norms)
+        penalty = np.interp(told, [*epochs, len(self.loss)], [*penalties, self.penalty])
+        penalty = np.where(penalty < self.loss, penalty, self.penalty)  # it fell between samples
+        return np.maximum(self.loss - penalty, 0)
+
+    @cached_property
     def kept_loss(self) -> float:
         """Mean loss about the epoch whose weights were kept, without penalty."""
         if not len(self.loss):
             return np.inf
         end = self.mlp.best_iter_ if self.mlp.early_stopping else len(self.loss)
         start = max(0, end - max(1, len(self.loss) // 10))
-        return max(0.0, float(self.loss[start : max(1, end)].mean()) - self.penalty)
+        return float(self.plain_loss[start : max(1, end)].mean())
 
     @cached_property
     def left(self) -> float:
@@ -123,12 +145,12 @@ class Evidence:
 
     @cached_property
     def fall(self) -> float:
-        """By how much the loss fell in the last epochs: in one, as a share of a constant's."""
+        """By how much the loss without penalty fell in the last epochs: in one, as a share of a constant's."""
         n = len(self.loss)
         k = max(1, n // 10)
         if n < 2 or not self.constant_loss > 0:
             return np.nan
-        before, end = self.loss[-2 * k : -k].mean(), self.loss[-k:].mean()
+        before, end = self.plain_loss[-2 * k : -k].mean(), self.plain_loss[-k:].mean()
         return float((before - end) / k / self.constant_loss)
 
     @cached_property
