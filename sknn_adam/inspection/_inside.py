@@ -143,7 +143,8 @@ def _walk(found: Any, at: Inside) -> Iterator[Inside]:
             yield from step("estimator", each.estimator, at.X, at.y)
     elif hasattr(found, "estimators_"):  # bagging; one for each class or output
         features = getattr(found, "estimators_features_", None)
-        for i, inner in enumerate(np.ravel(found.estimators_)):
+        members = found.estimators_  # a Pipeline has a length: np.ravel would take it apart
+        for i, inner in enumerate(members.flat if isinstance(members, np.ndarray) else members):
             X = at.X
             if X is not None and features is not None and not _all_columns(X, features[i]):
                 X = (X if issparse(X) else np.asarray(X))[:, features[i]]
@@ -151,7 +152,7 @@ def _walk(found: Any, at: Inside) -> Iterator[Inside]:
             yield from step("estimator", inner, X, y)
     elif one == "regressor_" and at.y is not None:  # TransformedTargetRegressor
         y = found.transformer_.transform(np.reshape(at.y, (len(at.y), -1)))
-        yield from step("regressor", found.regressor_, at.X, y)
+        yield from step("regressor", found.regressor_, at.X, y.reshape(np.shape(at.y)))
     elif one is not None:
         yield from step(ONE[one], getattr(found, one), at.X, at.y)
 

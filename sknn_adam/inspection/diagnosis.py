@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_consistent_length
 
 from sknn_adam.inspection import _checks, _checks_of_course
 from sknn_adam.inspection._evidence import Evidence
@@ -92,7 +93,8 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     NotFittedError
         If there is no fitted network inside.
     ValueError
-        If nothing was recorded (``record=False``), or y is given without X.
+        If nothing was recorded (``record=False``), y is given without X, or X and y do not fit to
+        each other or to the network.
     TypeError
         If `fitted` is no estimator.
 
@@ -108,6 +110,7 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     """
     if y is not None and X is None:
         raise ValueError("y was given without X.")
+    check_consistent_length(X, y)
     found: list[Finding] = []
     groups: dict[str, list[Inside]] = {}
     for inside in fitted_networks(fitted, X, y):
