@@ -11,7 +11,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multioutput import MultiOutputRegressor
@@ -249,6 +249,46 @@ def test_bad_input(digits):
         diagnose(model, X[:, :5], y)
     with pytest.raises(ValueError, match="inconsistent"):
         diagnose(model, X, y[:5])
+
+
+# -- what fit warns of -------------------------------------------------------------------------
+
+BROKEN = {
+    "all units of hidden layer 1 are dead": {"bias_initializer": Constant(-20.0)},
+    "the gradient vanishes": {
+        "hidden_layer_sizes": (16,) * 16,
+        "activation": "tanh",
+        "initializer": RandomNormal(0.01),
+    },
+}
+
+
+@pytest.mark.parametrize("told", BROKEN)
+def test_fit_warns_once_where_it_is_evident(digits, told):
+    model = classifier(**BROKEN[told])
+    with pytest.warns(ConvergenceWarning, match=f"learned nothing: {told}.*diagnose") as caught:
+        model.fit(*digits)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    search = GridSearchCV(model, {"alpha": [1e-4, 1e-3]}, cv=2)
+    with pytest.warns(ConvergenceWarning, match="learned nothing") as caught:
+        search.fit(*digits)
+    assert len(caught) == 1
+
+
+def test_fit_does_not_warn_where_it_may_be_meant(digits):
+    """Noise that cannot be learned, a strong penalty, a short training, no record, partial_fit."""
+    X, y = digits
+    noise = np.random.default_rng(0).permutation(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier(max_iter=20).fit(X, noise)
+        classifier(alpha=10.0).fit(X, y)
+        classifier(bias_initializer=Constant(-20.0), max_iter=5).fit(X, y)
+        classifier(bias_initializer=Constant(-20.0), record=False).fit(X, y)
+        model = classifier(bias_initializer=Constant(-20.0))
+        for _ in range(15):
+            model.partial_fit(X, y)
 
 
 # -- how it is told --------------------------------------------------------------------------------
