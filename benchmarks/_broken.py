@@ -1,9 +1,9 @@
 """Networks that are broken on purpose, one fault at a time, and healthy ones to compare with.
 
 A case is drawn from a random generator: a table, a healthy network on it (depth, widths,
-activation, optimizer, batch size), and for the broken ones a fault. What counts as broken is decided
-by the score on rows that were held out, never by what the diagnosis says: it must be more than a
-tenth below that of the healthy network. A case that is not is drawn again.
+activation, optimizer, batch size), and for the broken ones a fault. What counts as broken is
+decided by the score on rows that were held out, never by what the diagnosis says: it must be more
+than a tenth below that of the healthy network. A case that is not is drawn again.
 """
 
 import warnings

@@ -190,8 +190,8 @@ def report(estimator: Any, plan: Plan, run: Run) -> None:
         )
     elif run.stop_reason is not None and (fault := _evident_fault(plan, run)):
         warn(
-            f"Training learned nothing: {fault}. sknn_adam.inspection.diagnose tells, of the fitted "
-            "estimator, what to change.",
+            f"Training learned nothing: {fault}. sknn_adam.inspection.diagnose(estimator) tells "
+            "what to change.",
             ConvergenceWarning,
         )
 

@@ -16,9 +16,7 @@ class NetworkView:
     def _sk_visual_block_(self) -> Any:
         network = getattr(self, "_network", None)
         if network is None:
-            return VisualBlock(
-                "single", self, names=type(self).__name__, name_details=str(self)
-            )
+            return VisualBlock("single", self, names=type(self).__name__, name_details=str(self))
         given: Any = self.normalization  # type: ignore[attr-defined]
         normalization = f"{given} normalization" if isinstance(given, str) else str(given)
         blocks = list(_blocks(network.layers, network.members or 1, normalization))

@@ -139,11 +139,10 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     Returns
     -------
     facts : dict of float
-        Numbers of rows, features and rows of a batch, and whether X is sparse; ``"scale_max"``, the largest root mean square
-        of a column, ``"scale_min"``, the smallest one of a column that varies, and
-        ``"varying_max"``, the largest deviation; mean and deviation of the targets (of the output
-        that is largest; nan for classes); and ``"constant_loss"``, the loss of answering every row
-        alike. Nan for what these rows cannot tell.
+        Numbers of rows, features and rows of a batch, and whether X is sparse; the largest root
+        mean square of a column (``"scale_max"``), and the smallest one of a column that varies
+        (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
+        (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
     """
     some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
@@ -158,14 +157,18 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
             "constant_loss": loss.mean(y, np.broadcast_to(constant, (len(y), len(constant)))),
             "scale_max": scale.max(initial=0),
             "scale_min": scale[varies].min(initial=np.inf),
-            "varying_max": deviation.max(initial=0),
             "target_mean": np.nan,
             "target_scale": np.nan,
         }
         if loss.task == "regression":
             found["target_mean"] = np.abs(y.mean(axis=0)).max()
             found["target_scale"] = y.std(axis=0).max()
-    found |= {"sparse": sparse, "n_rows": data.n_rows, "n_features": x.shape[1], "batch_size": data.batch_size}
+    found |= {
+        "sparse": sparse,
+        "n_rows": data.n_rows,
+        "n_features": x.shape[1],
+        "batch_size": data.batch_size,
+    }
     return {name: float(value) for name, value in found.items()}
 
 

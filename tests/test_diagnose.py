@@ -60,7 +60,9 @@ def diabetes():
 
 
 def classifier(**params):
-    return MLPClassifier(**{"hidden_layer_sizes": (32,), "max_iter": 40, "random_state": 0} | params)
+    return MLPClassifier(
+        **{"hidden_layer_sizes": (32,), "max_iter": 40, "random_state": 0} | params
+    )
 
 
 def regressor(**params):
@@ -219,7 +221,10 @@ def test_a_scaler_goes_into_the_pipeline(digits):
         (Pipeline([("mlp", classifier())]), "steps"),
         (Pipeline([("scaler", "passthrough"), ("mlp", classifier())]), "scaler"),
     ):
-        for holder, prefix in ((pipe, ""), (GridSearchCV(pipe, {"mlp__tol": [0]}, cv=2), "estimator__")):
+        for holder, prefix in (
+            (pipe, ""),
+            (GridSearchCV(pipe, {"mlp__tol": [0]}, cv=2), "estimator__"),
+        ):
             fit(holder, X, y)
             findings = diagnose(holder)
             assert list(findings[0].params) == [f"{prefix}{name}"]
@@ -231,7 +236,11 @@ def test_a_scaler_goes_into_the_pipeline(digits):
 
 def test_bad_input(digits):
     X, y = digits
-    for unfitted in (classifier(), make_pipeline(StandardScaler(), classifier()), LinearRegression()):
+    for unfitted in (
+        classifier(),
+        make_pipeline(StandardScaler(), classifier()),
+        LinearRegression(),
+    ):
         with pytest.raises(NotFittedError, match="no fitted MLP"):
             diagnose(unfitted)
         with pytest.raises(NotFittedError, match="no fitted MLP"):
@@ -298,7 +307,9 @@ def test_findings_print_as_a_table():
     findings = Findings(
         [
             Finding("dead_units", 2, "all <of> them", "high", {"activation": "elu"}, "another one"),
-            Finding("stopped_early", None, "after 3 epochs", "low", {"max_iter": 9, "activation": 1}),
+            Finding(
+                "stopped_early", None, "after 3 epochs", "low", {"max_iter": 9, "activation": 1}
+            ),
         ]
     )
     lines = str(findings).splitlines()

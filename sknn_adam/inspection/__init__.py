@@ -4,13 +4,21 @@ from sknn_adam.inspection._inside import fitted_network
 from sknn_adam.inspection.diagnosis import diagnose
 from sknn_adam.inspection.findings import Finding, Findings
 from sknn_adam.inspection.gradient_flow import GradientFlowDisplay
+from sknn_adam.inspection.learning_rate import (
+    LearningRateFinderDisplay,
+    LearningRateRange,
+    learning_rate_range,
+)
 from sknn_adam.inspection.training_curve import TrainingCurveDisplay
 
 __all__ = [
     "Finding",
     "Findings",
     "GradientFlowDisplay",
+    "LearningRateFinderDisplay",
+    "LearningRateRange",
     "TrainingCurveDisplay",
     "diagnose",
     "fitted_network",
+    "learning_rate_range",
 ]

@@ -31,7 +31,7 @@ def number(value: float) -> str:
 
 
 def unscaled_inputs(e: Evidence) -> Finding | None:
-    """Columns of very large, very small or very different size (LeCun et al. 1998, section 4.3)."""
+    """See columns of very large, very small or uneven size (LeCun et al. 1998, section 4.3)."""
     large, small = e.table["scale_max"], e.table["scale_min"]
     uneven = large > UNEVEN_INPUTS * small and not e.table["sparse"]
     tiny = large < SMALL_INPUT and not e.table["sparse"]
@@ -45,7 +45,7 @@ def unscaled_inputs(e: Evidence) -> Finding | None:
 
 
 def unscaled_targets(e: Evidence) -> Finding | None:
-    """Targets far from mean 0 and deviation 1, as the loss sees them."""
+    """See targets far from mean 0 and deviation 1, as the loss sees them."""
     mean, deviation = e.table["target_mean"], e.table["target_scale"]
     lowest, highest = TARGETS
     if not (deviation > highest or deviation < lowest or mean > highest):
@@ -74,7 +74,7 @@ def _first_gradients(e: Evidence) -> tuple[np.ndarray, np.ndarray]:
 
 
 def exploding_gradients(e: Evidence) -> Finding | None:
-    """Gradients at the first step as large as many times the weights (Pascanu et al. 2013)."""
+    """See gradients at the first step as large as many times the weights (Pascanu et al. 2013)."""
     gradient, weight = _first_gradients(e)
     ratio = gradient / np.maximum(weight, 1e-300)
     if not np.max(ratio) > EXPLODED:
@@ -87,15 +87,15 @@ def exploding_gradients(e: Evidence) -> Finding | None:
         words = "normalize the layers, and clip gradients"
     else:
         params, words = {"gradient_clip": 1.0}, "clip gradients"
-    told = f"at the first step the gradient was {number(np.max(ratio))} times as large as the weights"
-    severe = "high" if e.diverged or e.left > 0.9 else "medium"
-    return Finding(
-        "exploding_gradients", int(np.argmax(ratio)) + 1, told, severe, params, words
+    told = (
+        f"at the first step the gradient was {number(np.max(ratio))} times as large as the weights"
     )
+    severe = "high" if e.diverged or e.left > 0.9 else "medium"
+    return Finding("exploding_gradients", int(np.argmax(ratio)) + 1, told, severe, params, words)
 
 
 def vanishing_gradients(e: Evidence) -> Finding | None:
-    """Gradients that shrink from layer to layer (Hochreiter 1991; Glorot and Bengio 2010)."""
+    """See gradients that shrink from layer to layer (Hochreiter 1991; Glorot and Bengio 2010)."""
     gradient, weight = _first_gradients(e)
     if len(gradient) < 3 or not (e.left > 0.5 or e.diverged):
         return None
@@ -130,7 +130,7 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
 
 
 def dead_units(e: Evidence) -> Finding | None:
-    """Units whose derivative is 0 on every row: they learn no more (Maas et al. 2013)."""
+    """See units whose derivative is 0 on every row: they learn no more (Maas et al. 2013)."""
     dead = e.units("dead")
     if not (len(dead) and np.nanmax(dead, initial=0) >= DEAD):
         return None
@@ -148,7 +148,7 @@ def dead_units(e: Evidence) -> Finding | None:
 
 
 def saturated_units(e: Evidence) -> Finding | None:
-    """Units of an activation with two flat ends that stand on one of them."""
+    """See units of an activation with two flat ends that stand on one of them."""
     saturated = np.where(e.bounded, e.units("saturated") + e.units("dead"), 0.0)
     if not (len(saturated) and np.nanmax(saturated, initial=0) >= SATURATED):
         return None
@@ -170,7 +170,7 @@ def saturated_units(e: Evidence) -> Finding | None:
 
 
 def clipping_always(e: Evidence) -> Finding | None:
-    """Clipping that acts in nearly every step: it then sets the size of the steps."""
+    """See clipping that acts in nearly every step: it then sets the size of the steps."""
     rates = np.asarray(e.mlp.history_.columns.get("clip_rate", []), float)
     if e.mlp.gradient_clip is None or not len(rates) or not np.mean(rates) > CLIPPED:
         return None

@@ -20,7 +20,7 @@ RISEN = 1.35  # validation loss at the end over the smallest
 
 
 def diverged(e: Evidence) -> Finding | None:
-    """The loss or a weight was no longer finite."""
+    """See a loss or weights that are no longer finite."""
     if not e.diverged:
         return None
     told = f"the loss was no longer finite, or exploded, in epoch {len(e.loss) + 1}"
@@ -50,7 +50,7 @@ def _lower(e: Evidence) -> float:
 
 
 def learning_rate_high(e: Evidence) -> Finding | None:
-    """Steps that are not small beside the weights, and a loss that does not settle."""
+    """See steps that are not small beside the weights, and a loss that does not settle."""
     if e.optimizer.full_batch or not len(e.layers):
         return None
     step = float(np.max(np.nanmedian(e.column("update_ratio"), axis=1)))
@@ -67,7 +67,7 @@ def learning_rate_high(e: Evidence) -> Finding | None:
 
 
 def learning_rate_low(e: Evidence) -> Finding | None:
-    """Steps so small that the loss hardly falls."""
+    """See steps so small that the loss hardly falls."""
     if e.optimizer.full_batch or not len(e.layers):
         return None
     steps = e.column("update_ratio")
@@ -80,13 +80,11 @@ def learning_rate_low(e: Evidence) -> Finding | None:
         f"learning rate of {number(e.rate)}"
     )
     rate = e.usual_rate if np.isfinite(e.usual_rate) else 10 * e.rate
-    return Finding(
-        "learning_rate_low", None, told, "high", {RATE: rate}, "raise the learning rate"
-    )
+    return Finding("learning_rate_low", None, told, "high", {RATE: rate}, "raise the learning rate")
 
 
 def batch_too_large(e: Evidence) -> Finding | None:
-    """Batches of so many rows that few steps are left (Masters and Luschi 2018)."""
+    """See batches of so many rows that few steps are left (Masters and Luschi 2018)."""
     if e.optimizer.full_batch:
         return None
     batch, usual = int(e.table["batch_size"]), e.auto["batch_size"]
@@ -106,7 +104,7 @@ def batch_too_large(e: Evidence) -> Finding | None:
 
 
 def underfitting(e: Evidence) -> Finding | None:
-    """A loss that stays high, and something that holds the network back."""
+    """See a loss that stays high, and something that holds the network back."""
     if not len(e.loss):
         return None
     params: dict[str, Any] = {}
@@ -135,7 +133,7 @@ def underfitting(e: Evidence) -> Finding | None:
 
 
 def overfitting(e: Evidence) -> Finding | None:
-    """Rows that were learned by heart: the loss on new ones is far above (Prechelt 1998)."""
+    """See rows that were learned by heart: the loss on new ones is far above (Prechelt 1998)."""
     scores = e.mlp.validation_scores_
     told = None
     if scores is not None and e.mlp.scoring == "loss" and not e.mlp.early_stopping:
@@ -159,7 +157,7 @@ def overfitting(e: Evidence) -> Finding | None:
 
 
 def stopped_early(e: Evidence) -> Finding | None:
-    """Training that ended while the loss was falling."""
+    """See a training that ended while the loss was falling."""
     if e.mlp.stop_reason_ not in ("max_iter", "tol", "early_stopping"):
         return None
     impatient = e.mlp.n_iter_no_change < 5 or e.mlp.tol > 0.01

@@ -62,8 +62,8 @@ class Evidence:
     def auto(self) -> dict[str, Any]:
         """What "auto" stands for on this table: batch_size, alpha, l1_ratio."""
         asked = SimpleNamespace(batch_size="auto", alpha="auto", l1_ratio="auto")
-        n_rows = int(self.table["n_rows"])
-        return choose_sizes(asked, SimpleNamespace(optimizer=self.optimizer), n_rows)
+        plan: Any = SimpleNamespace(optimizer=self.optimizer)
+        return choose_sizes(asked, plan, int(self.table["n_rows"]))
 
     @cached_property
     def alpha(self) -> float:
@@ -145,7 +145,7 @@ class Evidence:
 
     @cached_property
     def fall(self) -> float:
-        """By how much the loss without penalty fell in the last epochs: in one, as a share of a constant's."""
+        """Fall of the loss without penalty in one of the last epochs, by that of a constant."""
         n = len(self.loss)
         k = max(1, n // 10)
         if n < 2 or not self.constant_loss > 0:
@@ -160,7 +160,7 @@ class Evidence:
         falls = -steps[steps < 0].sum()
         return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
 
-    # -- one pass over given rows -------------------------------------------------------------------
+    # -- one pass over given rows -----------------------------------------------------------------
 
     @cached_property
     def passed(self) -> dict[str, tuple[float, ...]] | None:

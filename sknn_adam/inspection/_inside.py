@@ -75,7 +75,9 @@ def _without(space: Any, names: list[str]) -> tuple[Any, set[str]]:
         homes |= {key for key in taken if key not in names}
         rest = {key: value for key, value in inner.items() if key not in taken}
         changed.append((rest, *part[1:]) if isinstance(part, tuple) else rest)
-    if changed == parts or not any(part[0] if isinstance(part, tuple) else part for part in changed):
+    if changed == parts or not any(
+        part[0] if isinstance(part, tuple) else part for part in changed
+    ):
         return None, set()
     return changed if isinstance(space, list) else changed[0], homes
 

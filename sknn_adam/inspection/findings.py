@@ -114,7 +114,9 @@ class Findings(list[Finding]):
         for *cells, text, params in self._rows():
             code = f"<br><code>set_params(**{escape(repr(params))})</code>" if params else ""
             cells = [f"<td>{escape(cell)}</td>" for cell in cells]
-            body += f"<tr>{''.join(cells)}<td style='text-align:left'>{escape(text)}{code}</td></tr>"
+            body += (
+                f"<tr>{''.join(cells)}<td style='text-align:left'>{escape(text)}{code}</td></tr>"
+            )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -121,7 +121,7 @@ def learning_rate_range(
     prefix, model, X = _last(estimator, X, y)
     name = "optimizer__learning_rate"
     rate = model.get_params().get(name)
-    parts, plan = check_parts(model)
+    _, plan = check_parts(model)
     if rate is None or plan.optimizer.full_batch:
         raise ValueError(
             f"{type(plan.optimizer).__name__} takes no learning rate: there is nothing to find. "
