@@ -228,8 +228,10 @@ def test_a_scaler_goes_into_the_pipeline(digits):
             fit(holder, X, y)
             findings = diagnose(holder)
             assert list(findings[0].params) == [f"{prefix}{name}"]
+            before = holder.predict(X)
             cured = fit(clone(holder).set_params(**findings.params), X, y)
             assert "unscaled_inputs" not in kinds(diagnose(cured))
+            np.testing.assert_array_equal(holder.predict(X), before)
     wide = fit(Pipeline([("mlp", classifier())]), csr_matrix(X), y)
     assert fit(wide.set_params(**diagnose(wide)[0].params), csr_matrix(X), y)[0].with_mean is False
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length
 
@@ -164,6 +165,7 @@ def _placed(finding: Finding, inside: Inside) -> dict[str, Any]:
             if empty:
                 return {f"{prefix}{empty[-1]}": scaler}
             whole = inside.around[0][1].get_params()
-            *before, last = whole[f"{prefix}steps"]
+            # Copies: a set_params of steps that are in use would train them anew.
+            *before, last = ((n, clone(step, safe=False)) for n, step in whole[f"{prefix}steps"])
             return {f"{prefix}steps": [*before, ("scale_inputs", scaler), last]}
     return inside.named(finding.params)

@@ -15,6 +15,7 @@ from sknn_adam.training import step
 
 __all__ = ["LearningRateFinderDisplay", "LearningRateRange", "learning_rate_range"]
 
+RATE = "optimizer__learning_rate"
 BLUE, ORANGE = "#0072B2", "#D55E00"
 MEMORY = 0.9  # of the running mean of the losses
 TOO_HIGH = 4.0  # the test ends where the loss is so many times the smallest one
@@ -119,31 +120,16 @@ def learning_rate_range(
     """
     check_consistent_length(X, y)
     prefix, model, X = _last(estimator, X, y)
-    name = "optimizer__learning_rate"
-    rate = model.get_params().get(name)
-    _, plan = check_parts(model)
-    if rate is None or plan.optimizer.full_batch:
-        raise ValueError(
-            f"{type(plan.optimizer).__name__} takes no learning rate: there is nothing to find. "
-            "Use another optimizer, such as 'adam'."
-        )
-    lowest = rate / 1e3 if lowest is None else lowest
-    highest = rate * 1e4 if highest is None else highest
-    if not 0 < lowest < highest or n_steps < 10:
-        raise ValueError(
-            "learning_rate_range wants 0 < lowest < highest and n_steps >= 10. Got "
-            f"lowest={lowest}, highest={highest}, n_steps={n_steps}."
-        )
-    rates = np.geomspace(lowest, highest, n_steps)
-    losses = _losses(model, X, y, rates / rate)
-    rates = rates[: len(losses)]
+    rates = _rates(model, lowest, highest, n_steps)
+    losses = _losses(model, X, y, rates)
+    first, rates = rates[0], rates[: len(losses)]
     if len(losses) < 3:
         raise ValueError(
-            f"The loss exploded at a learning rate of {lowest:.2g} already. Scale X, or give a "
-            "smaller `lowest`."
+            f"The loss exploded at a learning rate of {first:.2g} already. "
+            "Scale X, or give a smaller `lowest`."
         )
     suggestion = float(f"{rates[int(np.argmin(losses))] / 10:.2g}")
-    return LearningRateRange(rates, losses, suggestion, {f"{prefix}{name}": suggestion})
+    return LearningRateRange(rates, losses, suggestion, {f"{prefix}{RATE}": suggestion})
 
 
 def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
@@ -166,8 +152,27 @@ def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
     return prefix, clone(found).set_params(**plain), X
 
 
-def _losses(model: Any, X: Any, y: Any, factors: np.ndarray) -> np.ndarray:
-    """Return running means of the loss, one for each factor on the learning rate."""
+def _rates(model: Any, lowest: float | None, highest: float | None, n_steps: int) -> np.ndarray:
+    """Return the learning rates of the test."""
+    _, plan = check_parts(model)
+    rate = model.get_params().get(RATE)
+    if rate is None or plan.optimizer.full_batch:
+        raise ValueError(
+            f"{type(plan.optimizer).__name__} takes no learning rate: there is nothing to find. "
+            "Use another optimizer, such as 'adam'."
+        )
+    lowest = rate / 1e3 if lowest is None else lowest
+    highest = rate * 1e4 if highest is None else highest
+    if not 0 < lowest < highest or n_steps < 10:
+        raise ValueError(
+            "learning_rate_range wants 0 < lowest < highest and n_steps >= 10. Got "
+            f"lowest={lowest}, highest={highest}, n_steps={n_steps}."
+        )
+    return np.geomspace(lowest, highest, n_steps)
+
+
+def _losses(model: Any, X: Any, y: Any, rates: np.ndarray) -> np.ndarray:
+    """Return running means of the loss, one for each learning rate until it explodes."""
     parts, plan = check_parts(model)
     rows = model._check_data(X, y, None, True, min_rows=2)
     rows.targets = model._encode(rows.y, rows.weight, True, None)
@@ -178,7 +183,7 @@ def _losses(model: Any, X: Any, y: Any, factors: np.ndarray) -> np.ndarray:
     found: list[float] = []
     mean, order = 0.0, None
     with np.errstate(all="ignore"):
-        for i, factor in enumerate(factors):
+        for i, factor in enumerate(rates / plan.optimizer.learning_rate):
             if i % data.n_batches == 0:
                 order = data.order(run.rng)
             x, targets, weight = data.batch(i % data.n_batches, order, run.kernels)
