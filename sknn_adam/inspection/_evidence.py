@@ -1,7 +1,7 @@
 """The evidence of a diagnosis: what one training recorded, and one pass over given rows."""
 
 from functools import cached_property
-from inspect import signature
+from inspect import Parameter, signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,7 +56,8 @@ class Evidence:
     def usual_rate(self) -> float:
         """Learning rate that the optimizer has by default."""
         parameter = signature(type(self.optimizer)).parameters.get("learning_rate")
-        return np.nan if parameter is None else float(parameter.default)
+        known = parameter is not None and parameter.default is not Parameter.empty
+        return float(parameter.default) if known else np.nan
 
     @cached_property
     def auto(self) -> dict[str, Any]:

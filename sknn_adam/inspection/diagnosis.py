@@ -85,7 +85,7 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
 
     Returns
     -------
-    findings : Findings
+    Findings
         A list of `Finding`, the worst first; it prints as a table. ``findings.params`` are the
         parameters of all of them, for ``fitted.set_params``.
 

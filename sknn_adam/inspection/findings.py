@@ -55,6 +55,11 @@ class Finding:
 class Findings(list[Finding]):
     """A list of findings, the worst first, that prints as a table, also in notebooks.
 
+    Parameters
+    ----------
+    iterable : iterable of Finding, default=()
+        The findings.
+
     Examples
     --------
     >>> from sknn_adam.inspection import Finding, Findings
