@@ -93,6 +93,20 @@ def table(rows):
     return found
 
 
+def amiss(rows):
+    """Return what was missed, was not repaired, or was found in a healthy network."""
+    found = []
+    for row in rows:
+        if row["kind"] == "healthy":
+            wrong = bool(row["found"])
+        else:
+            close = row["cured"] >= 0.9 * row["healthy"]
+            wrong = row["kind"] not in row["found"] or row["kind"] in row["left"] or not close
+        if wrong:
+            found.append({name: row[name] for name in row if name != "seconds"})
+    return found
+
+
 def run(args):
     if args.smoke:
         args.broken = args.healthy = 1
@@ -120,9 +134,7 @@ def run(args):
         cells = "".join(f"{figures[name]:>21.3f}" for name in names)
         print(f"{kind:<22}{figures['broken']:>7}{cells}")
     print(totals)
-    for row in rows:
-        row.pop("seconds")
     if not args.smoke and not args.only:
         results = {"group": args.group, "seed": args.seed, "totals": totals, "kinds": found}
-        print(save(f"diagnose_{args.group}", {**results, "rows": rows}))
+        print(save(f"diagnose_{args.group}", {**results, "amiss": amiss(rows)}))
     return rows
