@@ -29,16 +29,19 @@ def add_arguments(parser):
 
 
 def cases(args):
-    """Return the fitted cases, from a file if there is one."""
-    if args.cases and Path(args.cases).exists():
-        return pickle.loads(Path(args.cases).read_bytes())
-    found = []
+    """Return the fitted cases; those that are in a file already are not drawn again."""
+    file, found = Path(args.cases), []
+    if args.cases and file.exists():
+        found = pickle.loads(file.read_bytes())
+    drawn = {case.kind for case in found}
     for kind in args.only.split(",") if args.only else [*KINDS, "healthy"]:
+        if kind in drawn:
+            continue
         number = args.healthy if kind == "healthy" else args.broken
         found += [draw(kind, args.group, args.seed + i) for i in range(number)]
         print(f"{kind}: {number} drawn", flush=True)
-    if args.cases:
-        Path(args.cases).write_bytes(pickle.dumps(found))
+        if args.cases:
+            file.write_bytes(pickle.dumps(found))
     return found
 
 

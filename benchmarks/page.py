@@ -286,7 +286,7 @@ def diagnose(results: dict) -> str:
         "",
         f"{totals['broken']} networks broken on purpose, {totals['healthy']} healthy ones, on "
         "tables and seeds that no threshold was set on. Found: the kind is among the findings. "
-        "False alarms: shares of the healthy networks. Repaired: after a fit with the parameters of "
+        "False alarms: shares of the healthy ones. Repaired: after a fit with the parameters of "
         "all findings the kind is gone, and the score on held-out rows is within a tenth of a "
         "healthy network's.",
         "",
