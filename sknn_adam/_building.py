@@ -200,7 +200,7 @@ def _evident_fault(plan: Plan, run: Run) -> str | None:
     """Return what is broken beyond doubt after a training that had time to learn."""
     history, table, layers = run.history, run.history.table, run.history.layers
     answer = table.get("constant_loss", 0.0)  # of answering every row alike
-    if not (answer > 0 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
+    if not (answer > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
         return None
     theta = run.network.theta[: run.network.n_weights].astype(np.float64)
     absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
