@@ -16,7 +16,8 @@ FALLING = 0.012  # fall of the loss in an epoch over that of a constant answer
 FEW_EPOCHS, FEW_STEPS = 10, 400
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 GAP, GAP_OF_FREE = 0.6, 0.25  # loss on new rows less that in training; without any penalty
-RISEN = 1.35  # validation loss at the end over the smallest
+RISEN = 1.35  # validation loss at the end over the smallest, and by how much it rose,
+RISEN_BY = 0.09  # over that of a constant answer
 
 
 def diverged(e: Evidence) -> Finding | None:
@@ -54,6 +55,8 @@ def learning_rate_high(e: Evidence) -> Finding | None:
     if e.optimizer.full_batch or not len(e.layers):
         return None
     step = float(np.max(np.nanmedian(e.column("update_ratio"), axis=1)))
+    if np.max(e.column("dead")[0, :-1], initial=0) > 0.95:
+        return None  # nothing was learned that a step could undo: weights only shrink
     hasty = e.rate > HASTY * e.usual_rate and (step > WILD or e.diverged)
     unsettled = e.diverged or e.roughness > 0.3 or e.left > LEFT
     if not (hasty and unsettled):
@@ -139,7 +142,7 @@ def overfitting(e: Evidence) -> Finding | None:
     if scores is not None and e.mlp.scoring == "loss" and not e.mlp.early_stopping:
         curve = -np.asarray(scores, float)
         best, end = float(np.min(curve)), float(np.mean(curve[-max(1, len(curve) // 10) :]))
-        if end > RISEN * best and end - best > 0.05 * abs(e.constant_loss):
+        if end > RISEN * best and end - best > RISEN_BY * abs(e.constant_loss):
             told = (
                 f"the validation loss was {number(best)} after epoch {int(np.argmin(curve)) + 1} "
                 f"and is {number(end)} at the end"

@@ -28,7 +28,7 @@ CHECKS = (
     (_checks_of_course.learning_rate_high, (*SCALES, "exploding_gradients", "vanishing_gradients")),
     (_checks_of_course.diverged, ()),
     (_checks.dead_units, (*SCALES, "exploding_gradients", "learning_rate_high")),
-    (_checks.saturated_units, (*SCALES, "exploding_gradients", "learning_rate_high")),
+    (_checks.saturated_units, (*SCALES, "learning_rate_high")),
     (_checks.clipping_always, SCALES),
     (_checks_of_course.learning_rate_low, (*SCALES, *STUCK, "clipping_always", "saturated_units")),
     (
