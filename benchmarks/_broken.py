@@ -331,13 +331,18 @@ def _overfitting(healthy, rng):
     )
     X, y = healthy.fit
     few = rng.permutation(len(y))[: int(rng.choice([100, 200, 300]))]
-    X, y = X[few], y[few].copy()
-    if y.dtype.kind == "f":
-        y = y + rng.uniform(0.5, 1) * y.std(axis=0) * rng.normal(size=y.shape)
-    else:
-        wrong = rng.random(len(y)) < rng.uniform(0.1, 0.3)
-        y[wrong] = rng.permutation(y[wrong])
-    case.fit = X, y
+    amount = rng.uniform(0.5, 1) if y.dtype.kind == "f" else rng.uniform(0.1, 0.3)
+    deviation = y.std(axis=0)
+    (X, y), (X_test, y_test) = (X[few], y[few].copy()), healthy.test
+    y_test = y_test.copy()  # new rows are as noisy as those of the training
+    for part in (y, y_test):
+        if y.dtype.kind == "f":
+            part += amount * deviation * rng.normal(size=part.shape)
+        else:
+            wrong = rng.random(len(part)) < amount
+            part[wrong] = rng.permutation(part[wrong])
+    case.fit, case.test = (X, y), (X_test, y_test)
+    healthy.test = case.test
     case.given = bool(rng.random() < 0.5)
     if not case.given:
         case.options = {"X_val": healthy.test[0], "y_val": healthy.test[1]}

@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from joblib import Parallel, delayed
+
 from benchmarks._broken import KINDS, draw, repaired, train
 from benchmarks._report import save
 from sknn_adam.inspection import diagnose
@@ -25,6 +27,7 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=1000, help="the first of the seeds")
     parser.add_argument("--only", default="", help="comma separated kinds, or 'healthy'")
     parser.add_argument("--cases", default="", help="a file of fitted cases, written or read")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="one of each, no file")
 
 
@@ -114,7 +117,7 @@ def run(args):
     if args.smoke:
         args.broken = args.healthy = 1
     drawn = cases(args)
-    rows = [judge(case) for case in drawn]
+    rows = Parallel(n_jobs=args.jobs)(delayed(judge)(case) for case in drawn)
     found = table(rows)
     broken = [row for row in rows if row["kind"] != "healthy"]
     healthy = [row for row in rows if row["kind"] == "healthy"]

@@ -27,14 +27,11 @@ CHECKS = (
     (_checks.vanishing_gradients, SCALES),
     (_checks_of_course.learning_rate_high, (*SCALES, "exploding_gradients", "vanishing_gradients")),
     (_checks_of_course.diverged, ()),
-    (_checks.dead_units, (*SCALES, "exploding_gradients", "learning_rate_high")),
+    (_checks_of_course.underfitting, (*SCALES, "vanishing_gradients", "learning_rate_high")),
+    (_checks.dead_units, (*SCALES, "exploding_gradients", "learning_rate_high", "underfitting")),
     (_checks.saturated_units, (*SCALES, "learning_rate_high")),
     (_checks.clipping_always, SCALES),
     (_checks_of_course.learning_rate_low, (*SCALES, *STUCK, "clipping_always", "saturated_units")),
-    (
-        _checks_of_course.underfitting,
-        (*SCALES, *STUCK, "clipping_always", "learning_rate_high", "learning_rate_low"),
-    ),
     (
         _checks_of_course.batch_too_large,
         (
