@@ -138,19 +138,20 @@ def underfitting(e: Evidence) -> Finding | None:
 def overfitting(e: Evidence) -> Finding | None:
     """See rows that were learned by heart: the loss on new ones is far above (Prechelt 1998)."""
     scores = e.mlp.validation_scores_
-    told = None
+    told, new = None, e.given_loss
     if scores is not None and e.mlp.scoring == "loss" and not e.mlp.early_stopping:
         curve = -np.asarray(scores, float)
         best, end = float(np.min(curve)), float(np.mean(curve[-max(1, len(curve) // 10) :]))
+        new = end if np.isnan(new) else new
         if end > RISEN * best and end - best > RISEN_BY * abs(e.constant_loss):
             told = (
                 f"the validation loss was {number(best)} after epoch {int(np.argmin(curve)) + 1} "
                 f"and is {number(end)} at the end"
             )
-    gap = (e.given_loss - e.kept_loss) / abs(e.constant_loss)
+    gap = (new - e.kept_loss) / abs(e.constant_loss)
     free = e.alpha < 0.1 * e.auto["alpha"]
-    if told is None and gap > (GAP_OF_FREE if free else GAP) and e.given_loss > 3 * e.kept_loss:
-        told = f"the loss was {number(e.kept_loss)} in training and is {number(e.given_loss)} here"
+    if told is None and gap > (GAP_OF_FREE if free else GAP) and new > 3 * e.kept_loss:
+        told = f"the loss was {number(e.kept_loss)} in training and is {number(new)} on new rows"
     if told is None:
         return None
     params: dict[str, Any] = {} if e.mlp.early_stopping else {"early_stopping": True}
