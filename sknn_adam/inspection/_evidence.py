@@ -56,8 +56,9 @@ class Evidence:
     def usual_rate(self) -> float:
         """Learning rate that the optimizer has by default."""
         parameter = signature(type(self.optimizer)).parameters.get("learning_rate")
-        known = parameter is not None and parameter.default is not Parameter.empty
-        return float(parameter.default) if known else np.nan
+        if parameter is None or parameter.default is Parameter.empty:
+            return np.nan
+        return float(parameter.default)
 
     @cached_property
     def auto(self) -> dict[str, Any]:
