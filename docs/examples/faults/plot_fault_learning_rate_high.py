@@ -71,7 +71,7 @@ plt.show()
 # leads to where the gradient says nothing of; usual are changes of about a thousandth of the norm.
 #
 # * The default of the optimizer, or the rate that :func:`sknn_adam.inspection.learning_rate_range`
-#   suggests.
+#   suggests [1]_.
 # * A schedule that falls, such as ``schedule="cosine"``; a warm-up.
 #
 # .. [1] Smith, L. N. (2017). Cyclical learning rates for training neural networks. WACV.

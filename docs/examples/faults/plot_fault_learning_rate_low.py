@@ -61,7 +61,7 @@ plt.show()
 # below the tolerance, and training ends as if it had converged.
 #
 # * The default of the optimizer, or the rate that :func:`sknn_adam.inspection.learning_rate_range`
-#   suggests.
+#   suggests [1]_.
 # * Where a low rate is wanted: more epochs and ``tol=0``.
 #
 # .. [1] Smith, L. N. (2017). Cyclical learning rates for training neural networks. WACV.
