@@ -19,6 +19,7 @@ BENCHMARKS = {
     "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
     "members": "what several members cost beside one, and their scores on noise",
     "record": "what recording the layers costs a fit",
+    "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
     "page": "make docs/benchmarks.md from the results files",
 }
 

@@ -432,6 +432,35 @@ def draw_growth(results: dict) -> None:
     os.replace(temporary, PICTURE)
 
 
+def diagnose(results: dict) -> str:
+    totals = results["totals"]
+    lines = [
+        "## What the diagnosis finds",
+        "",
+        f"{totals['broken']} networks broken on purpose, {totals['healthy']} healthy ones, on "
+        "tables and seeds that no threshold was set on. Found: the kind is among the findings. "
+        "False alarms: shares of the healthy ones. Repaired: after a fit with the parameters of "
+        "all findings the kind is gone, and the score on held-out rows is within a tenth of a "
+        "healthy network's.",
+        "",
+        "| kind | broken | found | false alarms | named beside other faults | repaired |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, row in results["kinds"].items():
+        names = "recall", "false_alarms", "named_beside_others", "repaired"
+        shares = " | ".join(f"{100 * row[name]:.1f} %" for name in names)
+        lines.append(f"| `{kind}` | {row['broken']} | {shares} |")
+    share = {name: f"{100 * value:.1f} %" for name, value in totals.items()}
+    lines += [
+        "",
+        f"Together: {share['recall']} found, {share['repaired']} repaired; "
+        f"{share['healthy_with_any_finding']} of the healthy networks have a finding of any kind. "
+        f"A diagnosis without rows takes {1000 * totals['seconds_median']:.1f} milliseconds, at "
+        f"most {1000 * totals['seconds_largest']:.1f}.",
+    ]
+    return "\n".join([*lines, "", origin(results), ""])
+
+
 SECTIONS = {
     "fit": fit,
     "threads": threads,
@@ -444,6 +473,7 @@ SECTIONS = {
     "growth": growth,
     "record": record,
     "members": members,
+    "diagnose_report": diagnose,
     "tables": tables,
     "defaults": defaults,
     "tuned": tuned,
