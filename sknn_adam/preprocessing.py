@@ -126,20 +126,22 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right).
 
-    The column itself comes first. Bins that few rows fall into are learned by heart, so the number
-    of rows decides how many there are; below twice `rows_per_bin` there are none.
+    The column itself comes first. What many columns say of few rows is learned by heart, so the
+    number of rows decides how many bins there are, and a table that has not rows enough for two
+    bins in each of its columns gets none.
 
     Parameters
     ----------
-    n_bins : int, default=16
+    n_bins : int, default=32
         The most bins of a column.
-    rows_per_bin : int, default=100
-        The fewest rows of ``fit`` in each bin, repeated values aside.
+    rows_per_bin : int, default=10
+        The fewest rows of ``fit`` for each bin of the table, those of all columns counted: of
+        1,000 rows and 5 columns there are 1,000 / 10 / 5 = 20 bins in each.
 
     Attributes
     ----------
     edges_ : list of ndarray
-        Edges of each column; empty where it has no bins, as with two values only.
+        Edges of each column; empty where it has no bins.
     n_features_in_ : int
         Features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -169,7 +171,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         "rows_per_bin": [POSITIVE_INTEGER],
     }
 
-    def __init__(self, n_bins=16, rows_per_bin=100):
+    def __init__(self, n_bins=32, rows_per_bin=10):
         self.n_bins = n_bins
         self.rows_per_bin = rows_per_bin
 
@@ -190,17 +192,16 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         """
         check_parameters(self)
         X = validate_data(self, X, dtype=FLOATS)
-        n_bins = min(self.n_bins, len(X) // self.rows_per_bin)
-        self.edges_ = [self._edges(column, n_bins) for column in X.T]
+        # Of two values there is one bin, and it says what the column says.
+        bent = [len(np.unique(column)) > 2 for column in X.T]
+        n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
+        steps = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
+        self.edges_ = [
+            # Values of the table: a quantile that is repeated is one edge.
+            np.unique(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
+            for column, many in zip(X.T, bent, strict=True)
+        ]
         return self
-
-    def _edges(self, column, n_bins):
-        if n_bins < 2 or (column[:1] == column).all():
-            return np.empty(0, column.dtype)
-        steps = np.linspace(0, 1, n_bins + 1)
-        # Values of the table, so that of two values there is one bin: no use, the column has it.
-        edges = np.unique(np.quantile(column, steps, method="inverted_cdf"))
-        return edges if len(edges) > 2 else edges[:0]
 
     def transform(self, X):
         """Return the columns and their bins.
@@ -220,7 +221,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         parts = []
         for column, edges in zip(X.T, self.edges_, strict=True):
             parts.append(column[:, None])
-            if len(edges):
+            if len(edges) > 1:
                 parts.append(np.clip((column[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
         return np.hstack(parts).astype(X.dtype, copy=False)
 

@@ -84,18 +84,20 @@ def test_bins_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_bins"), [(20, 0), (199, 0), (200, 2), (399, 3), (1500, 15), (5000, 16)]
+    ("n_rows", "n_columns", "n_bins"),
+    [(19, 1, 0), (20, 1, 2), (39, 2, 0), (40, 2, 2), (159, 5, 3), (160, 5, 3), (5000, 5, 32)],
 )
-def test_rows_decide_how_many_bins_there_are(rng, n_rows, n_bins):
-    encode = PiecewiseLinear().fit(rng.normal(size=(n_rows, 1)))
-    assert encode.transform(np.zeros((1, 1))).shape == (1, 1 + n_bins)
+def test_rows_and_columns_decide_how_many_bins_there_are(rng, n_rows, n_columns, n_bins):
+    X = np.column_stack([rng.normal(size=(n_rows, n_columns)), rng.random(n_rows) < 0.5])
+    encode = PiecewiseLinear().fit(X)
+    assert encode.transform(X).shape == (n_rows, n_columns * (1 + n_bins) + 1)
 
 
 def test_repeated_values_make_fewer_bins(rng):
     n = 1000
     X = np.column_stack([np.ones(n), rng.random(n) < 0.3, rng.integers(0, 3, n), np.arange(n)])
     encode = PiecewiseLinear().fit(X)
-    assert [len(edges) for edges in encode.edges_] == [0, 0, 3, 11]
+    assert [len(edges) for edges in encode.edges_] == [0, 0, 3, 33]
     assert np.isfinite(encode.transform(X)).all()
 
 
