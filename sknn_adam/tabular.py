@@ -54,13 +54,13 @@ def tabular_pipeline(
         estimator is taken as it is, whatever kind it is of, and only the columns are prepared.
     recipe : {"default", "fast", "best"}, default="default"
         ``"fast"`` takes about as long as scikit-learn's network; ``"default"`` and ``"best"``
-        train several networks, and score better.
+        cross-fit 8 and 16 networks and score better, but need as many rows of every class.
     random_state : int, RandomState instance or None, default=None
         For the network, unless an estimator is given, and for the folds of the target encoder.
 
     Returns
     -------
-    pipeline : Pipeline
+    Pipeline
         Its steps are ``"columns"``, a ColumnTransformer, and the estimator under the name of its
         class in lower case. It takes dataframes of pandas and polars, arrays, and sparse
         matrices. All steps can be set and searched.
