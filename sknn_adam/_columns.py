@@ -52,7 +52,7 @@ def kind_of(column: Any, name: Any = "") -> str:
     if issparse(column) or hasattr(column.dtype, "fill_value"):
         return "sparse"
     dtype = column.dtype
-    if str(dtype).startswith(("category", "Categorical", "Enum")):
+    if f"{dtype},".startswith(("category", "Categorical", "Enum", "str,", "string", "String")):
         return "categories"
     nested = hasattr(dtype, "is_nested") and dtype.is_nested()  # of polars: NumPy would unpack it
     kind = "V" if nested else getattr(dtype, "kind", None) or np.asarray(column).dtype.kind
