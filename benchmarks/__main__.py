@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tabular": "the recipes of tabular_pipeline: chosen, and on the test parts of real tables",
     "tuned": "a random search over the ready space beside the defaults, on real tables",
     "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
+    "members": "what several members cost beside one, and their scores on noise",
     "record": "what recording the layers costs a fit",
     "page": "make docs/benchmarks.md from the results files",
 }

@@ -80,6 +80,34 @@ def record(results: dict) -> str:
     return "\n".join([*lines, "", origin(results), ""])
 
 
+def members(results: dict) -> str:
+    n_members = str(results["members"])
+    lines = [
+        "## Several members",
+        "",
+        "Processor time of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of "
+        "128, ten epochs, in seconds; medians over alternating repetitions.",
+        "",
+        f"| parameters | 1 member | {n_members} members | times |",
+        "|---|---|---|---|",
+    ]
+    for row in results["cost"]:
+        told = ", ".join(f"{name}={value}" for name, value in row["params"].items())
+        seconds = [row["seconds"][n][1] for n in ("1", n_members)]
+        lines.append(
+            "| {} | {:.3f} | {:.3f} | {:.1f} |".format(told or "defaults", *seconds, row["ratio"])
+        )
+    for row in results["noise"]:
+        accuracy, r2 = (f"{row[n][0]:.3f} ± {row[n][1]:.3f}" for n in ("accuracy", "r2"))
+        lines += [
+            "",
+            f"`oof_score_` on {results['draws']} tables of pure noise ({row['rows']} rows, 10 "
+            f"features), mean and its standard error: accuracy {accuracy} (chance is 0.5), R² {r2} "
+            "(chance is at most 0).",
+        ]
+    return "\n".join([*lines, "", origin(results), ""])
+
+
 def parity(results: dict) -> str:
     lines = [
         "## The same loss",
@@ -464,6 +492,7 @@ SECTIONS = {
     "step": step,
     "growth": growth,
     "record": record,
+    "members": members,
     "tables": tables,
     "defaults": defaults,
     "tabular": tabular,

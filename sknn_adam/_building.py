@@ -13,7 +13,8 @@ from sknn_adam._validation import FRACTION, check_parameters, parse_sizes, per_l
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.network import Network, build
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
-from sknn_adam.training import Plan, Run
+from sknn_adam.plan import Plan
+from sknn_adam.training import Run
 
 __all__ = [
     "check_parts",
@@ -58,6 +59,11 @@ def check_parts(estimator: Any) -> tuple[dict[str, Any], Plan]:
     values = per_layer("activation", estimator.activation, n_hidden)
     parts["activations"] = [ACTIVATIONS.resolve(value) for value in values]
     parts["dropout"] = _dropout_rates(estimator, n_hidden, parts["optimizer"])
+    if estimator.n_members > 1 and parts["optimizer"].full_batch:
+        raise ValueError(
+            f"{type(parts['optimizer']).__name__} minimizes the objective of one network: set "
+            f"n_members=1, or take another optimizer. Got n_members={estimator.n_members}."
+        )
     plan = Plan(
         loss=parts["loss"],
         optimizer=parts["optimizer"],
@@ -100,20 +106,20 @@ def choose_sizes(estimator: Any, plan: Plan, n_rows: int) -> dict[str, Any]:
             f"{type(plan.optimizer).__name__} needs all {n_rows} rows in every iteration: set "
             f"batch_size='auto'. Got batch_size={batch}."
         )
-    alpha, share = estimator.alpha, estimator.l1_ratio
+    # By the study of the defaults: numbers want a smooth penalty, classes a sparse and weaker one.
+    alpha, share, regress = estimator.alpha, estimator.l1_ratio, plan.loss.task == "regression"
     if alpha == "auto":
-        alpha = 1 / max(500, n_rows)
+        alpha = min(0.0015, 10 / n_rows) if regress else 1 / max(500, n_rows)
     if share == "auto":
-        share = 0.0 if full else 0.15  # line searches need it smooth
+        share = 0.0 if full or regress else 0.15  # line searches need it smooth
     return {"batch_size": int(batch), "alpha": float(alpha), "l1_ratio": float(share)}
 
 
-def choose_kernels(estimator: Any, network: Network, n_rows: int, batch_size: int) -> NumpyKernels:
-    """Return the execution of the formulas: from shapes and epochs, never from timings."""
+def choose_kernels(network: Network, n_rows: int, batch_size: int) -> NumpyKernels:
+    """Return the execution of the formulas: from shapes, never from timings."""
     batch = min(batch_size, n_rows)
-    activations = batch * sum(layer.fan_out for layer in network.dense())
-    n_steps = estimator.max_iter * -(-n_rows // batch)
-    return choose(predicted_gain(n_steps, network.theta.size, activations))
+    width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
+    return choose(predicted_gain(-(-n_rows // batch), network.theta.size, batch * width))
 
 
 def _choose_dtype(estimator: Any, X: Any, optimizer: Optimizer) -> str:
@@ -137,6 +143,7 @@ def new_network(
         normalization=parts["normalization"],
         dropout=parts["dropout"],
         dtype=_choose_dtype(estimator, X, parts["optimizer"]),
+        members=estimator.n_members if estimator.n_members > 1 else None,
     )
     network.initialize(parts["initializer"], parts["bias_initializer"], rng)
     return network
@@ -154,6 +161,7 @@ def describe(estimator: Any, parts: dict[str, Any]) -> dict[str, str]:
         "averaging": repr(parts["averaging"]),
         "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
         "schedule": parts["schedule"].kind,
+        "n_members": str(estimator.n_members),
     }
 
 
@@ -163,7 +171,7 @@ def check_unchanged(estimator: Any, parts: dict[str, Any], network: Network) -> 
     if estimator.dtype != "auto":
         now["dtype"], before["dtype"] = estimator.dtype, network.dtype.name
     for name, value in now.items():
-        if value != before[name]:
+        if value != before.get(name, value):
             raise ValueError(
                 f"Training cannot go on with another {name}: it was {before[name]} and is now "
                 f"{value}. Set it back, or start anew with warm_start=False or a clone."
@@ -182,7 +190,15 @@ def report(estimator: Any, plan: Plan, run: Run) -> None:
         if estimator.on_divergence == "raise":
             raise FloatingPointError(f"{message} The estimator is as it was before.")
         warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
-    elif plan.early_stopping and not np.isfinite(run.best_score):
+    elif np.any(lost := getattr(run, "lost", False)):
+        text = (
+            f"{np.sum(lost)} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
+            f"batch_size={plan.batch_size}. Scale X, lower learning_rate, or set gradient_clip=1.0."
+        )
+        if estimator.on_divergence == "raise":
+            raise FloatingPointError(f"{text} The estimator is as it was before.")
+        warn(f"{text} They went back to their best finite weights.", ConvergenceWarning)
+    elif plan.early_stopping and not np.isfinite(run.best_score).any():
         warn(
             f"The validation score scoring={estimator.scoring!r} was no finite number in any "
             "epoch; the last weights were kept. Give more validation rows or another scoring.",

@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from sknn_adam._building import (
     check_parts,
@@ -23,7 +21,9 @@ from sknn_adam._building import (
     report,
 )
 from sknn_adam._component import NestedNames, Table
+from sknn_adam._published import Published, joined
 from sknn_adam._ranges import NETWORK
+from sknn_adam._scores import out_of_fold_score, validator
 from sknn_adam._validation import (
     NON_NEGATIVE,
     POSITIVE_INTEGER,
@@ -32,8 +32,6 @@ from sknn_adam._validation import (
     Interval,
     StrOptions,
     check_sample_weight,
-    is_plain,
-    takes_weights,
     unchanged_on_error,
     warn,
     with_callbacks,
@@ -41,17 +39,19 @@ from sknn_adam._validation import (
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
-from sknn_adam.data import Data, Rows, hold_out
+from sknn_adam.data import Data, Rows, fold_numbers, hold_out
 from sknn_adam.history import LiveTable
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.losses import Loss
+from sknn_adam.members import Members
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
+from sknn_adam.plan import Plan
 from sknn_adam.schedules import SCHEDULES, Clock
-from sknn_adam.training import Plan, Run, train
+from sknn_adam.training import Run, train
 
 
-class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMeta):
+class BaseMLP(CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
     """Base of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
@@ -88,6 +88,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "n_iter_no_change": [Interval(Real, 1, np.inf, closed="both")],
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
+        "n_members": [POSITIVE_INTEGER],
         "verbose": ["verbose"],
         "record": ["boolean", StrOptions({"all"})],
         "on_divergence": [StrOptions({"warn", "raise"})],
@@ -95,6 +96,8 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         "random_state": ["random_state"],
     }
     ranges: ClassVar = NETWORK
+    # The groups that a search splits by are not meant for fit unless set_fit_request says so.
+    __metadata_request__fit: ClassVar = {"groups": False}
 
     # -- what the two estimators do differently -------------------------------------------------
 
@@ -117,7 +120,17 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
 
     @unchanged_on_error
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups=None,
+    ):
         """Fit the network to data.
 
         Parameters
@@ -136,6 +149,9 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             Targets for validation.
         sample_weight_val : array-like of shape (n_val,), optional
             Weights for validation.
+        groups : array-like of shape (n_samples,), optional
+            Rows of one group are left out by the same member. Only for cross-fitted members:
+            `n_members` above 1, `early_stopping`, and no X_val.
 
         Returns
         -------
@@ -150,13 +166,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         rows.targets = self._encode(rows.y, rows.weight, not resume, None)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
-        if validation is None and self.early_stopping:
-            # A warm start must not train on the rows that were held out before.
-            if not (resume and hasattr(self, "_seed_of_split")):
-                self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
-            codes = rows.targets if rows.targets.ndim == 1 else None
-            kept, held = hold_out(len(rows), self.validation_fraction, codes, self._seed_of_split)
-            rows, validation = rows.take(kept), rows.take(held)
+        rows, validation = self._split(rows, validation, groups, resume, seed)
         rows.weight = self._with_class_weight(rows.weight, rows.targets)
         plan, data = self._ready(parts, plan, rows, resume, seed, careful=True)
         run = self._run
@@ -167,6 +177,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self._train(plan, data, n_epochs, rows, validation)
         run.stop_reason, run.in_fit = run.stop_reason or "max_iter", False
         self._publish(plan)
+        self._publish_out_of_fold(rows, validation if rows.fold is not None else None)
         report(self, plan, run)
         if not self.warm_start:
             del self._run
@@ -203,6 +214,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
     def _train(self, plan, data, n_epochs, rows, validation=None) -> None:
         """Train, telling callbacks and the terminal about every epoch."""
         run, self._loss = self._run, plan.loss
+        self._forget()
         self._publish(plan)
         task = {
             "estimator": self,
@@ -227,7 +239,7 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
             return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
         try:
-            validate = self._validator(validation)
+            validate = validator(self, validation, plan, run)
             train(run, plan, data, n_epochs, validate, on_epoch if told else None)
         except KeyboardInterrupt:
             self._publish(plan)
@@ -255,6 +267,31 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
                 rows = rows.take(np.flatnonzero(rows.weight))
         return rows
 
+    def _split(self, rows, validation, groups, resume, seed):
+        """Return the rows to train on and to validate with; members get a fold each."""
+        crossed = validation is None and self.early_stopping and self.n_members > 1
+        if groups is not None and not crossed:
+            raise ValueError(
+                "groups is for cross-fitted members only: set n_members above 1 and "
+                "early_stopping=True, and give no X_val, or leave groups out."
+            )
+        if validation is not None or not self.early_stopping:
+            return rows, validation
+        # A warm start must not train on the rows that were held out before.
+        if not (resume and hasattr(self, "_seed_of_split")):
+            self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
+        codes = rows.targets if rows.targets.ndim == 1 else None
+        if not crossed:
+            fraction = self.validation_fraction
+            kept, held = hold_out(len(rows), fraction, codes, self._seed_of_split)
+            return rows.take(kept), rows.take(held)
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(rows.X, groups)
+            groups = groups if rows.index is None else groups[rows.index]
+        rows.fold = fold_numbers(len(rows), self.n_members, codes, groups, self._seed_of_split)
+        return rows, copy(rows)
+
     def _check_validation(self, X_val, y_val, sample_weight_val):
         """Return the user's validation rows, None if there are none."""
         if X_val is None and y_val is None:
@@ -278,15 +315,17 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)
             network = new_network(self, parts, rows.X, n_raw, rng)
-            self._run = Run(network, rng, choose_kernels(self, network, len(rows), batch_size))
+            kind = Run if network.members is None else Members
+            self._run = kind(network, rng, choose_kernels(network, len(rows), batch_size))
             self._structure = describe(self, parts)
             self._run.begin(plan)
         else:
             check_unchanged(self, parts, self._network)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
-                kernels = choose_kernels(self, self._network, len(rows), batch_size)
-                self._run = Run(deepcopy(self._network), rng, kernels, clock=clock)
+                kernels = choose_kernels(self._network, len(rows), batch_size)
+                kind = Run if self._network.members is None else Members
+                self._run = kind(deepcopy(self._network), rng, kernels, clock=clock)
                 self._run.history = deepcopy(self.history_)
                 self._run.begin(plan)
             elif careful:  # an error must leave the present run as it is
@@ -295,34 +334,15 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         targets, weight = rows.targets, rows.weight
         if targets.dtype.kind == "f":
             targets = targets.astype(network.dtype, copy=False)
+        if rows.fold is not None:  # a member's own fold has no weight
+            kept = rows.fold != np.arange(self.n_members)[:, None]
+            weight = kept.astype(np.float64) if weight is None else kept * weight
         if weight is not None:
-            weight = (weight / weight.mean()).astype(network.dtype)
+            weight = (weight / weight.mean(axis=-1, keepdims=True)).astype(network.dtype)
         data = Data(rows.X, targets, weight, plan.batch_size, network.dtype, rows.index)
         if parts["initializer"].unit_variance and not resume:
             network.unit_variance(data.batch(0, data.order(self._run.rng))[0])
         return plan, data
-
-    def _validator(self, validation):
-        """Return the function that scores a network on the validation rows, higher is better."""
-        if validation is None:
-            return None
-        weight = validation.weight
-        if self.scoring == "loss":
-            X, index, targets = validation.X, validation.index, validation.targets
-            weight = None if weight is None else weight / weight.mean()
-            loss = self._loss
-            return lambda network: -float(loss.mean(targets, network.predict(X, index), weight))
-        X, scored = validation.features(), copy(self)
-        vars(scored).pop("feature_names_in_", None)  # X is an array by now
-        scorer = check_scoring(scored, self.scoring)
-        weighted = weight is not None and takes_weights(scorer)
-        kwargs = {"sample_weight": weight} if weighted else {}
-
-        def score(network):
-            scored._loss, scored._network = self._loss, network
-            return float(scorer(scored, X, validation.y, **kwargs))
-
-        return score
 
     def _publish(self, plan: Plan) -> None:
         """Set the fitted attributes from the run."""
@@ -333,65 +353,32 @@ class BaseMLP(CallbackSupportMixin, NestedNames, BaseEstimator, metaclass=ABCMet
         self.n_iter_ = run.clock.epoch - run.first_epoch
         self.best_iter_ = run.best_epoch - run.first_epoch
         self.validation_scores_ = run.history.columns.get("validation_score")
-        self.best_validation_score_ = run.best_score if plan.early_stopping else None
+        score = float(np.mean(run.best_score))
+        self.best_validation_score_ = score if plan.early_stopping else None
         self.t_ = run.clock.step
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason
-        judged = not plan.early_stopping or bool(np.isfinite(run.best_score))
+        judged = not plan.early_stopping or bool(np.isfinite(run.best_score).any())
         self.converged_ = judged and run.stop_reason in ("tol", "early_stopping")
 
-    # -- predicting -----------------------------------------------------------------------------
+    def _forget(self) -> None:
+        """Remove what an earlier training said of rows that were left out."""
+        for name in ("oof_prediction_", "oof_score_"):
+            self.__dict__.pop(name, None)
 
-    def _raw(self, X) -> tuple[np.ndarray, Any]:
-        """Return the raw outputs and the dtype of the checked X."""
-        known = vars(self)
-        wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
-        if not is_plain(X, wanted):
-            check_is_fitted(self)
-            dtypes = [np.float64, np.float32]
-            with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
-                X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
-        return self._network.predict(X), X.dtype
-
-    # -- fitted attributes that follow from others ----------------------------------------------
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_network")
-
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weight matrices (fan_in, fan_out): a plain forward pass through them predicts."""
-        return self._published("coefs_")[0]
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """Biases (fan_out,), one vector per layer."""
-        return self._published("intercepts_")[1]
-
-    def _published(self, name):
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
-        return self._weights()
-
-    def _weights(self):
-        return self._network.folded()
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Mean loss of each epoch: of the minibatches before their updates, plus the penalty."""
-        return self.history_["loss"]
-
-    @property
-    def loss_(self) -> float:
-        """Loss of the last epoch."""
-        return self.loss_curve_[-1] if self.loss_curve_ else float("inf")
-
-    @property
-    def best_loss_(self) -> float | None:
-        """Smallest loss of an epoch; None with early stopping, where the score decides."""
-        if self.best_validation_score_ is not None:
-            return None
-        return min(self.loss_curve_, default=float("inf"))
+    def _publish_out_of_fold(self, rows, held) -> None:
+        """Set what the rows that members have left out tell, if they have left out any."""
+        run: Any = self._run
+        if held is None or run.oof.z is None:  # training diverged in its first epoch
+            return
+        z, dtype, n_rows = run.oof.z, held.X.dtype, held.X.shape[0]
+        self.oof_score_ = out_of_fold_score(self, held, z)
+        self.oof_prediction_ = self._predicted(z, dtype)
+        if len(held) < n_rows:  # rows without weight, which no member has seen
+            others = np.setdiff1d(np.arange(n_rows), held.index)
+            mean = self._predicted(self._network.predict(held.X, others), dtype)
+            both = np.argsort(np.append(held.index, others))
+            self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,170 +4,23 @@ The formula of a component is recorded as in `_trace`, written out as the source
 all elements, for one dtype, and compiled. The loop does the formula's operations in their order, so
 that elementwise results are those of NumPy; only sums are in another order. What cannot be written
 out, or gains nothing from it, runs as NumPy.
-
-The sources are files in the user's cache, named by their content, and Numba keeps the machine code
-beside them. Worker processes share both.
 """
 
-import hashlib
-import importlib.util
-import os
-import sys
-import tempfile
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from math import prod
 from operator import is_
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sknn_adam import _loops
+from sknn_adam._compiled import compiled
+from sknn_adam._compiled import loop as compiled_loop
 from sknn_adam._kernels import NumpyKernels, product
 from sknn_adam._source import activate_loop, chain_loop, update_loop
-from sknn_adam._trace import Formula, record, record_rule
+from sknn_adam._trace import record, record_rule
 from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels"]
-
-HEAD = """# Written by sknn_adam {versions}; safe to delete.
-import numba
-import numpy as np
-
-ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
-{constants}
-
-
-@numba.njit([{signature!r}], cache={cache}, nogil=True, error_model="numpy")
-def kernel({arguments}):
-"""
-
-
-def _folder() -> tuple[Path, bool]:
-    """Return the folder of the sources, and whether it lasts."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "sknn_adam"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder, True
-    except (OSError, RuntimeError):  # no home
-        pass
-    return Path(_temporary_folder().name), False
-
-
-@cache
-def _temporary_folder() -> tempfile.TemporaryDirectory:
-    """Return a folder that goes when the process does."""
-    return tempfile.TemporaryDirectory(prefix="sknn_adam-")
-
-
-_loaded: dict[str, Any] = {}  # by source: the kernels of this process
-
-
-def _load(source: str) -> Any:
-    """Return ``kernel`` of a source that says {cache} where it must be said."""
-    if source not in _loaded:
-        _loaded[source] = _load_file(source)
-    return _loaded[source]
-
-
-def _load_file(source: str) -> Any:
-    folder, lasts = _folder()
-    try:
-        return _load_from(source, folder, lasts)
-    except Exception:
-        if not lasts:
-            raise
-    # What is in the cache is damaged, or of another system.
-    return _load_from(source, folder, False)
-
-
-def _load_from(source: str, folder: Path, lasts: bool) -> Any:
-    text = source.replace("{cache}", str(lasts))
-    path = folder / f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
-    try:
-        written = path.read_text() == text
-    except OSError:
-        written = False
-    if not written:
-        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
-    # Numba looks the module up by its name when it loads machine code.
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.kernel
-
-
-def _compile(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
-    """Return the compiled kernel; None for what cannot be written, or without Numba."""
-    if formula is None or dtype not in (np.float32, np.float64):
-        return None
-    try:
-        import numba
-
-        constants, arguments, kinds, body = write(formula, dtype, *options)
-        head = HEAD.format(
-            versions=f"for numba {numba.__version__}, numpy {np.__version__}",
-            dtype=dtype,
-            constants=constants,
-            signature=f"void({kinds})",
-            cache="{cache}",
-            arguments=arguments,
-        )
-        return _load(head + "".join(f"    {line}\n" for line in body))
-    except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
-        return None
-
-
-# Arguments of the loops: v and m are vectors and matrices that are written, V and M such that are
-# read (and may be read-only), I are row numbers or codes, f is float64 always. X is a table of the
-# second dtype.
-ARGUMENTS = {
-    "add_bias": "mV",
-    "blend": "vVV",
-    "column_sums": "Mv",
-    "gather": "XIm",
-    "label_log_loss": "MMVVmf",
-    "penalize": "VVvf",
-    "softmax_log_loss": "mIVVf",
-    "softmax_shift": "MIVVmf",
-    "squared_error": "MMVVmf",
-}
-
-
-@cache
-def _loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
-    """Return a loop of `_loops` compiled for a dtype, None if it cannot be."""
-    try:
-        return _compile_loop(name, dtype, other or dtype)
-    except Exception:  # NumPy can
-        return None
-
-
-def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
-    import numba
-    from numba import types
-
-    def typed(letter):
-        kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
-        dimensions = 2 if letter in "mMX" else 1
-        kind = numba.from_dtype(dtype) if kind is None else kind
-        return types.Array(kind, dimensions, "C", readonly=letter.isupper())
-
-    signature = tuple(typed(letter) for letter in ARGUMENTS[name])
-    options: Any = {"nogil": True, "error_model": "numpy"}
-    if name == "penalize":
-        options["fastmath"] = {"reassoc"}
-    try:
-        return numba.njit([signature], cache=True, **options)(getattr(_loops, name))
-    except Exception:  # no folder for the cache can be written, or it is damaged
-        return numba.njit([signature], **options)(getattr(_loops, name))
-
 
 NO_WEIGHT = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
@@ -204,7 +57,9 @@ class FusedKernels(NumpyKernels):
         """Drop all calls that were kept: they belong to arrays that may change."""
         self._tapes: dict[int, Tape] = {}
         self._recorded: Tape | None = None
-        self._value = np.zeros(2)  # loss and penalty
+        self._loss: Any = None  # values of the loss, one for each member, and of the penalty,
+        self._penalty: Any = None  # one for each weight matrix of each
+        self._stacked = False  # whether there are members
 
     def again(self, *batch):
         """Do the objective's calls on this batch again; return its value, None if not known.
@@ -221,11 +76,13 @@ class FusedKernels(NumpyKernels):
         if not tape.complete:
             self._recorded = tape
             tape.calls.clear()
-            self._value[1] = 0
             return None
         for function, arguments in tape.calls:
             function(*arguments)
-        return float(self._value[0]) + float(self._value[1])
+        loss, penalty = self._loss, self._penalty
+        if self._stacked:  # a new array: this one is written again
+            return loss + (0 if penalty is None else penalty.reshape(-1, loss.size).sum(axis=0))
+        return float(loss[0]) + (0.0 if penalty is None else float(penalty[0]))
 
     def recorded(self):
         """End the record of an objective."""
@@ -246,7 +103,7 @@ class FusedKernels(NumpyKernels):
         key = rule, theta.dtype
         if key not in self._kernels:
             formula = record_rule(rule, len(slots), len(scalars), theta.dtype)
-            self._kernels[key] = _compile(update_loop, formula, theta.dtype)
+            self._kernels[key] = compiled(update_loop, formula, theta.dtype)
         kernel = self._kernels[key]
         if kernel is not None:
             try:
@@ -263,16 +120,26 @@ class FusedKernels(NumpyKernels):
 
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
-        loop = _loop("add_bias", z.dtype) if z.ndim == 2 else None
+        if z.ndim == 3:
+            for m in range(len(z)):
+                self.add_bias(z[m], b[m])
+            return
+        loop = compiled_loop("add_bias", z.dtype)
         self._do(loop or super().add_bias, z, b)
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
+        if z.ndim == 3:
+            for m in range(len(z)):
+                own = z[m]
+                bias = None if b is None else b[m]
+                self.activate(activation, own, bias, own if in_place else out[m])
+            return
         key = activation, in_place, z.dtype
         if key not in self._kernels:
             formula = record(activation, 1, dtype=z.dtype)
-            self._kernels[key] = _compile(activate_loop, formula, z.dtype, in_place)
+            self._kernels[key] = compiled(activate_loop, formula, z.dtype, in_place)
         kernel = self._kernels[key]
         if kernel is None or z.ndim != 2 or b is None:
             self._do(super().activate, activation, z, b, out)
@@ -283,11 +150,16 @@ class FusedKernels(NumpyKernels):
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
+        if g.ndim == 3:
+            for m in range(len(g)):
+                own = None if z is None else z[m]
+                self.chain(derivative, g[m], own, a[m], None if sums is None else sums[m])
+            return
         key = derivative, z is None, g.dtype
         if key not in self._kernels:
             lacks = (0,) if z is None else ()
             formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
-            self._kernels[key] = _compile(chain_loop, formula, g.dtype, z is not None)
+            self._kernels[key] = compiled(chain_loop, formula, g.dtype, z is not None)
         kernel = self._kernels[key]
         if kernel is None or g.ndim != 2 or sums is None or not g.flags.c_contiguous:
             self._do(super().chain, derivative, g, z, a, sums)
@@ -298,24 +170,46 @@ class FusedKernels(NumpyKernels):
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
+        if g.ndim == 3:
+            for m in range(len(g)):
+                self.column_sums(g[m], out[m])
+            return
         plain = g.ndim == 2 and g.flags.c_contiguous
-        self._do((plain and _loop("column_sums", g.dtype)) or super().column_sums, g, out)
+        self._do((plain and compiled_loop("column_sums", g.dtype)) or super().column_sums, g, out)
 
     def penalize(self, theta, grad, l2, l1):
         """Return the penalty and add its gradient, in one pass."""
-        loop = _loop("penalize", theta.dtype)
+        if self._penalty is None or self._penalty.size != 1:
+            self._penalty = np.zeros(1)
+        loop = compiled_loop("penalize", theta.dtype)
         if loop is None:
             self._do(self._plain_penalty, theta, grad, l2, l1)
         else:
-            self._do(loop, theta, np.array([l2, l1], theta.dtype), grad, self._value)
-        return float(self._value[1])
+            self._do(loop, theta, np.array([l2, l1], theta.dtype), grad, self._penalty)
+        return float(self._penalty[0])
 
     def _plain_penalty(self, *arguments):
-        self._value[1] = super().penalize(*arguments)
+        self._penalty[0] = super().penalize(*arguments)
+
+    def penalize_blocks(self, theta, bounds, grad, l2, l1):
+        """Return the penalties of blocks and add their gradients, in one pass."""
+        n_blocks = len(bounds) - 1
+        if self._penalty is None or self._penalty.size != n_blocks:
+            self._penalty = np.empty(n_blocks, theta.dtype)
+        loop = compiled_loop("penalize_blocks", theta.dtype)
+        if loop is None:
+            self._do(self._plain_penalties, theta, bounds, grad, l2, l1)
+        else:
+            factors = np.array([l2, l1], theta.dtype)
+            self._do(loop, theta, bounds, factors, grad, self._penalty)
+        return self._penalty.copy()
+
+    def _plain_penalties(self, *arguments):
+        self._penalty[...] = super().penalize_blocks(*arguments)
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
-        loop = _loop("blend", average.dtype)
+        loop = compiled_loop("blend", average.dtype)
         if loop is None:
             super().blend(average, vector, keep, rate)
         else:
@@ -324,7 +218,7 @@ class FusedKernels(NumpyKernels):
     def gather(self, X, rows, out, cast):
         """Write ``X[rows]`` to `cast`, in one pass."""
         plain = X.dtype in NO_WEIGHT and X.flags.c_contiguous and X.ndim == 2
-        loop = _loop("gather", cast.dtype, X.dtype) if plain else None
+        loop = compiled_loop("gather", cast.dtype, X.dtype) if plain else None
         if loop is None:
             return super().gather(X, rows, out, cast)
         loop(X, rows, cast)
@@ -332,29 +226,42 @@ class FusedKernels(NumpyKernels):
 
     def mean_and_gradient(self, loss, y, z, weight):
         """Return the mean loss and its gradient, of the losses that are loops in one pass."""
-        gradient = np.empty(z.shape, z.dtype)
+        shape, softmax = z.shape, y.ndim == 1 and z.shape[-1] > 1
+        self._stacked = z.ndim == 3
+        gradient = np.empty(shape, z.dtype)
+        if self._loss is None or self._loss.size != prod(shape[:-2]):
+            self._loss = np.zeros(prod(shape[:-2]))
         name = smoothing = None
-        if z.ndim == 2 and z.flags.c_contiguous:
+        if z.ndim in (2, 3) and z.flags.c_contiguous:
             if type(loss) is LogLoss:
-                name = "softmax_shift" if y.ndim == 1 and z.shape[1] > 1 else "label_log_loss"
+                name = "softmax_shift" if softmax else "label_log_loss"
                 smoothing = loss.label_smoothing
             elif type(loss) is SquaredError:
                 name, smoothing = "squared_error", 0.0
-        loop = name and _loop(name, z.dtype)
+        loop = name and compiled_loop(name, z.dtype)
         if not loop:
             self._do(self._plain_loss, loss, y, z, weight, gradient)
-            return self._value[0], gradient
+            return self._loss_of(shape), gradient
         if name == "label_log_loss":
-            y, labels = np.empty(z.shape, z.dtype), y.reshape(len(y), -1)
+            y, labels = np.empty(shape[-2:], z.dtype), y.reshape(len(y), -1)
             self._do(np.copyto, y, labels)
         weight = NO_WEIGHT[z.dtype] if weight is None else weight
-        factors = np.array([smoothing, 1 / len(z)], z.dtype)
-        self._do(loop, z, y, weight, factors, gradient, self._value)
+        factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
+        each = [(z, weight, gradient, self._loss)]
+        if z.ndim == 3:
+            weights = weight if weight.ndim == 2 else [weight] * len(z)
+            each = list(zip(z, weights, gradient, self._loss.reshape(-1, 1), strict=True))
+        for zs, w, g, value in each:
+            self._do(loop, zs, y, w, factors, g, value)
         if name == "softmax_shift":
             self._do(np.exp, gradient, gradient)
-            last = _loop("softmax_log_loss", z.dtype)
-            self._do(last, gradient, y, weight, factors, self._value)
-        return self._value[0], gradient
+            last = compiled_loop("softmax_log_loss", z.dtype)
+            for _, w, g, value in each:
+                self._do(last, g, y, w, factors, value)
+        return self._loss_of(shape), gradient
+
+    def _loss_of(self, shape):
+        return self._loss[0] if len(shape) == 2 else self._loss.copy()
 
     def _plain_loss(self, loss, y, z, weight, gradient):
-        self._value[0], gradient[...] = super().mean_and_gradient(loss, y, z, weight)
+        self._loss[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)

@@ -8,6 +8,7 @@ formulas (fused loops, `_fused`) is another class with the same methods.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -159,14 +160,11 @@ class NumpyKernels:
 
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
-        if g.ndim != 2:
-            np.add.reduce(g, axis=-2, out=out)
-            return
         # As a product, BLAS sums columns several times faster than NumPy.
-        key = "ones", len(g), g.dtype
+        key = "ones", g.shape[-2], g.dtype
         if key not in self._buffers:
-            self._buffers[key] = [np.ones(len(g), g.dtype)]
-        np.dot(self._buffers[key][0], g, out=out)
+            self._buffers[key] = [np.ones(g.shape[-2], g.dtype)]
+        (np.dot if g.ndim == 2 else np.matmul)(self._buffers[key][0], g, out=out)
 
     def penalize(self, theta: np.ndarray, grad: np.ndarray, l2: float, l1: float) -> float:
         """Return ``l2 / 2 |theta|^2 + l1 |theta|_1``; add its gradient to `grad` in place."""
@@ -184,6 +182,13 @@ class NumpyKernels:
                 value += float(np.dot(w, slope))
                 grad[block] += slope
         return value
+
+    def penalize_blocks(
+        self, theta: np.ndarray, bounds: np.ndarray, grad: np.ndarray, l2: float, l1: float
+    ) -> np.ndarray:
+        """Do as ``penalize``; return a value for each block between two bounds."""
+        blocks = [slice(*pair) for pair in pairwise(bounds.tolist())]
+        return np.array([self.penalize(theta[block], grad[block], l2, l1) for block in blocks])
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`, both flat."""
@@ -257,6 +262,9 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
                 result[...] = a @ matrix
     elif a.ndim == b.ndim == 2:
         np.dot(a, b, out=out)
+    elif a.shape[-1] == 1:  # of those NumPy has no fast product of stacks
+        for m in range(len(out)):
+            np.dot(a if a.ndim == 2 else a[m], b if b.ndim == 2 else b[m], out=out[m])
     else:
         np.matmul(a, b, out=out)
     return out

@@ -12,6 +12,7 @@ __all__ = [
     "gather",
     "label_log_loss",
     "penalize",
+    "penalize_blocks",
     "softmax_log_loss",
     "softmax_shift",
     "squared_error",
@@ -43,7 +44,7 @@ def gather(X, rows, out):
 
 
 def penalize(theta, factors, grad, value):
-    """Write the penalty with the factors (l2, l1) to ``value[1]``; add its gradient to `grad`.
+    """Write the penalty with the factors (l2, l1) to ``value[0]``; add its gradient to `grad`.
 
     The sums may be taken in another order, so that they are computed as fast as the rest.
     """
@@ -55,7 +56,23 @@ def penalize(theta, factors, grad, value):
         sizes += abs(w)
         slope = l1 if w > 0 else -l1
         grad[i] += l2 * w + (slope if w != 0 else l1 - l1)
-    value[1] = l2 / 2 * squares + l1 * sizes
+    value[0] = l2 / 2 * squares + l1 * sizes
+
+
+def penalize_blocks(theta, bounds, factors, grad, values):
+    """Write the penalty of every block between two bounds to `values`, else as ``penalize``."""
+    l2, l1 = factors[0], factors[1]
+    for block in range(values.size):
+        squares = sizes = l2 - l2
+        weights = theta[bounds[block] : bounds[block + 1]]
+        slopes = grad[bounds[block] : bounds[block + 1]]
+        for i in range(weights.size):
+            w = weights[i]
+            squares += w * w
+            sizes += abs(w)
+            slope = l1 if w > 0 else -l1
+            slopes[i] += l2 * w + (slope if w != 0 else l1 - l1)
+        values[block] = l2 / 2 * squares + l1 * sizes
 
 
 def blend(average, vector, factors):

@@ -140,5 +140,6 @@ NETWORK: dict[str, Range | Choices] = {
     "normalization": Choices((None, "batch", "layer"), size="large"),
     "averaging": Choices((None, "ema"), size="large"),
     "gradient_clip": Choices((None, 1.0, 10.0), size="large", grid=(None, 1.0)),
+    "n_members": Choices((1, 8), size="large", grid=(1,)),
     "l1_ratio": Choices((0.0, 0.15, 0.5), size="large", grid=(0.15,)),
 }

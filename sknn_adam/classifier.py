@@ -5,9 +5,10 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._building import has_partial_fit
+from sknn_adam._classes import PredictsClasses
 from sknn_adam._estimator import BaseMLP
 from sknn_adam._labels import Labels
 from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
@@ -17,7 +18,7 @@ from sknn_adam.losses.columns import PerColumn
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
     """Multi-layer perceptron for classification, with every part pluggable.
 
     Handles two or more exclusive classes, matrices of labels, and several columns of classes.
@@ -93,6 +94,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     on_divergence : {"warn", "raise"}, default="warn"
         What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
         finite weights and warns once; ``"raise"`` raises FloatingPointError.
+    n_members : int, default=1
+        How many networks are trained at once, from first weights of their own, on the same
+        batches. Their probabilities are averaged. With `early_stopping` (and no X_val) they are
+        cross-fitted: each leaves out its own part of the rows and stops at its own best epoch.
     record : bool or "all", default=True
         Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
         (it takes less than a fiftieth of a fit) or at the first step of ``"all"`` epochs.
@@ -108,18 +113,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     classes_ : ndarray of shape (n_classes,) or list of them
         The classes, the numbers of the labels, or the classes of every column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights, batch normalization folded in: a plain forward pass gives the raw outputs.
+        Weights, batch normalization and temperature folded in: a plain forward pass gives the raw
+        outputs. Of several members all matrices of a layer, (n_members, fan_in, fan_out).
     intercepts_ : list of ndarray of shape (fan_out,)
-        Biases.
+        Biases; of several members (n_members, fan_out).
+    oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+        Only of cross-fitted members: for each row of X the probabilities of the member that left
+        it out, before scaling by the temperature; for rows of weight zero the members' mean. A
+        list of such arrays for several columns of classes.
+    oof_score_ : float
+        Only of cross-fitted members: the accuracy of these predictions, or what `scoring` says.
+    temperature_ : float
+        What raw outputs are divided by. Of cross-fitted members with ``loss="log_loss"`` it
+        minimizes the log loss of ``oof_prediction_``; else 1.
     n_iter_ : int
         Epochs of the last ``fit``; ``partial_fit`` adds to it.
-    best_iter_ : int
+    best_iter_ : int or ndarray of shape (n_members,)
         Epoch of the last ``fit`` with the best validation score, without `early_stopping` with
-        the smallest loss.
+        the smallest loss; several members have one each.
     validation_scores_ : list of float or None
         Validation score of every epoch.
     best_validation_score_ : float or None
-        Score of the weights that were restored by `early_stopping`.
+        Score of the weights that were restored by `early_stopping`; the mean over members.
     n_layers_, n_outputs_ : int
         Layers, counting input and output, and outputs.
     out_activation_ : str
@@ -194,6 +209,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         class_weight=None,
         warm_start=False,
         on_divergence="warn",
+        n_members=1,
         record=True,
         dtype="auto",
         verbose=0,
@@ -223,6 +239,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.on_divergence = on_divergence
+        self.n_members = n_members
         self.record = record
         self.dtype = dtype
         self.verbose = verbose
@@ -282,117 +299,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weight = np.ones(len(targets)) if weight is None else weight
         return self._labels.weights(self.class_weight, weight, targets)
 
-    def _by_column(self, z):
-        return self._loss.parts(z) if self._labels.kind == "columns" else [z]
+    def _forget(self):
+        super()._forget()
+        self.temperature_ = 1.0
 
-    def decision_function(self, X):
-        """Return the network's raw outputs: log odds, or unnormalized log probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        z : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            One column for two classes; above 0 means ``classes_[1]``. A list of such arrays if
-            `y` had several columns of classes.
-        """
-        z, _ = self._raw(X)
-        if self._labels.kind == "labels":
-            return z
-        parts = [part.ravel() if part.shape[1] == 1 else part for part in self._by_column(z)]
-        return parts if self._labels.kind == "columns" else parts[0]
-
-    def predict_proba(self, X):
-        """Return probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
-            matrix of labels. A list of such arrays if `y` had several columns of classes.
-        """
-        z, _ = self._raw(X)
-        if self._labels.kind == "labels":
-            return self._loss.predict(z, exclusive=False)
-        parts = [self._loss.predict(part) for part in self._by_column(z)]
-        for k, classes in enumerate(self._labels.columns):
-            if len(classes) == 1:
-                parts[k] = np.ones_like(parts[k][:, :1])
-        return parts if self._labels.kind == "columns" else parts[0]
-
-    def predict_log_proba(self, X):
-        """Return the logarithm of ``predict_proba``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Minus infinity where a probability is zero.
-        """
-        p = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return [np.log(part) for part in p] if isinstance(p, list) else np.log(p)
-
-    def predict(self, X):
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class, or the labels that are more probable than not.
-        """
-        z, _ = self._raw(X)
-        if self._labels.kind == "labels":
-            return (z > 0).astype(int)
-        codes = []
-        for classes, part in zip(self._labels.columns, self._by_column(z), strict=True):
-            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
-            codes.append(np.minimum(code, len(classes) - 1))  # of one class there is no other
-        return self._labels.decode(codes)
-
-    def score(self, X, y, sample_weight=None):
-        """Return the share of rows that are predicted right in every column.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True labels.
-        sample_weight : array-like of shape (n_samples,), optional
-            Weights.
-
-        Returns
-        -------
-        score : float, between 0 and 1
-        """
-        check_is_fitted(self)
-        if self._labels.kind != "columns":
-            return super().score(X, y, sample_weight)
-        right = (self.predict(X) == np.asarray(y)).all(axis=1)
-        return float(np.average(right, weights=sample_weight))
-
-    @property
-    def out_activation_(self) -> str:
-        """What turns raw outputs into probabilities."""
-        return "logistic" if max(map(len, self._labels.columns)) < 3 else "softmax"
+    def _publish_out_of_fold(self, rows, held):
+        super()._publish_out_of_fold(rows, held)
+        if "oof_score_" in vars(self) and CLASSIFICATION_LOSSES.resolve(self.loss).proper:
+            z = self._run.oof.z
+            self.temperature_ = self._find_temperature(z, rows.targets, rows.weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,7 +1,7 @@
 r"""Clipping: gradients held below a threshold, in place, before the optimizer sees them.
 
 A clipping is ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, kind)`` of every
-parameter array inside the flat vector.
+parameter array inside the flat vector; with several members each array has a leading axis.
 """
 
 from abc import abstractmethod
@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from sknn_adam._component import Component, Table
+from sknn_adam._layout import by_member
 from sknn_adam._validation import POSITIVE
 
 __all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNorm"]
@@ -53,7 +54,8 @@ def norm(vector: np.ndarray) -> float:
 class ClipByNorm(Clipping):
     r"""Scale the whole gradient so that its norm is at most ``max_norm`` [1]_.
 
-    :math:`g \leftarrow g \, \min(1, c / \lVert g \rVert)`: the direction stays.
+    :math:`g \leftarrow g \, \min(1, c / \lVert g \rVert)`: the direction stays. Of several members
+    each has a norm of its own.
 
     Parameters
     ----------
@@ -79,10 +81,20 @@ class ClipByNorm(Clipping):
         self.max_norm = max_norm
 
     def __call__(self, grad, layout=None):
-        size = norm(grad)
+        members = by_member(layout)
+        if members is None:
+            self._scale(grad, norm(grad))
+            return grad
+        for parts in members:
+            gradients = [grad[part] for part, _ in parts]
+            size = norm(np.array([norm(gradient) for gradient in gradients]))
+            for gradient in gradients:
+                self._scale(gradient, size)
+        return grad
+
+    def _scale(self, grad, size):
         if size > self.max_norm:
             grad *= float(self.max_norm) / size
-        return grad
 
 
 class ClipByValue(Clipping):
@@ -131,8 +143,9 @@ class ClipByLayerNorm(ClipByNorm):
     """
 
     def __call__(self, grad, layout=None):
-        for part in [part for part, *_ in layout] if layout else [slice(None)]:
-            super().__call__(grad[part])
+        members = by_member(layout) or [layout or [(slice(None), (), "")]]
+        for part in [part for parts in members for part, *_ in parts]:
+            self._scale(grad[part], norm(grad[part]))
         return grad
 
 

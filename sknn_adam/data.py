@@ -5,12 +5,18 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
 from sklearn.utils import check_random_state
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
 
-__all__ = ["Data", "Rows", "hold_out"]
+__all__ = ["Data", "Rows", "fold_numbers", "hold_out"]
 
 
 @dataclass
@@ -29,6 +35,8 @@ class Rows:
         `y` as the loss takes it.
     index : ndarray of int of shape (n_rows,), optional
         Which rows of X are meant; None for all of them.
+    fold : ndarray of int of shape (n_rows,), optional
+        Which member leaves the row out.
     """
 
     X: Any
@@ -36,6 +44,7 @@ class Rows:
     weight: np.ndarray | None = None
     targets: Any = None
     index: np.ndarray | None = None
+    fold: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y) if isinstance(self.y, np.ndarray) else self.y.shape[0]
@@ -48,6 +57,7 @@ class Rows:
             None if self.weight is None else self.weight[which],
             None if self.targets is None else self.targets[which],
             which if self.index is None else self.index[which],
+            None if self.fold is None else self.fold[which],
         )
 
     def features(self) -> Any:
@@ -64,7 +74,7 @@ class Data:
         Features, float32 or float64; never copied or converted as a whole.
     y : ndarray
         Codes (n_rows,) or targets (n_rows, n_outputs).
-    weight : ndarray of shape (n_rows,), optional
+    weight : ndarray of shape (n_rows,) or (n_members, n_rows), optional
         Relative weights, with mean 1.
     batch_size : int
         Rows of a batch; the last batch of an epoch may have fewer.
@@ -108,7 +118,9 @@ class Data:
         rows = rows if order is None else order[rows]
         if self._takes and order is not None:
             return self._gather(rows, kernels)
-        weight = None if self.weight is None else self.weight[rows]
+        weight = self.weight
+        if weight is not None:
+            weight = weight[rows] if weight.ndim == 1 else np.ascontiguousarray(weight[:, rows])
         x = self.X[rows if self.index is None else self.index[rows]]
         if x.dtype != self.dtype:
             x = x.astype(self.dtype)
@@ -121,13 +133,15 @@ class Data:
             cast = np.empty(shape, self.dtype)
             taken = cast if self.X.dtype == self.dtype else np.empty(shape, self.X.dtype)
             y = np.empty((n_rows, *self.y.shape[1:]), self.y.dtype)
-            weight = None if self.weight is None else np.empty(n_rows, self.weight.dtype)
+            weight = self.weight
+            if weight is not None:
+                weight = np.empty((*weight.shape[:-1], n_rows), weight.dtype)
             self._buffers[n_rows] = taken, cast, y, weight
         taken, cast, y, weight = self._buffers[n_rows]
         kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, cast)
         np.take(self.y, rows, axis=0, out=y, mode="clip")
         if weight is not None:
-            np.take(self.weight, rows, out=weight, mode="clip")
+            np.take(self.weight, rows, axis=-1, out=weight, mode="clip")
         return cast, y, weight
 
 
@@ -190,3 +204,70 @@ def hold_out(
                 "pass X_val and y_val."
             )
     return train, held
+
+
+def fold_numbers(
+    n_rows: int, n_folds: int, codes: np.ndarray | None, groups: Any, random_state: Any
+) -> np.ndarray:
+    """Distribute rows over folds, of which each is left out by one member.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    n_folds : int
+        How many folds, at least 2.
+    codes : ndarray of shape (n_rows,), optional
+        Class codes: every fold gets its share of every class.
+    groups : array-like of shape (n_rows,), optional
+        Rows of one group stay together.
+    random_state : int
+        Decides the folds.
+
+    Returns
+    -------
+    fold : ndarray of int of shape (n_rows,)
+        The fold of every row.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows, rows of a class, or groups.
+    """
+    smallest = (
+        n_rows // 2
+        if codes is None
+        else min(n_rows // 2, np.unique(codes, return_counts=True)[1].min())
+    )
+    what = "rows, of which every member leaves out 2 or more"
+    if codes is not None and smallest < n_rows // 2:
+        what = "rows in the smallest class"
+    if smallest < n_folds:
+        have = n_rows if what.startswith("rows,") else smallest
+        raise _too_many_members(n_folds, f"there are {have} {what}")
+    splitter: Any = StratifiedKFold if codes is not None else KFold
+    if groups is not None:
+        n_groups = len(np.unique(groups))
+        if n_groups < n_folds:
+            raise _too_many_members(n_folds, f"there are {n_groups} groups")
+        splitter = StratifiedGroupKFold if codes is not None else GroupKFold
+    splitter = splitter(n_folds, shuffle=True, random_state=random_state)
+    fold = np.empty(n_rows, dtype=np.intp)
+    for m, (_, held) in enumerate(splitter.split(np.zeros(n_rows), codes, groups)):
+        fold[held] = m
+    if np.bincount(fold, minlength=n_folds).min() < 2:
+        raise _too_many_members(n_folds, "the groups leave a member fewer than 2 rows to leave out")
+    if codes is not None:
+        for m in range(n_folds):
+            lost = len(np.setdiff1d(codes, codes[fold != m]))
+            if lost:
+                raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
+    return fold
+
+
+def _too_many_members(n_members: int, reason: str) -> ValueError:
+    return ValueError(
+        f"n_members={n_members} with early_stopping=True is too many: every member leaves out its "
+        f"own part of the rows, and {reason}. Lower n_members, give more rows, or set "
+        "early_stopping=False."
+    )

@@ -31,6 +31,7 @@ class Workspace(dict):
     ):
         super().__init__()
         self.training, self.rng, self.kernels = training, rng, kernels
+        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for rows left out
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return the buffer of this name, made on first use."""

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam._layout import Layout, by_member, weight_bounds
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import Initializer
 from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
@@ -48,6 +49,10 @@ class Network:
         What normalization tracks; not learned.
     layout : list of (slice, shape, kind)
         Where each array stands in theta.
+    parts : list of list of (slice, kind) or None
+        Which parts of theta are those of each member; None for a single network.
+    bounds : ndarray of int or None
+        Where in theta the weight matrices of members begin and end.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: Any, members: int | None = None):
@@ -78,7 +83,7 @@ class Network:
         self.kernels: NumpyKernels = NUMPY
         self.grad: np.ndarray = np.empty(0, self.dtype)
         self._workspaces: dict[int, list[Workspace]] = {}
-        self.layout = []
+        self.layout: Layout = []
         start = 0
         for layer, name, shape, kind in self._arrays():
             part = slice(start, start + prod(shape))
@@ -86,6 +91,8 @@ class Network:
             vars(layer).pop(f"grad_{name}", None)
             self.layout.append((part, shape, kind))
             start = part.stop
+        self.parts = by_member(self.layout)
+        self.bounds = weight_bounds(self.layout)
         for before, layer in pairwise(self.layers):
             if type(before) is Dense and type(layer) is Activate:
                 before.bias_later, layer.bias_of = True, before
@@ -144,10 +151,14 @@ class Network:
         """Drop gradient and buffers, after training."""
         self._bind()
 
-    def forward(self, x: Any, rng: np.random.Generator | None = None) -> np.ndarray:
+    def forward(
+        self, x: Any, rng: np.random.Generator | None = None, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
 
-        The result lives in a buffer of the network and is overwritten by the next pass.
+        The result lives in a buffer of the network and is overwritten by the next pass. Rows in
+        which a `weight` (members, n_rows) is 0 do not count in what a member's normalization
+        takes from the batch.
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
@@ -160,6 +171,12 @@ class Network:
                 self._workspaces.clear()
             workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
             self._workspaces[n_rows] = workspaces
+        if self.members is not None:
+            counts = None
+            if weight is not None and weight.ndim == 2 and self.statistics.size:
+                counts = (weight > 0).astype(self.dtype)
+            for ws in workspaces:
+                ws.counts = counts
         return self._pass(x, workspaces)
 
     def _pass(self, x: Any, workspaces: list[Workspace]) -> np.ndarray:
@@ -184,7 +201,7 @@ class Network:
         Touches nothing of the network, so many threads may predict at once. Absurd outputs are
         cut where their squares would overflow. With `index`, only for these rows.
         """
-        width = max(layer.fan_out for layer in self.dense())
+        width = max(layer.fan_out for layer in self.dense()) * (self.members or 1)
         if not issparse(X) and (X.dtype != self.dtype or index is not None):
             width = max(width, X.shape[1])  # a block of X is copied
         rows = max(FEWEST_AT_ONCE, PREDICTED_AT_ONCE // width)
@@ -212,6 +229,30 @@ class Network:
         other = object.__new__(Network)
         layers = [copy(layer) for layer in self.layers]
         other.__setstate__({**self.__getstate__(), "layers": layers, "theta": theta})
+        return other
+
+    def by_member(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
+        """Return views (members, size) of parameters and statistics, one for each array."""
+        arrays = [(theta, part) for part, *_ in self.layout]
+        start = 0
+        for *_, shape in self._tracked():
+            arrays.append((statistics, slice(start, start + prod(shape))))
+            start += prod(shape)
+        return [vector[part].reshape(self.members or 1, -1) for vector, part in arrays]
+
+    def member(self, m: int) -> "Network":
+        """Return a copy of one of the members as a network of its own, for predictions."""
+        arrays = [array[m] for array in self.by_member(self.theta, self.statistics)]
+        n_arrays = len(self.layout)
+        state = {
+            "layers": [copy(layer) for layer in self.layers],
+            "dtype": self.dtype,
+            "members": None,
+            "theta": np.concatenate(arrays[:n_arrays]),
+            "statistics": np.concatenate([self.statistics[:0], *arrays[n_arrays:]]),
+        }
+        other = object.__new__(Network)
+        other.__setstate__(state)
         return other
 
     def folded(self) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -107,13 +107,22 @@ class BatchNormLayer(Layer):
 
     def forward(self, x, ws):
         """Return the normalized x: by the batch in training, by the running averages else."""
-        n_rows = x.shape[-2]
+        n_rows, counts = x.shape[-2], ws.counts
+        fewest = n_rows
+        if counts is not None:  # members, each of which leaves out some of the rows
+            n_rows = counts.sum(axis=-1, keepdims=True)
+            fewest = n_rows.min()
         usual = (1 - self.momentum) * self.rows.item(0)  # of the batches so far
-        ws["batch"] = ws.training and n_rows > max(1, usual / 4)
-        if ws["batch"]:
+        ws["batch"] = ws.training and fewest > max(1, usual / 4)
+        if ws["batch"] and counts is None:
             mean = x.mean(axis=-2)
             x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
             variance = np.einsum("...ij,...ij->...j", x, x) / x.shape[-2]
+            self._track(mean, variance, n_rows)
+        elif ws["batch"]:
+            mean = np.einsum("ki,kij->kj", counts, x) / n_rows
+            x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
+            variance = np.einsum("ki,kij,kij->kj", counts, x, x) / n_rows
             self._track(mean, variance, n_rows)
         else:
             mean, variance = self.mean, self.variance
@@ -140,9 +149,14 @@ class BatchNormLayer(Layer):
         ws.kernels.column_sums(g, out=self.grad_beta)
         scale = self.gamma * ws["inverse"]
         if ws["batch"]:  # mean and variance depend on the batch too
-            n = g.shape[-2]
+            counts = ws.counts
+            n = g.shape[-2] if counts is None else counts.sum(axis=-1, keepdims=True)
             x *= (self.grad_gamma / n)[..., None, :]
-            g -= (self.grad_beta / n)[..., None, :]
+            shift = (self.grad_beta / n)[..., None, :]
+            if counts is not None:  # what was left out had no part in them
+                x *= counts[..., None]
+                shift = shift * counts[..., None]
+            g -= shift
             g -= x
         g *= scale[..., None, :]
         return g

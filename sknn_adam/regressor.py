@@ -15,6 +15,11 @@ from sknn_adam.losses import REGRESSION_LOSSES
 __all__ = ["MLPRegressor"]
 
 
+def _mean(predicted):
+    """Return the mean over the members, where there are several."""
+    return predicted if predicted.ndim == 2 else predicted.mean(axis=0)
+
+
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron for regression, with every part pluggable.
 
@@ -25,7 +30,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int, sequence of int or str, default=(200,)
+    hidden_layer_sizes : int, sequence of int or str, default=(100, 50)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256. ``()`` is a linear model. Strings can be searched by every search.
     activation : str, Activation or sequence of them, default="relu"
@@ -66,9 +71,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``"ema"`` predicts with a moving average of the weights.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, not negative. It means the same for every batch
-        size (scikit-learn divides it by the batch). ``"auto"`` is 1/n_rows, at most 0.002.
+        size (scikit-learn divides it by the batch). ``"auto"`` is 10/n_rows, at most 0.0015.
     l1_ratio : float or "auto", default="auto"
-        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, 0 for L-BFGS.
+        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.
     batch_size : int or "auto", default="auto"
         Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
         256 on tables of more than 8,192 rows.
@@ -94,6 +99,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     on_divergence : {"warn", "raise"}, default="warn"
         What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
         finite weights and warns once; ``"raise"`` raises FloatingPointError.
+    n_members : int, default=1
+        How many networks are trained at once, from first weights of their own, on the same
+        batches. Their predictions are averaged. With `early_stopping` (and no X_val) they are
+        cross-fitted: each leaves out its own part of the rows and stops at its own best epoch.
     record : bool or "all", default=True
         Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
         (it takes less than a fiftieth of a fit) or at the first step of ``"all"`` epochs.
@@ -110,18 +119,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Weights. A plain forward pass through them, and ``out_activation_`` of its output,
         predicts: the scaling of the targets and batch normalization are folded in. For
         ``loss="gaussian"`` the output is all means, then all log-variances; for several
-        quantiles, one column for each level, which ``predict`` sorts.
+        quantiles, one column for each level, which ``predict`` sorts. Of several members all
+        matrices of a layer, (n_members, fan_in, fan_out).
     intercepts_ : list of ndarray of shape (fan_out,)
-        Biases.
+        Biases; of several members (n_members, fan_out).
+    oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Only of cross-fitted members: for each row of X the prediction of the member that left it
+        out; for rows of weight zero the members' mean.
+    oof_score_ : float
+        Only of cross-fitted members: R^2 of these predictions, or what `scoring` says.
     n_iter_ : int
         Epochs of the last ``fit``; ``partial_fit`` adds to it.
-    best_iter_ : int
+    best_iter_ : int or ndarray of shape (n_members,)
         Epoch of the last ``fit`` with the best validation score, without `early_stopping` with
-        the smallest loss.
+        the smallest loss; several members have one each.
     validation_scores_ : list of float or None
         Validation score of every epoch.
     best_validation_score_ : float or None
-        Score of the weights that were restored by `early_stopping`.
+        Score of the weights that were restored by `early_stopping`; the mean over members.
     n_layers_, n_outputs_ : int
         Layers, counting input and output, and outputs.
     out_activation_ : {"identity", "exp"}
@@ -171,7 +186,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(200,),
+        hidden_layer_sizes=(100, 50),
         activation="relu",
         *,
         initializer="auto",
@@ -196,6 +211,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tol=1e-4,
         warm_start=False,
         on_divergence="warn",
+        n_members=1,
         record=True,
         dtype="auto",
         verbose=0,
@@ -225,6 +241,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.tol = tol
         self.warm_start = warm_start
         self.on_divergence = on_divergence
+        self.n_members = n_members
         self.record = record
         self.dtype = dtype
         self.verbose = verbose
@@ -272,7 +289,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return (targets - self._y_shift) / self._y_scale
 
     def predict(self, X, return_std=False):
-        """Predict targets.
+        """Predict targets; of several members the mean of what they predict.
 
         Parameters
         ----------
@@ -287,13 +304,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Predictions, float32 if X is float32, else float64; always finite. For several
             quantiles (n_samples, n_levels), increasing along each row.
         std : ndarray, as `y`
-            Standard deviation of the targets around the prediction; only if `return_std`.
+            Standard deviation of the targets around the prediction; only if `return_std`. Of
+            several members that of the mixture of their distributions.
         """
         z, dtype = self._raw(X)
-        predicted = self._unscaled(self._loss.predict(z), self._y_shift, dtype)
+        predicted = self._predicted(z, dtype)
         if not return_std:
             return predicted
-        return predicted, self._unscaled(self._loss.deviation(z), 0, dtype)
+        deviation = self._loss.deviation(z)
+        if z.ndim == 3:  # of the mixture
+            between = self._loss.predict(z).var(axis=0)
+            deviation = np.sqrt((deviation**2).mean(axis=0) + between)
+        return predicted, self._unscaled(deviation, 0, dtype)
+
+    def _predicted(self, z, dtype):
+        return self._unscaled(_mean(self._loss.predict(z)), self._y_shift, dtype)
 
     def _unscaled(self, predicted, shift, dtype):
         """Bring predictions to the scale of the targets, finite and in the shape of the targets."""
@@ -324,7 +349,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         from sklearn.metrics import r2_score  # not a light import
 
         z, dtype = self._raw(X)
-        predicted = self._unscaled(self._loss.point(z), self._y_shift, dtype)
+        predicted = self._unscaled(_mean(self._loss.point(z)), self._y_shift, dtype)
         return r2_score(y, predicted, sample_weight=sample_weight)
 
     @property

@@ -1,7 +1,6 @@
 """Training: one plain function over network, loss, optimizer, data and controls.
 
-The order of a step is written in `objective` and `step`, that of an epoch in `train`, and
-nowhere else.
+The order of a step is written in `objective` and `step`, that of an epoch in `train`.
 """
 
 from collections.abc import Callable
@@ -15,153 +14,50 @@ import numpy as np
 
 from sknn_adam import _kernels
 from sknn_adam._interrupts import Interrupts
-from sknn_adam._kernels import NUMPY, NumpyKernels, flush_denormals
-from sknn_adam.averaging import EMA
-from sknn_adam.clipping import Clipping, norm
+from sknn_adam._kernels import NUMPY, flush_denormals
+from sknn_adam.clipping import norm
 from sknn_adam.data import Data
-from sknn_adam.history import History, Probe
-from sknn_adam.losses import Loss
+from sknn_adam.history import Probe
 from sknn_adam.network import Network
-from sknn_adam.optimizers import Optimizer
-from sknn_adam.schedules import Clock, Schedule
+from sknn_adam.plan import Plan
+from sknn_adam.run import EXPLODED, Run
 
 __all__ = ["Plan", "Run", "objective", "step", "train"]
 
 
-EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training is to do: components and numbers, nothing that changes."""
-
-    loss: Loss
-    optimizer: Optimizer
-    schedule: Schedule
-    clip: Clipping | None = None
-    alpha: float = 0.0
-    l1_ratio: float = 0.0
-    batch_size: int = 200
-    max_iter: int = 200
-    shuffle: bool = True
-    tol: float = 1e-4
-    n_iter_no_change: float = 10
-    averaging: EMA | None = None
-    early_stopping: bool = False
-    record: bool | str = True  # layers: now and then, "all" epochs, or never
-
-
-@dataclass
-class Run:
-    """All state of a training that changes. Resumption is exact because there is nothing else."""
-
-    network: Network
-    rng: np.random.Generator
-    kernels: NumpyKernels = field(default_factory=NumpyKernels)
-    optimizer_state: Any = None
-    schedule_state: Any = None
-    clock: Clock = field(default_factory=Clock)
-    history: History = field(default_factory=History)
-    average: Any = None  # of the weights, an array like theta
-    order: np.ndarray | None = None  # of the rows in the present epoch
-    shape: tuple[int, int] = (0, 0)  # how many rows it has, and how many in a batch
-    batch: int = 0  # how many batches of the present epoch are done, and
-    total: float = 0.0  # the sum of their losses
-    first_epoch: int = 0  # of the present fit; warm starts go on counting
-    best_score: float = -inf
-    best_epoch: int = 0
-    best: Any = None  # copies of weights and statistics
-    waited: int = 0
-    unclipped: float = 0.0  # norm of the last gradient before it was clipped
-    clipped: int = 0  # how many gradients of the present epoch were, and
-    clip_rate: float = 0.0  # what share of them in the epoch before
-    limit: float | None = None  # a loss above it has diverged
-    stop_reason: str | None = None
-    in_fit: bool = False  # whether a ``fit`` began and has not ended
-
-    def begin(self, plan: Plan) -> None:
-        """Make the state of optimizer, schedule and averaging, at the present weights."""
-        theta = self.network.theta
-        self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
-        self.optimizer_state.kernels = self.kernels
-        self.schedule_state = plan.schedule.init()
-        averages = plan.averaging is not None and not plan.optimizer.full_batch
-        self.average = theta.copy() if averages else None
-
-    def prepare(self, plan: Plan) -> None:
-        """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
-        self.network.prepare()
-        self.network.kernels = self.kernels
-        self.kernels.forget()
-        for name in plan.optimizer.slots:
-            if not getattr(self.optimizer_state, name).flags.writeable:
-                setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
-        if self.average is not None and not self.average.flags.writeable:
-            self.average = self.average.copy()
-        if self.best is not None and not self.best[0].flags.writeable:
-            self.best = tuple(array.copy() for array in self.best)
-
-    def new_fit(self) -> None:
-        """Start counting epochs and waiting for improvement anew."""
-        self.first_epoch, self.stop_reason = self.clock.epoch, None
-        self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
-
-    def point(self, plan: Plan) -> np.ndarray:
-        """Return the weights to predict and validate with."""
-        if self.average is not None:
-            return self.average
-        return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
-
-    def slots(self, plan: Plan) -> list[np.ndarray]:
-        """Return the optimizer's state vectors."""
-        return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
-
-    def keep(self, score: float, point: np.ndarray) -> None:
-        """Remember these weights and the present statistics as the best."""
-        if self.best is None:
-            self.best = point.copy(), self.network.statistics.copy()
-        else:
-            np.copyto(self.best[0], point)
-            np.copyto(self.best[1], self.network.statistics)
-        self.best_score, self.best_epoch = score, self.clock.epoch
-
-    def out_of_patience(self, plan: Plan) -> str | None:
-        """Return the reason to stop if there was no improvement for too long."""
-        if self.waited <= plan.n_iter_no_change:
-            return None
-        return "early_stopping" if plan.early_stopping else "tol"
-
-    def restore(self, plan: Plan) -> None:
-        """Go back to the best weights; what the optimizer remembers belongs to others."""
-        if self.best is not None:
-            self.network.theta[...], self.network.statistics[...] = self.best
-            self.begin(plan)
-
-
 def penalty(
-    theta: np.ndarray, grad: np.ndarray, alpha: float, l1_ratio: float, kernels: Any = NUMPY
-) -> float:
-    """Return alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add its gradient to `grad`."""
-    return kernels.penalize(theta, grad, alpha * (1 - l1_ratio), alpha * l1_ratio)
+    theta: Any, grad: Any, alpha: float, l1_ratio: float, kernels: Any = NUMPY, bounds: Any = None
+) -> Any:
+    """Return alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add its gradient to `grad`.
+
+    With `bounds`, those of the weight matrices of members, matrix by matrix.
+    """
+    l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
+    if bounds is None:
+        return kernels.penalize(theta, grad, l2, l1)
+    return kernels.penalize_blocks(theta, bounds, grad, l2, l1)
 
 
 def objective(
     network: Network, plan: Plan, x: Any, y: np.ndarray, weight: Any, rng: Any = None
-) -> float:
-    """Return J(theta) on a batch and leave its gradient in ``network.grad``."""
+) -> Any:
+    """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     kernels = network.kernels
     if network.repeats:
         known = kernels.again(x, y, weight)
         if known is not None:
             return known
-    z = network.forward(x, rng)  # 1
+    z = network.forward(x, rng, weight)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, y, z, weight)
     grad = network.backward(gradient)  # 2
     if plan.alpha:  # 3
-        part = slice(0, network.n_weights)
-        value += penalty(network.theta[part], grad[part], plan.alpha, plan.l1_ratio, kernels)
+        part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
+        found = penalty(network.theta[part], grad[part], *shape, kernels, network.bounds)
+        if network.bounds is not None:  # of the matrices of every member
+            found = np.add.reduce(found.reshape(-1, len(value)), axis=0)
+        value = value + found
     kernels.recorded()
-    return float(value)
+    return value if network.parts else float(value)
 
 
 def step(
@@ -176,6 +72,8 @@ def step(
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
     value = objective(network, plan, x, y, weight, run.rng)
+    if network.parts:
+        value = run.mean(value, len(y))  # type: ignore[attr-defined]
     if run.limit is None and isfinite(value):
         run.limit = EXPLODED * max(1.0, abs(value))
     if run.limit is None or not abs(value) < run.limit:
@@ -285,7 +183,7 @@ def train(
             else:  # who goes on will find the same reason
                 run.stop_reason = None
             raise
-    if run.stop_reason == "diverged" or (plan.early_stopping and run.best_score > -inf):
+    if run.stop_reason == "diverged" or (plan.early_stopping and run.judged):
         run.restore(plan)
 
 
@@ -299,17 +197,17 @@ class _EpochEnd:
 
     def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
         """Record, validate, tell the callbacks, and decide whether training stops."""
-        clock, point = run.clock, run.point(plan)
-        if not (isfinite(loss) and isfinite(norm(point))):
+        clock, point = run.clock, run.survivors(plan, loss)
+        if point is None:
             run.stop_reason = "diverged"
             return True
         clock.epoch, clock.loss = clock.epoch + 1, loss
         row = {"epoch": clock.epoch, "loss": loss}
-        score = -loss
+        score = run.score(loss)  # where nothing is validated
         if self.validate is not None:
-            row["validation_score"] = self.validate(run.network.at(point))
-            if plan.early_stopping:
-                score = row["validation_score"]
+            found = self.validate(run.network.at(point))
+            row["validation_score"] = float(np.mean(found))
+            score = found if plan.early_stopping else score
         row["learning_rate"] = plan.optimizer.learning_rate * factor
         row["gradient_norm"] = norm(run.network.grad) if plan.clip is None else run.unclipped
         if plan.clip is not None:
@@ -317,10 +215,7 @@ class _EpochEnd:
         now = perf_counter()
         run.history.append(**row, seconds=now - self.start)
         self.start = now
-        # Written so that a score that is not a number counts as no rise.
-        run.waited = 0 if score >= run.best_score + plan.tol else run.waited + 1
-        if score > run.best_score:
-            run.keep(score, point)
+        run.watch(plan, score, point)
         if self.on_epoch is not None and self.on_epoch(run):
             run.stop_reason = "callback"
         else:

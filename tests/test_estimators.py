@@ -69,6 +69,13 @@ CHECKED = [
             "optimizer": Adam(0.02),
             "random_state": 0,
         },
+        {
+            "hidden_layer_sizes": (10,),
+            "max_iter": 60,
+            "optimizer": Adam(learning_rate=0.02),
+            "random_state": 0,
+            "n_members": 2,
+        },
     )
 ]
 
@@ -381,7 +388,7 @@ def test_training_stops_when_the_loss_stays(estimator, y):
 def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
     # With steps too small to matter, the mean over the batches is the loss over all rows.
     tiny = SGD(learning_rate=1e-15)
-    params = {"optimizer": tiny, "alpha": 0.3, "max_iter": 1, "batch_size": 7}
+    params = {"optimizer": tiny, "alpha": 0.3, "l1_ratio": 0.15, "max_iter": 1, "batch_size": 7}
     model = small(estimator, **params).fit(X, y)
     if estimator is MLPClassifier:
         p = model.predict_proba(X)[np.arange(60), np.searchsorted(model.classes_, y)]
@@ -395,11 +402,20 @@ def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
 
 
 @BOTH
-@pytest.mark.parametrize(("n_rows", "alpha"), [(60, 0.002), (500, 0.002), (1200, 1 / 1200)])
-def test_the_penalty_by_the_number_of_rows(estimator, y, n_rows, alpha):
+@pytest.mark.parametrize(
+    ("n_rows", "alphas"),
+    [
+        (60, (0.002, 0.0015)),
+        (500, (0.002, 0.0015)),
+        (1200, (1 / 1200, 0.0015)),
+        (8000, (1 / 8000, 1 / 800)),
+    ],
+)
+def test_the_penalty_by_the_number_of_rows(estimator, y, n_rows, alphas):
     table, target = np.resize(X, (n_rows, X.shape[1])), np.resize(y, n_rows)
+    alpha, share = (alphas[0], 0.15) if estimator is MLPClassifier else (alphas[1], 0.0)
     auto = small(estimator).fit(table, target)
-    given = small(estimator, alpha=alpha, l1_ratio=0.15).fit(table, target)
+    given = small(estimator, alpha=alpha, l1_ratio=share).fit(table, target)
     np.testing.assert_array_equal(auto._network.theta, given._network.theta)
     smooth = small(estimator, optimizer="lbfgs").fit(table, target)
     given = small(estimator, optimizer="lbfgs", alpha=alpha, l1_ratio=0.0).fit(table, target)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sknn_adam import MLPClassifier, MLPRegressor, _fused, _loops
+from sknn_adam import MLPClassifier, MLPRegressor, _compiled, _fused, _loops
 from sknn_adam._execution import FUSED_PAYS, choose, predicted_gain
 from sknn_adam._fused import FusedKernels
 from sknn_adam._kernels import NUMPY, NumpyKernels
@@ -231,7 +231,7 @@ def test_a_subclass_of_a_loss_keeps_its_own_formula(dtype):
 
 def plain_and_fused(monkeypatch):
     yield FusedKernels()
-    monkeypatch.setattr(_fused, "_loop", lambda name, *_: getattr(_loops, name))
+    monkeypatch.setattr(_fused, "compiled_loop", lambda name, *_: getattr(_loops, name))
     yield FusedKernels()
 
 
@@ -327,7 +327,9 @@ KINDS = {
 @pytest.mark.usefixtures("fused")
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("params", [*PARAMS, {"shuffle": False}, {"alpha": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "params", [*PARAMS, {"shuffle": False}, {"alpha": 0.0}, {"n_members": 3}], ids=str
+)
 def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkeypatch, rng):
     X, y = rng.normal(size=(90, 5)), KINDS[kind](rng, 90)
     weight = rng.random(90) if weighted else None
@@ -368,12 +370,12 @@ def test_predicted_work_decides_and_the_environment_overrules(monkeypatch):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
     assert choose(0.0).name == "numpy"
     assert choose(inf).name == "fused"
-    assert predicted_gain(10**6, 10**4, 10**4) > FUSED_PAYS > predicted_gain(100, 100, 100)
+    assert predicted_gain(100, 10**4, 10**4) > FUSED_PAYS > predicted_gain(3, 100, 100)
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
     assert choose(inf).name == "numpy"
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "fused")
     assert choose(0.0).name == "fused"
-    monkeypatch.setattr(_fused.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_compiled.importlib.util, "find_spec", lambda name: None)
     assert choose(0.0).name == "numpy"
 
 
@@ -400,8 +402,18 @@ def run(epochs, **environment):
     return done.stdout.split()
 
 
-def test_numba_is_imported_by_long_fits_only():
+def test_numba_is_imported_for_large_epochs_only():
     assert run(2)[:2] == ["False", "numpy"]
+
+
+@pytest.mark.parametrize("n_rows", [60, 400, 1347])
+def test_the_number_of_epochs_does_not_decide(n_rows, monkeypatch, rng):
+    monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
+    X, y = rng.normal(size=(n_rows, 64)).astype(np.float32), rng.integers(10, size=n_rows)
+    whole = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
+    parts = MLPClassifier(max_iter=1, warm_start=True, random_state=0).fit(X, y)
+    parts.set_params(max_iter=11).fit(X, y)
+    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
 
 
 def test_sources_and_machine_code_are_kept_and_damage_is_survived(tmp_path):
@@ -441,4 +453,4 @@ def test_every_loop_is_compiled_for_both_dtypes():
     names = [name for name, f in vars(_loops).items() if inspect.isfunction(f)]
     for name in set(names) & set(_loops.__all__):
         for dtype in map(np.dtype, DTYPES):
-            assert _fused._loop(name, dtype) is not None, name
+            assert _compiled.loop(name, dtype) is not None, name

@@ -75,12 +75,13 @@ def test_signatures(estimator, y):
 def test_requests(estimator, y):
     requests = small(estimator).get_metadata_routing()
     names = {"sample_weight", "X_val", "y_val", "sample_weight_val"}
-    assert requests.fit.requests == dict.fromkeys(names)
+    assert requests.fit.requests == dict.fromkeys(names) | {"groups": False}
     classes = {"classes"} if estimator is MLPClassifier else set()
     assert requests.partial_fit.requests == dict.fromkeys({"sample_weight"} | classes)
     assert requests.score.requests == {"sample_weight": None}
     asking = small(estimator).set_fit_request(sample_weight=True, X_val=True, y_val="rows")
     expected = {"sample_weight": True, "X_val": True, "y_val": "rows", "sample_weight_val": None}
+    expected["groups"] = False
     for net in (asking, clone(asking)):
         assert net.get_metadata_routing().fit.requests == expected
 

@@ -27,8 +27,8 @@ class TrainingCurveDisplay:
     validation_name : str, default="validation loss"
         What it is called. With ``"validation loss"`` it shares the axis of the training loss, any
         other score has an axis of its own, on the right.
-    best_epoch : int or None, default=None
-        The epoch whose weights were kept; marked by a vertical line.
+    best_epoch : int, array-like of int or None, default=None
+        The epoch whose weights were kept, or those of members; marked by vertical lines.
 
     Attributes
     ----------
@@ -125,8 +125,10 @@ class TrainingCurveDisplay:
         ax.set(xlabel="epoch", ylabel="loss", yscale="log" if log else "linear")
         handles = list(self.lines_)
         if self.best_epoch is not None:
-            label = f"best epoch, {self.best_epoch}"
-            handles.append(ax.axvline(self.best_epoch, color=GREY, ls=":", label=label))
+            epochs = np.atleast_1d(self.best_epoch)
+            label = "best epoch, " + ", ".join(map(str, sorted(set(epochs.tolist()))))
+            lines = [ax.axvline(epoch, color=GREY, ls=":", label=label) for epoch in epochs]
+            handles.append(lines[0])
         if len(handles) > 1:
             top = self.right_ax_ or ax  # what is drawn last covers the curves of both
             top.legend(handles=handles, loc="center right")

@@ -1,9 +1,10 @@
 """What all losses share: weights, the mean over rows, and what estimators ask of a loss."""
 
+from math import log
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from sknn_adam._component import Component
 
@@ -94,6 +95,17 @@ class ClassificationLoss(Loss):
     """
 
     task: ClassVar[str] = "classification"
+    proper: ClassVar[bool] = False  # whether its minimum is at the true probabilities
+
+    def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
+        """Return raw outputs (n_rows, n_raw) that predict the mean over members.
+
+        `z` (members, n_rows, n_raw) are those of the members, whose probabilities are averaged.
+        Exact where probabilities round to 0 or 1.
+        """
+        if exclusive and z.shape[-1] > 1:
+            return logsumexp(z - logsumexp(z, axis=-1, keepdims=True), axis=0) - log(len(z))
+        return logsumexp(-np.logaddexp(0, -z), axis=0) - logsumexp(-np.logaddexp(0, z), axis=0)
 
     def predict(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return probabilities, shape (..., n_rows, n_classes or n_labels)."""

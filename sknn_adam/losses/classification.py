@@ -62,6 +62,7 @@ class LogLoss(ClassificationLoss):
     """
 
     _parameter_constraints: ClassVar = {"label_smoothing": [FRACTION]}
+    proper: ClassVar = True
     ranges: ClassVar = {"label_smoothing": Choices((0.0, 0.05, 0.1), size="large", grid=(0.0, 0.1))}
 
     def __init__(self, label_smoothing=0.0):

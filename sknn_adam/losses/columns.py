@@ -32,6 +32,10 @@ class PerColumn(ClassificationLoss):
         sizes = [n if n > 2 else 1 for n in self.n_classes]
         return np.split(z, np.cumsum(sizes)[:-1], axis=-1)
 
+    def combine(self, z, exclusive=True):
+        """Return the raw outputs that predict the mean over members, column by column."""
+        return np.concatenate([self.loss.combine(part) for part in self.parts(z)], axis=-1)
+
     def n_raw(self, n_outputs):
         """Return one raw output for each class, one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)

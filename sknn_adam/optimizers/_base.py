@@ -8,12 +8,11 @@ import numpy as np
 
 from sknn_adam._component import Component
 from sknn_adam._kernels import NumpyKernels
+from sknn_adam._layout import Layout
 from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import POSITIVE
 
 __all__ = ["Layout", "Optimizer"]
-
-Layout = list[tuple[slice, tuple[int, ...], str]]
 
 
 def _parts(layout: Layout | None) -> list[tuple[slice, bool]]:
@@ -84,7 +83,8 @@ class Optimizer(Component):
             The vector that will be optimized.
         layout : list of (slice, shape, kind), optional
             The arrays inside `theta`; kind is ``"weight"``, ``"bias"`` or ``"norm"``. None means
-            one vector, decayed as a whole.
+            one vector, decayed as a whole. If several networks are trained at once, every array
+            has them on a leading axis.
 
         Returns
         -------

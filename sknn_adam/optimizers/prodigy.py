@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from sknn_adam._kernels import add_scaled
+from sknn_adam._layout import by_member
 from sknn_adam._validation import NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers.adam import Adam
 
@@ -49,8 +50,9 @@ class Prodigy(Adam):
     Notes
     -----
     The inner product and the norm run over all of theta: there is one :math:`d` for all
-    parameters. The bias correction is part of :math:`D`, so :math:`\epsilon` weighs more in early
-    steps than Adam's. While every gradient is zero, :math:`d` stays.
+    parameters of a network, and one for each of several members. The bias correction is part of
+    :math:`D`, so :math:`\epsilon` weighs more in early steps than Adam's. While
+    every gradient is zero, :math:`d` stays.
 
     References
     ----------
@@ -82,25 +84,49 @@ class Prodigy(Adam):
         """Return the state of a new run; it remembers where theta started."""
         state = super().init(theta, layout)
         state.theta_0, state.d, state.r = theta.copy(), float(self.d_0), 0.0
+        state.members = by_member(layout)
+        if state.members:
+            state.d, state.r = [state.d] * len(state.members), [0.0] * len(state.members)
         return state
 
     def step(self, theta, grad, state, lr_scale=1.0):
         """Update `theta` in place from `grad`."""
         state.t += 1
-        b1, b2, d = self.beta_1, self.beta_2, state.d
+        if not state.members:
+            decayed = [part for part, decays in state.parts if decays]
+            state.d, state.r = self._move(
+                theta, grad, state, lr_scale, (state.d, state.r), [slice(None)], decayed
+            )
+            return
+        for m, own in enumerate(state.members):
+            parts = [part for part, _ in own]
+            decayed = [part for part, kind in own if kind == "weight"]
+            state.d[m], state.r[m] = self._move(
+                theta, grad, state, lr_scale, (state.d[m], state.r[m]), parts, decayed
+            )
+
+    def _move(self, theta, grad, state, lr_scale, estimates, parts, decayed):
+        """Do the step of one network, whose `parts` of the vectors these are; return d and r."""
+        b1, b2, (d, r) = self.beta_1, self.beta_2, estimates
         D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
         weight, b3 = float(D * d / self.d_0), float(b2**0.5)
 
-        state.s *= b3
-        add_scaled(grad, weight, out=state.s)
-        state.r = b3 * state.r + weight * float(np.dot(grad, state.theta_0 - theta))
-        norm = float(np.abs(state.s).sum(dtype=np.float64))
-        if norm > 0:
-            state.d = max(d, state.r / norm)
+        along = norm = 0.0
+        for part in parts:
+            s = state.s[part]
+            s *= b3
+            add_scaled(grad[part], weight, out=s)
+            along += float(np.dot(grad[part], state.theta_0[part] - theta[part]))
+            norm += float(np.abs(s).sum(dtype=np.float64))
+        r = b3 * r + weight * along
+        larger = max(d, r / norm) if norm > 0 else d
 
-        self.decay(theta, state, float(D))
-        scalars = (D, d, b1, 1 - b1, b2, 1 - b2, state.d * self.epsilon)
-        self.update(theta, grad, state, scalars)
+        for part in decayed if self.weight_decay else ():
+            theta[part] *= 1 - float(D) * self.weight_decay
+        scalars = (D, d, b1, 1 - b1, b2, 1 - b2, larger * self.epsilon)
+        for part in parts:
+            self.update(theta, grad, state, scalars, part)
+        return larger, r
 
     @staticmethod
     def rule(g, m, v, s, D, d, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):

@@ -25,7 +25,14 @@ __all__ = ["search_space"]
 
 METHODS = ("random", "grid", "bayes", "optuna")
 BRANCHES = ("adam", "adamw", "nesterov", "rmsprop")  # the optimizers of a large space
-OF_MINIBATCHES = {"batch_size", "dropout", "schedule", "gradient_clip", "averaging"}
+OF_MINIBATCHES = {
+    "batch_size",
+    "dropout",
+    "schedule",
+    "gradient_clip",
+    "averaging",
+    "n_members",
+}
 SCALERS = (
     StandardScaler,
     MinMaxScaler,

@@ -1,0 +1,31 @@
+"""What a training is to do."""
+
+from dataclasses import dataclass
+
+from sknn_adam.averaging import EMA
+from sknn_adam.clipping import Clipping
+from sknn_adam.losses import Loss
+from sknn_adam.optimizers import Optimizer
+from sknn_adam.schedules import Schedule
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is to do: components and numbers, nothing that changes."""
+
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    clip: Clipping | None = None
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    batch_size: int = 200
+    max_iter: int = 200
+    shuffle: bool = True
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    averaging: EMA | None = None
+    early_stopping: bool = False
+    record: bool | str = True  # layers: now and then, "all" epochs, or never

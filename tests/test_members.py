@@ -1,0 +1,618 @@
+"""Several networks trained at once: each as if alone, and honest about rows it has left out."""
+
+import pickle
+from dataclasses import replace
+from math import inf, nan
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
+
+from sknn_adam import MLPClassifier, MLPRegressor, _estimator
+from sknn_adam.activations import Tanh
+from sknn_adam.averaging import EMA
+from sknn_adam.callbacks import Checkpoint
+from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm
+from sknn_adam.data import Data, fold_numbers
+from sknn_adam.initializers import GlorotNormal, Zeros
+from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.members import Members, OutOfFold, of_the_others
+from sknn_adam.network import build
+from sknn_adam.normalization import BatchNorm, LayerNorm
+from sknn_adam.optimizers import OPTIMIZERS, SGD, Adam, AdamW
+from sknn_adam.schedules import Constant, Cosine
+from sknn_adam.training import Plan, Run, train
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 5))
+CODES = np.digitize(X @ [1.0, 2.0, 0.0, -1.0, 0.5], [-1, 1])
+LABELS = np.array(["a", "b", "c"])[CODES]
+NUMBERS = 100 * np.sin(X[:, 0]) + 30 * X[:, 1] ** 2 + 1000
+MATRIX = (X[:, :3] + RNG.normal(size=(60, 3)) > 0).astype(int)
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+ALL = pytest.mark.parametrize(
+    ("estimator", "y"),
+    [
+        (MLPClassifier, CODES > 0),
+        (MLPClassifier, LABELS),
+        (MLPClassifier, MATRIX),
+        (MLPClassifier, np.c_[LABELS, np.array(["u", "v"])[MATRIX[:, 0]]]),
+        (MLPRegressor, NUMBERS),
+        (MLPRegressor, np.c_[NUMBERS, -NUMBERS + X[:, 2]]),
+    ],
+    ids=["two", "three", "labels", "columns", "number", "numbers"],
+)
+
+
+def small(estimator, **params):
+    defaults = {"hidden_layer_sizes": (6,), "max_iter": 8, "random_state": 0, "n_members": 3}
+    return estimator(**defaults | {"optimizer": Adam(0.02)} | params)
+
+
+def crossed(estimator, **params):
+    return small(estimator, **{"early_stopping": True, "max_iter": 15} | params)
+
+
+def outputs(model, inputs=X):
+    """Return predictions, of a classifier with several columns side by side."""
+    found = model.predict_proba(inputs) if hasattr(model, "classes_") else model.predict(inputs)
+    return np.concatenate(found, axis=1) if isinstance(found, list) else found
+
+
+# -- every member trains as a network of its own -------------------------------------------------
+
+PLAN = Plan(SquaredError(), Adam(0.01), Constant(), batch_size=7, max_iter=20, shuffle=False)
+PLANS = {
+    "adam": {},
+    "everything": {"averaging": EMA(0.9), "alpha": 0.01, "l1_ratio": 0.3, "schedule": Cosine()},
+    "norm": {"clip": ClipByNorm(0.05), "optimizer": SGD(0.1, momentum=0.9)},
+    "layer": {"clip": ClipByLayerNorm(0.05), "optimizer": AdamW(0.01, weight_decay=0.1)},
+    "muon": {"optimizer": OPTIMIZERS.make("muon")},
+    "prodigy": {"optimizer": OPTIMIZERS.make("prodigy").set_params(weight_decay=0.01)},
+    "schedule_free": {"optimizer": OPTIMIZERS.make("schedule_free_adamw")},
+    "nadam": {"optimizer": OPTIMIZERS.make("nadam")},
+}
+
+
+def network_of(members=None, normalization=None, seed=0):
+    network = build(
+        3, (5, 4), 1, [Tanh()] * 2, normalization=normalization, members=members, dtype=np.float64
+    )
+    network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(seed))
+    return network
+
+
+def together_and_alone(plan, data, each, n_epochs=4, n_members=3, **options):
+    """Train members, and the same networks one by one; return the run and the networks."""
+    network = network_of(n_members, **options)
+    singles = [network.member(m) for m in range(n_members)]
+    run = Members(network, np.random.default_rng(1))
+    run.begin(plan)
+    train(run, plan, data, n_epochs)
+    for m, single in enumerate(singles):
+        alone = Run(single, np.random.default_rng(1))
+        alone.begin(plan)
+        train(alone, plan, each(m), n_epochs)
+        singles[m] = single.at(alone.point(plan))
+    return run, singles
+
+
+def table(n_rows=40, seed=5):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n_rows, 3))
+    return x, np.sin(x[:, :1]) + x[:, 1:2] * x[:, 2:]
+
+
+@pytest.mark.parametrize("normalization", [None, BatchNorm(), LayerNorm()], ids=str)
+@pytest.mark.parametrize("params", PLANS.values(), ids=PLANS)
+def test_members_train_as_if_alone(params, normalization):
+    plan, (x, y) = replace(PLAN, **params), table()
+    data = Data(x, y, None, plan.batch_size, np.float64)
+    run, singles = together_and_alone(plan, data, lambda m: data, normalization=normalization)
+    found = run.network.at(run.point(plan))
+    for m, single in enumerate(singles):
+        np.testing.assert_allclose(found.member(m).theta, single.theta, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.predict(x)[m], single.predict(x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=str)
+def test_rows_left_out_are_as_if_not_there(normalization):
+    """With all rows in one batch, a member equals a network that is given only its rows."""
+    plan, (x, y), fold = replace(PLAN, batch_size=40), table(), np.arange(40) % 3
+    weight = (fold != np.arange(3)[:, None]) * np.ones(40)
+    weight /= weight.mean(axis=1, keepdims=True)
+    run, singles = together_and_alone(
+        plan,
+        Data(x, y, weight, 40, np.float64),
+        lambda m: Data(x[fold != m], y[fold != m], None, 40, np.float64),
+        n_epochs=20,
+        normalization=normalization,
+    )
+    for m, single in enumerate(singles):
+        np.testing.assert_allclose(run.network.predict(x)[m], single.predict(x), rtol=1e-8)
+
+
+def test_fused_members_equal_numpy(monkeypatch):
+    found = []
+    for kernels in ("numpy", "fused"):
+        monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+        for y, loss in ((LABELS, "log_loss"), (MATRIX, "log_loss"), (NUMBERS, "squared_error")):
+            kind = MLPRegressor if loss == "squared_error" else MLPClassifier
+            model = crossed(kind, batch_size=16, dropout=0.1, loss=loss).fit(X, y)
+            found.append(outputs(model))
+    for a, b in zip(found[:3], found[3:], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_one_member_has_no_leading_axis():
+    model = small(MLPClassifier, n_members=1).fit(X, LABELS)
+    assert [W.shape for W in model.coefs_] == [(5, 6), (6, 3)]
+    assert model._network.members is None
+    assert model.member_predictions(X).shape == (1, 60, 3)
+    np.testing.assert_array_equal(model.member_predictions(X)[0], model.predict_proba(X))
+
+
+def test_members_differ():
+    model = small(MLPRegressor, n_members=4).fit(X, NUMBERS)
+    assert [W.shape for W in model.coefs_] == [(4, 5, 6), (4, 6, 1)]
+    assert (model.member_predictions(X).std(axis=0) > 0).all()
+    masks = small(MLPRegressor, dropout=0.5, initializer="zeros", bias_initializer="zeros")
+    spread = masks.set_params(initializer="he_normal").fit(X, NUMBERS).member_predictions(X)
+    assert (spread.std(axis=0) > 0).any()
+
+
+@pytest.mark.parametrize("n_features", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_smallest_products(n_features, batch_size):
+    plan, (x, y) = replace(PLAN, batch_size=batch_size), table(9)
+    network = build(n_features, (1,), 1, [Tanh()], members=2)
+    network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
+    singles = [network.member(m) for m in range(2)]
+    data = Data(np.ascontiguousarray(x[:, :n_features]), y, None, batch_size, np.float64)
+    for each, kind in ((network, Members), *((single, Run) for single in singles)):
+        run = kind(each, np.random.default_rng(1))
+        run.begin(plan)
+        train(run, plan, data, 2)
+    for m, single in enumerate(singles):
+        np.testing.assert_allclose(network.member(m).theta, single.theta, rtol=1e-12)
+
+
+# -- divergence ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("params", [{}, {"clip": ClipByNorm(1.0), "alpha": 0.1}], ids=str)
+@pytest.mark.parametrize("bad", [nan, 1e200])
+def test_a_member_that_diverges_leaves_the_others_alone(bad, params):
+    plan, (x, y) = replace(PLAN, averaging=EMA(0.9), **params), table()
+    data, thetas = Data(x, y, None, 7, np.float64), []
+    for poison in (None, bad):
+        run = Members(network_of(3, normalization=BatchNorm()), np.random.default_rng(1))
+        run.begin(plan)
+        train(run, plan, data, 2)
+        if poison:
+            run.network.dense()[-1].W[1] = poison
+        train(run, plan, data, 3)
+        assert run.stop_reason is None
+        thetas.append([run.network.at(run.point(plan)).member(m).theta for m in range(3)])
+    assert run.lost.tolist() == [False, True, False]
+    for m in (0, 2):
+        np.testing.assert_array_equal(thetas[0][m], thetas[1][m])
+    assert np.isfinite(thetas[1][1]).all()
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_members_that_all_diverge_are_a_divergence():
+    plan, (x, y) = replace(PLAN, optimizer=SGD(1e200)), table()
+    run = Members(network_of(3), np.random.default_rng(1))
+    start = run.network.theta.copy()
+    run.begin(plan)
+    train(run, plan, Data(x, y, None, 7, np.float64), 3)
+    assert run.stop_reason == "diverged"
+    np.testing.assert_array_equal(run.network.theta, start)
+
+
+def test_the_estimator_tells_who_diverged(monkeypatch):
+    class Spoiled(Members):
+        def begin(self, plan):
+            super().begin(plan)
+            if self.clock.step == 0:
+                self.network.dense()[0].W[0] = nan
+
+    monkeypatch.setattr(_estimator, "Members", Spoiled)
+    with pytest.warns(ConvergenceWarning, match="1 of 3 members diverged"):
+        small(MLPRegressor).fit(X, NUMBERS)
+    with pytest.raises(FloatingPointError, match="1 of 3 members diverged"):
+        small(MLPRegressor, on_divergence="raise").fit(X, NUMBERS)
+
+
+# -- what they say together ----------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.parametrize("make", [small, crossed])
+def test_predictions_are_means(estimator, y, make):
+    model = make(estimator).fit(X, y)
+    each = model.member_predictions(X)
+    each = np.concatenate(each, axis=2) if isinstance(each, list) else each
+    assert len(each) == 3
+    np.testing.assert_allclose(outputs(model), each.mean(axis=0), rtol=1e-12)
+    if estimator is MLPClassifier:
+        found = model.predict(X)
+        assert found.shape == y.shape
+        assert model.score(X, y) == (found == y).reshape(60, -1).all(axis=1).mean()
+
+
+def test_decisions_are_those_of_the_mean():
+    model = small(MLPClassifier).fit(X, LABELS)
+    z, p = model.decision_function(X), model.predict_proba(X)
+    np.testing.assert_allclose(softmax(z, axis=1), p, rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[p.argmax(axis=1)])
+    model = small(MLPClassifier).fit(X, CODES > 0)
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(expit(model.decision_function(X)), p[:, 1], rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(X), p[:, 1] > 0.5)
+
+
+def test_decisions_are_exact_where_probabilities_round():
+    z = np.array([[[800.0]], [[700.0]]])  # the mean of 1 - e^-800 and 1 - e^-700
+    np.testing.assert_allclose(LogLoss().combine(z), 700 + np.log(2))
+    np.testing.assert_allclose(LogLoss().combine(-z, False), -700 - np.log(2))
+
+
+@BOTH
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_a_plain_forward_pass_gives_the_members(estimator, y, normalization):
+    model = crossed(estimator, normalization=normalization).fit(X, y)
+    (W, V), (b, c) = model.coefs_, model.intercepts_
+    z = np.maximum(X @ W + b[:, None], 0) @ V + c[:, None]
+    found = softmax(z, axis=-1) if estimator is MLPClassifier else z[..., 0]
+    np.testing.assert_allclose(found, model.member_predictions(X), rtol=1e-9)
+
+
+def test_deviation_is_that_of_the_mixture():
+    model = small(MLPRegressor, loss="gaussian").fit(X, NUMBERS)
+    mean, std = model.predict(X, return_std=True)
+    (W, V), (b, c) = model.coefs_, model.intercepts_
+    z = np.maximum(X @ W + b[:, None], 0) @ V + c[:, None]
+    draws = np.random.default_rng(0).normal(size=(200_000, 1))
+    member = np.arange(len(draws)) % 3
+    for i in range(3):  # drawn from a member, then from its distribution
+        sample = z[member, i, :1] + np.exp(z[member, i, 1:] / 2) * draws
+        assert mean[i] == pytest.approx(sample.mean(), rel=0.01)
+        assert std[i] == pytest.approx(sample.std(), rel=0.02)
+
+
+def test_quantiles_do_not_cross():
+    loss = {"loss": "quantile", "loss__level": (0.1, 0.5, 0.9)}
+    model = clone(small(MLPRegressor)).set_params(**loss).fit(X, NUMBERS)
+    assert (np.diff(model.predict(X), axis=1) >= 0).all()
+    assert model.member_predictions(X).shape == (3, 60, 3)
+
+
+# -- rows left out -------------------------------------------------------------------------------
+
+
+def test_scores_of_the_others(rng):
+    loss, weight = rng.normal(size=9), rng.random(9) + 0.1
+    found = of_the_others(loss, weight)
+    for i in range(9):
+        others = np.arange(9) != i
+        mean = np.average(loss[others], weights=weight[others])
+        assert found[i] == pytest.approx(-mean, rel=1e-12)
+        changed = loss.copy()
+        changed[i] = 1e300
+        assert of_the_others(changed, weight)[i] == found[i]  # to the last bit
+
+
+def test_out_of_fold_keeps_the_best_epoch_of_every_row():
+    state = OutOfFold(2)
+    for epoch, scores in enumerate([[1, 1], [3, 0], [2, 0], [2, 9], [9, 9]]):
+        state.see(np.full((2, 1), epoch), np.array(scores, float), tol=0.0, patience=1)
+    # the first row ran out of patience in the third epoch after its second, the other before
+    assert state.z.ravel().tolist() == [1, 0]
+
+
+def fixed_folds(monkeypatch):
+    def folds(n_rows, n_folds, codes, groups, random_state):
+        return np.arange(n_rows) % n_folds
+
+    monkeypatch.setattr(_estimator, "fold_numbers", folds)
+
+
+@pytest.mark.parametrize("scoring", ["loss", "default"])
+@pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, CODES > 0), (MLPRegressor, (NUMBERS - 1000) / 50)]
+)
+def test_a_rows_own_target_has_no_say_in_its_prediction(estimator, y, scoring, monkeypatch):
+    fixed_folds(monkeypatch)
+    params = {"n_iter_no_change": 2, "tol": 0.0, "max_iter": 40, "normalization": "batch"}
+    params |= {"batch_size": 16, "dropout": 0.2, "optimizer": Adam(0.03)}
+    if scoring != "loss":
+        params["scoring"] = None
+    if estimator is MLPRegressor:
+        params["target_scaling"] = False
+    model = crossed(estimator, **params).fit(X, y)
+    assert len(set(model.best_iter_)) > 1
+    epochs = set()
+    for i in range(0, 60, 3):
+        changed = y.copy()
+        changed[i] = not y[i] if estimator is MLPClassifier else y[i] + 100
+        other = clone(model).fit(X, changed)
+        epochs.add(other.n_iter_)
+        np.testing.assert_array_equal(other.oof_prediction_[i], model.oof_prediction_[i])
+        rest = np.arange(60) % 3 != i % 3  # rows that others leave out: they were trained on i
+        assert (other.oof_prediction_[rest] != model.oof_prediction_[rest]).any()
+    assert len(epochs) > 1  # although training lasts longer or shorter
+
+
+def test_noise_gives_chance():
+    rng, found = np.random.default_rng(0), []
+    for draw in range(50):
+        noise, y = rng.normal(size=(60, 5)), rng.integers(2, size=60)
+        model = crossed(MLPClassifier, random_state=draw, batch_size=30, optimizer=Adam(0.01))
+        found.append(model.fit(noise, y).oof_score_)
+    error = np.std(found, ddof=1) / 50**0.5
+    assert abs(np.mean(found) - 0.5) < 2.5 * error < 0.05
+
+
+@ALL
+def test_out_of_fold_predictions_are_near_those_of_a_cross_validation(estimator, y):
+    model = crossed(estimator, max_iter=60).fit(X, y)
+    oof, found = model.oof_prediction_, model.predict_proba if estimator is MLPClassifier else None
+    shown = found(X) if found else model.predict(X)
+    if isinstance(oof, list):
+        assert [part.shape for part in oof] == [part.shape for part in shown]
+        return
+    assert oof.shape == shown.shape
+    if estimator is MLPRegressor:
+        assert model.oof_score_ == pytest.approx(r2_score(y, oof), rel=1e-12)
+        assert 0.1 < model.oof_score_ < model.score(X, y)
+    elif y.ndim == 1:
+        guess = model.classes_[oof.argmax(axis=1)]
+        assert model.oof_score_ == pytest.approx(accuracy_score(y, guess), rel=1e-12)
+        assert 0.5 < model.oof_score_ < 1
+
+
+def test_the_score_is_that_of_the_scorer():
+    model = crossed(MLPClassifier, scoring="roc_auc").fit(X, CODES > 0)
+    assert model.oof_score_ == roc_auc_score(CODES > 0, model.oof_prediction_[:, 1])
+
+
+def test_each_member_keeps_its_best_epoch():
+    params = {"n_iter_no_change": 3, "hidden_layer_sizes": (50,), "alpha": 0.0}
+    model = crossed(MLPRegressor, max_iter=300, **params).fit(X, NUMBERS)
+    assert model.best_iter_.shape == (3,)
+    assert model.stop_reason_ == "early_stopping"
+    assert len(set(model.best_iter_)) == 3
+    short = crossed(MLPRegressor, max_iter=int(model.best_iter_[1]), **params).fit(X, NUMBERS)
+    np.testing.assert_allclose(
+        short.member_predictions(X)[1], model.member_predictions(X)[1], rtol=1e-12
+    )
+
+
+@BOTH
+def test_own_validation_rows_judge_every_member(estimator, y):
+    model = small(estimator, early_stopping=True, max_iter=30)
+    model.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+    assert not hasattr(model, "oof_prediction_")
+    score = {"scoring": None, "max_iter": 30, "early_stopping": True}
+    scored = small(estimator, **score).fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+    alone = [r2_score, accuracy_score][estimator is MLPClassifier]
+    each = scored.member_predictions(X[40:])
+    if estimator is MLPClassifier:
+        each = scored.classes_[each.argmax(axis=2)]
+    scores = [alone(y[40:], one) for one in each]
+    assert scored.best_validation_score_ == pytest.approx(np.mean(scores), rel=1e-9)
+
+
+def test_rows_without_weight_get_the_mean():
+    weight = np.where(np.arange(60) % 4, 2.0, 0.0)
+    model = crossed(MLPRegressor).fit(X, NUMBERS, weight)
+    few = crossed(MLPRegressor).fit(X[weight > 0], NUMBERS[weight > 0])
+    np.testing.assert_array_equal(model.oof_prediction_[weight > 0], few.oof_prediction_)
+    np.testing.assert_array_equal(model.oof_prediction_[weight == 0], model.predict(X)[weight == 0])
+
+
+def test_weights_of_rows_and_classes_matter():
+    weight = RNG.random(60) + 0.1
+    plain = outputs(crossed(MLPClassifier).fit(X, LABELS))
+    weighted = crossed(MLPClassifier).fit(X, LABELS, weight)
+    assert np.abs(outputs(weighted) - plain).max() > 1e-6
+    scaled = crossed(MLPClassifier).fit(X, LABELS, 8 * weight)
+    np.testing.assert_allclose(outputs(scaled), outputs(weighted), rtol=1e-12)
+    by_class = dict(zip("abc", [1.0, 2.0, 5.0], strict=True))
+    one = crossed(MLPClassifier, class_weight=by_class).fit(X, LABELS)
+    assert np.abs(outputs(one) - plain).max() > 1e-6
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
+@BOTH
+def test_sparse_equals_dense(estimator, y, container):
+    holes = np.where(np.abs(X) > 0.5, X, 0)
+    one, other = crossed(estimator).fit(holes, y), crossed(estimator).fit(container(holes), y)
+    np.testing.assert_allclose(outputs(one), outputs(other, container(X)), rtol=1e-9)
+    np.testing.assert_allclose(one.oof_prediction_, other.oof_prediction_, rtol=1e-9)
+
+
+def test_folds(rng):
+    codes = np.repeat([0, 1, 2], [40, 20, 8])
+    fold = fold_numbers(68, 4, codes, None, 0)
+    for m in range(4):
+        assert np.bincount(codes[fold == m]).tolist() == [10, 5, 2]
+    groups = np.repeat(np.arange(17), 4)
+    for given in (codes, None):
+        fold = fold_numbers(68, 4, given, groups, 0)
+        assert len(np.unique(np.c_[groups, fold], axis=0)) == 17  # each in one fold
+        assert sorted(set(fold)) == [0, 1, 2, 3]
+
+
+def test_groups_stay_together():
+    """Copies of a row in another fold would give its target away."""
+    rng = np.random.default_rng(3)
+    rows, noise = rng.normal(size=(20, 5)), rng.normal(size=20)
+    inputs, y, groups = np.repeat(rows, 4, axis=0), np.repeat(noise, 4), np.repeat(np.arange(20), 4)
+    params = {"max_iter": 300, "hidden_layer_sizes": (50,), "n_members": 4, "tol": 0.0}
+    model = crossed(MLPRegressor, **params)
+    assert clone(model).fit(inputs, y).oof_score_ > 0.8
+    assert clone(model).fit(inputs, y, groups=groups).oof_score_ < 0.2
+
+
+# -- temperature ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [CODES > 0, LABELS, MATRIX], ids=["two", "three", "labels"])
+def test_temperature_minimizes_the_log_loss_of_rows_left_out(y):
+    params = {"max_iter": 200, "tol": 0.0, "n_iter_no_change": 50}
+    model = crossed(MLPClassifier, alpha=0.0, **params).fit(X, y)
+    p = model.oof_prediction_
+    truth = y if y.ndim == 2 else y[:, None] == model.classes_
+
+    def log_loss(temperature):
+        if y.ndim == 2:
+            q = expit(np.log(p / (1 - p)) / temperature)
+            return -np.log(np.where(truth, q, 1 - q)).sum(axis=1).mean()
+        return -np.log(softmax(np.log(p) / temperature, axis=1)[truth]).mean()
+
+    losses = [log_loss(model.temperature_ * factor) for factor in (0.95, 1.0, 1.05)]
+    assert min(losses) == losses[1]
+    assert model.temperature_ != 1
+
+
+def test_temperature_is_one_where_it_would_not_be_honest():
+    assert small(MLPClassifier).fit(X, LABELS).temperature_ == 1
+    assert crossed(MLPClassifier, n_members=1).fit(X, LABELS).temperature_ == 1
+    assert crossed(MLPClassifier, loss="focal").fit(X, LABELS).temperature_ == 1
+    model = crossed(MLPClassifier, warm_start=True).fit(X, LABELS)
+    assert model.temperature_ != 1
+    model.set_params(early_stopping=False).fit(X, LABELS)
+    assert model.temperature_ == 1
+    assert not hasattr(model, "oof_score_")
+
+
+# -- going on ------------------------------------------------------------------------------------
+
+
+@ALL
+def test_pickles_predict_and_go_on_alike(estimator, y):
+    model = crossed(estimator, warm_start=True, dropout=0.1, normalization="batch").fit(X, y)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(outputs(copied), outputs(model))
+    for one in (model, copied):
+        one.fit(X, y)
+    np.testing.assert_array_equal(outputs(copied), outputs(model))
+    np.testing.assert_equal(copied.oof_prediction_, model.oof_prediction_)
+
+
+@BOTH
+@pytest.mark.parametrize("optimizer", ["adam", "prodigy", "muon", "schedule_free_adamw"])
+def test_partial_fit_is_fit(estimator, y, optimizer):
+    params = {"optimizer": optimizer, "dropout": 0.1, "batch_size": 16, "n_iter_no_change": inf}
+    whole = small(estimator, max_iter=4, **params).fit(X, y)
+    parts = small(estimator, max_iter=4, **params)
+    for _ in range(4):
+        parts = pickle.loads(pickle.dumps(parts.partial_fit(X, y)))
+    np.testing.assert_array_equal(outputs(parts), outputs(whole))
+
+
+@pytest.mark.skipif(
+    not hasattr(MLPClassifier, "set_callbacks"), reason="scikit-learn before 1.9 has no callbacks"
+)
+@BOTH
+def test_a_checkpoint_of_members_goes_on(estimator, y, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    params = {"max_iter": 30, "n_iter_no_change": 4, "batch_size": 16, "dropout": 0.1}
+    whole = crossed(estimator, **params).fit(X, y)
+    model = crossed(estimator, **params).set_callbacks(Checkpoint(path, every=7)).fit(X, y)
+    assert model.n_iter_ > 7
+    resumed = Checkpoint.load(path)
+    assert resumed.n_iter_ % 7 == 0
+    resumed.fit(X, y)
+    for one in (model, resumed):
+        np.testing.assert_array_equal(outputs(one), outputs(whole))
+        np.testing.assert_array_equal(one.oof_prediction_, whole.oof_prediction_)
+        assert one.history_["loss"] == whole.history_["loss"]
+
+
+def test_a_clone_and_a_copy_are_alike():
+    model = crossed(MLPClassifier).fit(X, LABELS)
+    np.testing.assert_array_equal(outputs(clone(model).fit(X, LABELS)), outputs(model))
+
+
+def test_layers_are_recorded_over_all_members():
+    model = small(MLPClassifier, record="all").fit(X, LABELS)
+    layers = model.history_.layers
+    norms = [float(np.sqrt((W**2).sum())) for W in model._network.folded()[0]]
+    assert layers["weight_norm"][-1] == pytest.approx(norms, rel=0.2)
+    assert all(len(row["update_ratio"]) == 2 for row in layers)
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "8", None])
+@BOTH
+def test_number_of_members(estimator, y, value):
+    with pytest.raises(ValueError, match="'n_members' parameter of MLP"):
+        small(estimator, n_members=value).fit(X, y)
+
+
+FOUR = np.repeat(["a", "b"], [56, 4])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "params", "fit_params", "message"),
+    [
+        (MLPRegressor, NUMBERS, {"n_members": 61}, {}, "n_members=61 .* there are 60 rows"),
+        (MLPRegressor, NUMBERS, {"n_members": 31}, {}, "leaves out 2 or more"),
+        (MLPClassifier, FOUR, {"n_members": 5}, {}, "there are 4 rows in the smallest class"),
+        (MLPClassifier, LABELS, {"optimizer": "lbfgs"}, {}, "LBFGS .* set n_members=1"),
+        (MLPRegressor, NUMBERS, {}, {"groups": np.arange(60) % 2}, "there are 2 groups"),
+        (MLPRegressor, NUMBERS, {}, {"groups": np.arange(59)}, "inconsistent numbers"),
+        (
+            MLPRegressor,
+            NUMBERS,
+            {"n_members": 2},
+            {"groups": np.arange(60) == 7},
+            "fewer than 2 rows to leave out",
+        ),
+        (
+            MLPClassifier,
+            FOUR,
+            {"n_members": 2},
+            {"groups": np.where(FOUR == "b", 1, np.arange(60) + 2)},
+            "all rows of 1 classes are in one fold",
+        ),
+        (
+            MLPRegressor,
+            NUMBERS,
+            {"early_stopping": False},
+            {"groups": np.arange(60) % 9},
+            "groups is for cross-fitted members only",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_training(estimator, y, params, fit_params, message):
+    model = crossed(estimator, **params)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, **fit_params)
+    assert vars(model) == before
+
+
+@BOTH
+def test_partial_fit_refuses_cross_fitting(estimator, y):
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        crossed(estimator).partial_fit(X, y)
+
+
+def test_another_number_of_members_starts_anew():
+    model = small(MLPRegressor, warm_start=True).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="another n_members: it was 3 and is now 4"):
+        model.set_params(n_members=4).fit(X, NUMBERS)
