@@ -8,6 +8,7 @@ predicts the test parts. All figures are shifted geometric means of (metric + 0.
 (the other's metric + 0.01).
 """
 
+import json
 import warnings
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from benchmarks._report import save
+from benchmarks._report import RESULTS, save
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
 from sknn_adam.initializers import Initializer
@@ -79,6 +80,7 @@ def add_arguments(parser):
     parser.add_argument("--tables", default="", help="comma separated names; all by default")
     parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
     parser.add_argument("--only", default="", help="candidates whose name contains one of these")
+    parser.add_argument("--add", action="store_true", help="keep what the results file has")
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--peer", default="", help="tables on which RealMLP_TD is fitted too")
 
@@ -241,10 +243,16 @@ def measured(realdata, table, make, method):
 
 def report(realdata, tables, args):
     rows: list = []
+    commands = []
+    if args.add:
+        before = json.loads((RESULTS / "tabular.json").read_text())
+        rows, commands = before["rows"], [before["command"], *before.get("before", [])]
+    known = {(row["method"], row["set"]) for row in rows}
     peers = args.peer.split(",")
     for table in tables:
         for method, make in sides(realdata, args).items():
-            if method != "RealMLP_TD" or table in peers:
+            wanted = method != "RealMLP_TD" or table in peers
+            if wanted and (method, table) not in known:
                 rows += measured(realdata, table, make, method)
         print(table, *(row.get("exception", row["fit_cpu_s"]) for row in rows[-9:]), flush=True)
     failed = [row for row in rows if "exception" in row]
@@ -271,6 +279,8 @@ def report(realdata, tables, args):
     for method, each in ratios.items():
         print(f"{method:<22}", each)
     print(times)
+    if commands:
+        options["before"] = commands
     results = {**options, "ratios": ratios, "fit time": times, "rows": rows}
     print(save("tabular", results))
 

@@ -37,7 +37,7 @@ NETWORK = {
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {**NETWORK, "max_iter": 60, "n_members": 8, "early_stopping": True},
     "fast": {**NETWORK, "max_iter": 15, "n_members": 6},
-    "best": {**NETWORK, "max_iter": 100, "n_members": 16, "early_stopping": True},
+    "best": {**NETWORK, "max_iter": 60, "n_members": 16, "early_stopping": True},
 }
 ROUTED = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 
