@@ -6,4 +6,25 @@ from sknn_adam.classifier import MLPClassifier
 from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
 from sknn_adam.regressor import MLPRegressor
 
-__all__ = ["SGD", "Adam", "AdamW", "MLPClassifier", "MLPRegressor", "RMSprop", "__version__"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "MLPClassifier",
+    "MLPRegressor",
+    "RMSprop",
+    "__version__",
+    "tabular_pipeline",
+]
+
+
+def __getattr__(name):
+    if name != "tabular_pipeline":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sknn_adam.tabular import tabular_pipeline  # not a light import
+
+    return tabular_pipeline
+
+
+def __dir__():
+    return [*globals(), "tabular_pipeline"]

@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "VisualBlock",
+    "check_feature_names_in",
     "check_parameters",
     "check_sample_weight",
     "parse_sizes",
