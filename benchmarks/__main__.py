@@ -15,10 +15,12 @@ BENCHMARKS = {
     "grid": "a whole grid search beside the same one over scikit-learn's MLP",
     "defaults": "candidates for the default parameters, on the training parts of real tables",
     "tables": "the default estimators on the test parts of real tables",
+    "tabular": "the recipes of tabular_pipeline: chosen, and on the test parts of real tables",
     "tuned": "a random search over the ready space beside the defaults, on real tables",
     "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
     "members": "what several members cost beside one, and their scores on noise",
     "record": "what recording the layers costs a fit",
+    "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
     "page": "make docs/benchmarks.md from the results files",
 }
 

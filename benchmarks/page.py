@@ -273,6 +273,55 @@ def defaults(results: dict) -> str:
     return "\n".join([*lines, "", origin(results), ""])
 
 
+def tabular(results: dict) -> str:
+    lines = [
+        "## The recipes for tables",
+        "",
+        f"`tabular_pipeline` on the test parts of {results['tables']} real tables: ratios to "
+        "scikit-learn's MLP with its defaults, of (metric + 0.01), in the geometric mean. The "
+        "methods without a time were recorded beforehand on the same splits.",
+        "",
+        "| method | error | log loss | RMSE | time of the fits beside scikit-learn's |",
+        "|---|---|---|---|---|",
+    ]
+    for method, found in results["ratios"].items():
+        cells = [f"{found[m]:.3f}" if m in found else "–" for m in ("error", "logloss", "nrmse")]
+        time = results["fit time"].get(f"{method} / scikit-learn")
+        cells.append(f"{time['ratio']:.2f} ({time['tables']} tables)" if time else "–")
+        if len(found) == 3 and method != "RealMLP_TD":  # only some of its tables
+            lines.append("| " + " | ".join([method, *cells]) + " |")
+    for pair, time in results["fit time"].items():
+        if pair.endswith("/ RealMLP_TD") and not pair.startswith("scikit"):
+            lines += [
+                "",
+                f"Processor time of `{pair.partition(' ')[0]}` over RealMLP_TD's (pytabkit "
+                f"{results['pytabkit']}, one thread) on {time['tables']} tables: {time['ratio']}.",
+            ]
+    return "\n".join([*lines, "", origin(results), ""])
+
+
+def tabular_choice(results: dict) -> str:
+    lines = [
+        "## What each part of the recipe brings",
+        "",
+        f'The recipe "default" with one thing changed, on the training parts of '
+        f"{len(results['tables'])} tables, each split once more: the ratio to the recipe, above 1 "
+        "is worse, and its 95 % interval over bootstrap samples of the tables.",
+        "",
+        "| changed | error | log loss | RMSE | time |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in results["ratios"].items():
+        if name == "recipe":
+            continue
+        cells = []
+        for metric in METRICS:
+            ratio, low, high = found[metric]["ratio"] if metric in found else (0, 0, 0)
+            cells.append(f"{ratio:.3f} ({low:.3f} to {high:.3f})" if ratio else "–")
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join([*lines, "", origin(results), ""])
+
+
 def growth(results: dict) -> str:
     lines = [
         "## How cost grows",
@@ -432,6 +481,35 @@ def draw_growth(results: dict) -> None:
     os.replace(temporary, PICTURE)
 
 
+def diagnose(results: dict) -> str:
+    totals = results["totals"]
+    lines = [
+        "## What the diagnosis finds",
+        "",
+        f"{totals['broken']} networks broken on purpose, {totals['healthy']} healthy ones, on "
+        "tables and seeds that no threshold was set on. Found: the kind is among the findings. "
+        "False alarms: shares of the healthy ones. Repaired: after a fit with the parameters of "
+        "all findings the kind is gone, and the score on held-out rows is within a tenth of a "
+        "healthy network's.",
+        "",
+        "| kind | broken | found | false alarms | named beside other faults | repaired |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, row in results["kinds"].items():
+        names = "recall", "false_alarms", "named_beside_others", "repaired"
+        shares = " | ".join(f"{100 * row[name]:.1f} %" for name in names)
+        lines.append(f"| `{kind}` | {row['broken']} | {shares} |")
+    share = {name: f"{100 * value:.1f} %" for name, value in totals.items()}
+    lines += [
+        "",
+        f"Together: {share['recall']} found, {share['repaired']} repaired; "
+        f"{share['healthy_with_any_finding']} of the healthy networks have a finding of any kind. "
+        f"A diagnosis without rows takes {1000 * totals['seconds_median']:.1f} milliseconds, at "
+        f"most {1000 * totals['seconds_largest']:.1f}.",
+    ]
+    return "\n".join([*lines, "", origin(results), ""])
+
+
 SECTIONS = {
     "fit": fit,
     "threads": threads,
@@ -444,8 +522,11 @@ SECTIONS = {
     "growth": growth,
     "record": record,
     "members": members,
+    "diagnose_report": diagnose,
     "tables": tables,
     "defaults": defaults,
+    "tabular": tabular,
+    "tabular_choice": tabular_choice,
     "tuned": tuned,
     "search": search,
 }

@@ -2,6 +2,8 @@
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING
+
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.convert import from_sklearn, to_sklearn
 from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
@@ -16,5 +18,20 @@ __all__ = [
     "RMSprop",
     "__version__",
     "from_sklearn",
+    "tabular_pipeline",
     "to_sklearn",
 ]
+
+if TYPE_CHECKING:
+    from sknn_adam.tabular import tabular_pipeline
+else:
+
+    def __getattr__(name):
+        if name != "tabular_pipeline":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from sknn_adam.tabular import tabular_pipeline  # not a light import
+
+        return tabular_pipeline
+
+    def __dir__():
+        return [*globals(), "tabular_pipeline"]

@@ -193,7 +193,7 @@ def check_unchanged(estimator: Any, parts: dict[str, Any], network: Network) -> 
 
 
 def report(estimator: Any, plan: Plan, run: Run) -> None:
-    """Warn, or raise, if training has failed."""
+    """Warn, or raise, if training has failed beyond doubt."""
     if run.stop_reason == "diverged":
         cure = "lower learning_rate, or set gradient_clip=1.0"
         message = (
@@ -218,3 +218,31 @@ def report(estimator: Any, plan: Plan, run: Run) -> None:
             "epoch; the last weights were kept. Give more validation rows or another scoring.",
             ConvergenceWarning,
         )
+    elif run.stop_reason is not None and (fault := _evident_fault(plan, run)):
+        warn(
+            f"Training learned nothing: {fault}. sknn_adam.inspection.diagnose(estimator) tells "
+            "what to change.",
+            ConvergenceWarning,
+        )
+
+
+def _evident_fault(plan: Plan, run: Run) -> str | None:
+    """Return what is broken beyond doubt after a training that had time to learn."""
+    history, table, layers = run.history, run.history.table, run.history.layers
+    answer = table.get("constant_loss", 0.0)  # of answering every row alike
+    if not (answer > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
+        return None
+    theta = run.network.theta[: run.network.n_weights].astype(np.float64)
+    absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
+    penalty = plan.alpha * ((1 - plan.l1_ratio) / 2 * squares + plan.l1_ratio * absolute)
+    loss = history["loss"][-1] - penalty
+    if not loss > 0.98 * answer:
+        return None
+    dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]
+    if table["batch_size"] >= 32 and 1.0 in dead:
+        return f"all units of hidden layer {dead.index(1.0) + 1} are dead"
+    if len(gradients) > 2 and gradients[0] < 1e-8 * layers["weight_norm"][0][0]:
+        return "the gradient vanishes before it reaches the first layer"
+    if loss > 100 * answer:
+        return f"the loss is {loss / answer:.0f} times that of answering every row alike"
+    return None

@@ -37,6 +37,7 @@ from sknn_adam._validation import (
     warn,
     with_callbacks,
 )
+from sknn_adam._view import NetworkView
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
@@ -52,7 +53,7 @@ from sknn_adam.schedules import SCHEDULES, Clock
 from sknn_adam.training import Run, train
 
 
-class BaseMLP(CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
+class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
     """Base of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
@@ -300,20 +301,19 @@ class BaseMLP(CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
     def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
         plan = replace(plan, loss=self._task_loss(plan.loss), **choose_sizes(self, plan, len(rows)))
-        batch_size = plan.batch_size
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)
             network = new_network(self, parts, rows.X, n_raw, rng)
             kind = Run if network.members is None else Members
-            self._run = kind(network, rng, choose_kernels(network, len(rows), batch_size))
+            self._run = kind(network, rng, choose_kernels(network, len(rows), plan.batch_size))
             self._structure = describe(self, parts)
             self._run.begin(plan)
         else:
             check_unchanged(self, parts, self._network)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
-                kernels = choose_kernels(self._network, len(rows), batch_size)
+                kernels = choose_kernels(self._network, len(rows), plan.batch_size)
                 kind = Run if self._network.members is None else Members
                 self._run = kind(deepcopy(self._network), rng, kernels, clock=clock)
                 self._run.history = deepcopy(self.history_)

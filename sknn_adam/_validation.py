@@ -21,6 +21,8 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
     "CallbackSupportMixin",
     "Interval",
     "StrOptions",
+    "VisualBlock",
     "available_if",
+    "check_feature_names_in",
     "check_parameters",
     "check_sample_weight",
     "parse_sizes",

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
 
-__all__ = ["Data", "Rows", "fold_numbers", "hold_out"]
+__all__ = ["Data", "Rows", "facts", "fold_numbers", "hold_out"]
 
 
 @dataclass
@@ -143,6 +143,55 @@ class Data:
         if weight is not None:
             np.take(self.weight, rows, axis=-1, out=weight, mode="clip")
         return cast, y, weight
+
+
+MOST_LOOKED_AT = 256
+
+
+def facts(data: Data, loss: Any) -> dict[str, float]:
+    """Return what a look at some rows, spread over the table, tells of it.
+
+    Parameters
+    ----------
+    data : Data
+        The rows as training sees them.
+    loss : Loss
+        The loss of the training.
+
+    Returns
+    -------
+    facts : dict of float
+        Numbers of rows, features and rows of a batch, and whether X is sparse; the largest root
+        mean square of a column (``"scale_max"``), and the smallest one of a column that varies
+        (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
+        (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
+    """
+    some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
+    x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
+    sparse = issparse(x)
+    x = x.toarray() if sparse else x
+    with np.errstate(all="ignore"):
+        mean, scale = x.mean(axis=0), np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+        deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
+        varies = deviation > 1e-6 * scale
+        constant = loss.constant(y)
+        found = {
+            "constant_loss": loss.mean(y, np.broadcast_to(constant, (len(y), len(constant)))),
+            "scale_max": scale.max(initial=0),
+            "scale_min": scale[varies].min(initial=np.inf),
+            "target_mean": np.nan,
+            "target_scale": np.nan,
+        }
+        if loss.task == "regression":
+            found["target_mean"] = np.abs(y.mean(axis=0)).max()
+            found["target_scale"] = y.std(axis=0).max()
+    found |= {
+        "sparse": sparse,
+        "n_rows": data.n_rows,
+        "n_features": x.shape[1],
+        "batch_size": data.batch_size,
+    }
+    return {name: float(value) for name, value in found.items()}
 
 
 def hold_out(

@@ -25,6 +25,9 @@ class History:
     ----------
     layers : LayerHistory
         What was measured layer by layer.
+    table : dict of float
+        What the table looked like at the first fit: its scales, and the loss of a network that
+        answers every row alike (``"constant_loss"``); empty with ``record=False``.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class History:
     def __init__(self) -> None:
         self.columns: dict[str, Any] = {}
         self.layers: LayerHistory = LayerHistory()
+        self.table: dict[str, float] = {}
 
     def append(self, **row: Any) -> None:
         """Add a row; what earlier or later rows lack is nan."""
@@ -73,6 +77,7 @@ class LayerHistory(History):
 
     * ``"gradient_norm"``: Euclidean norm of the gradient of the weights, penalty included, before
       it is clipped;
+    * ``"loss_gradient_norm"``: the same of the loss alone, without penalty (nan for L-BFGS);
     * ``"weight_norm"``: Euclidean norm of the weights before the step;
     * ``"update_ratio"``: norm of the step's change of the weights over that of the weights;
     * ``"activation_min"``, ``"activation_max"``: range of the outputs on the step's batch, behind
@@ -125,14 +130,22 @@ class Probe:
     def __init__(self, layers: list[Layer]):
         self.layers = layers
         self.dense = [layer for layer in layers if isinstance(layer, Dense)]
-        self.row: dict[str, tuple[float, ...]] = {}
+        self.row: dict[str, tuple[float, ...]] = {"loss_gradient_norm": (nan,) * len(self.dense)}
+
+    def backpropagated(self) -> None:
+        """Measure gradients before the penalty is added, which can hide those that vanish."""
+        self.row["loss_gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
 
     def before(self, workspaces: list[Workspace]) -> None:
         """Measure weights, gradients and activations, between backward pass and update."""
         self.weights = [layer.W.copy() for layer in self.dense]
         self.row["gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
         self.row["weight_norm"] = tuple(_norm(W) for W in self.weights)
-        seen = []
+        self.row |= self.outputs(workspaces)
+
+    def outputs(self, workspaces: list[Workspace]) -> dict[str, tuple[float, ...]]:
+        """Return what a pass that these workspaces saw tells of the outputs of the layers."""
+        seen: list[tuple[float, float, float, float]] = []
         for layer, ws in zip(self.layers, workspaces, strict=True):
             if isinstance(layer, Dense):
                 z = ws["z"]
@@ -140,7 +153,7 @@ class Probe:
             elif isinstance(layer, Activate):
                 seen[-1] = _activation_figures(layer, ws)
         names = "activation_min", "activation_max", "dead", "saturated"
-        self.row |= dict(zip(names, zip(*seen, strict=True), strict=True))
+        return dict(zip(names, zip(*seen, strict=True), strict=True))
 
     def after(self) -> dict[str, tuple[float, ...]]:
         """Measure the change of the weights; return the row."""

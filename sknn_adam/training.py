@@ -16,7 +16,7 @@ from sknn_adam import _kernels
 from sknn_adam._interrupts import Interrupts
 from sknn_adam._kernels import NUMPY, flush_denormals
 from sknn_adam.clipping import norm
-from sknn_adam.data import Data
+from sknn_adam.data import Data, facts
 from sknn_adam.history import Probe
 from sknn_adam.network import Network
 from sknn_adam.plan import Plan
@@ -39,17 +39,19 @@ def penalty(
 
 
 def objective(
-    network: Network, plan: Plan, x: Any, y: np.ndarray, weight: Any, rng: Any = None
+    network: Network, plan: Plan, x: Any, y: Any, weight: Any, rng: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     kernels = network.kernels
-    if network.repeats:
+    if network.repeats and probe is None:
         known = kernels.again(x, y, weight)
         if known is not None:
             return known
     z = network.forward(x, rng, weight)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, y, z, weight)
     grad = network.backward(gradient)  # 2
+    if probe is not None:
+        probe.backpropagated()
     if plan.alpha:  # 3
         part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
         found = penalty(network.theta[part], grad[part], *shape, kernels, network.bounds)
@@ -71,7 +73,7 @@ def step(
 ) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
-    value = objective(network, plan, x, y, weight, run.rng)
+    value = objective(network, plan, x, y, weight, run.rng, probe)
     if network.parts:
         value = run.mean(value, len(y))  # type: ignore[attr-defined]
     if run.limit is None and isfinite(value):
@@ -170,6 +172,8 @@ def train(
     run.prepare(plan)
     if run.best is None:
         run.keep(-inf, run.point(plan))
+    if plan.record and not run.history.table:
+        run.history.table = facts(data, plan.loss)
     if not plan.optimizer.full_batch:
         run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
     if n_epochs > 0 and run.stop_reason is None:
@@ -243,7 +247,7 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
 
     def fun(theta):
         network.theta[...] = theta
-        value = objective(network, plan, x, y, weight, run.rng)
+        value = objective(network, plan, x, y, weight, run.rng, probe)
         if not isfinite(value):  # the line search would go on for ever
             run.stop_reason = "diverged"
             raise StopIteration

@@ -334,7 +334,7 @@ def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkey
     X, y = rng.normal(size=(90, 5)), KINDS[kind](rng, 90)
     weight = rng.random(90) if weighted else None
     estimator = MLPRegressor if kind == "numbers" else MLPClassifier
-    model = estimator((8, 5), max_iter=4, batch_size=32, random_state=0, **params)
+    model = estimator((8, 5), max_iter=4, batch_size=32, record=False, random_state=0, **params)
     done, again = [], FusedKernels.again
     monkeypatch.setattr(FusedKernels, "again", lambda *args: done.append(again(*args)) or done[-1])
     model.fit(X, y, sample_weight=weight)

@@ -14,6 +14,7 @@ COLUMNS = {
     "epoch",
     "step",
     "gradient_norm",
+    "loss_gradient_norm",
     "weight_norm",
     "update_ratio",
     "activation_min",

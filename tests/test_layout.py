@@ -23,7 +23,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace", "_interrupts", "_ranges", "_files"],
+    ["_validation", "_trace", "_interrupts", "_ranges", "_files", "_columns"],
     ["_component", "_kernels", "_layout", "_loops", "_source", "_deprecation"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging", "_compiled"],
     ["optimizers", "layers"],
@@ -31,7 +31,7 @@ LADDER = [
     ["network", "history", "data", "plan", "_fused"],
     ["run", "_execution"],
     ["training", "members"],
-    ["callbacks", "_labels", "_typing"],
+    ["callbacks", "_labels", "_typing", "_view"],
     ["_building", "_scores", "_published"],
     ["_classes", "_estimator"],
     ["classifier", "regressor"],
@@ -69,11 +69,13 @@ TESTED_IN = {
     "_deprecation": "test_deprecation.py",
     "_files": "test_persistence.py",
     "_typing": "test_typing.py",
+    "_columns": "test_tabular.py",
     "_ranges": "test_search_spaces.py",
     "_validation": "test_estimators*.py",
     "_estimator": "test_estimators*.py",
     "_building": "test_estimators*.py",
     "_labels": "test_estimators*.py",
+    "_view": "test_view.py",
     "data": "test_training.py",
     "plan": "test_training.py",
     "run": "test_training.py",

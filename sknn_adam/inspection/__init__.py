@@ -1,7 +1,24 @@
-"""Inspection: pictures of a training, as scikit-learn's displays."""
+"""Inspection: a diagnosis of fitted networks, and pictures of a training."""
 
-from sknn_adam.inspection._display import fitted_network
+from sknn_adam.inspection._inside import fitted_network
+from sknn_adam.inspection.diagnosis import diagnose
+from sknn_adam.inspection.findings import Finding, Findings
 from sknn_adam.inspection.gradient_flow import GradientFlowDisplay
+from sknn_adam.inspection.learning_rate import (
+    LearningRateFinderDisplay,
+    LearningRateRange,
+    learning_rate_range,
+)
 from sknn_adam.inspection.training_curve import TrainingCurveDisplay
 
-__all__ = ["GradientFlowDisplay", "TrainingCurveDisplay", "fitted_network"]
+__all__ = [
+    "Finding",
+    "Findings",
+    "GradientFlowDisplay",
+    "LearningRateFinderDisplay",
+    "LearningRateRange",
+    "TrainingCurveDisplay",
+    "diagnose",
+    "fitted_network",
+    "learning_rate_range",
+]

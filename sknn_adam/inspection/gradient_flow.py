@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam.inspection._display import check_matplotlib, fitted_network
+from sknn_adam.inspection._display import check_matplotlib
+from sknn_adam.inspection._inside import fitted_network
 
 __all__ = ["GradientFlowDisplay"]
 
 NAMES = {
     "gradient_norm": "norm of the gradient",
+    "loss_gradient_norm": "norm of the gradient without penalty",
     "weight_norm": "norm of the weights",
     "update_ratio": "change of the weights in a step,\nrelative to their norm",
     "activation_min": "smallest output",
@@ -17,7 +19,7 @@ NAMES = {
     "dead": "share of dead units",
     "saturated": "share of saturated units",
 }
-LOGARITHMIC = ("gradient_norm", "weight_norm", "update_ratio")
+LOGARITHMIC = ("gradient_norm", "loss_gradient_norm", "weight_norm", "update_ratio")
 SHARES = ("dead", "saturated")
 
 
@@ -79,9 +81,9 @@ class GradientFlowDisplay:
         estimator : estimator
             A fitted MLP, or a Pipeline or search that holds one.
         quantity : str, default="gradient_norm"
-            A column of ``history_.layers``: ``"gradient_norm"``, ``"weight_norm"``,
-            ``"update_ratio"``, ``"activation_min"``, ``"activation_max"``, ``"dead"`` or
-            ``"saturated"``.
+            A column of ``history_.layers``: ``"gradient_norm"``, ``"loss_gradient_norm"``,
+            ``"weight_norm"``, ``"update_ratio"``, ``"activation_min"``, ``"activation_max"``,
+            ``"dead"`` or ``"saturated"``.
         ax : matplotlib Axes, default=None
             Where to draw; by default a new figure.
         cmap : str or matplotlib Colormap, default="viridis"

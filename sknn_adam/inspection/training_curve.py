@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam.inspection._display import check_matplotlib, fitted_network
+from sknn_adam.inspection._display import check_matplotlib
+from sknn_adam.inspection._inside import fitted_network
 
 __all__ = ["TrainingCurveDisplay"]
 

@@ -107,6 +107,15 @@ class ClassificationLoss(Loss):
             return logsumexp(z - logsumexp(z, axis=-1, keepdims=True), axis=0) - log(len(z))
         return logsumexp(-np.logaddexp(0, -z), axis=0) - logsumexp(-np.logaddexp(0, z), axis=0)
 
+    def constant(self, y: np.ndarray) -> np.ndarray:
+        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike."""
+        if y.ndim == 2:  # labels
+            p = np.clip(y.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
+            return np.log(p / (1 - p))
+        n_classes = max(2, int(y.max()) + 1)
+        log_p = np.log(np.maximum(np.bincount(y, minlength=n_classes) / len(y), 1e-6))
+        return log_p if n_classes > 2 else log_p[1:] - log_p[:1]
+
     def predict(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return probabilities, shape (..., n_rows, n_classes or n_labels)."""
         if exclusive and z.shape[-1] > 1:
@@ -168,6 +177,16 @@ class RegressionLoss(Loss):
         peak[peak == 0] = 1
         scale = peak * np.average((distance / peak) ** power, axis=0, weights=weight) ** (1 / power)
         return shift, np.where(scale > 0, scale, 1.0)
+
+    def constant(self, y: np.ndarray) -> np.ndarray:
+        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike.
+
+        That is the mean where the loss has one raw output for each output, else 0.
+        """
+        mean, n_raw = y.mean(axis=0, dtype=np.float64), self.n_raw(y.shape[1])
+        if n_raw != len(mean):
+            return np.zeros(n_raw)
+        return mean if self.out_activation == "identity" else np.log(np.maximum(mean, 1e-12))
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Return predictions on the scale of the targets that the network was trained with."""

@@ -41,6 +41,14 @@ class PerColumn(ClassificationLoss):
         """Return one raw output for each class, one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
+    def constant(self, y: np.ndarray) -> np.ndarray:
+        """Return the constant raw outputs of the columns side by side."""
+        parts = [
+            self.loss.constant(y[:, k]) if n > 1 else np.zeros(1)
+            for k, n in enumerate(self.n_classes)
+        ]
+        return np.concatenate(parts)
+
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the values, and the gradients side by side."""
         both = [self.loss.value_and_gradient(y[:, k], part) for k, part in enumerate(self.parts(z))]

@@ -1,0 +1,422 @@
+"""Networks that are broken on purpose, one fault at a time, and healthy ones to compare with.
+
+A case is drawn from a random generator: a table, a healthy network on it (depth, widths,
+activation, optimizer, batch size), and for the broken ones a fault. What counts as broken is
+decided by the score on rows that were held out, never by what the diagnosis says: it must be more
+than a tenth below that of the healthy network. A case that is not is drawn again.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_wine,
+    make_classification,
+    make_friedman1,
+    make_friedman2,
+    make_friedman3,
+    make_moons,
+)
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler, scale
+
+from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam.initializers import Constant, RandomNormal
+
+KINDS = (
+    "vanishing_gradients",
+    "exploding_gradients",
+    "dead_units",
+    "saturated_units",
+    "unscaled_inputs",
+    "unscaled_targets",
+    "learning_rate_high",
+    "learning_rate_low",
+    "diverged",
+    "overfitting",
+    "underfitting",
+    "stopped_early",
+    "clipping_always",
+    "batch_too_large",
+)
+
+
+def _digits(rng):
+    X, y = load_digits(return_X_y=True)
+    rows = rng.permutation(len(y))[:900]
+    return X[rows] / 16, y[rows]
+
+
+def _bundled(load):
+    def table(rng):
+        X, y = load(return_X_y=True)
+        return scale(X), y
+
+    return table
+
+
+def _classes(n_features, n_classes, flip):
+    def table(rng):
+        X, y = make_classification(
+            1000,
+            n_features,
+            n_informative=n_features // 2,
+            n_classes=n_classes,
+            flip_y=flip,
+            class_sep=1.5,
+            random_state=rng.integers(2**31),
+        )
+        return scale(X), y
+
+    return table
+
+
+def _moons(rng):
+    X, y = make_moons(800, noise=0.2, random_state=rng.integers(2**31))
+    return scale(np.c_[X, rng.normal(size=(len(X), 4))]), y
+
+
+def _numbers(make, noise):
+    def table(rng):
+        X, y = make(900, noise=noise, random_state=rng.integers(2**31))
+        return scale(X), y
+
+    return table
+
+
+def _waves(rng):
+    X = rng.normal(size=(1000, 8))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.5 * X[:, 3] + 0.2 * rng.normal(size=1000)
+    return X, np.c_[y, X[:, 4] - y]
+
+
+# Thresholds were set on the first group, figures are given on the second.
+TABLES: dict[str, dict[str, Any]] = {
+    "tuning": {
+        "digits": _digits,
+        "wine": _bundled(load_wine),
+        "four classes": _classes(16, 4, 0.02),
+        "friedman1": _numbers(make_friedman1, 1.0),
+        "diabetes": _bundled(load_diabetes),
+    },
+    "report": {
+        "breast cancer": _bundled(load_breast_cancer),
+        "three classes": _classes(30, 3, 0.1),
+        "moons": _moons,
+        "friedman2": _numbers(make_friedman2, 50.0),
+        "friedman3": _numbers(make_friedman3, 0.1),
+        "waves": _waves,
+    },
+}
+NUMBERS = ("friedman1", "friedman2", "friedman3", "diabetes", "waves")
+OPTIMIZERS = (
+    ("adam", 1e-3),
+    ("adamw", 1e-3),
+    ("nadam", 1e-3),
+    ("rmsprop", 1e-3),
+    ("radam", 3e-3),
+    (SGD(momentum=0.9), 0.02),
+)
+
+
+@dataclass
+class Case:
+    """A network, the rows it is fitted to and scored on, and what is wrong with it."""
+
+    kind: str  # or "healthy"
+    table: str
+    model: Any
+    fit: tuple  # X and y
+    test: tuple
+    options: dict = field(default_factory=dict)  # of fit
+    given: bool = False  # whether the diagnosis is given the test rows
+    score: float = np.nan
+    reference: float = np.nan  # score of the healthy network
+
+
+def train(model, case):
+    """Fit and return the score on the held-out rows; what is not a number counts as a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(*case.fit, **case.options)
+        return model.score(*case.test)
+
+
+def network(rng, table):
+    """Return a healthy network."""
+    kind = MLPRegressor if table in NUMBERS else MLPClassifier
+    depth, (optimizer, rate) = rng.integers(1, 5), OPTIMIZERS[rng.integers(len(OPTIMIZERS))]
+    model = kind(
+        tuple(int(rng.choice([32, 64, 128])) for _ in range(depth)),
+        str(rng.choice(["relu", "relu", "tanh", "silu", "gelu", "elu"])),
+        optimizer=optimizer,
+        batch_size=int(rng.choice([32, 64])),
+        max_iter=int(rng.choice([60, 100, 150])),
+        normalization=[None, None, "batch", "layer"][rng.integers(4)],
+        averaging=["ema", None][rng.integers(2)],
+        schedule=str(rng.choice(["constant", "constant", "cosine"])),
+        early_stopping=bool(rng.random() < 0.3),
+        gradient_clip=[None, None, None, 5.0][rng.integers(4)],
+        dropout=[0.0, 0.0, 0.1, 0.2][rng.integers(4)],
+        random_state=int(rng.integers(1000)),
+    )
+    return model.set_params(optimizer__learning_rate=rate * rng.choice([0.5, 1, 2]))
+
+
+def draw(kind, group, seed):
+    """Return a fitted case of a kind, with the scores of it and of the healthy network."""
+    rng = np.random.default_rng([seed, KINDS.index(kind) if kind in KINDS else 99])
+    for _ in range(60):
+        tables = [n for n in TABLES[group] if kind != "unscaled_targets" or n in NUMBERS]
+        name = tables[rng.integers(len(tables))]
+        X, y = TABLES[group][name](rng)
+        a, b = train_test_split(np.arange(len(y)), test_size=0.3, random_state=rng.integers(1000))
+        healthy = Case("healthy", name, network(rng, name), (X[a], y[a]), (X[b], y[b]))
+        if rng.random() < 0.3:
+            healthy.options = {"X_val": X[b], "y_val": y[b]}
+        healthy.score = train(healthy.model, healthy)
+        others = [train(model, healthy) for model in _plain(name)]
+        healthy.reference = max(healthy.score, *others)
+        if healthy.score < 0.95 * healthy.reference or healthy.reference < 0.3:
+            continue  # not healthy
+        if kind == "healthy":
+            healthy.given = bool(rng.random() < 0.5)
+            return healthy
+        case = BREAK[kind](healthy, rng)
+        case.reference = healthy.score  # of overfitting: on fewer, noisier rows
+        if case.reference < 0.3:
+            continue
+        case.score = train(case.model, case)
+        if kind == "diverged" and _inner(case.model).stop_reason_ != "diverged":
+            continue
+        if case.score < 0.9 * case.reference:
+            return case
+    raise RuntimeError(f"no broken network of kind {kind} in 60 draws")
+
+
+def _plain(table):
+    """Return networks that do well on most tables; a healthy one is not far from the better."""
+    kind = MLPRegressor if table in NUMBERS else MLPClassifier
+    plain = kind((64, 64), batch_size=32, max_iter=100, random_state=0)
+    return plain, clone(plain).set_params(early_stopping=True, alpha=1e-2)
+
+
+def _inner(model):
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
+# -- faults ---------------------------------------------------------------------------------------
+
+
+def _broken(healthy, kind, rng, **params):
+    """Return the case with these parameters changed."""
+    model = clone(healthy.model)
+    rate = params.pop("factor", None)
+    model.set_params(**params)
+    if rate is not None:
+        name = "optimizer__learning_rate"
+        model.set_params(**{name: rate * model.get_params()[name]})
+    return Case(kind, healthy.table, model, healthy.fit, healthy.test)
+
+
+def _uniform(rng, low, high):
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _vanishing(healthy, rng):
+    params = {"activation": "logistic", "initializer": "glorot_uniform"}
+    if rng.random() < 0.3:
+        params = {"activation": "tanh", "initializer": RandomNormal(_uniform(rng, 0.003, 0.03))}
+    sizes = (int(rng.choice([16, 32, 64])),) * int(rng.integers(7, 15))
+    params |= {"hidden_layer_sizes": sizes, "normalization": None}
+    return _broken(healthy, "vanishing_gradients", rng, **params)
+
+
+def _exploding(healthy, rng):
+    width, depth = int(rng.choice([32, 64, 128])), int(rng.integers(3, 9))
+    gain = _uniform(rng, 3, 8)
+    return _broken(
+        healthy,
+        "exploding_gradients",
+        rng,
+        hidden_layer_sizes=(width,) * depth,
+        activation=str(rng.choice(["relu", "leaky_relu", "silu"])),
+        initializer=RandomNormal(gain * (2 / width) ** 0.5),
+        normalization=None,
+    )
+
+
+def _dead(healthy, rng):
+    start = Constant(-_uniform(rng, 3, 30))
+    return _broken(
+        healthy,
+        "dead_units",
+        rng,
+        activation="relu",
+        bias_initializer=start,
+        normalization=None,
+    )
+
+
+def _saturated(healthy, rng):
+    return _broken(
+        healthy,
+        "saturated_units",
+        rng,
+        activation=str(rng.choice(["tanh", "logistic"])),
+        initializer=RandomNormal(_uniform(rng, 5, 30)),
+        normalization=None,
+    )
+
+
+def _unscaled_inputs(healthy, rng):
+    case = _broken(healthy, "unscaled_inputs", rng, normalization=None)
+    n = healthy.fit[0].shape[1]
+    factor = 10 ** rng.uniform(-1, 4, n)
+    shift = factor * rng.normal(size=n) * rng.choice([0, 3, 30])
+    case.fit, case.test = ((X * factor + shift, y) for X, y in (healthy.fit, healthy.test))
+    holder = rng.integers(3)
+    if holder == 1:
+        case.model = Pipeline([("mlp", case.model)])
+    elif holder == 2:
+        case.model = Pipeline([("scaler", "passthrough"), ("mlp", case.model)])
+    return case
+
+
+def _unscaled_targets(healthy, rng):
+    case = _broken(healthy, "unscaled_targets", rng, target_scaling=False)
+    factor = 10 ** (rng.uniform(1.5, 5) if rng.random() < 0.8 else rng.uniform(-5, -2))
+    factor /= healthy.fit[1].std()
+    shift = factor * healthy.fit[1].std() * rng.choice([0, 3, 30])
+    case.fit, case.test = ((X, y * factor + shift) for X, y in (healthy.fit, healthy.test))
+    return case
+
+
+def _rate_high(healthy, rng):
+    return _broken(healthy, "learning_rate_high", rng, factor=_uniform(rng, 30, 1000))
+
+
+def _rate_low(healthy, rng):
+    return _broken(healthy, "learning_rate_low", rng, factor=1 / _uniform(rng, 30, 3000))
+
+
+def _diverged(healthy, rng):
+    case = _broken(
+        healthy,
+        "diverged",
+        rng,
+        optimizer=SGD(_uniform(rng, 3, 1e4), momentum=float(rng.choice([0, 0.9]))),
+        normalization=None,
+        activation=str(rng.choice(["relu", "silu", "elu"])),
+    )
+    return case
+
+
+def _overfitting(healthy, rng):
+    case = _broken(
+        healthy,
+        "overfitting",
+        rng,
+        hidden_layer_sizes=(256,) * int(rng.integers(1, 4)),
+        alpha=0.0,
+        averaging=None,
+        early_stopping=False,
+        max_iter=300,
+        n_iter_no_change=np.inf,
+    )
+    X, y = healthy.fit
+    few = rng.permutation(len(y))[: int(rng.choice([100, 200, 300]))]
+    amount = rng.uniform(0.5, 1) if y.dtype.kind == "f" else rng.uniform(0.1, 0.3)
+    deviation = y.std(axis=0)
+    (X, y), (X_test, y_test) = (X[few], y[few].copy()), healthy.test
+    y_test = y_test.copy()  # new rows are as noisy as those of the training
+    for part in (y, y_test):
+        if y.dtype.kind == "f":
+            part += amount * deviation * rng.normal(size=part.shape)
+        else:
+            wrong = rng.random(len(part)) < amount
+            part[wrong] = rng.permutation(part[wrong])
+    case.fit, case.test = (X, y), (X_test, y_test)
+    healthy.test = case.test
+    case.given = bool(rng.random() < 0.5)
+    if not case.given:
+        case.options = {"X_val": healthy.test[0], "y_val": healthy.test[1]}
+    # Healthy on these rows is what early stopping and a penalty make of them.
+    healthy.fit, healthy.options = case.fit, case.options
+    healthy.model = clone(healthy.model).set_params(early_stopping=True, alpha=1e-2)
+    healthy.score = train(healthy.model, healthy)
+    return case
+
+
+def _underfitting(healthy, rng):
+    cause = rng.integers(3)
+    if cause == 0:
+        params = {"alpha": _uniform(rng, 0.2, 20)}
+    elif cause == 1:
+        params = {"dropout": float(rng.uniform(0.85, 0.97))}
+    else:
+        params = {"hidden_layer_sizes": (int(rng.integers(1, 3)),)}
+    return _broken(healthy, "underfitting", rng, early_stopping=False, **params)
+
+
+def _stopped_early(healthy, rng):
+    if rng.random() < 0.5:
+        params = {"max_iter": int(rng.integers(1, 6))}
+    else:
+        params = {"tol": _uniform(rng, 0.1, 1), "n_iter_no_change": int(rng.integers(1, 4))}
+    return _broken(healthy, "stopped_early", rng, **params)
+
+
+def _clipping(healthy, rng):
+    kind = str(rng.choice(["norm", "value", "layer"]))
+    name = {"norm": "max_norm", "value": "max_value", "layer": "max_norm"}[kind]
+    size = _uniform(rng, 1e-4, 3e-2) * (0.1 if kind == "value" else 1)
+    model = _broken(healthy, "clipping_always", rng, optimizer=SGD(0.02, momentum=0.9))
+    model.model.set_params(gradient_clip=kind, early_stopping=False)
+    model.model.set_params(**{f"gradient_clip__{name}": size})
+    return model
+
+
+def _batch(healthy, rng):
+    n = len(healthy.fit[1])
+    return _broken(
+        healthy,
+        "batch_too_large",
+        rng,
+        batch_size=int(rng.choice([n, n // 2])),
+        max_iter=int(rng.choice([40, 60, 100])),
+    )
+
+
+BREAK = {
+    "vanishing_gradients": _vanishing,
+    "exploding_gradients": _exploding,
+    "dead_units": _dead,
+    "saturated_units": _saturated,
+    "unscaled_inputs": _unscaled_inputs,
+    "unscaled_targets": _unscaled_targets,
+    "learning_rate_high": _rate_high,
+    "learning_rate_low": _rate_low,
+    "diverged": _diverged,
+    "overfitting": _overfitting,
+    "underfitting": _underfitting,
+    "stopped_early": _stopped_early,
+    "clipping_always": _clipping,
+    "batch_too_large": _batch,
+}
+
+
+def repaired(model: Any, params: dict, words: str) -> Any:
+    """Return a copy with the parameters set, and a scaler where the words ask for one."""
+    changed = clone(model).set_params(**params)
+    if "StandardScaler" in words and not any("steps" in name for name in params):
+        if not any(isinstance(value, StandardScaler) for value in params.values()):
+            changed = Pipeline([("scale", StandardScaler()), ("mlp", changed)])
+    return changed

@@ -1,0 +1,295 @@
+"""The recipes of ``tabular_pipeline``: chosen inside the training parts, told by the test parts.
+
+``--part choose`` splits every training part once more (three quarters, one quarter) and compares
+the recipe "default" with one thing at a time changed; of every change the ratio to the recipe,
+with an interval over bootstrap samples of the tables. No test row is read. ``--part report`` fits
+recipes, scikit-learn's MLP and, where pytabkit is installed, RealMLP_TD on the training parts and
+predicts the test parts. All figures are shifted geometric means of (metric + 0.01) divided by
+(the other's metric + 0.01).
+"""
+
+import json
+import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
+from time import process_time
+
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from benchmarks._report import RESULTS, save
+from benchmarks._tables import load_tables
+from sknn_adam import tabular_pipeline
+from sknn_adam.initializers import Initializer
+from sknn_adam.tabular import RECIPES
+
+METRICS = ("error", "logloss", "nrmse")
+SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
+
+
+class ZeroLast(Initializer):
+    """He's normal weights, and zeros for a layer of few outputs: the last one."""
+
+    def __call__(self, fan_in, fan_out, rng):
+        scale = np.sqrt(2 / fan_in) if fan_out > 26 else 0.0
+        return scale * rng.normal(size=(fan_in, fan_out))
+
+
+def candidates(network):
+    """Return what is changed, by name; `network` is the prefix of the network's parameters."""
+    clf = "classifier" in network
+    columns = {
+        "recipe": {},
+        "StandardScaler for SmoothClip": {"columns__numbers__scale": StandardScaler()},
+        "no bins": {"columns__numbers__bins": "passthrough"},
+        "SplineTransformer for PiecewiseLinear": {"columns__numbers__bins": SPLINES},
+        "5 rows a bin": {"columns__numbers__bins__rows_per_bin": 5},
+        "20 rows a bin": {"columns__numbers__bins__rows_per_bin": 20},
+    }
+    training = {
+        "one network": {"n_members": 1},
+        "members without folds": {"early_stopping": False},
+        "no dropout": {"dropout": 0.0},
+        "no averaging": {"averaging": None},
+        "constant learning rate": {"schedule": "constant"},
+        "no weight decay": {"optimizer__weight_decay": 0.0},
+        "RealMLP: beta_2=0.95": {"optimizer__beta_2": 0.95},
+        "RealMLP: coslog4": {"schedule": "coslog4"},
+        "RealMLP: last layer from zero": {"initializer": ZeroLast()},
+    }
+    if clf:
+        training["RealMLP: label smoothing"] = {"loss__label_smoothing": 0.1}
+        training["no temperature"] = None  # seen at the recipe's own predictions
+    named = {
+        name: params if params is None else {f"{network}__{key}": v for key, v in params.items()}
+        for name, params in training.items()
+    }
+    return columns | named
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", choices=("choose", "report"), default="report")
+    parser.add_argument("--tables", default="", help="comma separated names; all by default")
+    parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
+    parser.add_argument("--only", default="", help="candidates whose name contains one of these")
+    parser.add_argument("--add", action="store_true", help="keep what the results file has")
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--peer", default="", help="tables on which RealMLP_TD is fitted too")
+
+
+def run(args):
+    warnings.simplefilter("ignore")
+    realdata = load_tables(args.data)
+    tables = args.tables.split(",") if args.tables else list(realdata.SETS)
+    (choose if args.part == "choose" else report)(realdata, tables, args)
+
+
+# -- inside the training parts -------------------------------------------------------------------
+
+
+def scores(realdata, task, model, X, y, n_classes):
+    if task == "regression":
+        return realdata.metrics(task, y, model.predict(X))
+    p = model.predict_proba(X)
+    return realdata.metrics(task, y, model.predict(X), p, model.classes_, n_classes)
+
+
+def compare(realdata, table, args):
+    """Return the mean scores of every candidate on one table."""
+    X, y, task = realdata.load(table)
+    n_classes = int(y.max()) + 1 if task == "classification" else None
+    kind = "classifier" if n_classes else "regressor"
+    wanted = [word for word in args.only.split(",") if word]
+    sums: dict = {}
+    for i, (train, _) in enumerate(realdata.splits(table)[: args.splits]):
+        a, b = train_test_split(
+            train, random_state=args.seed + i, stratify=y[train] if n_classes else None
+        )
+        Xa, Xb = X.iloc[a].reset_index(drop=True), X.iloc[b].reset_index(drop=True)
+        for name, params in candidates(f"mlp{kind}").items():
+            if params is None or not (name == "recipe" or any(w in name for w in wanted or [""])):
+                continue
+            model = tabular_pipeline(kind, random_state=args.seed).set_params(**params)
+            start = process_time()
+            try:
+                model.fit(Xa, y[a])
+            except ValueError as error:  # knots of SplineTransformer that fall together
+                print(f"{table}: {name}: {error}", flush=True)
+                continue
+            seconds = process_time() - start
+            found = {**scores(realdata, task, model, Xb, y[b], n_classes), "seconds": seconds}
+            sums.setdefault(name, []).append(found)
+            if name == "recipe" and n_classes:
+                model[-1].temperature_ = 1.0
+                found = scores(realdata, task, model, Xb, y[b], n_classes)
+                sums.setdefault("no temperature", []).append({**found, "seconds": seconds})
+    return {
+        name: {key: float(np.mean([found[key] for found in each])) for key in each[0]}
+        for name, each in sums.items()
+    }
+
+
+def interval(logs, rng):
+    """Return the ratio, and its 95 % interval over bootstrap samples of the tables."""
+    draws = rng.choice(logs, size=(4000, len(logs))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return [round(float(np.exp(value)), 3) for value in (np.mean(logs), low, high)]
+
+
+def choose(realdata, tables, args):
+    rows = {}
+    for table in tables:
+        rows[table] = compare(realdata, table, args)
+        print(table, flush=True)
+    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    ratios: dict = {}
+    for name in names:
+        both = [found for found in rows.values() if name in found]
+        for metric in (*METRICS, "seconds"):
+            shift = 0.0 if metric == "seconds" else 0.01
+            logs = [
+                np.log((found[name][metric] + shift) / (found["recipe"][metric] + shift))
+                for found in both
+                if metric in found[name]
+            ]
+            if logs:
+                rng = np.random.default_rng(args.seed)
+                ratio = {"ratio": interval(logs, rng), "tables": len(logs)}
+                ratios.setdefault(name, {})[metric] = ratio
+    for name, found in ratios.items():
+        print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
+    options = {"seed": args.seed, "splits": args.splits}
+    print(save("tabular_choice", {**options, "ratios": ratios, "tables": rows}))
+
+
+# -- on the test parts ---------------------------------------------------------------------------
+
+
+def sides(realdata, args):
+    """Return what makes the estimator of every side for a table."""
+
+    def classify(name):
+        return realdata.TASKS[name] == "classification"
+
+    def ours(recipe):
+        return lambda name: tabular_pipeline(
+            "classifier" if classify(name) else "regressor", recipe=recipe, random_state=args.seed
+        )
+
+    def theirs(name):
+        if classify(name):
+            model = TheirClassifier(random_state=args.seed)
+        else:
+            regressor = TheirRegressor(random_state=args.seed)
+            model = TransformedTargetRegressor(regressor, transformer=StandardScaler())
+        return make_pipeline(realdata.preprocess(name), model)
+
+    def peer(name):
+        from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
+        from sklearn.compose import make_column_selector, make_column_transformer
+
+        model = RealMLP_TD_Classifier if classify(name) else RealMLP_TD_Regressor
+        impute = make_column_transformer(  # it takes no missing numbers
+            (SimpleImputer(strategy="median"), make_column_selector(dtype_include="number")),
+            remainder="passthrough",
+            verbose_feature_names_out=False,
+        ).set_output(transform="pandas")
+        made = model(n_cv=1, random_state=args.seed, device="cpu", n_threads=1)
+        return make_pipeline(impute, made)
+
+    found = {"scikit-learn": theirs}
+    found |= {recipe: ours(recipe) for recipe in args.recipes.split(",") if recipe}
+    return found | ({"RealMLP_TD": peer} if find_spec("pytabkit") else {})
+
+
+class Timed:
+    """An estimator that counts the processor's seconds of its fit."""
+
+    def __init__(self, model):
+        self.model = model
+        self.seconds = 0.0
+
+    def fit(self, X, y):
+        start = process_time()
+        self.model.fit(X, y)
+        self.seconds = process_time() - start
+        return self
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+
+def measured(realdata, table, make, method):
+    """Return the rows of one method on one table, with the processor's seconds of the fits."""
+    made: list = []
+
+    def timed(name):
+        made.append(Timed(make(name)))
+        return made[-1]
+
+    rows = realdata.run(table, timed, method=method)
+    for row, model in zip(rows, made, strict=True):
+        row["fit_cpu_s"] = round(model.seconds, 3)
+    return rows
+
+
+def report(realdata, tables, args):
+    rows: list = []
+    commands = []
+    if args.add:
+        before = json.loads((RESULTS / "tabular.json").read_text())
+        rows, commands = before["rows"], [before["command"], *before.get("before", [])]
+    known = {(row["method"], row["set"]) for row in rows}
+    peers = args.peer.split(",")
+    for table in tables:
+        for method, make in sides(realdata, args).items():
+            wanted = method != "RealMLP_TD" or table in peers
+            if wanted and (method, table) not in known:
+                rows += measured(realdata, table, make, method)
+        print(table, *(row.get("exception", row["fit_cpu_s"]) for row in rows[-9:]), flush=True)
+    failed = [row for row in rows if "exception" in row]
+    if failed:
+        raise SystemExit(f"failed: {failed}")
+    every = [row for row in realdata.recorded() if row["set"] in tables]
+    found = realdata.summary([*every, *rows])
+    ratios = {
+        method: {metric: round(each[metric][1], 3) for metric in METRICS if metric in each}
+        for method, each in found.items()
+    }
+    options = {
+        "seed": args.seed,
+        "pytabkit": version("pytabkit") if find_spec("pytabkit") else None,
+        "tables": len(tables),
+    }
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    times = {
+        f"{one} / {other}": time_ratio(rows, one, other)
+        for other in ("scikit-learn", "RealMLP_TD")
+        for one in methods
+        if one != other and other in methods
+    }
+    for method, each in ratios.items():
+        print(f"{method:<22}", each)
+    print(times)
+    if commands:
+        options["before"] = commands
+    results = {**options, "ratios": ratios, "fit time": times, "rows": rows}
+    print(save("tabular", results))
+
+
+def time_ratio(rows, one, other):
+    """Return the mean ratio of the processor's seconds, over the tables that both have."""
+    seconds: dict = {}
+    for row in rows:
+        seconds.setdefault((row["method"], row["set"]), []).append(row["fit_cpu_s"])
+    shared = [t for m, t in seconds if m == one and (other, t) in seconds]
+    logs = [np.log(np.mean(seconds[one, t]) / np.mean(seconds[other, t])) for t in shared]
+    return {"ratio": round(float(np.exp(np.mean(logs))), 3), "tables": len(shared)}

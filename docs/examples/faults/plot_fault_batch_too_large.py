@@ -1,0 +1,69 @@
+"""
+Batches that are too large
+==========================
+
+So many rows in a batch that few steps are left.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from sknn_adam import MLPClassifier
+from sknn_adam.inspection import diagnose
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
+
+# %%
+# What is wrong
+# -------------
+
+broken = MLPClassifier((64,), batch_size=1347, max_iter=40, random_state=0)
+broken.fit(X_train, y_train)
+findings = diagnose(broken)
+print(findings)
+assert findings[0].kind == "batch_too_large"
+
+# %%
+# The cure
+# --------
+# The parameters of the findings, set and fitted again.
+
+cured = clone(broken).set_params(**findings.params)
+cured.fit(X_train, y_train)
+print(f"broken {broken.score(X_test, y_test):.2f}, cured {cured.score(X_test, y_test):.2f}")
+assert "batch_too_large" not in [finding.kind for finding in diagnose(cured)]
+assert cured.score(X_test, y_test) > 0.9
+
+# %%
+# How it looks
+# ------------
+# By steps (left) the broken training is no slower: it has done too few of them.
+
+COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
+figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")
+for axis, unit in ((left, "step"), (right, "epoch")):
+    for model, name, style in ((broken, "broken", "-"), (cured, "cured", "--")):
+        per_epoch = model.t_ / model.n_iter_ if unit == "step" else 1
+        at = per_epoch * np.arange(1, model.n_iter_ + 1)
+        axis.plot(at, model.loss_curve_, style, label=name, color=COLORS[name])
+    axis.set(xlabel=unit, yscale="log")
+left.set(ylabel="training loss", xscale="log")
+left.legend()
+
+plt.show()
+
+# %%
+# Why, and what else helps
+# ------------------------
+# The gradient of a hundred rows points nearly where that of a thousand points, and costs a tenth.
+# Below some hundred steps most trainings have not come far [1]_.
+#
+# * ``batch_size="auto"``, or 32 on small tables.
+# * Where large batches are wanted, for speed: more epochs, and a higher learning rate.
+#
+# .. [1] Masters, D., Luschi, C. (2018). Revisiting small batch training for deep neural networks.
+#    arXiv:1804.07612.

@@ -1,0 +1,194 @@
+"""The evidence of a diagnosis: what one training recorded, and one pass over given rows."""
+
+from functools import cached_property
+from inspect import Parameter, signature
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._building import choose_sizes
+from sknn_adam._validation import parse_sizes
+from sknn_adam.history import Probe
+from sknn_adam.layers import Activate, Workspace
+
+__all__ = ["Evidence"]
+
+MOST_ROWS = 2000  # of those that are given: more tell little more
+
+
+class Evidence:
+    """What is known of a fitted network, as numbers with names.
+
+    Parameters
+    ----------
+    mlp : MLPClassifier or MLPRegressor
+        The fitted network.
+    X : ndarray or CSR matrix, optional
+        Rows as they reach the network.
+    y : array-like, optional
+        What belongs to them.
+    """
+
+    def __init__(self, mlp: Any, X: Any = None, y: Any = None):
+        self.mlp, self.X, self.y = mlp, X, y
+        self.table: dict[str, float] = mlp.history_.table
+        self.loss = np.asarray(mlp.history_["loss"], float)
+        self.layers = mlp.history_.layers
+        self.optimizer, self.network = mlp.optimizer_, mlp._network
+        self.widths = parse_sizes(mlp.hidden_layer_sizes)
+        self.diverged = mlp.stop_reason_ == "diverged"
+        self.found: set[str] = set()  # kinds that were found before
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the layers, shape (n_samples, n_layers)."""
+        n_layers = len(self.widths) + 1
+        return np.asarray(self.layers[name], float).reshape(len(self.layers), n_layers)
+
+    # -- parameters -----------------------------------------------------------------------------
+
+    @cached_property
+    def rate(self) -> float:
+        """Learning rate; nan where the optimizer has none."""
+        return float(self.mlp.get_params().get("optimizer__learning_rate", np.nan))
+
+    @cached_property
+    def usual_rate(self) -> float:
+        """Learning rate that the optimizer has by default."""
+        parameter = signature(type(self.optimizer)).parameters.get("learning_rate")
+        if parameter is None or parameter.default is Parameter.empty:
+            return np.nan
+        return float(parameter.default)
+
+    @cached_property
+    def auto(self) -> dict[str, Any]:
+        """What "auto" stands for on this table: batch_size, alpha, l1_ratio."""
+        asked = SimpleNamespace(batch_size="auto", alpha="auto", l1_ratio="auto")
+        plan: Any = SimpleNamespace(optimizer=self.optimizer, loss=self.mlp._loss)
+        return choose_sizes(asked, plan, int(self.table["n_rows"]))
+
+    @cached_property
+    def alpha(self) -> float:
+        """Strength of the penalty."""
+        return self.auto["alpha"] if self.mlp.alpha == "auto" else float(self.mlp.alpha)
+
+    @cached_property
+    def l1_ratio(self) -> float:
+        """Share of L1 in the penalty."""
+        return self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """Slopes of the activation of each hidden layer at -30, 0 and 30, shape (n_hidden, 3)."""
+        found = []
+        for layer in self.network.layers:
+            if isinstance(layer, Activate):
+                z = np.array([[-30.0], [0.0], [30.0]])
+                start = (np.asarray(layer.activation.start()),) if layer.activation.learned else ()
+                slope = layer.activation.derivative(z, layer.activation(z, *start), *start)
+                found.append(np.abs(np.broadcast_to(slope, z.shape)).ravel())
+        return np.array(found).reshape(-1, 3)
+
+    @cached_property
+    def bounded(self) -> np.ndarray:
+        """Whether the activation of each hidden layer is flat on both sides."""
+        return self.slopes[:, [0, 2]].max(axis=1) < 0.05 * self.slopes[:, 1]
+
+    # -- course of the loss -----------------------------------------------------------------------
+
+    @cached_property
+    def penalty(self) -> float:
+        """Penalty at the weights that predict; of members the mean."""
+        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
+        share, n_members = self.l1_ratio, self.network.members or 1
+        squares, sizes = float(np.dot(weights, weights)), float(np.abs(weights).sum())
+        return self.alpha * ((1 - share) / 2 * squares + share * sizes) / n_members
+
+    @cached_property
+    def constant_loss(self) -> float:
+        """Loss of answering every row alike."""
+        return self.table["constant_loss"]
+
+    @cached_property
+    def plain_loss(self) -> np.ndarray:
+        """Loss of every epoch without penalty; between samples that is about what it was.
+
+        A penalty falls in its own time, often when the loss itself no longer does.
+        """
+        if not len(self.layers) or not len(self.loss):
+            return self.loss - self.penalty
+        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
+        n_members = self.network.members or 1
+        norms = np.sqrt(np.sum(self.column("weight_norm") ** 2, axis=1))
+        first = self.mlp.history_["epoch"][0]
+        epochs = [epoch - first for epoch in self.layers["epoch"]]
+        told = np.arange(len(self.loss))
+        # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
+        last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
+        ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
+        share = self.l1_ratio
+        penalties = self.alpha * ((1 - share) / 2 * norms**2 + share * ratios * norms) / n_members
+        penalty = np.interp(told, [*epochs, len(self.loss)], [*penalties, self.penalty])
+        penalty = np.where(penalty < self.loss, penalty, self.penalty)  # it fell between samples
+        return np.maximum(self.loss - penalty, 0)
+
+    @cached_property
+    def kept_loss(self) -> float:
+        """Mean loss about the epoch whose weights were kept, without penalty."""
+        if not len(self.loss):
+            return np.inf
+        end = int(np.mean(self.mlp.best_iter_)) if self.mlp.early_stopping else len(self.loss)
+        start = max(0, end - max(1, len(self.loss) // 10))
+        return float(self.plain_loss[start : max(1, end)].mean())
+
+    @cached_property
+    def left(self) -> float:
+        """The loss at the end, as a share of that of a constant answer."""
+        return self.kept_loss / self.constant_loss if self.constant_loss > 0 else np.nan
+
+    @cached_property
+    def fall(self) -> float:
+        """Fall of the loss without penalty in one of the last epochs, by that of a constant."""
+        n = len(self.loss)
+        k = max(1, n // 10)
+        if n < 2 or not self.constant_loss > 0:
+            return np.nan
+        before, end = self.plain_loss[-2 * k : -k].mean(), self.plain_loss[-k:].mean()
+        return float((before - end) / k / self.constant_loss)
+
+    @cached_property
+    def roughness(self) -> float:
+        """Sum of all rises of the loss over the sum of all falls, after the first tenth."""
+        steps = np.diff(self.loss[len(self.loss) // 10 :])
+        falls = -steps[steps < 0].sum()
+        return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
+
+    # -- one pass over given rows -----------------------------------------------------------------
+
+    @cached_property
+    def passed(self) -> dict[str, tuple[float, ...]] | None:
+        """Outputs and shares of dead and saturated units by layer, on the given rows."""
+        if self.X is None:
+            return None
+        some = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_ROWS)).astype(int)
+        x = self.X[some].astype(self.network.dtype)
+        workspaces = [Workspace() for _ in self.network.layers]
+        with np.errstate(all="ignore"):
+            self.network._pass(x, workspaces)
+            return Probe(self.network.layers).outputs(workspaces)
+
+    @cached_property
+    def given_loss(self) -> float:
+        """Loss on the given rows; nan without y."""
+        if self.X is None or self.y is None:
+            return np.nan
+        targets = self.mlp._encode(np.asarray(self.y), None, False, None)
+        with np.errstate(all="ignore"):
+            return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))
+
+    def units(self, name: str) -> np.ndarray:
+        """Return the share of dead or saturated units of each hidden layer at the end."""
+        if self.passed is not None:
+            return np.asarray(self.passed[name][:-1])
+        found = self.column(name)[-2:, :-1]
+        return found.min(axis=0) if len(found) else np.full(len(self.widths), np.nan)

@@ -1,0 +1,128 @@
+"""What a diagnosis returns: findings, and a list of them that prints as a table."""
+
+from dataclasses import dataclass, field
+from html import escape
+from textwrap import wrap
+from typing import Any
+
+__all__ = ["Finding", "Findings"]
+
+SEVERITIES = ("high", "medium", "low")
+WIDTH = 100  # of the printed table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a network.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, such as ``"dead_units"``; every kind has its section in the documentation.
+    layer : int or None
+        The dense layer that shows it most, counted from 1; None where it is no matter of a layer.
+    evidence : str
+        What was measured.
+    severity : {"high", "medium", "low"}
+        ``"high"``: the training is broken; ``"medium"``: it costs much; ``"low"``: it may cost.
+    params : dict
+        Parameters that cure it, for ``set_params`` of the estimator that was diagnosed.
+    cure : str, default=""
+        The cure in words, also where it is none of the parameters.
+
+    Examples
+    --------
+    >>> from sknn_adam.inspection import Finding
+    >>> finding = Finding("clipping_always", None, "99 % of the steps were clipped", "medium",
+    ...                   {"gradient_clip": 5.0}, "clip less")
+    >>> print(finding)
+    clipping_always (medium): 99 % of the steps were clipped. Cure: clip less.
+    """
+
+    kind: str
+    layer: int | None
+    evidence: str
+    severity: str
+    params: dict[str, Any] = field(default_factory=dict)
+    cure: str = ""
+
+    def __str__(self) -> str:
+        where = "" if self.layer is None else f" in layer {self.layer}"
+        cure = f" Cure: {self.cure}." if self.cure else ""
+        return f"{self.kind}{where} ({self.severity}): {self.evidence}.{cure}"
+
+
+class Findings(list[Finding]):
+    """A list of findings, the worst first, that prints as a table, also in notebooks.
+
+    Parameters
+    ----------
+    iterable : iterable of Finding, default=()
+        The findings.
+
+    Examples
+    --------
+    >>> from sknn_adam.inspection import Finding, Findings
+    >>> print(Findings([Finding("dead_units", 2, "all units are dead", "high", {}, "start anew")]))
+    severity  kind        layer  evidence and cure
+    high      dead_units  2      all units are dead. Cure: start anew.
+    >>> print(Findings())
+    Nothing was found.
+    """
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of all findings; where two differ, those of the worse one."""
+        found: dict[str, Any] = {}
+        for finding in self:
+            found = {**finding.params, **found}
+        return found
+
+    def _rows(self) -> list[tuple[str, str, str, str, dict[str, Any]]]:
+        return [
+            (
+                finding.severity,
+                finding.kind,
+                "" if finding.layer is None else str(finding.layer),
+                f"{finding.evidence}." + f" Cure: {finding.cure}." * bool(finding.cure),
+                finding.params,
+            )
+            for finding in self
+        ]
+
+    def __str__(self) -> str:
+        if not self:
+            return "Nothing was found."
+        rows = self._rows()
+        widths = [max(len(name), *(len(row[i]) for row in rows)) for i, name in enumerate(HEADINGS)]
+        margin = sum(widths[:3]) + 6
+
+        def line(cells, text):
+            return "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=False)) + "  " + text
+
+        lines = [line(HEADINGS[:3], HEADINGS[3])]
+        for *cells, text, params in rows:
+            told = wrap(text, max(30, WIDTH - margin))
+            told += wrap(f"set_params(**{params!r})", max(30, WIDTH - margin)) if params else []
+            lines.append(line(cells, told[0]))
+            lines += [" " * margin + more for more in told[1:]]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return f"<p>{self}</p>"
+        head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
+        body = ""
+        for *cells, text, params in self._rows():
+            code = f"<br><code>set_params(**{escape(repr(params))})</code>" if params else ""
+            cells = [f"<td>{escape(cell)}</td>" for cell in cells]
+            body += (
+                f"<tr>{''.join(cells)}<td style='text-align:left'>{escape(text)}{code}</td></tr>"
+            )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+HEADINGS = ("severity", "kind", "layer", "evidence and cure")

@@ -1,0 +1,355 @@
+"""The diagnosis: faults made by hand are named, cured by the parameters, told in every form."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes, load_digits, load_wine
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+
+from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam.initializers import Constant, RandomNormal
+from sknn_adam.inspection import Finding, Findings, diagnose
+from sknn_adam.inspection._inside import fitted_networks
+
+KINDS = {
+    "vanishing_gradients",
+    "exploding_gradients",
+    "dead_units",
+    "saturated_units",
+    "unscaled_inputs",
+    "unscaled_targets",
+    "learning_rate_high",
+    "learning_rate_low",
+    "diverged",
+    "overfitting",
+    "underfitting",
+    "stopped_early",
+    "clipping_always",
+    "batch_too_large",
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:600] / 16, y[:600]
+
+
+@pytest.fixture(scope="module")
+def new_digits():
+    X, y = load_digits(return_X_y=True)
+    return X[600:1000] / 16, y[600:1000]
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    return scale(X), y
+
+
+def classifier(**params):
+    return MLPClassifier(
+        **{"hidden_layer_sizes": (32,), "max_iter": 40, "random_state": 0} | params
+    )
+
+
+def regressor(**params):
+    return MLPRegressor(**{"hidden_layer_sizes": (32,), "max_iter": 40, "random_state": 0} | params)
+
+
+def fit(model, X, y, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(X, y, **options)
+
+
+def kinds(findings):
+    return {finding.kind for finding in findings}
+
+
+DEEP = (16,) * 10
+FAULTS = {
+    "vanishing_gradients": {"hidden_layer_sizes": DEEP, "activation": "logistic"},
+    "exploding_gradients": {"hidden_layer_sizes": "64x4", "initializer": RandomNormal(0.7)},
+    "dead_units": {"bias_initializer": Constant(-20.0)},
+    "saturated_units": {"activation": "tanh", "initializer": RandomNormal(10.0)},
+    "learning_rate_high": {"optimizer__learning_rate": 0.5},
+    "learning_rate_low": {"optimizer__learning_rate": 1e-6},
+    "diverged": {"optimizer": SGD(1e4)},
+    "underfitting": {"dropout": 0.95},
+    "stopped_early": {"max_iter": 2},
+    "clipping_always": {"optimizer": SGD(0.1), "gradient_clip": 1e-3},
+    "batch_too_large": {"batch_size": 600},
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_named_and_cured(digits, new_digits, kind):
+    model = classifier().set_params(**FAULTS[kind])
+    score = fit(model, *digits).score(*new_digits)
+    findings = diagnose(model)
+    assert kind in kinds(findings)
+    cured = fit(clone(model).set_params(**findings.params), *digits)
+    assert kind not in kinds(diagnose(cured))
+    assert cured.score(*new_digits) > max(0.75, score)
+
+
+def test_unscaled_inputs(digits, new_digits):
+    X, y = digits
+    factors = np.geomspace(1, 1e4, X.shape[1])
+    (finding,) = diagnose(classifier().fit(X * factors, y))[:1]
+    assert (finding.kind, finding.layer, finding.params) == ("unscaled_inputs", 1, {})
+    assert "StandardScaler()" in finding.cure
+    told = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
+    columns = np.sqrt((X * factors) ** 2).max(axis=0)  # bounds of the root mean squares
+    assert 0 < told[-1] <= columns.max()
+    assert "unscaled_inputs" not in kinds(diagnose(classifier().fit(X, y)))
+
+
+def test_unscaled_targets(diabetes):
+    model = regressor(target_scaling=False).fit(*diabetes)
+    finding = next(f for f in diagnose(model) if f.kind == "unscaled_targets")
+    y = diabetes[1]
+    assert finding.params == {"target_scaling": "auto"}
+    told = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
+    np.testing.assert_allclose(told, [y.mean(), y.std()], rtol=0.1)  # a sample, two digits
+    assert "unscaled_targets" not in kinds(diagnose(regressor().fit(*diabetes)))
+
+
+def test_overfitting_by_validation_curve_or_by_new_rows(diabetes):
+    X, y = diabetes
+    free = {"hidden_layer_sizes": (256, 256), "alpha": 0.0, "averaging": None, "max_iter": 200}
+    model = regressor(**free, n_iter_no_change=np.inf).fit(X[:150], y[:150])
+    assert "overfitting" not in kinds(diagnose(model))  # who knows
+    assert "overfitting" not in kinds(diagnose(model, X[:150], y[:150]))
+    findings = diagnose(model, X[150:], y[150:])
+    assert "overfitting" in kinds(findings)
+    told = {"X_val": X[150:], "y_val": y[150:]}
+    seen = regressor(**free, n_iter_no_change=np.inf).fit(X[:150], y[:150], **told)
+    assert "overfitting" in kinds(diagnose(seen))
+    cured = seen.set_params(**diagnose(seen).params).fit(X[:150], y[:150], **told)
+    assert "overfitting" not in kinds(diagnose(cured, X[150:], y[150:]))
+
+
+def test_healthy_networks_have_no_findings(digits, new_digits, diabetes):
+    assert diagnose(classifier().fit(*digits), *new_digits) == []
+    assert diagnose(classifier(optimizer="lbfgs").fit(*digits)) == []
+    assert diagnose(regressor(alpha=1e-2).fit(*diabetes)) == []
+    assert diagnose(classifier().fit(csr_matrix(digits[0]), digits[1])) == []
+
+
+# -- what is handed in -----------------------------------------------------------------------------
+
+SLOW = "optimizer__learning_rate"
+
+
+def slow(**params):
+    return classifier(**params).set_params(**{SLOW: 1e-6})
+
+
+def holders():
+    pipe = make_pipeline(StandardScaler(), slow())
+    grid = {"mlpclassifier__alpha": [1e-4]}
+    yield slow(), ""
+    yield pipe, "mlpclassifier__"
+    yield GridSearchCV(slow(), {"alpha": [1e-4]}, cv=2), "estimator__"
+    yield GridSearchCV(pipe, grid, cv=2), "estimator__mlpclassifier__"
+    yield make_pipeline(GridSearchCV(slow(), {"tol": [0]}, cv=2)), "gridsearchcv__estimator__"
+    yield BaggingClassifier(pipe, 3, max_features=0.9), "estimator__mlpclassifier__"
+    yield VotingClassifier([("a", slow()), ("b", LinearRegression())][:1]), "a__"
+    yield CalibratedClassifierCV(slow(), cv=2), "estimator__"
+
+
+@pytest.mark.parametrize("i", range(8))
+def test_parameters_are_those_of_what_was_handed_in(digits, new_digits, i):
+    holder, prefix = list(holders())[i]
+    X, y = digits[0], digits[1].astype(str)
+    fit(holder, X, y)
+    for findings in (diagnose(holder), diagnose(holder, new_digits[0], new_digits[1].astype(str))):
+        finding = next(f for f in findings if f.kind == "learning_rate_low")
+        assert finding.params == {f"{prefix}{SLOW}": 0.001}
+    changed = clone(holder).set_params(**finding.params)
+    assert changed.get_params()[f"{prefix}{SLOW}"] == 0.001
+
+
+def test_several_outputs_and_scaled_targets(diabetes):
+    X, y = diabetes
+    low = regressor().set_params(**{SLOW: 1e-6})
+    both = MultiOutputRegressor(low).fit(X, np.c_[y, -y])
+    (finding,) = (f for f in diagnose(both) if f.kind == "learning_rate_low")
+    assert finding.evidence.startswith("in 2 of 2 networks")
+    assert finding.params == {f"estimator__{SLOW}": 0.001}
+    wrapped = TransformedTargetRegressor(low, transformer=StandardScaler()).fit(X, y)
+    assert kinds(diagnose(wrapped, X, y)) >= {"learning_rate_low"}
+    # What the network sees is scaled: the same loss on the same rows.
+    inside = fitted_networks(wrapped, X, y)[0]
+    np.testing.assert_allclose(inside.y.ravel(), scale(y))
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
+def test_what_a_search_searches_is_taken_out_of_its_space(digits, search):
+    space = {"optimizer": ["sgd"], SLOW: [1e-7, 1e-6], "alpha": [1e-3]}
+    options = {} if search is GridSearchCV else {"n_iter": 2, "random_state": 0}
+    found = fit(search(classifier(), space, cv=2, **options), *digits)
+    finding = next(f for f in diagnose(found) if f.kind == "learning_rate_low")
+    name = "param_grid" if search is GridSearchCV else "param_distributions"
+    # The optimizer is the home of its learning rate: it stays the one that was best.
+    assert finding.params == {
+        "estimator__optimizer": "sgd",
+        f"estimator__{SLOW}": 0.01,
+        name: {"alpha": [1e-3]},
+    }
+    again = fit(clone(found).set_params(**finding.params, n_jobs=1), *digits)
+    assert again.best_estimator_.optimizer_.learning_rate == 0.01
+
+
+def test_a_scaler_goes_into_the_pipeline(digits):
+    X, y = digits[0] * 1e4, digits[1]
+    for pipe, name in (
+        (Pipeline([("mlp", classifier())]), "steps"),
+        (Pipeline([("scaler", "passthrough"), ("mlp", classifier())]), "scaler"),
+    ):
+        for holder, prefix in (
+            (pipe, ""),
+            (GridSearchCV(pipe, {"mlp__tol": [0]}, cv=2), "estimator__"),
+        ):
+            fit(holder, X, y)
+            findings = diagnose(holder)
+            assert list(findings[0].params) == [f"{prefix}{name}"]
+            before = holder.predict(X)
+            cured = fit(clone(holder).set_params(**findings.params), X, y)
+            assert "unscaled_inputs" not in kinds(diagnose(cured))
+            np.testing.assert_array_equal(holder.predict(X), before)
+    wide = fit(Pipeline([("mlp", classifier())]), csr_matrix(X), y)
+    assert fit(wide.set_params(**diagnose(wide)[0].params), csr_matrix(X), y)[0].with_mean is False
+
+
+def test_bad_input(digits):
+    X, y = digits
+    for unfitted in (
+        classifier(),
+        make_pipeline(StandardScaler(), classifier()),
+        LinearRegression(),
+    ):
+        with pytest.raises(NotFittedError, match="no fitted MLP"):
+            diagnose(unfitted)
+        with pytest.raises(NotFittedError, match="no fitted MLP"):
+            diagnose(unfitted, X, y)
+    with pytest.raises(NotFittedError, match="no fitted MLP"):
+        diagnose(LinearRegression().fit(X, y), X, y)
+    with pytest.raises(TypeError, match="Got int"):
+        diagnose(3)
+    with pytest.raises(ValueError, match="record=True"):
+        diagnose(classifier(record=False).fit(X, y))
+    model = classifier(max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="without X"):
+        diagnose(model, y=y)
+    with pytest.raises(ValueError, match="64 features"):
+        diagnose(model, X[:, :5], y)
+    with pytest.raises(ValueError, match="inconsistent"):
+        diagnose(model, X, y[:5])
+
+
+# -- what fit warns of -------------------------------------------------------------------------
+
+BROKEN = {
+    "all units of hidden layer 1 are dead": {"bias_initializer": Constant(-20.0)},
+    "the gradient vanishes": {
+        "hidden_layer_sizes": (16,) * 16,
+        "activation": "tanh",
+        "initializer": RandomNormal(0.01),
+    },
+}
+
+
+@pytest.mark.parametrize("told", BROKEN)
+def test_fit_warns_once_where_it_is_evident(digits, told):
+    model = classifier(**BROKEN[told])
+    with pytest.warns(ConvergenceWarning, match=f"learned nothing: {told}.*diagnose") as caught:
+        model.fit(*digits)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    search = GridSearchCV(model, {"alpha": [1e-4, 1e-3]}, cv=2)
+    with pytest.warns(ConvergenceWarning, match="learned nothing") as caught:
+        search.fit(*digits)
+    assert len(caught) == 1
+
+
+def test_fit_does_not_warn_where_it_may_be_meant(digits):
+    """Noise that cannot be learned, a strong penalty, a short training, no record, partial_fit."""
+    X, y = digits
+    noise = np.random.default_rng(0).permutation(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier(max_iter=20).fit(X, noise)
+        classifier(alpha=10.0).fit(X, y)
+        classifier(bias_initializer=Constant(-20.0), max_iter=5).fit(X, y)
+        classifier(bias_initializer=Constant(-20.0), record=False).fit(X, y)
+        model = classifier(bias_initializer=Constant(-20.0))
+        for _ in range(15):
+            model.partial_fit(X, y)
+
+
+# -- how it is told --------------------------------------------------------------------------------
+
+
+def test_findings_print_as_a_table():
+    findings = Findings(
+        [
+            Finding("dead_units", 2, "all <of> them", "high", {"activation": "elu"}, "another one"),
+            Finding(
+                "stopped_early", None, "after 3 epochs", "low", {"max_iter": 9, "activation": 1}
+            ),
+        ]
+    )
+    lines = str(findings).splitlines()
+    assert lines[0].split() == "severity kind layer evidence and cure".split()
+    assert lines[1].split()[:3] == ["high", "dead_units", "2"]
+    assert "Cure: another one." in lines[1]
+    assert "set_params(**{'activation': 'elu'})" in lines[2]
+    assert all(len(line) <= 100 for line in lines)
+    assert repr(findings) == str(findings)
+    assert findings.params == {"activation": "elu", "max_iter": 9}  # the worse one decides
+    html = findings._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "all &lt;of&gt; them" in html
+    assert str(Findings()) == "Nothing was found."
+    assert "Nothing" in Findings()._repr_html_()
+
+
+def test_the_worst_comes_first_and_kinds_are_known(digits):
+    model = fit(classifier(optimizer=SGD(1e4), gradient_clip=1e-9), *digits)
+    findings = diagnose(model)
+    order = [("high", "medium", "low").index(finding.severity) for finding in findings]
+    assert order == sorted(order)
+    assert kinds(findings) <= KINDS
+
+
+def test_a_diagnosis_changes_nothing(digits, new_digits):
+    model = slow().fit(*digits)
+    before = model.predict_proba(new_digits[0])
+    params = repr(model.get_params())
+    diagnose(model, *new_digits)
+    np.testing.assert_array_equal(model.predict_proba(new_digits[0]), before)
+    assert repr(model.get_params()) == params
+
+
+def test_members_are_diagnosed_as_one_network():
+    X, y = load_wine(return_X_y=True)
+    model = MLPClassifier((20,), n_members=3, early_stopping=True, max_iter=30, random_state=0)
+    assert "unscaled_inputs" in [finding.kind for finding in diagnose(model.fit(X, y), X, y)]
+    scaled = StandardScaler().fit_transform(X)
+    members = clone(model).set_params(max_iter=100, hidden_layer_sizes=(200,)).fit(scaled, y)
+    assert not diagnose(members, scaled, y)

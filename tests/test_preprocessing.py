@@ -1,0 +1,140 @@
+"""Transformers of columns: hand values, properties, scikit-learn's checks."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import RobustScaler, SplineTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+
+BOTH = pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()], ids=str)
+
+
+@parametrize_with_checks([SmoothClip(), PiecewiseLinear(), PiecewiseLinear(3, 2)])
+def test_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+# -- SmoothClip ----------------------------------------------------------------------------------
+
+
+def test_clipped_by_hand():
+    X = [[0.0], [1.0], [2.0], [3.0], [4.0]]  # median 2, quartiles 1 and 3
+    clip = SmoothClip(limit=1.0).fit(X)
+    assert (clip.center_, clip.scale_) == (2.0, 2.0)
+    # z = 1 becomes 1 / sqrt(2), z = -3/4 becomes -3/5 (3, 4, 5 make a right angle)
+    np.testing.assert_allclose(clip.transform([[4.0], [0.5]]).ravel(), [0.5**0.5, -0.6])
+
+
+def test_near_the_median_it_is_the_robust_scaler(rng):
+    X = rng.normal(size=(500, 3)) * [1, 10, 1e-3]
+    z, clipped = RobustScaler().fit_transform(X), SmoothClip(limit=3).fit_transform(X)
+    near = np.abs(z) < 0.05
+    assert near.sum() > 50
+    np.testing.assert_allclose(clipped[near], z[near], rtol=2e-4)
+    order = np.argsort(X, axis=0)
+    assert (np.diff(np.take_along_axis(clipped, order, axis=0), axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("limit", [0.5, 3, 10.0])
+def test_the_limit_is_never_passed(rng, limit):
+    clip = SmoothClip(limit=limit).fit(rng.normal(size=(50, 2)))
+    far = clip.transform([[1e6, -1e6], [1e300, -1e300]])
+    np.testing.assert_allclose(far, [[limit, -limit]] * 2, rtol=1e-6)
+    assert (np.abs(far) <= limit).all()
+
+
+def test_columns_without_quartiles_are_scaled_by_half_their_range():
+    rare = np.zeros((40, 3))
+    rare[0] = [6.0, 0.0, 0.0]
+    rare[1, 2] = np.nan
+    clip = SmoothClip().fit(rare)
+    np.testing.assert_array_equal(clip.scale_, [3.0, 1.0, 1.0])
+    np.testing.assert_array_equal(clip.transform(rare)[:, 1], 0)
+    assert np.flatnonzero(np.isnan(clip.transform(rare)[:, 2])).tolist() == [1]
+
+
+def test_missing_values_do_not_count(rng):
+    X = rng.normal(size=(30, 1))
+    gaps = np.vstack([X, np.full((9, 1), np.nan)])
+    np.testing.assert_allclose(SmoothClip().fit(gaps).transform(X), SmoothClip().fit_transform(X))
+    nothing = SmoothClip().fit_transform(np.full((4, 1), np.nan))
+    assert np.isnan(nothing).all()
+
+
+def test_skrub_does_the_same(rng):
+    skrub = pytest.importorskip("skrub")
+    X = np.column_stack([rng.standard_cauchy(300), rng.integers(0, 9, 300), rng.random(300) < 0.1])
+    X[5] = np.nan
+    squash = skrub.SquashingScaler(max_absolute_value=3.0)
+    np.testing.assert_allclose(SmoothClip().fit_transform(X), squash.fit_transform(X), atol=1e-12)
+
+
+# -- PiecewiseLinear -----------------------------------------------------------------------------
+
+
+def test_bins_by_hand():
+    X = np.array([[0.0], [1.0], [2.0], [3.0], [8.0]])
+    encode = PiecewiseLinear(n_bins=2, rows_per_bin=2).fit(X)
+    np.testing.assert_array_equal(encode.edges_[0], [0, 2, 8])
+    rows = encode.transform([[-1.0], [0.0], [1.0], [2.0], [3.5], [9.0]])
+    expected = [[-1, 0, 0], [0, 0, 0], [1, 0.5, 0], [2, 1, 0], [3.5, 1, 0.25], [9, 1, 1]]
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_bins"),
+    [(19, 1, 0), (20, 1, 2), (39, 2, 0), (40, 2, 2), (159, 5, 3), (160, 5, 3), (5000, 5, 32)],
+)
+def test_rows_and_columns_decide_how_many_bins_there_are(rng, n_rows, n_columns, n_bins):
+    X = np.column_stack([rng.normal(size=(n_rows, n_columns)), rng.random(n_rows) < 0.5])
+    encode = PiecewiseLinear().fit(X)
+    assert encode.transform(X).shape == (n_rows, n_columns * (1 + n_bins) + 1)
+
+
+def test_repeated_values_make_fewer_bins(rng):
+    n = 1000
+    X = np.column_stack([np.ones(n), rng.random(n) < 0.3, rng.integers(0, 3, n), np.arange(n)])
+    encode = PiecewiseLinear().fit(X)
+    assert [len(edges) for edges in encode.edges_] == [0, 0, 3, 33]
+    assert np.isfinite(encode.transform(X)).all()
+
+
+def test_it_spans_what_splines_of_degree_one_span(rng):
+    x = np.sort(rng.gamma(2, size=(400, 1)), axis=0)
+    y = np.sin(3 * x[:, 0])
+    ours = PiecewiseLinear(n_bins=8, rows_per_bin=1).fit(x)
+    knots = ours.edges_[0][:, None]
+    theirs = SplineTransformer(degree=1, knots=knots, include_bias=True).fit(x)
+    both = [t.transform(x) for t in (ours, theirs)]
+    first, second = (LinearRegression().fit(Z, y).predict(Z) for Z in both)
+    np.testing.assert_allclose(first, second, atol=1e-9)
+    assert not np.allclose(first, LinearRegression().fit(x, y).predict(x), atol=0.1)
+
+
+def test_names_of_columns():
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"size": np.arange(6.0), "on": [0.0, 1.0] * 3})
+    encode = PiecewiseLinear(n_bins=2, rows_per_bin=3).set_output(transform="pandas")
+    assert list(encode.fit_transform(X)) == ["size", "size_bin0", "size_bin1", "on"]
+    assert list(SmoothClip().fit(X).get_feature_names_out()) == ["size", "on"]
+
+
+@BOTH
+def test_precision_is_kept(rng, transformer):
+    X = rng.normal(size=(400, 2))
+    wide, narrow = transformer.fit_transform(X), transformer.fit_transform(X.astype(np.float32))
+    assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(wide, narrow, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [SmoothClip(limit=0), PiecewiseLinear(n_bins=0), PiecewiseLinear(rows_per_bin=1.5)],
+    ids=str,
+)
+def test_parameters_are_checked(transformer):
+    with pytest.raises(ValueError, match="parameter of"):
+        transformer.fit([[1.0], [2.0]])
+    assert not hasattr(transformer, "n_features_in_")

@@ -1,0 +1,418 @@
+"""A table as it is: columns of every kind, in every kind of table, through the ready pipeline."""
+
+import pickle
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import sknn_adam
+from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
+from sknn_adam._columns import as_dates, as_words, kind_of
+from sknn_adam.search import search_space
+from sknn_adam.tabular import RECIPES
+
+N = 120
+FIRST = datetime(2020, 1, 1)
+
+
+def values():
+    """Columns as lists, None where a value is missing."""
+    rng = np.random.default_rng(0)
+    gaps = rng.random(N) < 0.1
+    numbers = rng.normal(size=N)
+    colours = rng.choice(["red", "green", "blue"], N)
+    return {
+        "size": [None if gap else float(v) for gap, v in zip(gaps, numbers, strict=True)],
+        "count": [int(v) for v in rng.integers(0, 9, N)],
+        "colour": [None if gap else str(v) for gap, v in zip(gaps[::-1], colours, strict=True)],
+        "flag": [bool(v) for v in numbers > 0.5],
+        "town": [f"t{i % 40}" for i in range(N)],
+        "when": [FIRST + timedelta(hours=31 * i) for i in range(N)],
+        "constant": [2.5] * N,
+    }
+
+
+COLUMNS = values()
+NUMBERS = np.nan_to_num(np.array(COLUMNS["size"], dtype=float)) + np.array(
+    [{"red": 2.0, "green": -2.0}.get(v, 0.0) for v in COLUMNS["colour"]]
+)
+LABELS = np.where(NUMBERS > 0, "yes", "no")
+BOTH = pytest.mark.parametrize(
+    ("kind", "y"), [("classifier", LABELS), ("regressor", NUMBERS)], ids=["clf", "reg"]
+)
+FRAMES = pytest.mark.parametrize("library", ["pandas", "polars"])
+
+
+def frame(library, columns=COLUMNS):
+    return pytest.importorskip(library).DataFrame(columns)
+
+
+def small(kind, **params):
+    """The pipeline with a network that trains in no time."""
+    made = MLPClassifier if kind == "classifier" else MLPRegressor
+    net = made(hidden_layer_sizes=(8,), max_iter=15, n_iter_no_change=np.inf, random_state=0)
+    return tabular_pipeline(net, random_state=0, **params)
+
+
+def outputs(model, X):
+    return getattr(model, "predict_proba", model.predict)(X)
+
+
+def chosen(model):
+    """The columns of each kind."""
+    return {name: columns for name, _, columns in model["columns"].transformers_ if len(columns)}
+
+
+# -- what a column holds -------------------------------------------------------------------------
+
+
+@FRAMES
+def test_kinds_of_columns(library):
+    model = small("classifier").fit(frame(library), LABELS)
+    assert chosen(model) == {
+        "numbers": ["size", "count", "constant"],
+        "few": ["colour", "flag"],
+        "many": ["town"],
+        "dates": ["when"],
+    }
+
+
+def test_kinds_of_pandas():
+    pd = pytest.importorskip("pandas")
+    kinds = {
+        "numbers": [
+            pd.Series([1, None, 2], dtype="Int64"),
+            pd.Series([1.5, None], dtype="Float64"),
+            pd.Series([1, 2.5, None], dtype=object),
+            pd.Series([1, 2], dtype="uint8"),
+        ],
+        "categories": [
+            pd.Series(["a", None], dtype="string"),
+            pd.Series(["a", None], dtype="str"),
+            pd.Series(["a", None, 1], dtype=object),
+            pd.Series([True, None], dtype="boolean"),
+            pd.Series([True, None], dtype=object),
+            pd.Series([3, 1, 3], dtype="category"),
+            pd.Series([None, None], dtype=object),
+        ],
+        "dates": [
+            pd.Series(pd.to_datetime(["2020-01-01", None])),
+            pd.Series(pd.to_datetime(["2020-01-01"])).dt.tz_localize("Europe/Paris"),
+            pd.Series([date(2020, 1, 1), None], dtype=object),
+            pd.Series([pd.Timestamp("2020-01-01"), pd.NaT], dtype=object),
+        ],
+        "sparse": [pd.Series([0.0, 1.0], dtype=pd.SparseDtype(float))],
+    }
+    for kind, columns in kinds.items():
+        assert [kind_of(column) for column in columns] == [kind] * len(columns)
+
+
+def test_kinds_of_polars():
+    pl = pytest.importorskip("polars")
+    kinds = {
+        "numbers": [pl.Series([1, None]), pl.Series([1.5, None]), pl.Series([1], dtype=pl.Decimal)],
+        "categories": [
+            pl.Series(["a", None]),
+            pl.Series(["a"], dtype=pl.Categorical),
+            pl.Series(["a"], dtype=pl.Enum(["a", "b"])),
+            pl.Series([True, None]),
+        ],
+        "dates": [pl.Series([date(2020, 1, 1), None]), pl.Series([FIRST, None])],
+    }
+    for kind, columns in kinds.items():
+        assert [kind_of(column) for column in columns] == [kind] * len(columns)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [([1, 2], "list"), ({"a": 1}, "dict"), (timedelta(days=1), "timedelta"), (2j, "complex")],
+)
+def test_what_cannot_be_used_is_refused_by_name(value, what):
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"fine": np.arange(30.0), "odd": [value] * 30})
+    model = small("classifier")
+    with pytest.raises(TypeError, match=rf"Column 'odd' holds {what}.*numbers, texts"):
+        model.fit(X, LABELS[:30])
+    assert not hasattr(model["columns"], "transformers_")
+
+
+def test_durations_and_lists_of_polars_are_refused_by_name():
+    pl = pytest.importorskip("polars")
+    for odd in ([timedelta(days=1)], [[1, 2]], [{"a": 1}]):
+        with pytest.raises(TypeError, match="Column 'odd' holds"):
+            small("regressor").fit(pl.DataFrame({"odd": odd * 30}), NUMBERS[:30])
+
+
+def test_words_by_hand():
+    X = np.array([["a", 1.0, True], [None, 2.5, False], ["b", np.nan, None]], dtype=object)
+    expected = [["a", "1", "True"], ["missing", "2.5", "False"], ["b", "missing", "missing"]]
+    assert as_words(X).tolist() == expected
+
+
+def test_dates_by_hand():
+    moments = ["1970-01-01", "1970-01-02T12:00", "1977-01-01", "NaT"]
+    rows = as_dates(np.array(moments, dtype="datetime64[s]")[:, None])
+    np.testing.assert_array_equal(rows[:, 0], [0, 1.5, 7 * 365 + 2, np.nan])
+    np.testing.assert_allclose(rows[0, 1:], [0, 1, 0, 1, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(rows[1, 5:], [0, -1], atol=1e-12)  # noon
+    np.testing.assert_allclose(rows[2, 1:3], [0, 1], atol=0.02)  # a new year
+    assert np.isnan(rows[3]).all()
+    week = as_dates(np.array(["2024-03-04", "2024-03-11"], dtype="datetime64[D]")[:, None])
+    np.testing.assert_allclose(*week[:, 3:5], atol=1e-9)
+
+
+@FRAMES
+def test_dates_with_a_time_zone_are_brought_to_utc(library):
+    moments = [datetime(2024, 7, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 0, tzinfo=UTC)]
+    column = frame(library, {"at": moments})["at"]
+    if library == "pandas":
+        column = column.dt.tz_convert("Asia/Tokyo")
+    else:
+        column = column.dt.convert_time_zone("Asia/Tokyo")
+    plain = np.array(["2024-07-01T12:00", "2024-01-01"], dtype="datetime64[s]")[:, None]
+    table = frame(library, {"at": column})
+    np.testing.assert_allclose(as_dates(table), as_dates(plain))
+    objects = np.array(moments, dtype=object)[:, None]
+    np.testing.assert_allclose(as_dates(objects), as_dates(plain))
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_frames_and_arrays_are_one(kind, y):
+    tables = [frame("pandas"), frame("polars")]
+    tables.append(np.array(list(zip(*COLUMNS.values(), strict=True)), dtype=object))
+    models = [small(kind).fit(X, y) for X in tables]
+    first = outputs(models[0], tables[0])
+    assert np.ptp(first) > 0.1
+    for model, X in zip(models, tables, strict=True):
+        np.testing.assert_array_equal(outputs(model, X), first)
+    np.testing.assert_array_equal(outputs(models[0], tables[1]), first)
+
+
+@BOTH
+def test_it_learns_from_every_kind_of_column(kind, y):
+    model = tabular_pipeline(kind, recipe="fast", random_state=0)
+    X = frame("pandas")
+    assert cross_val_predict(model, X, y).shape == y.shape
+    assert model.fit(X, y).score(X, y) > 0.8
+    one = X.assign(colour="red")  # nothing of it is left out
+    assert not np.allclose(outputs(model, one), outputs(model, X), atol=0.1)
+
+
+@FRAMES
+def test_order_of_columns_and_new_ones(library):
+    X = frame(library)
+    model = small("regressor").fit(X, NUMBERS)
+    turned = frame(library, dict(reversed(COLUMNS.items())) | {"new": [1.0] * N})
+    np.testing.assert_array_equal(model.predict(turned), model.predict(X))
+    with pytest.raises(ValueError, match=r"columns are missing.*town"):
+        model.predict(frame(library, {k: v for k, v in COLUMNS.items() if k != "town"}))
+
+
+@FRAMES
+def test_levels_and_gaps_that_fit_did_not_see(library):
+    model = small("classifier").fit(frame(library), LABELS)
+    odd = {
+        **{name: [None, column[1]] for name, column in COLUMNS.items()},
+        "colour": ["mauve", None],
+        "town": ["t40", None],
+    }
+    p = model.predict_proba(frame(library, odd))
+    assert p.shape == (2, 2)
+    assert np.isfinite(p).all()
+
+
+def test_rare_levels_are_pooled():
+    X = np.array(["a"] * 20 + ["b"] * 20 + ["c"] * 4 + ["d"], dtype=object)[:, None]
+    model = small("regressor").fit(X, np.arange(45.0))
+    rare = model["columns"].transform(np.array([["c"], ["d"], ["new"]], dtype=object))
+    assert (rare == rare[0]).all()
+    assert rare.shape == (3, 3)
+
+
+def test_columns_without_values_or_with_one():
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"none": [np.nan] * 40, "void": [None] * 40, "one": 3.0, "x": range(40)})
+    model = small("regressor").fit(X, np.arange(40.0))
+    later = X.assign(none=1.0, void="text", one=4.0)
+    assert np.isfinite(model.predict(later)).all()
+
+
+def test_sparse_tables(rng):
+    dense = rng.random((N, 6)) * (rng.random((N, 6)) < 0.3)
+    pd = pytest.importorskip("pandas")
+    for X in (csr_array(dense), pd.DataFrame.sparse.from_spmatrix(csr_array(dense))):
+        model = small("classifier").fit(X, LABELS)
+        assert list(chosen(model)) == ["sparse"]
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_names_of_features():
+    model = small("classifier").fit(frame("pandas"), LABELS)
+    names = list(model[:-1].get_feature_names_out())
+    assert names[:2] == ["size", "size_bin0"]
+    expected = {"constant", "missingindicator_size", "colour_missing", "flag_True", "when_day_cos"}
+    assert expected <= set(names)
+    assert len(names) == model[-1].n_features_in_
+    assert list(model.feature_names_in_) == list(COLUMNS)
+
+
+@FRAMES
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_output_as_frames(library, output):
+    X = frame(library)
+    pytest.importorskip(output)
+    plain = small("classifier").fit(X, LABELS)
+    named = small("classifier").set_output(transform=output).fit(X, LABELS)
+    table = named["columns"].transform(X)
+    assert type(table).__module__.partition(".")[0] == output
+    np.testing.assert_array_equal(table.to_numpy(), plain["columns"].transform(X))
+    np.testing.assert_array_equal(named.predict_proba(X), plain.predict_proba(X))
+
+
+# -- as a part of scikit-learn -------------------------------------------------------------------
+
+
+@BOTH
+def test_clones_and_pickles(kind, y):
+    X = frame("pandas")
+    model = small(kind).fit(X, y)
+    for other in (clone(model).fit(X, y), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+    assert "SmoothClip" in repr(model)
+
+
+def test_searches_reach_every_step():
+    X = frame("pandas")
+    grid = {
+        "columns__numbers__scale": [StandardScaler(), "passthrough"],
+        "columns__numbers__bins__rows_per_bin": [5],
+        "columns__few__encode__min_frequency": [2],
+        "columns__many__encode__smooth": [1.0, 10.0],
+        "mlpclassifier__optimizer__learning_rate": [0.001, 0.01],
+    }
+    search = GridSearchCV(small("classifier"), grid, cv=2, n_jobs=2, error_score="raise")
+    search.fit(X, LABELS)
+    assert len({round(s, 12) for s in search.cv_results_["mean_test_score"]}) > 1
+    model = small("regressor")
+    space = search_space(model, exclude=["max_iter", "hidden_layer_sizes"])
+    assert "mlpregressor__optimizer__learning_rate" in space
+    RandomizedSearchCV(model, space, n_iter=2, cv=2, random_state=0, error_score="raise").fit(
+        X, NUMBERS
+    )
+
+
+def test_any_estimator_can_stand_at_the_end():
+    X = frame("polars")
+    assert tabular_pipeline(LogisticRegression(max_iter=1000)).fit(X, LABELS).score(X, LABELS) > 0.9
+    reduced = Pipeline([("few", PCA(5)), ("ridge", Ridge())])
+    model = tabular_pipeline(reduced).fit(X, NUMBERS)
+    assert model["pipeline"] is reduced
+    assert model.predict(X).shape == (N,)
+
+
+def test_several_targets():
+    X = frame("pandas")
+    targets = np.column_stack([NUMBERS, -NUMBERS])
+    few = X.drop(columns="town")
+    assert small("regressor").fit(few, targets).predict(few).shape == (N, 2)
+    assert small("classifier").fit(few, targets > 0).predict(few).shape == (N, 2)
+    model = small("regressor").set_params(
+        columns__many__encode=OneHotEncoder(
+            max_categories=9, handle_unknown="infrequent_if_exist", sparse_output=False
+        )
+    )
+    assert model.fit(X, targets).predict(X).shape == (N, 2)
+
+
+def test_weights(rng):
+    X = frame("pandas")
+    weight = rng.uniform(0.1, 4, N)
+    plain = small("classifier").fit(X, LABELS, mlpclassifier__sample_weight=weight)
+    alone = small("classifier").fit(X, LABELS)
+    assert not np.allclose(plain.predict_proba(X), alone.predict_proba(X))
+    with config_context(enable_metadata_routing=True):
+        routed = small("classifier").fit(X, LABELS, sample_weight=weight)
+        np.testing.assert_array_equal(routed.predict_proba(X), plain.predict_proba(X))
+
+
+@BOTH
+def test_validation_rows_are_prepared_too(kind, y):
+    X = frame("pandas")
+    held, rest = X[:40], X[40:].reset_index(drop=True)
+    with config_context(enable_metadata_routing=True):
+        model = small(kind)
+        model[-1].set_params(early_stopping=True)
+        model.fit(rest, y[40:], X_val=held, y_val=y[:40])
+        scores = model[-1].validation_scores_
+        prepared = model["columns"].transform(held)
+    net = clone(model[-1])
+    # The target encoder is cross-fitted, hence what the network saw cannot be had by `transform`.
+    columns = clone(model["columns"]).fit_transform(rest, y[40:])
+    net.fit(columns, y[40:], X_val=prepared, y_val=y[:40])
+    assert scores == net.validation_scores_
+
+
+@BOTH
+def test_random_state_decides_everything(kind, y):
+    X = frame("pandas")
+    models = [tabular_pipeline(kind, recipe="fast", random_state=s) for s in (0, 0, 1)]
+    first, same, other = (outputs(model.fit(X, y), X) for model in models)
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@BOTH
+def test_recipes_are_parameters_of_the_network(kind, y, recipe):
+    model = tabular_pipeline(kind, recipe=recipe, random_state=3)
+    assert isinstance(model[-1], MLPClassifier if kind == "classifier" else MLPRegressor)
+    assert model[-1].random_state == 3
+    assert repr(model.set_params(**model.get_params()))
+    model[-1].set_params(max_iter=2)
+    assert np.isfinite(outputs(model.fit(frame("pandas"), y), frame("pandas"))).all()
+
+
+def test_bad_names():
+    with pytest.raises(ValueError, match=r"'regresor' names no estimator.*mean 'regressor'"):
+        tabular_pipeline("regresor")
+    with pytest.raises(ValueError, match=r"'fats' names no recipe.*mean 'fast'.*default, fast"):
+        tabular_pipeline("classifier", recipe="fats")
+    for wrong in (MLPClassifier, 3, None):
+        with pytest.raises(TypeError, match=r"'classifier', 'regressor' or an estimator. Got"):
+            tabular_pipeline(wrong)
+
+
+def test_it_is_imported_when_it_is_asked_for():
+    code = "import sys, sknn_adam; print('sklearn.compose' in sys.modules, hasattr(sknn_adam, 'x'))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
+    assert "tabular_pipeline" in dir(sknn_adam)
+
+
+# -- beside skrub --------------------------------------------------------------------------------
+
+
+@BOTH
+def test_inside_the_pipeline_of_skrub(kind, y):
+    skrub = pytest.importorskip("skrub")
+    X = frame("pandas")
+    net = small(kind)[-1].set_params(max_iter=100, optimizer__learning_rate=0.01)
+    model = skrub.tabular_pipeline(net).fit(X, y)
+    assert model[-1].n_iter_ == 100
+    assert model.score(X, y) > 0.7
+    ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(kind))]).fit(X, y)
+    np.testing.assert_array_equal(outputs(ours, X), outputs(small(kind).fit(X, y), X))
