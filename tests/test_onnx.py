@@ -9,14 +9,16 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
 from sknn_adam.activations import Activation, LeakyReLU
 from sknn_adam.losses import LogLoss, RegressionLoss
 from sknn_adam.normalization import Normalization, RowNormLayer
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -231,6 +233,54 @@ def test_other_estimators_are_converted_as_before():
     grid = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, Y)
     _, found = run(to_onnx(grid, X[:1], options={"zipmap": False}), X)
     np.testing.assert_allclose(found, grid.predict_proba(X), atol=1e-5)
+
+
+# -- transformers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["breast cancer", "wine", "diabetes"])
+def test_transformers(name, dtype):
+    data = table(name)[0].astype(dtype)
+    for model in (SmoothClip(), SmoothClip(limit=0.5), PiecewiseLinear(rows_per_bin=2)):
+        expected = model.fit(data).transform(data)
+        (found,) = run(to_onnx(model, data[:1]), data)
+        assert found.dtype == dtype
+        near = 1e-5 if dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(found, expected, rtol=near, atol=near)
+    assert found.shape[1] > 2 * data.shape[1]
+
+
+def test_transformers_at_the_ends():
+    data = np.array([[0.0, 1e7], [1.0, 1e7 + 1], [2.0, 1e7 + 3], [4.0, 1e7 + 8]], np.float32)
+    clip = SmoothClip().fit(data)
+    probe = np.vstack([data, [[np.nan, -1e30], [3e38, 1e20]]]).astype(np.float32)
+    (found,) = run(to_onnx(clip, data[:1]), probe)
+    np.testing.assert_allclose(found, clip.transform(probe), rtol=1e-5)
+    assert np.isnan(found[4, 0])
+    np.testing.assert_allclose(np.abs(found[4:, 1]), 3, rtol=1e-6)
+    bins = PiecewiseLinear(n_bins=2, rows_per_bin=1).fit(data)
+    probe[4, 0] = 0
+    (found,) = run(to_onnx(bins, data[:1]), probe)
+    np.testing.assert_allclose(found, bins.transform(probe), rtol=1e-5)
+    none = PiecewiseLinear(rows_per_bin=10).fit(data)  # not rows enough
+    (found,) = run(to_onnx(none, data[:1]), data)
+    np.testing.assert_array_equal(found, data)
+
+
+def test_a_pipeline_for_numbers():
+    X, y = table("breast cancer")
+    X = X.astype(np.float32)
+    model = tabular_pipeline("classifier", recipe="fast", random_state=0)
+    model.set_params(mlpclassifier__max_iter=3).fit(X, y)
+    _, found = run(to_onnx(model, X[:1], options={"zipmap": False}), X)
+    np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-5)
+    X[::7, 3] = np.nan  # a column that says so, which skl2onnx leaves out
+    with pytest.raises(NotImplementedError, match=r"SmoothClip was fitted with 31 .* it gets 30"):
+        to_onnx(model.fit(X, y), X[:1])
+    model = make_pipeline(SimpleImputer(add_indicator=True), MLPRegressor(**SMALL)).fit(X, y)
+    with pytest.raises(NotImplementedError, match="MLPRegressor was fitted with 31"):
+        to_onnx(model, X[:1])
 
 
 # -- what cannot be converted is named -----------------------------------------------------------

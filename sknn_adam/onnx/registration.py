@@ -1,5 +1,6 @@
 """What skl2onnx is told: which outputs our estimators have, and how they are converted."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import sklearn.model_selection
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam.classifier import MLPClassifier
+from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
 from sknn_adam.onnx.graph import Graph, raw_outputs
 from sknn_adam.onnx.heads import (
     class_outputs,
@@ -16,6 +18,7 @@ from sknn_adam.onnx.heads import (
     n_columns,
     predictions,
 )
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
 
 __all__ = ["register"]
@@ -29,12 +32,12 @@ CLASSIFIER_OPTIONS = {
 
 
 def register() -> None:
-    """Teach skl2onnx to convert MLPClassifier, MLPRegressor, and searches that hold them.
+    """Teach skl2onnx to convert this package's estimators, and searches that hold them.
 
-    After it ``skl2onnx.to_onnx(model, X)`` takes an estimator of this package, or a Pipeline, a
-    GridSearchCV, RandomizedSearchCV, BayesSearchCV, or (where it was enabled) halving search. The
-    type of `X` decides the precision of the graph: float32 or float64. Calling it again changes
-    nothing.
+    After it ``skl2onnx.to_onnx(model, X)`` takes an MLPClassifier or MLPRegressor, the transformers
+    of `sknn_adam.preprocessing`, or a Pipeline, a GridSearchCV, RandomizedSearchCV, BayesSearchCV,
+    or (where it was enabled) halving search. The type of `X` decides the precision of the graph:
+    float32 or float64. Calling it again changes nothing.
 
     Raises
     ------
@@ -98,6 +101,10 @@ def register() -> None:
         ),
     ):
         update_registered_converter(kind, alias, shapes, convert, parser=parse, options=options)
+    for transformer, formula in ((SmoothClip, smooth_clip), (PiecewiseLinear, piecewise_linear)):
+        alias = f"SknnAdam{transformer.__name__}"
+        convert = partial(_convert_transformer, formula)
+        update_registered_converter(transformer, alias, _shapes_of_transformer, convert)
     for search in _searches():  # skl2onnx knows GridSearchCV only; the others are like it
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_search)
@@ -172,9 +179,22 @@ def _parse_regressor(scope: Any, model: Any, inputs: Any, custom_parsers: Any = 
     return operator.outputs
 
 
+def _check_width(operator: Any) -> None:
+    """Raise if a step before gives other columns in the graph than in the pipeline."""
+    model, shapes = operator.raw_operator, [variable.type.shape for variable in operator.inputs]
+    widths: list[Any] = [shape[1] if len(shape) == 2 else None for shape in shapes]
+    if all(isinstance(width, int) for width in widths) and sum(widths) != model.n_features_in_:
+        raise NotImplementedError(
+            f"{type(model).__name__} was fitted with {model.n_features_in_} columns, but in the "
+            f"graph it gets {sum(widths)}: skl2onnx does not convert a step before it completely, "
+            "as it leaves out what SimpleImputer(add_indicator=True) adds."
+        )
+
+
 def _shapes_of_classifier(operator: Any) -> None:
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
+    _check_width(operator)
     model, outputs = operator.raw_operator, operator.outputs
     n_rows = operator.inputs[0].get_first_dimension()
     labels = model._labels
@@ -191,9 +211,16 @@ def _shapes_of_classifier(operator: Any) -> None:
 
 
 def _shapes_of_regressor(operator: Any) -> None:
+    _check_width(operator)
     model = operator.raw_operator
     for output in operator.outputs:
         output.type.shape = [operator.inputs[0].get_first_dimension(), n_columns(model)]
+
+
+def _shapes_of_transformer(operator: Any) -> None:
+    _check_width(operator)
+    n_columns = len(operator.raw_operator.get_feature_names_out())
+    operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), n_columns]
 
 
 def _zipmaps(scope: Any, model: Any) -> bool:
@@ -211,16 +238,28 @@ def _classes(operator: Any, k: int) -> np.ndarray:
 # -- conversion ----------------------------------------------------------------------------------
 
 
-def _network(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
-    """Return a graph that computes the raw outputs, in the precision of the inputs."""
+def _inputs(
+    scope: Any, operator: Any, container: Any, members: int | None = None
+) -> tuple[Graph, str]:
+    """Return a graph in the precision of the inputs, and all of them as one table."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
-    network, dtype = operator.raw_operator._network, np.float64 if double else np.float32
-    g = Graph(scope, container, dtype, network.members)
+    g = Graph(scope, container, np.float64 if double else np.float32, members)
     inputs = [g.cast(variable.full_name, g.dtype) for variable in operator.inputs]
-    x = inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
+    return g, inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
+
+
+def _network(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
+    """Return a graph that computes the raw outputs, in the precision of the inputs."""
+    network = operator.raw_operator._network
+    g, x = _inputs(scope, operator, container, network.members)
     return g, raw_outputs(g, network, x)
+
+
+def _convert_transformer(formula: Any, scope: Any, operator: Any, container: Any) -> None:
+    g, x = _inputs(scope, operator, container)
+    g.publish(formula(g, operator.raw_operator, x), operator.outputs[0])
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
