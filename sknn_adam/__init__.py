@@ -2,9 +2,15 @@
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING, Any
+
 from sknn_adam.classifier import MLPClassifier
+from sknn_adam.convert import from_sklearn, to_sklearn
 from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
 from sknn_adam.regressor import MLPRegressor
+
+if TYPE_CHECKING:
+    from sknn_adam.tabular import tabular_pipeline
 
 __all__ = [
     "SGD",
@@ -14,11 +20,13 @@ __all__ = [
     "MLPRegressor",
     "RMSprop",
     "__version__",
+    "from_sklearn",
     "tabular_pipeline",
+    "to_sklearn",
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name != "tabular_pipeline":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from sknn_adam.tabular import tabular_pipeline  # not a light import
@@ -26,5 +34,5 @@ def __getattr__(name):
     return tabular_pipeline
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*globals(), "tabular_pipeline"]

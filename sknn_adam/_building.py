@@ -17,6 +17,7 @@ from sknn_adam.plan import Plan
 from sknn_adam.training import Run
 
 __all__ = [
+    "RENAMED",
     "check_parts",
     "check_unchanged",
     "choose_kernels",
@@ -27,6 +28,19 @@ __all__ = [
     "report",
 ]
 
+# Parameters of scikit-learn's networks that have another name here.
+RENAMED: dict[str, str] = {
+    "solver": "'optimizer'",
+    "learning_rate_init": "'optimizer__learning_rate'",
+    "learning_rate": "'optimizer__learning_rate' (a number) and 'schedule' (its course)",
+    "power_t": "'schedule'",
+    "momentum": "'optimizer__momentum'",
+    "nesterovs_momentum": "'optimizer__nesterov'",
+    "beta_1": "'optimizer__beta_1'",
+    "beta_2": "'optimizer__beta_2'",
+    "epsilon": "'optimizer__epsilon'",
+    "max_fun": "'max_iter'",
+}
 SMALL_TABLE = 2**13  # elements: below this, float64 costs next to nothing
 
 

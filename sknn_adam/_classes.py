@@ -42,7 +42,7 @@ class PredictsClasses(Published):
     def _by_column(self, z):
         return self._loss.parts(z) if self._labels.kind == "columns" else [z]
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Any:
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.
 
         Of several members, those of the mean of their probabilities.
@@ -64,7 +64,7 @@ class PredictsClasses(Published):
         parts = [part.ravel() if part.shape[1] == 1 else part for part in self._by_column(z)]
         return parts if self._labels.kind == "columns" else parts[0]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Return probabilities, of several members their mean.
 
         Parameters
@@ -80,7 +80,7 @@ class PredictsClasses(Published):
         """
         return self._predicted(*self._raw(X))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of ``predict_proba``.
 
         Parameters
@@ -97,7 +97,7 @@ class PredictsClasses(Published):
         with np.errstate(divide="ignore"):
             return [np.log(part) for part in p] if isinstance(p, list) else np.log(p)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Predict labels.
 
         Parameters
@@ -119,7 +119,7 @@ class PredictsClasses(Published):
             codes.append(np.minimum(code, len(classes) - 1))  # of one class there is no other
         return self._labels.decode(codes)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows that are predicted right in every column.
 
         Parameters

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator, clone
 
@@ -16,7 +16,7 @@ from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import check_parameters
 
 
-def did_you_mean(name: str, known) -> str:
+def did_you_mean(name: str, known: Any) -> str:
     """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string."""
     close = get_close_matches(str(name).lower(), list(known), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""
@@ -142,7 +142,7 @@ class NestedNames:
                     params.update((f"{name}__{key}", value) for key, value in nested)
         return params
 
-    def set_params(self, **params: Any):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones as ``<parameter>__<nested>``.
 
         Parameters

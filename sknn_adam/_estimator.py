@@ -4,7 +4,7 @@ from abc import ABCMeta, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from sknn_adam._building import (
+    RENAMED,
     check_parts,
     check_unchanged,
     choose_kernels,
@@ -65,18 +66,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         "gradient_clip": CLIPPINGS,
         "averaging": AVERAGINGS,
     }
-    _renamed: ClassVar[dict[str, str]] = {
-        "solver": "'optimizer'",
-        "learning_rate_init": "'optimizer__learning_rate'",
-        "learning_rate": "'optimizer__learning_rate' (a number) and 'schedule' (its course)",
-        "power_t": "'schedule'",
-        "momentum": "'optimizer__momentum'",
-        "nesterovs_momentum": "'optimizer__nesterov'",
-        "beta_1": "'optimizer__beta_1'",
-        "beta_2": "'optimizer__beta_2'",
-        "epsilon": "'optimizer__epsilon'",
-        "max_fun": "'max_iter'",
-    }
+    _renamed: ClassVar[dict[str, str]] = RENAMED
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
         "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
@@ -123,15 +113,15 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
     @with_callbacks
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        groups=None,
-    ):
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Fit the network to data.
 
         Parameters
@@ -380,7 +370,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             both = np.argsort(np.append(held.index, others))
             self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = True

@@ -31,7 +31,7 @@ class Published(BaseEstimator):
     def _predicted(self, z: np.ndarray, dtype: Any) -> Any:
         """Return what raw outputs stand for; of several members the mean."""
 
-    def member_predictions(self, X):
+    def member_predictions(self, X: Any) -> Any:
         """Return what every member predicts: their spread tells how sure the mean is.
 
         Parameters

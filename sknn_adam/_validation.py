@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import wraps
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import joblib
 import numpy as np
 import sklearn
+from sklearn.utils import metaestimators
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -34,6 +35,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "VisualBlock",
+    "available_if",
     "check_feature_names_in",
     "check_parameters",
     "check_sample_weight",
@@ -45,8 +47,11 @@ __all__ = [
     "with_callbacks",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to call
 
     class _NoContext:
@@ -65,9 +70,18 @@ except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to cal
         def _init_callback_context(self, **kwargs):
             return _NoContext()
 
-    def with_callbacks(method):
-        """Return the method as it is."""
+    def _with_callbacks(method):
         return method
+
+
+def with_callbacks(method: F) -> F:
+    """Decorate a fitting method that reports to callbacks, where scikit-learn has them."""
+    return _with_callbacks(method)
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:
+    """Decorate a method that is there if `check` says so; scikit-learn's, but keeping types."""
+    return metaestimators.available_if(check)
 
 
 SIZES = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
@@ -189,7 +203,7 @@ def takes_weights(scorer: Callable) -> bool:
     return "sample_weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
-def unchanged_on_error(method: Callable) -> Callable:
+def unchanged_on_error(method: F) -> F:
     """Decorate a fitting method so that an error leaves the estimator as it was before."""
 
     @wraps(method)
@@ -202,4 +216,4 @@ def unchanged_on_error(method: Callable) -> Callable:
             vars(self).update(before)
             raise
 
-    return guarded
+    return cast(F, guarded)

@@ -50,7 +50,7 @@ class EMA(Component):
     _parameter_constraints: ClassVar = {"decay": [FRACTION]}
     ranges: ClassVar = {"decay": Choices((0.9, 0.99, 0.999), size="large", grid=(0.99,))}
 
-    def __init__(self, decay=0.99):
+    def __init__(self, decay: float = 0.99) -> None:
         self.decay = decay
 
     def update(

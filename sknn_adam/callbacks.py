@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import threading
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sklearn.base import clone
 
 from sknn_adam import __version__
+from sknn_adam._files import replacing
 
 __all__ = ["Checkpoint"]
 
@@ -84,18 +84,8 @@ class Checkpoint:
         vars(kept).clear()
         vars(kept).update(state)
         content = {"format": FORMAT, "version": __version__, "estimator": kept}
-        # Several processes of a search may write, each to a temporary name of its own.
-        own = f".{os.getpid()}-{threading.get_ident()}.part"
-        temporary = self.path.with_name(self.path.name + own)
-        try:
-            with open(temporary, "wb") as file:
-                pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(self.path) as file:
+            pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     @staticmethod
     def load(path: str | os.PathLike) -> Any:

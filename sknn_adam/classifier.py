@@ -1,17 +1,17 @@
 """MLPClassifier."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
+from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._classes import PredictsClasses
 from sknn_adam._estimator import BaseMLP
 from sknn_adam._labels import Labels
-from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
+from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
 from sknn_adam.losses.columns import PerColumn
 
@@ -184,37 +184,37 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(200,),
-        activation="relu",
+        hidden_layer_sizes: t.Sizes = (200,),
+        activation: t.Activations = "relu",
         *,
-        initializer="auto",
-        bias_initializer="zeros",
-        normalization=None,
-        dropout=0.0,
-        loss="log_loss",
-        optimizer="adam",
-        schedule="constant",
-        gradient_clip=None,
-        averaging="ema",
-        alpha="auto",
-        l1_ratio="auto",
-        batch_size="auto",
-        max_iter=100,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        scoring="loss",
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        warm_start=False,
-        on_divergence="warn",
-        n_members=1,
-        record=True,
-        dtype="auto",
-        verbose=0,
-        random_state=None,
-    ):
+        initializer: t.Initial = "auto",
+        bias_initializer: t.Initial = "zeros",
+        normalization: t.Normal = None,
+        dropout: t.Rates = 0.0,
+        loss: t.ClassLoss = "log_loss",
+        optimizer: t.Optimizing = "adam",
+        schedule: t.Scheduling = "constant",
+        gradient_clip: t.Clip = None,
+        averaging: t.Averaging = "ema",
+        alpha: float | str = "auto",
+        l1_ratio: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        scoring: t.Scoring = "loss",
+        n_iter_no_change: float = 10,
+        tol: float = 0.0001,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        on_divergence: str = "warn",
+        n_members: int = 1,
+        record: bool | str = True,
+        dtype: str = "auto",
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.initializer = initializer
@@ -248,7 +248,7 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
     @available_if(has_partial_fit)
     @unchanged_on_error
     @with_callbacks
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch over the given rows, going on from where training stands.
 
         Parameters
@@ -309,7 +309,7 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
             z = self._run.oof.z
             self.temperature_ = self._find_temperature(z, rows.targets, rows.weight)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -5,7 +5,7 @@ parameter array inside the flat vector; with several members each array has a le
 """
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,10 +77,10 @@ class ClipByNorm(Clipping):
 
     _parameter_constraints: ClassVar = {"max_norm": [POSITIVE]}
 
-    def __init__(self, max_norm=1.0):
+    def __init__(self, max_norm: float = 1.0) -> None:
         self.max_norm = max_norm
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         members = by_member(layout)
         if members is None:
             self._scale(grad, norm(grad))
@@ -92,7 +92,7 @@ class ClipByNorm(Clipping):
                 self._scale(gradient, size)
         return grad
 
-    def _scale(self, grad, size):
+    def _scale(self, grad: np.ndarray, size: float) -> None:
         if size > self.max_norm:
             grad *= float(self.max_norm) / size
 
@@ -115,10 +115,10 @@ class ClipByValue(Clipping):
 
     _parameter_constraints: ClassVar = {"max_value": [POSITIVE]}
 
-    def __init__(self, max_value=1.0):
+    def __init__(self, max_value: float = 1.0) -> None:
         self.max_value = max_value
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         return np.clip(grad, -float(self.max_value), float(self.max_value), out=grad)
 
 
@@ -142,7 +142,7 @@ class ClipByLayerNorm(ClipByNorm):
     array([0.6, 0.8, 0.5])
     """
 
-    def __call__(self, grad, layout=None):
+    def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         members = by_member(layout) or [layout or [(slice(None), (), "")]]
         for part in [part for parts in members for part, *_ in parts]:
             self._scale(grad[part], norm(grad[part]))

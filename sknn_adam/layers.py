@@ -30,7 +30,8 @@ class Workspace(dict):
         kernels: NumpyKernels = NUMPY,
     ):
         super().__init__()
-        self.training, self.rng, self.kernels = training, rng, kernels
+        self.rng: Any = rng
+        self.training, self.kernels = training, kernels
         self.counts: np.ndarray | None = None  # (members, n_rows): 0 for rows left out
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -100,7 +101,7 @@ class Dense(Layer):
         self.initializer = initializer  # what "auto" stands for here
         self.parameters = (("W", (fan_in, fan_out), "weight"), ("b", (fan_out,), "bias"))
 
-    def start(self, initializer, bias_initializer, rng):
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
         """Draw weights and biases, for one member after the other."""
         weights, biases = (
             INITIALIZERS.make(self.initializer) if draw.follows_activation else draw
@@ -111,7 +112,7 @@ class Dense(Layer):
         for b in self.b.reshape(-1, self.fan_out):
             b[...] = biases.bias(self.fan_in, self.fan_out, rng)
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return x W + b in a buffer."""
         ws["x"], z = x, ws.get("z")
         if z is None:
@@ -121,7 +122,7 @@ class Dense(Layer):
             ws.kernels.add_bias(z, self.b)
         return z
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
         ws.kernels.product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, self.grad_W)
@@ -143,7 +144,7 @@ class Activate(Layer):
     def __init__(self, activation: Activation):
         self.activation = activation
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return the activation of x."""
         if self.activation.needs_z:
             ws["z"] = x
@@ -155,7 +156,7 @@ class Activate(Layer):
         ws.kernels.activate(self.activation, x, bias, out=a)
         return a
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Multiply g in place by the derivative."""
         sums = None if self.bias_of is None else self.bias_of.grad_b
         ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"], sums)
@@ -173,22 +174,24 @@ class ActivateLearned(Activate):
         super().__init__(activation)
         self.parameters = (("p", (width,), "bias"),)
 
-    def start(self, initializer, bias_initializer, rng):
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
         """Start where the activation says."""
         self.p[...] = self.activation.start()
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return the activation of x."""
         ws["z"] = x
         a = ws["out"] = ws.buffer("a", x.shape, x.dtype)
-        a[...] = self.activation(x, self.p[..., None, :])
+        formula: Any = self.activation
+        a[...] = formula(x, self.p[..., None, :])
         return a
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradient of the learned parameter; multiply g in place by the derivative."""
         z, p = ws["z"], self.p[..., None, :]
         np.einsum("...ij,...ij->...j", g, self.activation.learned_derivative(z), out=self.grad_p)
-        g *= self.activation.derivative(z, ws["a"], p)
+        formula: Any = self.activation
+        g *= formula.derivative(z, ws["a"], p)
         return g
 
 
@@ -208,7 +211,7 @@ class Dropout(Layer):
             self.scale = (keep + dropped_value**2 * keep * rate) ** -0.5
         self.shift = -self.scale * rate * dropped_value
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return x with dropped units in training, else x."""
         if not ws.training:
             return x
@@ -223,7 +226,7 @@ class Dropout(Layer):
             y *= self.scale
         return y
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Pass the gradient to the units that were kept."""
         g *= ws["mask"]
         g *= self.scale

@@ -5,13 +5,13 @@ stands between the dense layer and the activation.
 """
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sknn_adam._component import Component, Table
 from sknn_adam._validation import FRACTION, POSITIVE
-from sknn_adam.layers import Layer
+from sknn_adam.layers import Layer, Workspace
 
 __all__ = ["NORMALIZATIONS", "Normalization", "BatchNorm", "LayerNorm", "RMSNorm"]
 
@@ -76,11 +76,11 @@ class BatchNorm(Normalization):
 
     _parameter_constraints: ClassVar = {"momentum": [FRACTION], "epsilon": [POSITIVE]}
 
-    def __init__(self, momentum=0.9, epsilon=1e-5):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-05) -> None:
         self.momentum = momentum
         self.epsilon = epsilon
 
-    def layer(self, width):
+    def layer(self, width: int) -> Layer:
         return BatchNormLayer(width, self.momentum, self.epsilon)
 
 
@@ -100,12 +100,12 @@ class BatchNormLayer(Layer):
         self.parameters = (("gamma", (width,), "norm"), ("beta", (width,), "norm"))
         self.statistics = (("mean", (width,)), ("variance", (width,)), ("rows", (1,)))
 
-    def start(self, initializer, bias_initializer, rng):
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
         """Start as the identity."""
         self.gamma[...], self.beta[...] = 1, 0
         self.mean[...], self.variance[...], self.rows[...] = 0, 1, 0
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return the normalized x: by the batch in training, by the running averages else."""
         n_rows, counts = x.shape[-2], ws.counts
         fewest = n_rows
@@ -119,7 +119,7 @@ class BatchNormLayer(Layer):
             x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
             variance = np.einsum("...ij,...ij->...j", x, x) / x.shape[-2]
             self._track(mean, variance, n_rows)
-        elif ws["batch"]:
+        elif ws["batch"] and counts is not None:
             mean = np.einsum("ki,kij->kj", counts, x) / n_rows
             x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
             variance = np.einsum("ki,kij,kij->kj", counts, x, x) / n_rows
@@ -142,7 +142,7 @@ class BatchNormLayer(Layer):
         self.mean += rate * (mean - self.mean)
         self.variance += rate * (variance - self.variance)
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of scale and shift; return the input's."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
@@ -161,7 +161,7 @@ class BatchNormLayer(Layer):
         g *= scale[..., None, :]
         return g
 
-    def fold(self, W, b):
+    def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = self.gamma / np.sqrt(self.variance + self.epsilon)
         return W * scale[..., None, :], (b - self.mean) * scale + self.beta
 
@@ -192,10 +192,10 @@ class LayerNorm(Normalization):
     _parameter_constraints: ClassVar = {"epsilon": [POSITIVE]}
     centered = True
 
-    def __init__(self, epsilon=1e-5):
+    def __init__(self, epsilon: float = 1e-05) -> None:
         self.epsilon = epsilon
 
-    def layer(self, width):
+    def layer(self, width: int) -> Layer:
         return RowNormLayer(width, self.epsilon, self.centered)
 
 
@@ -236,13 +236,13 @@ class RowNormLayer(Layer):
         if centered:
             self.parameters += (("beta", (width,), "norm"),)
 
-    def start(self, initializer, bias_initializer, rng):
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
         """Start without scale and shift."""
         self.gamma[...] = 1
         if self.centered:
             self.beta[...] = 0
 
-    def forward(self, x, ws):
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return the normalized rows."""
         shift = x.mean(axis=-1, keepdims=True) if self.centered else 0
         x = np.subtract(x, shift, out=ws.buffer("x", x.shape, x.dtype))
@@ -254,7 +254,7 @@ class RowNormLayer(Layer):
             y += self.beta[..., None, :]
         return y
 
-    def backward(self, g, ws, need_input=True):
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of scale and shift; return the input's."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)

@@ -1,6 +1,6 @@
 """Transformers that suit columns to networks, where no library that is at hand has them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -63,10 +63,10 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar = {"limit": [POSITIVE]}
 
-    def __init__(self, limit=3.0):
+    def __init__(self, limit: float = 3.0) -> None:
         self.limit = limit
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find medians and quartiles.
 
         Parameters
@@ -92,7 +92,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.scale_ = np.where(scale > 0, scale, 1)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Scale and clip.
 
         Parameters
@@ -171,11 +171,11 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         "rows_per_bin": [POSITIVE_INTEGER],
     }
 
-    def __init__(self, n_bins=32, rows_per_bin=10):
+    def __init__(self, n_bins: int = 32, rows_per_bin: float = 10) -> None:
         self.n_bins = n_bins
         self.rows_per_bin = rows_per_bin
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the edges.
 
         Parameters
@@ -203,7 +203,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         ]
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the columns and their bins.
 
         Parameters
@@ -225,7 +225,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
                 parts.append(np.clip((column[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
         return np.hstack(parts).astype(X.dtype, copy=False)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns: the column's, then with ``_bin0`` and so on.
 
         Parameters

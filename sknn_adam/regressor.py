@@ -1,15 +1,15 @@
 """MLPRegressor."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
+from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
-from sknn_adam._validation import StrOptions, unchanged_on_error, with_callbacks
+from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import REGRESSION_LOSSES
 
 __all__ = ["MLPRegressor"]
@@ -186,37 +186,37 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100, 50),
-        activation="relu",
+        hidden_layer_sizes: t.Sizes = (100, 50),
+        activation: t.Activations = "relu",
         *,
-        initializer="auto",
-        bias_initializer="zeros",
-        normalization=None,
-        dropout=0.0,
-        loss="squared_error",
-        target_scaling="auto",
-        optimizer="adam",
-        schedule="constant",
-        gradient_clip=None,
-        averaging="ema",
-        alpha="auto",
-        l1_ratio="auto",
-        batch_size="auto",
-        max_iter=100,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        scoring="loss",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        on_divergence="warn",
-        n_members=1,
-        record=True,
-        dtype="auto",
-        verbose=0,
-        random_state=None,
-    ):
+        initializer: t.Initial = "auto",
+        bias_initializer: t.Initial = "zeros",
+        normalization: t.Normal = None,
+        dropout: t.Rates = 0.0,
+        loss: t.NumberLoss = "squared_error",
+        target_scaling: bool | str = "auto",
+        optimizer: t.Optimizing = "adam",
+        schedule: t.Scheduling = "constant",
+        gradient_clip: t.Clip = None,
+        averaging: t.Averaging = "ema",
+        alpha: float | str = "auto",
+        l1_ratio: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        scoring: t.Scoring = "loss",
+        n_iter_no_change: float = 10,
+        tol: float = 0.0001,
+        warm_start: bool = False,
+        on_divergence: str = "warn",
+        n_members: int = 1,
+        record: bool | str = True,
+        dtype: str = "auto",
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.initializer = initializer
@@ -250,7 +250,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(has_partial_fit)
     @unchanged_on_error
     @with_callbacks
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch over the given rows, going on from where training stands.
 
         Parameters
@@ -288,7 +288,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return (targets - self._y_shift) / self._y_scale
 
-    def predict(self, X, return_std=False):
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict targets; of several members the mean of what they predict.
 
         Parameters
@@ -328,7 +328,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         predicted = predicted.astype(dtype, copy=False)
         return predicted.ravel() if predicted.shape[1] == self._y_ndim == 1 else predicted
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R^2 of the predictions.
 
         Parameters
@@ -371,7 +371,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return coefs, intercepts
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         loss = self._component("loss", self.loss)
         tags.target_tags.positive_only = getattr(loss, "target_scaling", "") == "mean"

@@ -23,6 +23,9 @@ NEEDS = {  # what a page names, and the package that this takes
     "optuna": "optuna_integration",
     "distributed": "distributed",
     "sknn_adam.search": "pandas",
+    "skl2onnx": "skl2onnx",
+    "onnxruntime": "onnxruntime",
+    "sknn_adam.persistence": "skops",
 }
 WITH_CODE = [
     name for name, text in PAGES.items() if "```python\n" in text and name not in TESTED_ELSEWHERE

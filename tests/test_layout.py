@@ -23,15 +23,15 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace", "_interrupts", "_ranges", "_columns"],
-    ["_component", "_kernels", "_layout", "_loops", "_source"],
+    ["_validation", "_trace", "_interrupts", "_ranges", "_columns", "_files"],
+    ["_component", "_kernels", "_layout", "_loops", "_source", "_deprecation"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging", "_compiled"],
     ["optimizers", "layers"],
     ["normalization"],
     ["network", "history", "data", "plan", "_fused"],
     ["run", "_execution"],
     ["training", "members"],
-    ["callbacks", "_labels", "_view"],
+    ["callbacks", "_labels", "_typing", "_view"],
     ["_building", "_scores", "_published"],
     ["_classes", "_estimator"],
     ["classifier", "regressor"],
@@ -44,6 +44,7 @@ RUNG = {module: i for i, modules in enumerate(LADDER) for module in modules}
 
 FORBIDDEN = {"torch", "jax", "optax", "skorch"}
 ONLY_INSIDE_FUNCTIONS = {"skopt", "numba", "matplotlib", "rich", "pandas", "optuna"}
+ONLY_INSIDE_FUNCTIONS |= {"skops", "skl2onnx", "onnx", "onnxruntime"}
 
 # Public components that have no name, with the reason.
 WITHOUT_NAME = {
@@ -66,6 +67,9 @@ TESTED_IN = {
     "_source": "test_fused.py",
     "_interrupts": "test_interrupt.py",
     "_columns": "test_tabular.py",
+    "_deprecation": "test_deprecation.py",
+    "_files": "test_persistence.py",
+    "_typing": "test_typing.py",
     "_ranges": "test_search_spaces.py",
     "_validation": "test_estimators*.py",
     "_estimator": "test_estimators*.py",

@@ -73,6 +73,8 @@ PARTS = {
     "plateau": {"schedule": "plateau", "gradient_clip": 0.1},
     "minimized": {"optimizer": "lbfgs", "batch_size": "auto"},
     "single precision": {"dtype": "float32", "hidden_layer_sizes": "6x3"},
+    "members": {"n_members": 3, "normalization": "batch", "dropout": 0.2},
+    "cross-fitted": {"n_members": 3, "early_stopping": True},
 }
 
 

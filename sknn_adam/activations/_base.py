@@ -1,7 +1,7 @@
 """The base of all activations."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Activation(Component):
         """Return the derivative at `z`, where the activation is `a`."""
 
 
-def either(where, one, other, like):
+def either(where: Any, one: Any, other: Any, like: np.ndarray) -> np.ndarray:
     """``numpy.where`` that keeps the dtype of `like` when both choices are plain numbers."""
     if isinstance(other, int | float | np.number):
         other = like.dtype.type(other)

@@ -21,10 +21,10 @@ class Identity(Activation):
 
     needs_z = False
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return z
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return np.ones_like(a)
 
 
@@ -45,13 +45,13 @@ class Logistic(Activation):
     needs_z = False
     one_pass = True
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return expit(z)
 
-    def apply(self, z, out):
+    def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         expit(z, out=out)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return a * (1 - a)
 
 
@@ -69,13 +69,13 @@ class Tanh(Activation):
     needs_z = False
     one_pass = True
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return np.tanh(z)
 
-    def apply(self, z, out):
+    def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         np.tanh(z, out=out)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return 1 - a * a
 
 
@@ -101,11 +101,11 @@ class ReLU(Activation):
     needs_z = False
     one_pass = True
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return np.maximum(z, 0)
 
-    def apply(self, z, out):
+    def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         np.maximum(z, 0, out=out)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return a > 0

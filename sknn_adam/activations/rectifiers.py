@@ -1,6 +1,6 @@
 """Rectifiers with something below zero."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,13 +37,13 @@ class LeakyReLU(Activation):
     initializer = "he_uniform"
     needs_z = False
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return np.maximum(z, 0) + float(self.slope) * np.minimum(z, 0)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return either(a > 0, 1, self.slope, a)
 
 
@@ -75,21 +75,21 @@ class PReLU(Activation):
     initializer = "he_uniform"
     learned = True
 
-    def __init__(self, initial_slope=0.25):
+    def __init__(self, initial_slope: float = 0.25) -> None:
         self.initial_slope = initial_slope
 
-    def start(self):
+    def start(self) -> float:
         return self.initial_slope
 
-    def __call__(self, z, slope=None):
+    def __call__(self, z: np.ndarray, slope: Any = None) -> np.ndarray:
         slope = float(self.initial_slope) if slope is None else slope
         return np.maximum(z, 0) + slope * np.minimum(z, 0)
 
-    def derivative(self, z, a, slope=None):
+    def derivative(self, z: np.ndarray, a: np.ndarray, slope: Any = None) -> np.ndarray:
         slope = float(self.initial_slope) if slope is None else slope
         return either(z > 0, 1, slope, z)
 
-    def learned_derivative(self, z):
+    def learned_derivative(self, z: np.ndarray) -> np.ndarray:
         return np.minimum(z, 0)
 
 
@@ -120,13 +120,13 @@ class ELU(Activation):
     initializer = "he_uniform"
     needs_z = False
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return np.maximum(z, 0) + float(self.alpha) * np.expm1(np.minimum(z, 0))
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return either(a > 0, 1, a + float(self.alpha), a)
 
 
@@ -155,8 +155,8 @@ class SELU(Activation):
     scale = 1.0507009873554804934193349852946
     dropped_value = -scale * alpha
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return self.scale * (np.maximum(z, 0) + self.alpha * np.expm1(np.minimum(z, 0)))
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return either(a > 0, self.scale, a + self.scale * self.alpha, a)

@@ -27,10 +27,10 @@ class GELU(Activation):
 
     initializer = "he_uniform"
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return z * ndtr(z)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return ndtr(z) + z * np.exp(-z * z / 2) * (1 / math.sqrt(2 * math.pi))
 
 
@@ -52,10 +52,10 @@ class SiLU(Activation):
 
     initializer = "he_uniform"
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return z * expit(z)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         s = expit(z)
         return s * (1 + z * (1 - s))
 
@@ -77,10 +77,10 @@ class Mish(Activation):
 
     initializer = "he_uniform"
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return z * np.tanh(np.logaddexp(0, z))
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         t = np.tanh(np.logaddexp(0, z))
         return t + z * (1 - t * t) * expit(z)
 
@@ -103,8 +103,8 @@ class Softplus(Activation):
 
     initializer = "he_uniform"
 
-    def __call__(self, z):
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         return np.logaddexp(0, z)
 
-    def derivative(self, z, a):
+    def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
         return expit(z)

@@ -36,10 +36,10 @@ class Orthogonal(Initializer):
 
     _parameter_constraints: ClassVar = {"gain": [POSITIVE]}
 
-    def __init__(self, gain=1.0):
+    def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         tall = rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
         Q, R = np.linalg.qr(tall)
         Q *= np.sign(np.diag(R))  # else the distribution is not uniform
@@ -66,5 +66,5 @@ class LSUV(Orthogonal):
     _parameter_constraints: ClassVar = {}
     unit_variance = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()

@@ -30,10 +30,10 @@ class Constant(Initializer):
 
     _parameter_constraints: ClassVar = {"value": [Real]}
 
-    def __init__(self, value=0.0):
+    def __init__(self, value: float = 0.0) -> None:
         self.value = value
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         return np.full((fan_in, fan_out), float(self.value))
 
 
@@ -48,7 +48,7 @@ class Zeros(Constant):
     array([[0., 0.]])
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
 
@@ -70,10 +70,10 @@ class RandomNormal(Initializer):
 
     _parameter_constraints: ClassVar = {"deviation": [POSITIVE]}
 
-    def __init__(self, deviation=0.05):
+    def __init__(self, deviation: float = 0.05) -> None:
         self.deviation = deviation
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(0.0, self.deviation, (fan_in, fan_out))
 
 
@@ -94,7 +94,7 @@ class TruncatedNormal(RandomNormal):
     True
     """
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         W = rng.standard_normal((fan_in, fan_out))
         while (outside := np.abs(W) > 2).any():
             W[outside] = rng.standard_normal(int(outside.sum()))
@@ -119,8 +119,8 @@ class RandomUniform(Initializer):
 
     _parameter_constraints: ClassVar = {"limit": [POSITIVE]}
 
-    def __init__(self, limit=0.05):
+    def __init__(self, limit: float = 0.05) -> None:
         self.limit = limit
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-self.limit, self.limit, (fan_in, fan_out))

@@ -55,7 +55,7 @@ class VarianceScaling(Initializer):
         "distribution": [StrOptions({"normal", "uniform"})],
     }
 
-    def __init__(self, scale=1.0, fan="in", distribution="normal"):
+    def __init__(self, scale: float = 1.0, fan: str = "in", distribution: str = "normal") -> None:
         self.scale = scale
         self.fan = fan
         self.distribution = distribution
@@ -68,10 +68,10 @@ class VarianceScaling(Initializer):
         limit = np.sqrt(3 * variance)
         return rng.uniform(-limit, limit, shape)
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         return self._draw((fan_in, fan_out), fan_in, fan_out, rng)
 
-    def bias(self, fan_in, fan_out, rng):
+    def bias(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         return self._draw(fan_out, fan_in, fan_out, rng)
 
 
@@ -95,7 +95,7 @@ class GlorotUniform(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1.0, "average", "uniform")
 
 
@@ -117,7 +117,7 @@ class GlorotNormal(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1.0, "average", "normal")
 
 
@@ -140,7 +140,7 @@ class HeUniform(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(2.0, "in", "uniform")
 
 
@@ -161,7 +161,7 @@ class HeNormal(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(2.0, "in", "normal")
 
 
@@ -182,7 +182,7 @@ class LecunUniform(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1.0, "in", "uniform")
 
 
@@ -203,7 +203,7 @@ class LecunNormal(VarianceScaling):
 
     _parameter_constraints: ClassVar = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1.0, "in", "normal")
 
 
@@ -223,6 +223,6 @@ class Auto(Initializer):
 
     follows_activation = True
 
-    def __call__(self, fan_in, fan_out, rng):
+    def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         """Return Glorot's uniform weights: without an activation there is nothing to follow."""
         return GlorotUniform()(fan_in, fan_out, rng)

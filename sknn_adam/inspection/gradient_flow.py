@@ -62,12 +62,17 @@ class GradientFlowDisplay:
     (9, 3)
     """
 
-    def __init__(self, values, epochs, *, quantity="gradient_norm"):
+    def __init__(self, values: Any, epochs: Any, *, quantity: str = "gradient_norm") -> None:
         self.values, self.epochs, self.quantity = values, epochs, quantity
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, quantity="gradient_norm", ax=None, cmap="viridis"
+        cls,
+        estimator: Any,
+        *,
+        quantity: str = "gradient_norm",
+        ax: Any = None,
+        cmap: Any = "viridis",
     ) -> "GradientFlowDisplay":
         """Draw what a fitted estimator recorded of its layers.
 

@@ -235,11 +235,13 @@ class LearningRateFinderDisplay:
     'log'
     """
 
-    def __init__(self, learning_rates, losses, suggestion):
+    def __init__(self, learning_rates: Any, losses: Any, suggestion: Any) -> None:
         self.learning_rates, self.losses, self.suggestion = learning_rates, losses, suggestion
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, **options) -> "LearningRateFinderDisplay":
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **options: Any
+    ) -> "LearningRateFinderDisplay":
         """Do the range test and draw it.
 
         Parameters

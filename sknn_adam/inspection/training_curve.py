@@ -56,13 +56,21 @@ class TrainingCurveDisplay:
     """
 
     def __init__(
-        self, epochs, loss, *, validation=None, validation_name="validation loss", best_epoch=None
-    ):
+        self,
+        epochs: Any,
+        loss: Any,
+        *,
+        validation: Any = None,
+        validation_name: str = "validation loss",
+        best_epoch: Any = None,
+    ) -> None:
         self.epochs, self.loss, self.validation = epochs, loss, validation
         self.validation_name, self.best_epoch = validation_name, best_epoch
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, log=False) -> "TrainingCurveDisplay":
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, log: bool = False
+    ) -> "TrainingCurveDisplay":
         """Draw the training of a fitted estimator.
 
         Parameters

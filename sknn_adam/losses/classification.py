@@ -65,10 +65,10 @@ class LogLoss(ClassificationLoss):
     proper: ClassVar = True
     ranges: ClassVar = {"label_smoothing": Choices((0.0, 0.05, 0.1), size="large", grid=(0.0, 0.1))}
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponentials."""
         smoothing = float(self.label_smoothing)
         if y.ndim == 1 and z.shape[-1] > 1:
@@ -131,10 +131,10 @@ class FocalLoss(ClassificationLoss):
 
     _parameter_constraints: ClassVar = {"gamma": [NON_NEGATIVE]}
 
-    def __init__(self, gamma=2.0):
+    def __init__(self, gamma: float = 2.0) -> None:
         self.gamma = gamma
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the probabilities."""
         if y.ndim == 1 and z.shape[-1] > 1:
             return self._exclusive(y, z)

@@ -1,6 +1,7 @@
 """Several columns of classes at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,15 +33,15 @@ class PerColumn(ClassificationLoss):
         sizes = [n if n > 2 else 1 for n in self.n_classes]
         return np.split(z, np.cumsum(sizes)[:-1], axis=-1)
 
-    def combine(self, z, exclusive=True):
+    def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return the raw outputs that predict the mean over members, column by column."""
         return np.concatenate([self.loss.combine(part) for part in self.parts(z)], axis=-1)
 
-    def n_raw(self, n_outputs):
+    def n_raw(self, n_outputs: int) -> int:
         """Return one raw output for each class, one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
-    def constant(self, y):
+    def constant(self, y: np.ndarray) -> np.ndarray:
         """Return the constant raw outputs of the columns side by side."""
         parts = [
             self.loss.constant(y[:, k]) if n > 1 else np.zeros(1)
@@ -48,7 +49,8 @@ class PerColumn(ClassificationLoss):
         ]
         return np.concatenate(parts)
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the values, and the gradients side by side."""
         both = [self.loss.value_and_gradient(y[:, k], part) for k, part in enumerate(self.parts(z))]
-        return sum(value for value, _ in both), np.concatenate([g for _, g in both], axis=-1)
+        value: Any = sum(value for value, _ in both)
+        return value, np.concatenate([g for _, g in both], axis=-1)

@@ -34,7 +34,7 @@ class PositiveLoss(RegressionLoss):
     out_activation = "exp"
     zero_allowed: ClassVar[bool] = True
 
-    def check_targets(self, y, first=True):
+    def check_targets(self, y: np.ndarray, first: bool = True) -> None:
         """Raise ValueError for a target below zero, or for nothing but zeros in an output."""
         name, lowest = type(self).__name__, y.min()
         if lowest < 0 or (lowest == 0 and not self.zero_allowed):
@@ -46,11 +46,11 @@ class PositiveLoss(RegressionLoss):
                 f"{int(y.any(axis=0).argmin())} is 0."
             )
 
-    def predict(self, z):
+    def predict(self, z: np.ndarray) -> np.ndarray:
         """Return exp(z), between 1e-13 and 1e13 times the scale of the targets."""
         return np.exp(np.clip(z, -BOUND, BOUND))
 
-    def raw_scaling(self, shift, scale):
+    def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what a factor on predictions is for their logarithms: an offset."""
         return np.ones_like(scale), np.log(scale)
 
@@ -76,7 +76,7 @@ class PoissonLoss(PositiveLoss):
     array([1.])
     """
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponential."""
         mean, slope = growth(z)
         return over_outputs(mean - y * z), slope - y
@@ -105,7 +105,7 @@ class GammaLoss(PositiveLoss):
 
     zero_allowed = False
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponential."""
         inverse, slope = growth(-z)
         return over_outputs(z + y * inverse), 1 - y * slope
@@ -146,10 +146,10 @@ class TweedieLoss(PositiveLoss):
 
     _parameter_constraints: ClassVar = {"power": [Interval(Real, 1, 2, closed="neither")]}
 
-    def __init__(self, power=1.5):
+    def __init__(self, power: float = 1.5) -> None:
         self.power = power
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponentials."""
         up, down = 2 - float(self.power), float(self.power) - 1
         rising, rising_slope = growth(up * z)

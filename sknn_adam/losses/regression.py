@@ -1,7 +1,8 @@
 """Losses of differences: where the targets lie, and how they spread."""
 
+from collections.abc import Sequence
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class SquaredError(RegressionLoss):
     array([2.])
     """
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the difference."""
         r = z - y
         return over_outputs(r * r) / 2, r
@@ -46,7 +47,7 @@ class AbsoluteError(RegressionLoss):
     array([2.])
     """
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the difference."""
         r = z - y
         return over_outputs(np.abs(r)), np.sign(r)
@@ -86,10 +87,10 @@ class HuberLoss(RegressionLoss):
     _parameter_constraints: ClassVar = {"delta": [POSITIVE]}
     ranges: ClassVar = {"delta": Choices((0.5, 1.0, 2.0), size="large")}
 
-    def __init__(self, delta=1.0):
+    def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; the gradient is the difference, clipped."""
         delta, r = float(self.delta), z - y
         gradient = np.clip(r, -delta, delta)
@@ -133,14 +134,15 @@ class QuantileLoss(RegressionLoss):
     array([1.8])
     """
 
-    def __init__(self, level=0.5):
+    def __init__(self, level: float | Sequence[float] = 0.5) -> None:
         self.level = level
 
-    def validate(self):
+    def validate(self) -> None:
         """Check that the levels are numbers between 0 and 1 that increase."""
         allowed = Interval(Real, 0, 1, closed="neither")
-        several = isinstance(self.level, tuple | list | np.ndarray) and np.ndim(self.level) == 1
-        levels = list(self.level) if several else [self.level]
+        given: Any = self.level
+        several = isinstance(given, tuple | list | np.ndarray) and np.ndim(given) == 1
+        levels = list(given) if several else [given]
         valid = bool(levels) and all(allowed.is_satisfied_by(level) for level in levels)
         if not valid or (np.diff(levels) <= 0).any():
             raise ValueError(
@@ -148,7 +150,7 @@ class QuantileLoss(RegressionLoss):
                 f"an increasing sequence of such floats. Got {self.level!r} instead."
             )
 
-    def n_raw(self, n_outputs):
+    def n_raw(self, n_outputs: int) -> int:
         """Return one raw output for each output, or for each level of the only output."""
         if np.size(self.level) == 1:
             return n_outputs
@@ -159,18 +161,18 @@ class QuantileLoss(RegressionLoss):
             )
         return np.size(self.level)
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the difference."""
         level, r = np.asarray(self.level, dtype=z.dtype), z - y
         above = np.subtract(1, level, dtype=z.dtype)  # 1 - level: float64 in NumPy 1
         gradient = (r > 0) * above - (r < 0) * level
         return over_outputs(gradient * r), gradient
 
-    def predict(self, z):
+    def predict(self, z: np.ndarray) -> np.ndarray:
         """Return one column for each output, or for each level in increasing order."""
         return z if np.size(self.level) == 1 else np.sort(z, axis=-1)
 
-    def point(self, z):
+    def point(self, z: np.ndarray) -> np.ndarray:
         """Return the column whose level is nearest to 0.5."""
         if np.size(self.level) == 1:
             return z
@@ -213,11 +215,11 @@ class GaussianLoss(RegressionLoss):
     array([2.])
     """
 
-    def n_raw(self, n_outputs):
+    def n_raw(self, n_outputs: int) -> int:
         """Return two raw outputs for each output."""
         return 2 * n_outputs
 
-    def value_and_gradient(self, y, z):
+    def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the error in units of the variance."""
         n_outputs = y.shape[-1]
         r = z[..., :n_outputs] - y
@@ -229,15 +231,15 @@ class GaussianLoss(RegressionLoss):
         gradient = np.concatenate([by_mean, by_log_variance], axis=-1)
         return over_outputs(s + squares) / 2, gradient
 
-    def predict(self, z):
+    def predict(self, z: np.ndarray) -> np.ndarray:
         """Return the means."""
         return z[..., : z.shape[-1] // 2]
 
-    def deviation(self, z):
+    def deviation(self, z: np.ndarray) -> np.ndarray:
         """Return the standard deviations."""
         return np.exp(_levelled_off(z[..., z.shape[-1] // 2 :])[0] / 2)
 
-    def raw_scaling(self, shift, scale):
+    def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scale the means; variances are multiplied by the squared scale."""
         return (
             np.concatenate([scale, np.ones_like(scale)]),

@@ -57,12 +57,14 @@ class Adadelta(Optimizer):
     }
     slots = ("v", "d")
 
-    def __init__(self, learning_rate=1.0, rho=0.9, epsilon=1e-6):
+    def __init__(
+        self, learning_rate: float = 1.0, rho: float = 0.9, epsilon: float = 1e-06
+    ) -> None:
         self.learning_rate = learning_rate
         self.rho = rho
         self.epsilon = epsilon
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the learning rate, rho and its complement, and epsilon."""
         return lr, self.rho, 1 - self.rho, self.epsilon
 

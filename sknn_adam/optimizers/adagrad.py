@@ -1,6 +1,6 @@
 """Adagrad: a learning rate for every parameter."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,18 +55,23 @@ class Adagrad(Optimizer):
     }
     slots = ("s",)
 
-    def __init__(self, learning_rate=0.01, epsilon=1e-10, initial_accumulator_value=0.0):
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        epsilon: float = 1e-10,
+        initial_accumulator_value: float = 0.0,
+    ) -> None:
         self.learning_rate = learning_rate
         self.epsilon = epsilon
         self.initial_accumulator_value = initial_accumulator_value
 
-    def init(self, theta, layout=None):
+    def init(self, theta: np.ndarray, layout: Any = None) -> Any:
         """Return the state of a new run; the sum starts at ``initial_accumulator_value``."""
         state = super().init(theta, layout)
         state.s += self.initial_accumulator_value
         return state
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the learning rate and epsilon."""
         return lr, self.epsilon
 

@@ -50,7 +50,7 @@ class Adamax(Adam):
 
     slots = ("m", "u")
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the corrected learning rate, the betas, beta_1's complement and epsilon."""
         return lr / (1 - self.beta_1**t), self.beta_1, 1 - self.beta_1, self.beta_2, self.epsilon
 

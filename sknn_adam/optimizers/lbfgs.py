@@ -52,7 +52,7 @@ class LBFGS(Optimizer):
     full_batch = True
     learning_rate = 1.0  # the line search's first try
 
-    def __init__(self, history_size=10, max_line_search=20):
+    def __init__(self, history_size: int = 10, max_line_search: int = 20) -> None:
         self.history_size = history_size
         self.max_line_search = max_line_search
 

@@ -59,13 +59,19 @@ class Lion(Optimizer):
     }
     slots = ("m",)
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, weight_decay=0.0):
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: float = 0.0,
+    ) -> None:
         self.learning_rate = learning_rate
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.weight_decay = weight_decay
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the learning rate, the betas and their complements."""
         return lr, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
 

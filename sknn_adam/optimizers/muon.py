@@ -1,6 +1,6 @@
 """Muon: orthogonal steps for matrices."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,19 +83,19 @@ class Muon(AdamW):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        beta=0.95,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        weight_decay=0.0,
-        nesterov=True,
-    ):
+        learning_rate: float = 0.001,
+        beta: float = 0.95,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.0,
+        nesterov: bool = True,
+    ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay)
         self.beta = beta
         self.nesterov = nesterov
 
-    def init(self, theta, layout=None):
+    def init(self, theta: np.ndarray, layout: Any = None) -> Any:
         """Return the state of a new run, which knows the matrices and the other arrays."""
         state = super().init(theta, layout)
         arrays = layout or [(slice(None), theta.shape, "unknown")]
@@ -103,7 +103,7 @@ class Muon(AdamW):
         state.others = [part for part, _, kind in arrays if kind != "weight"]
         return state
 
-    def step(self, theta, grad, state, lr_scale=1.0):
+    def step(self, theta: np.ndarray, grad: np.ndarray, state: Any, lr_scale: float = 1.0) -> None:
         """Update `theta` in place from `grad`."""
         state.t += 1
         lr = float(self.learning_rate * lr_scale)
@@ -115,7 +115,7 @@ class Muon(AdamW):
         for part in state.others:
             self.update(theta, grad, state, self.scalars(state.t, lr), part)
 
-    def momentum(self, g, m, t):
+    def momentum(self, g: np.ndarray, m: np.ndarray, t: int) -> Any:
         """Update the momentum `m` in place and return it corrected for its start at zero."""
         beta = float(self.beta)
         m *= beta

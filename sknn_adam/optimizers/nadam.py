@@ -1,6 +1,6 @@
 """NAdam: Adam with Nesterov's momentum."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,18 +63,23 @@ class NAdam(Adam):
     }
 
     def __init__(
-        self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum_decay=0.004
-    ):
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        momentum_decay: float = 0.004,
+    ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
         self.momentum_decay = momentum_decay
 
-    def init(self, theta, layout=None):
+    def init(self, theta: np.ndarray, layout: Any = None) -> Any:
         """Return the state of a new run; ``product`` is that of all momenta so far."""
         state = super().init(theta, layout)
         state.product = 1.0
         return state
 
-    def step(self, theta, grad, state, lr_scale=1.0):
+    def step(self, theta: np.ndarray, grad: np.ndarray, state: Any, lr_scale: float = 1.0) -> None:
         """Update `theta` in place from `grad`."""
         state.t += 1
         t, b1, b2 = state.t, self.beta_1, self.beta_2

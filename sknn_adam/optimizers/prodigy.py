@@ -1,6 +1,6 @@
 """Prodigy: Adam that finds its learning rate."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -74,13 +74,19 @@ class Prodigy(Adam):
     slots = ("m", "v", "s")
 
     def __init__(
-        self, learning_rate=1.0, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, d_0=1e-6
-    ):
+        self,
+        learning_rate: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.0,
+        d_0: float = 1e-06,
+    ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
         self.weight_decay = weight_decay
         self.d_0 = d_0
 
-    def init(self, theta, layout=None):
+    def init(self, theta: np.ndarray, layout: Any = None) -> Any:
         """Return the state of a new run; it remembers where theta started."""
         state = super().init(theta, layout)
         state.theta_0, state.d, state.r = theta.copy(), float(self.d_0), 0.0
@@ -89,7 +95,7 @@ class Prodigy(Adam):
             state.d, state.r = [state.d] * len(state.members), [0.0] * len(state.members)
         return state
 
-    def step(self, theta, grad, state, lr_scale=1.0):
+    def step(self, theta: np.ndarray, grad: np.ndarray, state: Any, lr_scale: float = 1.0) -> None:
         """Update `theta` in place from `grad`."""
         state.t += 1
         if not state.members:

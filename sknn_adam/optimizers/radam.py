@@ -56,7 +56,7 @@ class RAdam(Adam):
     0.99
     """
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the corrected rate, betas, complements, whether to divide or not, epsilon."""
         b1, b2 = self.beta_1, self.beta_2
         rho_inf = 2 / (1 - b2) - 1

@@ -1,6 +1,6 @@
 """RMSprop and its centered and momentum forms."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -70,7 +70,14 @@ class RMSprop(Optimizer):
         "momentum": Choices((0.0, 0.9), size="large", grid=(0.0,)),
     }
 
-    def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-8, centered=False, momentum=0.0):
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-08,
+        centered: bool = False,
+        momentum: float = 0.0,
+    ) -> None:
         self.learning_rate = learning_rate
         self.rho = rho
         self.epsilon = epsilon
@@ -78,11 +85,11 @@ class RMSprop(Optimizer):
         self.momentum = momentum
 
     @property
-    def slots(self):
+    def slots(self) -> Any:
         """The mean square, the mean if centered, the velocity if there is momentum."""
         return ("v",) + ("m",) * bool(self.centered) + ("u",) * bool(self.momentum)
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the scalars of the rule that the parameters ask for."""
         common = (lr, self.rho, 1 - self.rho, self.epsilon)
         return (*common, self.momentum) if self.momentum else common

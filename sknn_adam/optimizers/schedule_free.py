@@ -1,7 +1,7 @@
 """Schedule-free learning: an average of the weights in place of a schedule."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,13 +72,13 @@ class ScheduleFreeAdamW(Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.0025,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        weight_decay=0.0,
-        warmup_steps=0,
-    ):
+        learning_rate: float = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+    ) -> None:
         self.learning_rate = learning_rate
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -86,13 +86,13 @@ class ScheduleFreeAdamW(Optimizer):
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
 
-    def init(self, theta, layout=None):
+    def init(self, theta: np.ndarray, layout: Any = None) -> Any:
         """Return the state of a new run, in which y = z = x = theta."""
         state = super().init(theta, layout)
         state.largest_lr = state.sum_of_squares = 0.0
         return state
 
-    def step(self, theta, grad, state, lr_scale=1.0):
+    def step(self, theta: np.ndarray, grad: np.ndarray, state: Any, lr_scale: float = 1.0) -> None:
         """Update `theta` in place from `grad`."""
         state.t += 1
         t, b2, warmup = state.t, self.beta_2, max(1, self.warmup_steps)
@@ -119,6 +119,6 @@ class ScheduleFreeAdamW(Optimizer):
         u = g / (np.sqrt(v / bias_2) + epsilon)
         return c * gap + lr_y * u, one_minus_c * gap + lr_gap * u, v
 
-    def evaluation_point(self, theta, state):
+    def evaluation_point(self, theta: np.ndarray, state: Any) -> np.ndarray:
         """Return the average x of the weights."""
         return theta + theta.dtype.type((1 - self.beta_1) / self.beta_1) * state.gap

@@ -1,6 +1,6 @@
 """Stochastic gradient descent: plain, with momentum, with Nesterov's momentum."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sknn_adam._ranges import Choices
 from sknn_adam._validation import FRACTION, POSITIVE
@@ -57,17 +57,19 @@ class SGD(Optimizer):
     }
     ranges: ClassVar = {**Optimizer.ranges, "momentum": Choices((0.0, 0.9, 0.95, 0.99))}
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False):
+    def __init__(
+        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False
+    ) -> None:
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.nesterov = nesterov
 
     @property
-    def slots(self):
+    def slots(self) -> Any:
         """The velocity, if there is momentum."""
         return ("v",) if self.momentum else ()
 
-    def scalars(self, t, lr):
+    def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the learning rate and, if there is any, the momentum."""
         return (lr, self.momentum) if self.momentum else (lr,)
 

@@ -84,7 +84,7 @@ class Constant(Schedule):
     1.0
     """
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return 1.0
 
 

@@ -3,7 +3,7 @@
 from math import inf
 from numbers import Real
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sknn_adam._validation import (
     NON_NEGATIVE,
@@ -11,7 +11,7 @@ from sknn_adam._validation import (
     POSITIVE_INTEGER,
     Interval,
 )
-from sknn_adam.schedules._base import Schedule
+from sknn_adam.schedules._base import Clock, Schedule
 
 __all__ = ["Step", "InverseScaling", "Plateau"]
 
@@ -38,11 +38,11 @@ class Step(Schedule):
         "every": [POSITIVE_INTEGER],
     }
 
-    def __init__(self, drop=0.5, every=10):
+    def __init__(self, drop: float = 0.5, every: int = 10) -> None:
         self.drop = drop
         self.every = every
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return self.drop ** (clock.epoch // self.every)
 
 
@@ -67,10 +67,10 @@ class InverseScaling(Schedule):
 
     _parameter_constraints: ClassVar = {"power": [POSITIVE]}
 
-    def __init__(self, power=0.5):
+    def __init__(self, power: float = 0.5) -> None:
         self.power = power
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return (1.0 + clock.epoch) ** -self.power
 
 
@@ -101,16 +101,16 @@ class Plateau(Schedule):
         "tol": [NON_NEGATIVE],
     }
 
-    def __init__(self, drop=0.5, patience=5, tol=1e-4):
+    def __init__(self, drop: float = 0.5, patience: int = 5, tol: float = 0.0001) -> None:
         self.drop = drop
         self.patience = patience
         self.tol = tol
 
-    def init(self):
+    def init(self) -> Any:
         """Return the factor, the best loss, the epochs waited, and the last epoch seen."""
         return SimpleNamespace(factor=1.0, best=inf, waited=0, epoch=0)
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         """Look at the loss once per epoch."""
         state = self.init() if state is None else state
         if clock.epoch != state.epoch:

@@ -2,7 +2,7 @@
 
 from math import cos, log2, pi
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sknn_adam._validation import (
     FRACTION,
@@ -10,7 +10,7 @@ from sknn_adam._validation import (
     UNIT_INTERVAL,
     Interval,
 )
-from sknn_adam.schedules._base import Schedule, along_cosine
+from sknn_adam.schedules._base import Clock, Schedule, along_cosine
 
 __all__ = ["Linear", "Cosine", "Exponential", "OneCycle", "CosLog4", "FlatCos"]
 
@@ -33,10 +33,10 @@ class Linear(Schedule):
     _parameter_constraints: ClassVar = {"final_factor": [UNIT_INTERVAL]}
     uses_progress = True
 
-    def __init__(self, final_factor=0.0):
+    def __init__(self, final_factor: float = 0.0) -> None:
         self.final_factor = final_factor
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return 1 + (self.final_factor - 1) * clock.progress
 
 
@@ -63,10 +63,10 @@ class Cosine(Schedule):
     _parameter_constraints: ClassVar = {"final_factor": [UNIT_INTERVAL]}
     uses_progress = True
 
-    def __init__(self, final_factor=0.0):
+    def __init__(self, final_factor: float = 0.0) -> None:
         self.final_factor = final_factor
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return along_cosine(clock.progress, 1.0, self.final_factor)
 
 
@@ -88,10 +88,10 @@ class Exponential(Schedule):
     _parameter_constraints: ClassVar = {"final_factor": [POSITIVE]}
     uses_progress = True
 
-    def __init__(self, final_factor=0.01):
+    def __init__(self, final_factor: float = 0.01) -> None:
         self.final_factor = final_factor
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return self.final_factor**clock.progress
 
 
@@ -126,12 +126,14 @@ class OneCycle(Schedule):
     }
     uses_progress = True
 
-    def __init__(self, peak=0.3, initial_factor=0.04, final_factor=4e-6):
+    def __init__(
+        self, peak: float = 0.3, initial_factor: float = 0.04, final_factor: float = 4e-06
+    ) -> None:
         self.peak = peak
         self.initial_factor = initial_factor
         self.final_factor = final_factor
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         if clock.progress < self.peak:
             return along_cosine(clock.progress / self.peak, self.initial_factor, 1.0)
         return along_cosine((clock.progress - self.peak) / (1 - self.peak), 1.0, self.final_factor)
@@ -156,7 +158,7 @@ class CosLog4(Schedule):
 
     uses_progress = True
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return (1 - cos(2 * pi * log2(1 + 15 * clock.progress))) / 2
 
 
@@ -178,8 +180,8 @@ class FlatCos(Schedule):
     _parameter_constraints: ClassVar = {"flat": [FRACTION]}
     uses_progress = True
 
-    def __init__(self, flat=0.5):
+    def __init__(self, flat: float = 0.5) -> None:
         self.flat = flat
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return along_cosine(max(0.0, (clock.progress - self.flat) / (1 - self.flat)), 1.0, 0.0)

@@ -1,9 +1,9 @@
 """A rise before any schedule."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sknn_adam._validation import POSITIVE_INTEGER
-from sknn_adam.schedules._base import Schedule
+from sknn_adam.schedules._base import Clock, Schedule
 
 __all__ = ["Warmup"]
 
@@ -28,29 +28,29 @@ class Warmup(Schedule):
 
     _parameter_constraints: ClassVar = {"steps": [POSITIVE_INTEGER]}
 
-    def __init__(self, schedule="constant", steps=100):
+    def __init__(self, schedule: str | Schedule = "constant", steps: int = 100) -> None:
         self.schedule = schedule
         self.steps = steps
 
     @property
-    def uses_progress(self):
+    def uses_progress(self) -> bool:  # type: ignore[override]
         """Whether the schedule that follows does."""
         return self._inner().uses_progress
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """The names of both."""
         return f"Warmup({self._inner().kind})"
 
-    def validate(self):
+    def validate(self) -> None:
         super().validate()
         self._tables["schedule"].resolve(self.schedule)
 
-    def init(self):
+    def init(self) -> Any:
         return self._inner().init()
 
     def _inner(self):
         return self._tables["schedule"].make(self.schedule)
 
-    def __call__(self, clock, state=None):
+    def __call__(self, clock: Clock, state: Any = None) -> float:
         return min(1.0, (clock.step + 1) / self.steps) * self._inner()(clock, state)

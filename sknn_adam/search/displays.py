@@ -51,11 +51,13 @@ class SearchDisplay:
     4
     """
 
-    def __init__(self, frame, parameters, importance=None):
+    def __init__(self, frame: Any, parameters: Any, importance: Any = None) -> None:
         self.frame, self.parameters, self.importance = frame, parameters, importance
 
     @classmethod
-    def from_search(cls, search, *, parameters=None, random_state=0) -> "SearchDisplay":
+    def from_search(
+        cls, search: Any, *, parameters: Any = None, random_state: Any = 0
+    ) -> "SearchDisplay":
         """Draw a search.
 
         Parameters
@@ -184,11 +186,11 @@ class ComparisonDisplay:
     ['candidates', 'seconds of computing']
     """
 
-    def __init__(self, frame):
+    def __init__(self, frame: Any) -> None:
         self.frame = frame
 
     @classmethod
-    def from_searches(cls, searches) -> "ComparisonDisplay":
+    def from_searches(cls, searches: Any) -> "ComparisonDisplay":
         """Compare searches and draw them.
 
         Parameters

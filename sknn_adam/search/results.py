@@ -1,7 +1,6 @@
 """What a search has found: one table of its candidates, comparisons, and a file to keep it in."""
 
 import json
-import os
 from math import isfinite, isnan
 from numbers import Integral, Real
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+
+from sknn_adam._files import replacing
 
 __all__ = [
     "compare_searches",
@@ -328,10 +329,8 @@ def save_results(search: Any, path: Any) -> None:
     ]
     kinds = {name: str(frame[name].dtype) for name in frame}
     text = json.dumps({"sknn_adam_results": FORMAT, "columns": kinds, "rows": rows}, indent=1)
-    target = Path(path)
-    part = target.with_name(f"{target.name}.part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, target)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
 
 
 def load_results(path: Any) -> Any:

@@ -1,0 +1,245 @@
+"""From the networks of scikit-learn: parameters mapped, weights and moments taken over."""
+
+from math import ceil, inf, log
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils import check_random_state
+
+from sknn_adam._building import check_parts, choose_kernels, choose_sizes, describe
+from sknn_adam._labels import Labels
+from sknn_adam._validation import parse_sizes, warn
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.history import History
+from sknn_adam.initializers import VarianceScaling
+from sknn_adam.network import build
+from sknn_adam.optimizers import LBFGS, SGD, Adam
+from sknn_adam.regressor import MLPRegressor
+from sknn_adam.run import Run
+from sknn_adam.schedules import InverseScaling, Plateau
+
+__all__ = ["SAME", "from_sklearn"]
+
+SAME = (
+    "hidden_layer_sizes activation max_iter shuffle random_state tol verbose warm_start "
+    "early_stopping validation_fraction n_iter_no_change"
+).split()
+THEIR_BATCH = 200
+THEIR_LEAST_RATE = 1e-6  # below it their "adaptive" learning rate ends the training
+
+
+def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | MLPRegressor:
+    """Return an estimator of this package for a network of scikit-learn.
+
+    Its parameters are mapped, and the weights, curves and counters of a fitted one are taken along:
+    it predicts the same, and ``partial_fit``, or ``fit`` with ``warm_start``, goes on with the
+    moments of its optimizer.
+
+    Parameters
+    ----------
+    model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+        Fitted or not; it is not changed.
+    n_samples : int, optional
+        Rows of the table that it is trained on. scikit-learn divides ``alpha`` by the size of the
+        batch, which for ``batch_size="auto"`` below 200 rows, and for ``solver="lbfgs"``, is the
+        number of rows. A fitted network knows it, but for ``"lbfgs"``.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+        Computes in float64, or in float32 if the weights of `model` are float32.
+
+    Warns
+    -----
+    UserWarning
+        If the penalty of an ``"lbfgs"`` network cannot be mapped for want of `n_samples`; it is
+        then that for 200 rows.
+
+    See Also
+    --------
+    to_sklearn : The other way.
+
+    Notes
+    -----
+    Training differs from theirs in three details: Adam's epsilon stands beside the corrected root,
+    ``learning_rate="invscaling"`` counts epochs instead of rows, and the order of the rows comes
+    from another generator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier as TheirClassifier
+    >>> from sknn_adam import from_sklearn
+    >>> X, y = load_iris(return_X_y=True)
+    >>> theirs = TheirClassifier((8,), learning_rate_init=0.01, max_iter=999, random_state=0)
+    >>> _ = theirs.fit(X, y)
+    >>> ours = from_sklearn(theirs)
+    >>> bool((ours.predict(X) == theirs.predict(X)).all())
+    True
+    >>> ours = ours.partial_fit(X, y)  # one more epoch
+    """
+    from sklearn.neural_network import MLPClassifier as TheirClassifier
+    from sklearn.neural_network import MLPRegressor as TheirRegressor
+
+    if not isinstance(model, TheirClassifier | TheirRegressor):
+        raise TypeError(
+            "from_sklearn takes an MLPClassifier or MLPRegressor of sklearn.neural_network. Got "
+            f"{model!r} instead."
+        )
+    fitted = hasattr(model, "coefs_")
+    if n_samples is None and fitted and model.solver != "lbfgs":
+        n_samples = model.t_ // max(1, len(model.loss_curve_))  # t_ counts rows
+    params = _our_parameters(model.get_params(deep=False), n_samples)
+    if fitted:
+        params["dtype"] = "float32" if model.coefs_[0].dtype == np.float32 else "float64"
+    if isinstance(model, TheirClassifier):
+        estimator: MLPClassifier | MLPRegressor = MLPClassifier(**params)
+    else:
+        estimator = MLPRegressor(loss=model.loss, target_scaling=False, **params)
+    if fitted:
+        _take_over(estimator, model, n_samples)
+    return estimator
+
+
+def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, Any]:
+    solver, rate = theirs["solver"], theirs["learning_rate_init"]
+    params = {name: theirs[name] for name in SAME}
+    batch = theirs["batch_size"]
+    if solver == "lbfgs":
+        if n_samples is None and theirs["alpha"]:
+            warn(
+                "scikit-learn divides the alpha of an 'lbfgs' network by the number of its rows, "
+                f"which is not known: {THEIR_BATCH} are assumed. Give from_sklearn n_samples."
+            )
+        divisor, batch = n_samples or THEIR_BATCH, "auto"
+    else:
+        batch = min(THEIR_BATCH, n_samples or THEIR_BATCH) if batch == "auto" else int(batch)
+        divisor = batch
+    schedule: Any = "constant"
+    if solver == "sgd" and theirs["learning_rate"] == "invscaling":
+        schedule = InverseScaling(theirs["power_t"])
+    elif (
+        solver == "sgd"
+        and theirs["learning_rate"] == "adaptive"
+        and params["n_iter_no_change"] < inf
+    ):
+        patience = int(params["n_iter_no_change"]) + 1
+        schedule = Plateau(0.2, patience, theirs["tol"])
+        n_drops = max(0, ceil(log(rate / THEIR_LEAST_RATE) / log(5)))
+        params["n_iter_no_change"] = patience * (n_drops + 1) - 1
+    start: Any = "glorot_uniform"
+    if theirs["activation"] == "logistic":
+        start = VarianceScaling(1 / 3, "average", "uniform")
+    optimizers = {
+        "sgd": lambda: SGD(rate, theirs["momentum"], theirs["nesterovs_momentum"]),
+        "adam": lambda: Adam(rate, theirs["beta_1"], theirs["beta_2"], theirs["epsilon"]),
+        "lbfgs": LBFGS,
+    }
+    return params | {
+        "optimizer": optimizers[solver](),
+        "schedule": schedule,
+        "alpha": theirs["alpha"] / divisor,
+        "batch_size": batch,
+        "l1_ratio": 0.0,
+        "averaging": None,
+        "initializer": start,
+        "bias_initializer": start,
+        "scoring": None,
+        "dtype": "float64",
+    }
+
+
+def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
+    """Give the estimator the weights, counters and moments of a fitted network."""
+    parts, plan = check_parts(estimator)
+    widths = [len(b) for b in model.intercepts_[:-1]]
+    if list(parse_sizes(estimator.hidden_layer_sizes)) != widths:
+        raise ValueError(
+            f"hidden_layer_sizes={model.hidden_layer_sizes!r} was changed after fit: the weights "
+            f"are those of layers of {widths}."
+        )
+    if is_classifier(model):
+        labels = model.classes_
+        if model._label_binarizer.y_type_ == "multilabel-indicator":
+            labels = np.repeat([[0], [1]], len(labels), axis=1)
+        estimator._labels = Labels(labels)
+        estimator.classes_ = estimator._labels.classes
+        estimator.n_outputs_ = estimator._labels.n_outputs
+    else:
+        n_outputs = estimator.n_outputs_ = model.n_outputs_
+        estimator._y_ndim = 1 if n_outputs == 1 else 2
+        estimator._y_shift, estimator._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(model, name):
+            setattr(estimator, name, getattr(model, name))
+    network = build(
+        model.n_features_in_,
+        widths,
+        len(model.intercepts_[-1]),
+        parts["activations"],
+        dtype=estimator.dtype,
+    )
+    network.theta[...] = _flat(model.coefs_ + model.intercepts_)
+    sizes = choose_sizes(estimator, plan, n_samples or THEIR_BATCH)
+    kernels = choose_kernels(network, n_samples or THEIR_BATCH, sizes["batch_size"])
+    seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
+    run = estimator._run = Run(network, np.random.default_rng(seed), kernels)
+    run.begin(plan)
+    known = _count(run, model, sizes["batch_size"], n_samples)
+    estimator._structure = describe(estimator, parts)
+    estimator._forget()
+    estimator._publish(plan)
+    if not (known and _with_moments(run, plan.optimizer, model)):
+        del estimator._run  # only the weights are kept; training makes a state of its own
+
+
+def _flat(arrays: list[np.ndarray]) -> np.ndarray:
+    """Return weights and biases in the order of our vectors."""
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+def _count(run: Run, model: Any, batch_size: int, n_samples: int | None) -> bool:
+    """Set epochs, steps, curves and the reason to stop; return whether all steps are known."""
+    curve = getattr(model, "loss_curve_", None)
+    if curve is None:  # L-BFGS tells the last loss only
+        curve = [model.loss_]
+    scores = getattr(model, "validation_scores_", None)
+    n_rows = 0 if n_samples is None or model.solver == "lbfgs" else n_samples
+    run.history = History()
+    for epoch, loss in enumerate(curve, start=1):
+        row = {"epoch": epoch, "loss": float(loss)}
+        if scores is not None:
+            row["validation_score"] = float(scores[epoch - 1])
+        run.history.append(**row)
+    run.clock.epoch = len(curve) if n_rows else model.n_iter_
+    run.first_epoch = run.clock.epoch - model.n_iter_
+    run.clock.loss = -float(scores[-1]) if scores else float(curve[-1])
+    run.clock.step = model.n_iter_
+    if n_rows:
+        run.clock.step = len(curve) * -(-n_rows // batch_size)
+    best = np.argmin(curve) if scores is None else np.argmax(scores)
+    run.best_epoch = int(best) + 1
+    if scores is not None:
+        run.best_score = float(model.best_validation_score_)
+    if model.n_iter_ >= model.max_iter:
+        run.stop_reason = "max_iter"
+    elif not n_rows or model._no_improvement_count > model.n_iter_no_change:
+        run.stop_reason = "early_stopping" if model.early_stopping else "tol"
+    return n_rows > 0
+
+
+def _with_moments(run: Run, optimizer: Any, model: Any) -> bool:
+    """Take over what scikit-learn's optimizer remembers; return whether it does."""
+    theirs = getattr(model, "_optimizer", None)
+    if theirs is None or model.early_stopping:  # the weights are those of an earlier epoch
+        return False
+    state = run.optimizer_state
+    if isinstance(optimizer, Adam):
+        state.m[...], state.v[...], state.t = _flat(theirs.ms), _flat(theirs.vs), theirs.t
+        run.clock.step = theirs.t
+    else:
+        state.t = run.clock.step
+        if optimizer.slots:  # theirs has the learning rate in it, and the other sign
+            state.v[...] = _flat(theirs.velocities) / -theirs.learning_rate
+    return True

@@ -1,0 +1,190 @@
+"""To the networks of scikit-learn, where it has such a network."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.utils import check_random_state
+
+from sknn_adam._building import check_parts, choose_sizes
+from sknn_adam._validation import parse_sizes
+from sknn_adam.activations import Identity, Logistic, ReLU, Tanh
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.convert.incoming import SAME
+from sknn_adam.losses import LogLoss, PoissonLoss, SquaredError
+from sknn_adam.normalization import BatchNorm
+from sknn_adam.optimizers import LBFGS, SGD, Adam
+from sknn_adam.regressor import MLPRegressor
+from sknn_adam.schedules import Constant, InverseScaling, Plateau
+
+__all__ = ["to_sklearn"]
+
+ACTIVATIONS = {Identity: "identity", Logistic: "logistic", Tanh: "tanh", ReLU: "relu"}
+LOSSES = {LogLoss: "log_loss", SquaredError: "squared_error", PoissonLoss: "poisson"}
+
+
+def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = None) -> Any:
+    """Return a network of scikit-learn for an estimator of this package.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Fitted or not; it is not changed. The weights of a fitted one are taken along, with batch
+        normalization and the scaling of targets folded in: the result predicts the same. What
+        concerns its training only, such as dropout, is mapped where scikit-learn has it, and
+        else left out. Of one that is not fitted everything must have a counterpart.
+    n_samples : int, optional
+        Rows of the table that it is trained on, 1000 by default: decides what the ``"auto"`` of
+        ``batch_size`` and ``alpha`` stand for.
+
+    Returns
+    -------
+    sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If scikit-learn has no such network. The message names everything that does not fit.
+
+    See Also
+    --------
+    from_sklearn : The other way.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknn_adam import MLPRegressor, to_sklearn
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> ours = MLPRegressor("16x2", normalization="batch", random_state=0).fit(X, y)
+    >>> theirs = to_sklearn(ours)
+    >>> bool(abs(theirs.predict(X) - ours.predict(X)).max() < 1e-9)
+    True
+    """
+    if not isinstance(estimator, MLPClassifier | MLPRegressor):
+        raise TypeError(
+            "to_sklearn takes an MLPClassifier or MLPRegressor of sknn_adam. Got "
+            f"{estimator!r} instead."
+        )
+    from sklearn import neural_network
+
+    fitted = estimator.__sklearn_is_fitted__()
+    parts, plan = check_parts(estimator)
+    problems = [*_of_the_network(estimator, parts, fitted)]
+    if not fitted:
+        problems += _of_the_training(estimator, parts)
+    name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
+    if problems:
+        hint = "" if fitted else " What concerns training only may differ once it is fitted."
+        raise ValueError(
+            f"scikit-learn's {name} has no counterpart of {', '.join(problems)}.{hint}"
+        )
+    params = _their_parameters(estimator, parts, plan, n_samples or 1000)
+    if name == "MLPRegressor":
+        params["loss"] = LOSSES[type(parts["loss"])]
+    model = getattr(neural_network, name)(**params)
+    if fitted:
+        _hand_over(estimator, model)
+    return model
+
+
+def _of_the_network(estimator: Any, parts: dict[str, Any], fitted: bool) -> Iterator[str]:
+    """Yield what stands against the network."""
+    kinds = {type(activation) for activation in parts["activations"]}
+    if len(kinds) > 1 or not kinds <= ACTIVATIONS.keys():
+        yield f"activation={estimator.activation!r}"
+    foldable = fitted and type(parts["normalization"]) is BatchNorm
+    if not (parts["normalization"] is None or foldable):
+        yield f"normalization={estimator.normalization!r}"
+    if type(parts["loss"]) not in LOSSES:
+        yield f"loss={estimator.loss!r}"
+    labels = getattr(estimator, "_labels", None)
+    if labels is not None and labels.kind == "columns":
+        yield "several columns of classes"
+    if labels is not None and labels.kind == "exclusive" and len(labels.columns[0]) < 2:
+        yield "a single class"
+    if estimator._network.members is not None if fitted else estimator.n_members > 1:
+        yield "several members"
+
+
+def _of_the_training(estimator: Any, parts: dict[str, Any]) -> Iterator[str]:
+    """Yield what stands against the training."""
+    allowed = {
+        "optimizer": (SGD, Adam, LBFGS),
+        "schedule": (Constant, InverseScaling, Plateau)
+        if type(parts["optimizer"]) is SGD
+        else (Constant,),
+        "gradient_clip": (type(None),),
+        "averaging": (type(None),),
+    }
+    for name, kinds in allowed.items():
+        if type(parts[name]) not in kinds:
+            yield f"{name}={getattr(estimator, name)!r}"
+    if any(parts["dropout"]):
+        yield f"dropout={estimator.dropout!r}"
+    share, smooth = estimator.l1_ratio, parts["optimizer"].full_batch
+    if share and not (share == "auto" and (smooth or parts["loss"].task == "regression")):
+        yield f"l1_ratio={share!r}"
+    for name in ("class_weight", "target_scaling"):
+        if getattr(estimator, name, None):
+            yield f"{name}={getattr(estimator, name)!r}"
+
+
+def _their_parameters(estimator: Any, parts: dict[str, Any], plan: Any, n: int) -> dict[str, Any]:
+    sizes = choose_sizes(estimator, plan, n)
+    params = {name: getattr(estimator, name) for name in SAME}
+    params["hidden_layer_sizes"] = parse_sizes(estimator.hidden_layer_sizes)
+    kinds = [ACTIVATIONS[type(activation)] for activation in parts["activations"]]
+    optimizer, schedule = parts["optimizer"], parts["schedule"]
+    params |= {
+        "activation": (kinds or ["relu"])[0],
+        "verbose": bool(estimator.verbose),
+        "alpha": sizes["alpha"] * sizes["batch_size"],
+        "batch_size": "auto" if optimizer.full_batch else sizes["batch_size"],
+        "solver": "lbfgs" if optimizer.full_batch else "adam",
+    }
+    if not optimizer.full_batch:
+        params["learning_rate_init"] = optimizer.learning_rate
+    if type(optimizer) is SGD:
+        params["solver"] = "sgd"
+        params["momentum"], params["nesterovs_momentum"] = optimizer.momentum, optimizer.nesterov
+        if type(schedule) is InverseScaling:
+            params["learning_rate"], params["power_t"] = "invscaling", schedule.power
+        elif type(schedule) is Plateau:
+            params["learning_rate"], params["n_iter_no_change"] = "adaptive", schedule.patience - 1
+    elif type(optimizer) is Adam:
+        params |= {name: getattr(optimizer, name) for name in ("beta_1", "beta_2", "epsilon")}
+    return params
+
+
+def _hand_over(estimator: Any, model: Any) -> None:
+    """Give scikit-learn's network the weights, counters and curves of a fitted estimator.
+
+    One epoch on two made-up rows lets scikit-learn itself set the attributes of its release.
+    """
+    like = clone(model).set_params(
+        solver="sgd", early_stopping=False, verbose=False, random_state=0, batch_size="auto"
+    )
+    if is_classifier(estimator):
+        y, known = estimator.classes_, {"classes": estimator.classes_}
+        if estimator._labels.kind == "labels":
+            y = np.repeat([[0], [1]], len(y), axis=1)
+    else:
+        n_outputs = estimator.n_outputs_
+        y, known = np.ones(2) if n_outputs == 1 else np.ones((2, n_outputs)), {}
+    like.partial_fit(np.zeros((len(y), estimator.n_features_in_)), y, **known)
+    made = {name: value for name, value in vars(like).items() if name not in like.get_params()}
+    made.pop("_optimizer")  # training on makes one of its own
+    vars(model).update(made)
+    if hasattr(estimator, "feature_names_in_"):
+        model.feature_names_in_ = estimator.feature_names_in_
+    model.coefs_ = [W.copy() for W in estimator.coefs_]
+    model.intercepts_ = [b.copy() for b in estimator.intercepts_]
+    model.n_iter_, model.t_ = estimator.n_iter_, 0
+    model.loss_, model.best_loss_ = estimator.loss_, estimator.best_loss_
+    model.loss_curve_ = list(estimator.loss_curve_)
+    model.validation_scores_ = estimator.validation_scores_
+    model.best_validation_score_ = estimator.best_validation_score_
+    model._no_improvement_count = 0
+    model._random_state = check_random_state(estimator.random_state)

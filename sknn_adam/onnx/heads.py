@@ -1,0 +1,119 @@
+"""From raw outputs to predictions: what every loss predicts, and labels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sknn_adam.losses import (
+    ClassificationLoss,
+    GaussianLoss,
+    QuantileLoss,
+    RegressionLoss,
+)
+from sknn_adam.losses.positive import BOUND, PositiveLoss
+from sknn_adam.onnx.graph import Graph, look_up
+
+__all__ = [
+    "class_outputs",
+    "deviations",
+    "integer_or_text",
+    "label_outputs",
+    "n_columns",
+    "predictions",
+]
+
+
+def _sorted_levels(g: Graph, loss: Any, z: str, n_raw: int) -> str:
+    if np.size(loss.level) == 1:
+        return z
+    values, _ = g("TopK", z, [n_raw], n=2, axis=-1, largest=0, sorted=1)
+    return values
+
+
+REGRESSION: dict[Any, Callable[[Graph, Any, str, int], str]] = {
+    RegressionLoss.predict: lambda g, loss, z, n_raw: z,
+    PositiveLoss.predict: lambda g, loss, z, n_raw: g("Exp", g("Clip", z, -BOUND, BOUND)),
+    QuantileLoss.predict: _sorted_levels,
+    GaussianLoss.predict: lambda g, loss, z, n_raw: g.columns(z, 0, n_raw // 2),
+}
+CLASSIFICATION = {ClassificationLoss.predict: True}
+COMBINATION = {ClassificationLoss.combine: True}
+
+
+def n_columns(estimator: Any) -> int:
+    """Return how many columns a regressor predicts."""
+    return max(estimator.n_outputs_, np.size(getattr(estimator._loss, "level", 0.5)))
+
+
+def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
+    """Return what a regressor predicts, (n_rows, n_outputs) or one column for each level."""
+    predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
+    mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
+    return g("Add", g("Mul", mean, estimator._y_scale), estimator._y_shift)
+
+
+def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
+    """Return the standard deviations that a regressor predicts; of members those of a mixture."""
+    table = {GaussianLoss.deviation: True}
+    look_up(table, estimator._loss, "deviation", "return_std=True with the loss")
+    u = g.columns(z, n_raw // 2, n_raw)  # levelled off beyond bounds, as the loss says
+    inside = g("Clip", u, -20.0, 40.0)
+    beyond = g("Sub", u, inside)
+    slope = g("Exp", g("Neg", g("Abs", beyond)))
+    s = g("Add", inside, g("Mul", g("Sign", beyond), g("Sub", 1.0, slope)))
+    if g.members is None:
+        deviation = g("Exp", g("Div", s, 2.0))
+    else:
+        centers, width = g.columns(z, 0, n_raw // 2), n_raw // 2
+        apart = g("Sub", centers, g.mean(centers, width))
+        deviation = g("Sqrt", g.mean(g("Add", g("Exp", s), g("Mul", apart, apart)), width))
+    return g("Mul", deviation, estimator._y_scale)
+
+
+def integer_or_text(classes: np.ndarray) -> np.ndarray:
+    """Return classes as ONNX can hold them: int64 or text. Whole floats become integers."""
+    classes = np.asarray(classes)
+    if classes.dtype.kind in "iub":
+        return classes.astype(np.int64)
+    if classes.dtype.kind == "f" and (classes == np.round(classes)).all():
+        return classes.astype(np.int64)
+    if all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    raise NotImplementedError(
+        f"Classes must be whole numbers or text for ONNX. Got {classes[:5].tolist()} of type "
+        f"{classes.dtype}."
+    )
+
+
+def _check(g: Graph, loss: Any) -> None:
+    loss = getattr(loss, "loss", loss)  # of several columns
+    look_up(CLASSIFICATION, loss, "predict", "The loss")
+    if g.members is not None:
+        look_up(COMBINATION, loss, "combine", "The loss of several members")
+
+
+def _chosen(g: Graph, z: str, p: str) -> str:
+    """Return 1 where the log odds `z`, or the members' mean probability `p`, say yes, else 0."""
+    more = g("Greater", z, 0.0) if g.members is None else g("Greater", p, 0.5)
+    return g.cast(more, np.int64)
+
+
+def class_outputs(g: Graph, loss: Any, z: str, n_classes: int) -> tuple[str, str]:
+    """Return codes (n_rows,) and probabilities (n_rows, n_classes) of one column of classes."""
+    _check(g, loss)
+    if n_classes > 2:
+        p = g.mean(g("Softmax", z, axis=-1), n_classes)
+        return g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0), p
+    p = g.mean(g("Sigmoid", z), 1)
+    code = g("Reshape", _chosen(g, z, p), [-1])
+    if n_classes == 1:  # there is no other
+        return g("Mul", code, [0]), g("Add", g("Mul", p, 0.0), 1.0)
+    return code, g("Concat", g.mean(g("Sigmoid", g("Neg", z)), 1), p, axis=1)
+
+
+def label_outputs(g: Graph, loss: Any, z: str, n_labels: int) -> tuple[str, str]:
+    """Return the 0/1 matrix of labels and their probabilities, both (n_rows, n_labels)."""
+    _check(g, loss)
+    p = g.mean(g("Sigmoid", z), n_labels)
+    return _chosen(g, z, p), p

@@ -1,0 +1,262 @@
+"""What skl2onnx is told: which outputs our estimators have, and how they are converted."""
+
+from typing import Any
+
+import numpy as np
+import sklearn.model_selection
+from sklearn.utils.validation import check_is_fitted
+
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.onnx.graph import Graph, raw_outputs
+from sknn_adam.onnx.heads import (
+    class_outputs,
+    deviations,
+    integer_or_text,
+    label_outputs,
+    n_columns,
+    predictions,
+)
+from sknn_adam.regressor import MLPRegressor
+
+__all__ = ["register"]
+
+CLASSIFIER, REGRESSOR = "SknnAdamMLPClassifier", "SknnAdamMLPRegressor"
+CLASSIFIER_OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "nocl": [True, False],
+}
+
+
+def register() -> None:
+    """Teach skl2onnx to convert MLPClassifier, MLPRegressor, and searches that hold them.
+
+    After it ``skl2onnx.to_onnx(model, X)`` takes an estimator of this package, or a Pipeline, a
+    GridSearchCV, RandomizedSearchCV, BayesSearchCV, or (where it was enabled) halving search. The
+    type of `X` decides the precision of the graph: float32 or float64. Calling it again changes
+    nothing.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed; it comes with the extra ``onnx``.
+
+    Notes
+    -----
+    *Outputs.* A regressor has one, ``"variable"`` (n_rows, n_outputs), a column for each of several
+    quantiles; with the option ``{"return_std": True}`` and ``loss="gaussian"`` also ``"std"``. A
+    classifier has the label and the probabilities, which are dictionaries unless the option
+    ``{"zipmap": False}`` is given; those hold float32 in any case. Of a matrix of labels they are
+    always a matrix, of several columns of classes a list of matrices.
+
+    *What is not converted* raises NotImplementedError and is named: an activation, loss or
+    normalization of your own with another formula, classes that are neither whole numbers nor
+    text. In float64 graphs GELU's error function is computed in float32, for want of another.
+
+    *Versions.* skl2onnx up to 1.20 writes opset 22 and IR version 10 at most, which onnxruntime
+    1.20 and later run; a newer one is told so by ``target_opset=22``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sknn_adam import MLPClassifier
+    >>> from sknn_adam.onnx import register
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((8,), max_iter=5, random_state=0).fit(X, y)
+    >>> register()
+    >>> from skl2onnx import to_onnx
+    >>> converted = to_onnx(model, X[:1].astype(np.float32), options={"zipmap": False})
+    >>> [output.name for output in converted.graph.output]
+    ['label', 'probabilities']
+    """
+    try:
+        from skl2onnx import update_registered_converter
+        from skl2onnx._parse import update_registered_parser
+        from skl2onnx._supported_operators import sklearn_operator_name_map
+    except ImportError as error:
+        raise ImportError(
+            "register needs skl2onnx. Install it, or the extra 'onnx': "
+            "pip install 'sknn_adam[onnx]'."
+        ) from error
+    for kind, alias, shapes, convert, parse, options in (
+        (
+            MLPClassifier,
+            CLASSIFIER,
+            _shapes_of_classifier,
+            _convert_classifier,
+            _parse_classifier,
+            CLASSIFIER_OPTIONS,
+        ),
+        (
+            MLPRegressor,
+            REGRESSOR,
+            _shapes_of_regressor,
+            _convert_regressor,
+            _parse_regressor,
+            {"return_std": [True, False]},
+        ),
+    ):
+        update_registered_converter(kind, alias, shapes, convert, parser=parse, options=options)
+    for search in _searches():  # skl2onnx knows GridSearchCV only; the others are like it
+        sklearn_operator_name_map[search] = "SklearnGridSearchCV"
+        update_registered_parser(search, _parse_search)
+
+
+def _searches() -> list[type]:
+    from skopt import BayesSearchCV
+
+    found = [sklearn.model_selection.RandomizedSearchCV, BayesSearchCV]
+    for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV"):
+        try:
+            found.append(getattr(sklearn.model_selection, name))
+        except (AttributeError, ImportError):  # experimental, and not enabled
+            break
+    return found
+
+
+# -- outputs -------------------------------------------------------------------------------------
+
+
+def _parse_search(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Convert the best estimator, with the options of the search."""
+    from skl2onnx._parse import parse_sklearn
+
+    check_is_fitted(model, "best_estimator_")
+    best = model.best_estimator_
+    options = scope.get_options(model, {})
+    steps = [best, *(step for _, step in getattr(best, "steps", [])[-1:])]
+    for estimator in steps if options else ():
+        scope.add_options(id(estimator), options)
+    return parse_sklearn(scope, best, inputs, custom_parsers=custom_parsers)
+
+
+def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    from skl2onnx._parse import _parse_sklearn_classifier
+    from skl2onnx.common.data_types import Int64TensorType, SequenceType, guess_tensor_type
+
+    check_is_fitted(model)
+    if model._labels.kind == "exclusive":
+        return _parse_sklearn_classifier(scope, model, inputs, custom_parsers)
+    options = scope.get_options(model, {"zipmap": True})
+    refused = [name for name in ("output_class_labels", "nocl") if options.get(name)]
+    if options["zipmap"] == "columns":
+        refused.append("zipmap='columns'")
+    if refused:
+        targets = {"labels": "a matrix of labels", "columns": "several columns of classes"}
+        raise NotImplementedError(
+            f"The options {', '.join(refused)} are for one column of classes; this MLPClassifier "
+            f"was fitted with {targets[model._labels.kind]}."
+        )
+    operator = scope.declare_local_operator(CLASSIFIER, model)
+    operator.inputs = inputs
+    kind = guess_tensor_type(inputs[0].type)
+    probabilities = SequenceType(kind) if model._labels.kind == "columns" else kind
+    operator.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
+    operator.outputs.append(scope.declare_local_variable("probabilities", probabilities))
+    return operator.outputs
+
+
+def _parse_regressor(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    from skl2onnx.common.data_types import guess_tensor_type
+
+    check_is_fitted(model)
+    operator = scope.declare_local_operator(REGRESSOR, model)
+    operator.inputs = inputs
+    names = ["variable"]
+    if scope.get_options(model, {"return_std": False})["return_std"]:
+        names.append("std")
+    for name in names:
+        variable = scope.declare_local_variable(name, guess_tensor_type(inputs[0].type))
+        operator.outputs.append(variable)
+    return operator.outputs
+
+
+def _shapes_of_classifier(operator: Any) -> None:
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+
+    model, outputs = operator.raw_operator, operator.outputs
+    n_rows = operator.inputs[0].get_first_dimension()
+    labels = model._labels
+    text = integer_or_text(_classes(operator, 0)).dtype == object
+    shape = [n_rows] if labels.kind == "exclusive" else [n_rows, len(labels.columns)]
+    outputs[0].set_type((StringTensorType if text else Int64TensorType)(shape))
+    if labels.kind == "labels":
+        outputs[1].type.shape = shape
+    elif labels.kind == "exclusive":
+        n_classes = len(labels.columns[0])
+        if _zipmaps(operator.scope_inst, model):  # a map of ONNX holds float32
+            outputs[1].set_type(FloatTensorType([n_rows, n_classes]))
+        outputs[1].type.shape = [n_rows, n_classes]
+
+
+def _shapes_of_regressor(operator: Any) -> None:
+    model = operator.raw_operator
+    for output in operator.outputs:
+        output.type.shape = [operator.inputs[0].get_first_dimension(), n_columns(model)]
+
+
+def _zipmaps(scope: Any, model: Any) -> bool:
+    return scope.get_options(model, {"zipmap": True})["zipmap"] is True
+
+
+def _classes(operator: Any, k: int) -> np.ndarray:
+    """Return the classes of a column; with the option "nocl" their codes."""
+    classes = operator.raw_operator._labels.columns[k]
+    if operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})["nocl"]:
+        return np.arange(len(classes))
+    return classes
+
+
+# -- conversion ----------------------------------------------------------------------------------
+
+
+def _network(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
+    """Return a graph that computes the raw outputs, in the precision of the inputs."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+    network, dtype = operator.raw_operator._network, np.float64 if double else np.float32
+    g = Graph(scope, container, dtype, network.members)
+    inputs = [g.cast(variable.full_name, g.dtype) for variable in operator.inputs]
+    x = inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
+    return g, raw_outputs(g, network, x)
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    model = operator.raw_operator
+    n_raw = model._network.dense()[-1].fan_out
+    g, z = _network(scope, operator, container)
+    g.publish(predictions(g, model, z, n_raw), operator.outputs[0])
+    if len(operator.outputs) > 1:
+        g.publish(deviations(g, model, z, n_raw), operator.outputs[1])
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    model = operator.raw_operator
+    label, probabilities = operator.outputs
+    loss, labels = model._loss, model._labels
+    g, z = _network(scope, operator, container)
+    if model.temperature_ != 1:
+        z = g("Div", z, model.temperature_)
+    if labels.kind == "labels":
+        found, p = label_outputs(g, loss, z, len(labels.columns))
+        g.publish(found, label)
+        g.publish(p, probabilities)
+        return
+    columns, tables, start = [], [], 0
+    for k, known in enumerate(labels.columns):
+        width = len(known) if len(known) > 2 else 1
+        code, p = class_outputs(g, loss, g.columns(z, start, start + width), len(known))
+        columns.append(g("Gather", integer_or_text(_classes(operator, k)), code, axis=0))
+        tables.append(p)
+        start += width
+    if labels.kind == "exclusive":
+        p = tables[0]
+        if g.dtype == np.float64 and _zipmaps(scope, model):
+            p = g.cast(p, np.float32)
+        g.publish(columns[0], label)
+        g.publish(p, probabilities)
+        return
+    g.publish(g("Concat", *(g("Reshape", c, [-1, 1]) for c in columns), axis=1), label)
+    g.publish(g("SequenceConstruct", *tables), probabilities)

@@ -1,0 +1,6 @@
+"""Archives that are safe to open: no pickle, and only known types (extra ``secure``)."""
+
+from sknn_adam.persistence.archives import ArchiveError, load, save
+from sknn_adam.persistence.trusted import TRUSTED_TYPES
+
+__all__ = ["TRUSTED_TYPES", "ArchiveError", "load", "save"]

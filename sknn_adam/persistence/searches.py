@@ -1,0 +1,88 @@
+"""What searches hold that no archive can: described in it, and made again when it is read."""
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+__all__ = ["Described", "portable", "restored"]
+
+SPACES = ("search_spaces", "param_distributions")
+DIMENSIONS = ("Real", "Integer", "Categorical")
+# The surrogate models of a Bayesian search refer to themselves, and only a running search needs
+# them; its candidates and scores are in cv_results_.
+LEFT_OUT = ("optimizers_", "_optim_results")
+
+
+class Described:
+    """Stands for a dimension of scikit-optimize or a distribution of SciPy: name and arguments."""
+
+    def __init__(self, kind: str, name: str, args: Any, options: dict[str, Any]):
+        self.kind, self.name, self.args, self.options = kind, name, list(args), dict(options)
+
+    def make(self) -> Any:
+        """Return the object; ValueError if the name is none of its kind."""
+        if self.kind == "dimension" and self.name in DIMENSIONS:
+            import skopt.space
+
+            return getattr(skopt.space, self.name)(*self.args, **self.options)
+        if self.kind == "distribution":
+            from scipy import stats
+
+            made = getattr(stats, str(self.name), None)
+            if isinstance(made, stats.rv_continuous | stats.rv_discrete):
+                return made(*self.args, **self.options)
+        raise ValueError(f"{self.kind!r} {self.name!r} is not known.")
+
+
+def _describe(value: Any) -> Any:
+    package = type(value).__module__.partition(".")[0]
+    name = type(value).__name__
+    if package == "scipy" and hasattr(value, "dist"):  # a frozen distribution
+        return Described("distribution", value.dist.name, value.args, value.kwds)
+    if package == "skopt" and name in DIMENSIONS:
+        options = {"transform": value.transform_, "name": value.name}
+        if name == "Categorical":
+            return Described(
+                "dimension", name, [value.categories], options | {"prior": value.prior}
+            )
+        options |= {"prior": value.prior, "base": value.base}
+        return Described("dimension", name, [value.low, value.high], options)
+    return value
+
+
+def _replaced(value: Any, by: Callable[[Any], Any]) -> Any:
+    """Return `value` with what it holds replaced, in dicts, lists and tuples at any depth."""
+    if isinstance(value, dict):
+        return type(value)((key, _replaced(item, by)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(item, by) for item in value)
+    return by(value)
+
+
+def _with_spaces(estimator: Any, by: Callable[[Any], Any], leave_out: tuple[str, ...]) -> Any:
+    """Return a shallow copy whose search spaces are replaced, also inside pipelines."""
+    known = vars(estimator)
+    if "steps" in known:
+        estimator = copy(estimator)
+        estimator.steps = [
+            (name, _with_spaces(step, by, leave_out) if hasattr(step, "get_params") else step)
+            for name, step in known["steps"]
+        ]
+    elif not known.keys().isdisjoint(SPACES):
+        estimator = copy(estimator)
+        for name in leave_out:
+            vars(estimator).pop(name, None)
+        for name in known.keys() & set(SPACES):
+            setattr(estimator, name, _replaced(known[name], by))
+    return estimator
+
+
+def portable(estimator: Any) -> Any:
+    """Return the estimator, or a copy of it, as an archive can hold it."""
+    return _with_spaces(estimator, _describe, LEFT_OUT)
+
+
+def restored(estimator: Any) -> Any:
+    """Return the estimator as it was before `portable`."""
+    make = lambda value: value.make() if isinstance(value, Described) else value  # noqa: E731
+    return _with_spaces(estimator, make, ())

@@ -1,0 +1,186 @@
+"""Cases of conversion to ONNX on real tables, for tests/test_onnx.py and the record of all."""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam.activations import ACTIVATIONS
+from sknn_adam.losses import FocalLoss, HuberLoss, QuantileLoss, TweedieLoss
+from sknn_adam.normalization import NORMALIZATIONS
+
+LOADERS = {"breast cancer": load_breast_cancer, "wine": load_wine, "diabetes": load_diabetes}
+SMALL = {"hidden_layer_sizes": (12, 7), "max_iter": 10, "random_state": 0}
+
+
+@cache
+def table(name):
+    return LOADERS[name](return_X_y=True)
+
+
+def targets(name, kind):
+    """Targets of a kind from a real table."""
+    X, y = table(name)
+    above = X > np.median(X, axis=0)
+    classes = np.digitize(y, [100, 200]) if name == "diabetes" else y
+    numbers = y if name == "diabetes" else 20 * X[:, 0]  # of both, positive
+    return {
+        "classes": lambda: classes,
+        "text": lambda: np.array([f"class {k}" for k in classes]),
+        "truth": lambda: classes > 0,
+        "whole floats": lambda: classes.astype(float) * 2,
+        "labels": lambda: above[:, :4].astype(int),
+        "columns": lambda: np.stack([np.digitize(numbers, [120, 260]), classes], 1),
+        "columns of text": lambda: np.stack([above[:, 0].astype(str), classes.astype(str)], 1),
+        "one class": lambda: np.full(len(y), "only"),
+        "numbers": lambda: numbers,
+        "two outputs": lambda: np.stack([numbers, numbers[::-1] ** 2], 1),
+        "counts": lambda: np.round(numbers / 20) + 1,
+    }[kind]()
+
+
+def own(name, **params):
+    """Return a small estimator for the task of a table, and the kind of its targets."""
+    estimator = MLPRegressor if name == "diabetes" else MLPClassifier
+    kind = "numbers" if name == "diabetes" else "classes"
+    return estimator(**SMALL | params), name, kind
+
+
+CASES = {}  # name -> (estimator, table, kind of targets)
+for normalization, activation, name in product([None, *NORMALIZATIONS], ACTIVATIONS, LOADERS):
+    CASES[f"{name}, {activation}, {normalization}"] = own(
+        name, activation=activation, normalization=normalization
+    )
+for name, kind in product(
+    LOADERS,
+    ["text", "truth", "whole floats", "labels", "columns", "columns of text", "one class"],
+):
+    CASES[f"{name}, {kind}"] = MLPClassifier(**SMALL), name, kind
+for name, loss in product(LOADERS, ["focal", FocalLoss(0.5)]):
+    CASES[f"{name}, {loss!r}"] = MLPClassifier(**SMALL, loss=loss), name, "classes"
+LOSSES = [
+    "squared_error",
+    "absolute_error",
+    HuberLoss(0.5),
+    "quantile",
+    QuantileLoss((0.1, 0.5, 0.9)),
+    "gaussian",
+    "poisson",
+    "gamma",
+    TweedieLoss(1.3),
+]
+for name, loss, scaled in product(LOADERS, LOSSES, [True, False]):
+    model = MLPRegressor(**SMALL, loss=loss, target_scaling=scaled)
+    several = loss == "quantile" or not isinstance(loss, QuantileLoss)
+    kinds = ["counts", "two outputs"] if several else ["counts"]
+    for kind in kinds if scaled else kinds[:1]:  # unscaled squares are beyond any training
+        CASES[f"{name}, {loss!r}, scaled {scaled}, {kind}"] = model, name, kind
+PARTS = {
+    "averaged": {"averaging": "ema", "optimizer": "momentum"},
+    "not averaged": {"averaging": None},
+    "own point": {"averaging": None, "optimizer": "schedule_free_adamw"},
+    "dropout": {"dropout": 0.3, "activation": ["selu", "relu"]},
+    "no hidden layer": {"hidden_layer_sizes": ()},
+    "all at once": {"normalization": "batch", "activation": ["prelu", "mish"], "dropout": 0.1},
+    "minimized": {"optimizer": "lbfgs"},
+}
+for (part, params), name in product(PARTS.items(), LOADERS):
+    CASES[f"{name}, {part}"] = own(name, **params)
+MEMBERS = {"n_members": 3}
+CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}  # with a temperature
+for normalization, activation, name in product(
+    [None, *NORMALIZATIONS], ["relu", "prelu", "gelu", "selu"], LOADERS
+):
+    CASES[f"{name}, {activation}, {normalization}, members"] = own(
+        name, activation=activation, normalization=normalization, **MEMBERS
+    )
+for name, kind in product(
+    LOADERS, ["classes", "text", "truth", "labels", "columns", "columns of text", "one class"]
+):
+    CASES[f"{name}, {kind}, members"] = MLPClassifier(**SMALL, **MEMBERS), name, kind
+    if kind != "one class":
+        CASES[f"{name}, {kind}, cross-fitted"] = MLPClassifier(**SMALL | CROSSED), name, kind
+for name, loss in product(LOADERS, LOSSES):
+    model = MLPRegressor(**SMALL, loss=loss, **MEMBERS)
+    several = loss == "quantile" or not isinstance(loss, QuantileLoss)
+    for kind in ["counts", "two outputs"] if several else ["counts"]:
+        CASES[f"{name}, {loss!r}, {kind}, members"] = model, name, kind
+for (part, params), name in product(PARTS.items(), LOADERS):
+    if part != "minimized":  # one network only
+        CASES[f"{name}, {part}, members"] = own(name, **params, **MEMBERS)
+        CASES[f"{name}, {part}, cross-fitted"] = own(name, **params, **CROSSED)
+
+
+def fitted(case):
+    """Return the fitted pipeline of a case, and X."""
+    model, name, kind = CASES[case]
+    X = table(name)[0]
+    return make_pipeline(StandardScaler(), model).fit(X, targets(name, kind)), X
+
+
+def run(onnx, X):
+    """Return all outputs of a converted model."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        onnx.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (variable,) = session.get_inputs()
+    return session.run(None, {variable.name: X})
+
+
+def difference(case, dtype, options=None):
+    """Return the largest difference of any output, in units of the largest prediction.
+
+    Labels must be equal wherever the two most probable ones are not as near as the rounding.
+    """
+    from skl2onnx import to_onnx
+
+    pipeline, X = fitted(case)
+    X = X.astype(dtype)
+    model = pipeline[-1]
+    if isinstance(model, MLPRegressor):
+        gaussian = model.loss == "gaussian"
+        options = {id(model): {"return_std": True}} if gaussian else None
+        found = run(to_onnx(pipeline, X[:1], options=options), X)
+        expected = pipeline.predict(X, return_std=True) if gaussian else [pipeline.predict(X)]
+        assert [part.dtype for part in found] == [dtype] * len(expected)
+        pairs = list(zip(found, expected, strict=True))
+    else:
+        labels, p = run(to_onnx(pipeline, X[:1], options={"zipmap": False}), X)
+        tables, expected = ([p], [pipeline.predict_proba(X)]) if not isinstance(p, list) else (
+            p, pipeline.predict_proba(X)
+        )  # fmt: skip
+        pairs = list(zip(tables, expected, strict=True))
+        sure = _sure(expected, multilabel=model._labels.kind == "labels")
+        same = labels.astype(str) == _as_text(pipeline.predict(X))
+        assert (same | ~sure).all()
+        assert sure.mean() > 0.98
+    worst = 0.0
+    for one, other in pairs:
+        other = np.asarray(other).reshape(len(X), -1)
+        assert one.shape == other.shape
+        assert np.isfinite(one).all()
+        worst = max(worst, float(np.abs(one - other).max() / max(1.0, np.abs(other).max())))
+    return worst
+
+
+def _sure(tables, multilabel):
+    """Return in which rows (and columns) the label does not hang on the last digits."""
+    if multilabel:
+        return np.abs(tables[0] - 0.5) > 1e-5
+    sure = []
+    for p in tables:
+        top = np.sort(p, axis=1)
+        sure.append(top[:, -1] - top[:, -2] > 1e-5 if p.shape[1] > 1 else np.full(len(p), True))
+    return sure[0] if len(sure) == 1 else np.stack(sure, axis=1)
+
+
+def _as_text(labels):
+    if labels.dtype.kind in "bf":  # ONNX has whole numbers
+        labels = labels.astype(int)
+    return labels.astype(str)

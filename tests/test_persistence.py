@@ -1,0 +1,545 @@
+"""Archives: whole, small, safe, and refused where they are not."""
+
+import copy
+import importlib.util
+import io
+import json
+import os
+import pickle
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import rows
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+import sknn_adam
+from sknn_adam import Adam, MLPClassifier, MLPRegressor
+from sknn_adam._files import replacing
+from sknn_adam.activations import ReLU
+from sknn_adam.layers import Layer
+from sknn_adam.losses import QuantileLoss
+from sknn_adam.members import OutOfFold
+
+pytest.importorskip("skops")
+
+from archives import LENGTH, damage, planted, rewritten
+from test_pickling import LABELS, NUMBERS, PARTS, X, equal, outputs, small
+
+from sknn_adam.persistence import TRUSTED_TYPES, ArchiveError, load, save
+
+BOTH = pytest.mark.parametrize(
+    ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
+)
+WITHOUT_PARTIAL_FIT = ("minimized", "stopped", "cross-fitted")
+ARCHIVES = Path(__file__).parent / "golden" / "archives"
+
+
+def there_and_back(model, folder):
+    save(model, folder / "model.skops")
+    return load(folder / "model.skops")
+
+
+def archive(model, folder):
+    """Return the bytes of an archive of the model."""
+    save(model, folder / "whole.skops")
+    return (folder / "whole.skops").read_bytes()
+
+
+# -- whole ---------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("parts", PARTS)
+def test_an_archive_brings_everything_back(estimator, y, parts, tmp_path):
+    model = small(estimator, **PARTS[parts]).fit(X, y)
+    before = pickle.dumps(model)
+    loaded = there_and_back(model, tmp_path)
+    assert pickle.dumps(model) == before
+    equal(model, loaded)
+    assert repr(loaded) == repr(model)
+    assert loaded.get_params().keys() == model.get_params().keys()
+    assert loaded.history_.columns == model.history_.columns
+    assert loaded.history_.layers.columns.keys() == model.history_.layers.columns.keys()
+    assert (loaded.stop_reason_, loaded.n_iter_, loaded.t_) == (
+        model.stop_reason_,
+        model.n_iter_,
+        model.t_,
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("parts", [name for name in PARTS if name not in WITHOUT_PARTIAL_FIT])
+def test_training_goes_on_with_the_same_bits(estimator, y, parts, tmp_path):
+    model = small(estimator, **PARTS[parts])
+    for _ in range(2):
+        model.partial_fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    if loaded._run.average is not None:  # one array here, and one there
+        assert loaded._network.theta is loaded._run.average
+    for one in (model, loaded):
+        one.partial_fit(X, y).partial_fit(X[::2], y[::2])
+    equal(model, loaded)
+
+
+@BOTH
+def test_a_warm_start_goes_on_with_the_same_bits(estimator, y, tmp_path):
+    model = small(estimator, warm_start=True, optimizer="lbfgs", batch_size="auto").fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    equal(model.fit(X, y), loaded.fit(X, y))
+
+
+def crossed(estimator):
+    """Return several networks that leave rows out, and can go on."""
+    params = {"n_members": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
+    return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
+
+
+KINDS = {
+    "two": (MLPClassifier, X[:, 0] > 0),
+    "classes": (MLPClassifier, LABELS),
+    "labels": (MLPClassifier, (X[:, :3] > 0).astype(int)),
+    "columns": (MLPClassifier, np.stack([LABELS, LABELS[::-1]], axis=1)),
+    "number": (MLPRegressor, NUMBERS),
+    "numbers": (MLPRegressor, np.stack([NUMBERS, -NUMBERS], axis=1)),
+}
+
+
+def equal_members(one, other, inputs):
+    for name in ("oof_prediction_", "oof_score_", "best_iter_", "coefs_", "intercepts_"):
+        np.testing.assert_equal(getattr(other, name), getattr(one, name))
+    assert vars(other).get("temperature_") == vars(one).get("temperature_")
+    np.testing.assert_equal(other.member_predictions(inputs), one.member_predictions(inputs))
+    assert other.history_.columns["loss"] == one.history_.columns["loss"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cross_fitted_members_come_back_and_go_on(kind, tmp_path):
+    estimator, y = KINDS[kind]
+    model = crossed(estimator).fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    equal_members(model, loaded, X)
+    before = model.coefs_[0].copy()
+    equal_members(model.fit(X, y), loaded.fit(X, y), X)
+    assert np.abs(model.coefs_[0] - before).max() > 0
+
+
+@BOTH
+def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp_path, monkeypatch):
+    """What is known of rows left out, and the patience of each, is part of it."""
+    model, seen, see = crossed(estimator), [], OutOfFold.see
+
+    def interrupted(self, *args):
+        see(self, *args)
+        seen.append(len(args[0]))
+        if len(seen) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutOfFold, "see", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    loaded = there_and_back(model, tmp_path)
+    assert loaded._run.in_fit
+    for name in ("z", "best", "waited"):
+        np.testing.assert_array_equal(getattr(loaded._run.oof, name), getattr(model._run.oof, name))
+    whole = crossed(estimator).fit(X, y)
+    equal_members(whole, loaded.fit(X, y), X)
+    assert loaded.n_iter_ > 5
+
+
+@pytest.mark.parametrize("row", rows.COMPONENTS)
+def test_every_component_is_trusted(row, tmp_path):
+    name = f"{type(row).__module__}.{type(row).__name__}"
+    assert name in TRUSTED_TYPES
+    model = MLPClassifier(optimizer=row)  # never fitted: any component will do
+    assert repr(there_and_back(model, tmp_path)) == repr(model)
+
+
+def test_every_layer_is_trusted():
+    layers = Layer.__subclasses__() + [
+        c for k in Layer.__subclasses__() for c in k.__subclasses__()
+    ]
+    own = [layer for layer in layers if layer.__module__.startswith("sknn_adam.")]
+    assert len(own) > 5
+    assert {f"{layer.__module__}.{layer.__name__}" for layer in own} <= set(TRUSTED_TYPES)
+
+
+def test_targets_of_all_kinds(tmp_path):
+    labels = (X[:, :3] > 0).astype(int)
+    columns = np.stack([LABELS, LABELS[::-1]], axis=1)
+    for y in (labels, columns, np.digitize(X[:, 0], [0]), X[:, 0] > 0):
+        model = small(MLPClassifier, class_weight="balanced").fit(X, y)
+        loaded = there_and_back(model, tmp_path)
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X), strict=True)
+    several = small(MLPRegressor, loss=QuantileLoss((0.1, 0.5, 0.9))).fit(X, NUMBERS)
+    np.testing.assert_array_equal(there_and_back(several, tmp_path).predict(X), several.predict(X))
+
+
+# -- what holds them -----------------------------------------------------------------------------
+
+
+def holders():
+    from scipy.stats import loguniform, randint
+    from skopt import BayesSearchCV
+    from skopt.space import Categorical, Integer, Real
+
+    net = small(MLPClassifier)
+    pipeline = make_pipeline(StandardScaler(), net)
+    name = "mlpclassifier__"
+    grid = {name + "optimizer": ["sgd", Adam(0.01)], name + "alpha": [0.1, 0.01]}
+    distributions = {name + "alpha": loguniform(1e-5, 0.1), name + "max_iter": randint(2, 5)}
+    space = {
+        name + "alpha": Real(1e-5, 0.1, prior="log-uniform"),
+        name + "max_iter": Integer(2, 5),
+        name + "activation": Categorical(["relu", "tanh"]),
+        name + "l1_ratio": (0.0, 1.0, "uniform"),
+    }
+    columns = make_column_transformer(
+        (StandardScaler(), [0, 1]), (OneHotEncoder(handle_unknown="ignore"), slice(2, 3))
+    )
+    return {
+        "pipeline": pipeline,
+        "columns": make_pipeline(columns, net),
+        "function": make_pipeline(FunctionTransformer(np.arctan), net),
+        "grid": GridSearchCV(pipeline, grid, cv=2, scoring=["accuracy", "neg_log_loss"],
+                             refit="neg_log_loss"),
+        "random": RandomizedSearchCV(pipeline, distributions, n_iter=3, cv=ShuffleSplit(2)),
+        "Bayes": BayesSearchCV(pipeline, [(space, 3)], n_iter=3, cv=2, random_state=0),
+        "search in a pipeline": make_pipeline(
+            StandardScaler(), RandomizedSearchCV(net, {"alpha": loguniform(1e-5, 0.1)}, n_iter=2)
+        ),
+        "calibrated": CalibratedClassifierCV(pipeline, cv=2),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("holder", holders())
+def test_whole_pipelines_and_searches(holder, tmp_path):
+    model = holders()[holder].fit(np.round(X, 1), LABELS)
+    before = set(vars(model))
+    loaded = there_and_back(model, tmp_path)
+    assert set(vars(model)) == before
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    if hasattr(model, "cv_results_"):
+        assert loaded.best_params_.keys() == model.best_params_.keys()
+        assert loaded.cv_results_.keys() == model.cv_results_.keys()
+        assert loaded.best_score_ == model.best_score_
+        np.testing.assert_array_equal(
+            loaded.cv_results_["rank_test_" + ("neg_log_loss" if holder == "grid" else "score")],
+            model.cv_results_["rank_test_" + ("neg_log_loss" if holder == "grid" else "score")],
+        )
+    loaded.fit(np.round(X, 1), LABELS)  # its spaces came along
+    assert loaded.predict(X).shape == LABELS.shape
+
+
+def test_spaces_come_back_as_they_were(tmp_path):
+    made = holders()
+    loaded = there_and_back(made["Bayes"], tmp_path)
+    (space, n), (expected, _) = loaded.search_spaces[0], made["Bayes"].search_spaces[0]
+    assert n == 3
+    assert space == expected  # dimensions compare by value
+    random = there_and_back(made["random"], tmp_path).param_distributions
+    alpha = random["mlpclassifier__alpha"]
+    assert alpha.rvs(random_state=0) == pytest.approx(
+        made["random"].param_distributions["mlpclassifier__alpha"].rvs(random_state=0), rel=1e-15
+    )
+
+
+# -- across releases -----------------------------------------------------------------------------
+
+
+def golden():
+    spec = importlib.util.spec_from_file_location(
+        "make_archive", ARCHIVES.parent / "make_archive.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["exact", "trained", "search", "members"])
+def test_archives_of_an_older_release_load(name):
+    """Written with scikit-learn 1.7: the same bits in all arrays, and in exact predictions.
+
+    What other models predict depends in the last digit on the processor, whatever the release;
+    `.ci/archives` compares the bits of all predictions on one machine.
+    """
+    assert json.loads((ARCHIVES / "versions.json").read_text())["scikit-learn"] == "1.7.2"
+    made = golden()
+    equal = made.compare(ARCHIVES, name)
+    computed = () if name == "exact" else ("raw outputs", "predictions")
+    assert all(same for key, same in equal.items() if key not in computed), equal
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        model = load(ARCHIVES / f"{name}.skops")
+    with np.load(ARCHIVES / f"{name}.npz") as expected:
+        found = made.bits(model, expected["X"])
+        for key in ("raw outputs", "predictions"):
+            np.testing.assert_allclose(found[key], expected[key], rtol=1e-4, atol=1e-5)
+            if expected[key].dtype == np.float64 and made.network(model).dtype == "float64":
+                np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-13)
+
+
+def test_the_exact_model_is_exact():
+    """By hand, in integers: no rounding anywhere, so bits are promised on every machine."""
+    made = golden()
+    pipeline, inputs = made.exact()
+    units = (inputs - [3, -1, 0, 2]) * [2, 8, 4, 1]  # a quarter is one
+    whole = units.astype(int).astype(object)
+    for W, b in zip(pipeline[-1]._network.dense()[:], [4, 4, 4], strict=True):
+        whole = whole @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
+        whole = np.maximum(whole, 0) if W is not pipeline[-1]._network.dense()[-1] else whole
+    expected = whole[:, 0] / 4 / 4 + 8
+    np.testing.assert_array_equal(pipeline.predict(inputs), expected.astype(float))
+
+
+def test_versions_are_in_the_file(tmp_path):
+    data = archive(small(MLPClassifier), tmp_path)
+    with ZipFile(io.BytesIO(data)) as file:
+        about = json.loads(file.read("sknn_adam.json"))
+        assert all(name.endswith((".json", ".npy")) for name in file.namelist())
+    assert about["sknn_adam"] == sknn_adam.__version__
+    assert about["numpy"] == np.__version__
+
+
+def test_newer_files_say_so(tmp_path):
+    data, path = archive(small(MLPClassifier).fit(X, LABELS), tmp_path), tmp_path / "new.skops"
+    path.write_bytes(rewritten(data, about={"sknn_adam": "99.1.0", "format": 2}, written=2))
+    with pytest.raises(ArchiveError, match=r"sknn_adam 99.1.0 in format 2.* reads format 1"):
+        load(path)
+    path.write_bytes(rewritten(data, about={"sknn_adam": "99.1.0"}))
+    with pytest.warns(UserWarning, match=r"written by sknn_adam 99.1.0, which is newer than"):
+        load(path)
+    path.write_bytes(rewritten(data, about={"sknn_adam": "0.0.1"}))
+    assert load(path).predict(X).shape == LABELS.shape
+
+
+# -- safe ----------------------------------------------------------------------------------------
+
+HAPPENED = []
+
+
+class Foreign:
+    def __setstate__(self, state):
+        HAPPENED.append(state)
+
+
+class OwnReLU(ReLU):
+    pass
+
+
+NUMBER = count(1)
+
+
+def node(module, name, loader, **more):
+    return {
+        "__class__": name, "__module__": module, "__loader__": loader, "__id__": next(NUMBER)
+    } | more  # fmt: skip
+
+
+TEXT = node("builtins", "str", "JsonNode", content='"touch planted"', is_json=True)
+WORDS = node("builtins", "list", "ListNode", content=[TEXT])
+NONE = node("builtins", "list", "ListNode", content=[])
+NOTHING = node("builtins", "dict", "DictNode", content={}, key_types=NONE)
+PLANTED = {
+    "test_persistence.Foreign": node("test_persistence", "Foreign", "ObjectNode", content=NOTHING),
+    "os.system": node("os", "system", "FunctionNode"),
+    "posix.system": node("posix", "system", "ListNode", content=[TEXT]),
+    "builtins.eval": node("builtins", "eval", "ConstructorFromReduceNode", content=WORDS),
+    "builtins.exec": node("builtins", "exec", "ListNode", content=[TEXT]),
+    "antigravity.anything": node("antigravity", "anything", "TypeNode"),
+    "subprocess.Popen": node("subprocess", "Popen", "ListNode", content=[TEXT]),
+    "functools.partial": node(
+        "functools", "partial", "PartialNode",
+        content={
+            "func": node("os", "system", "FunctionNode"), "args": WORDS, "kwds": NOTHING,
+            "namespace": NOTHING,
+        },
+    ),
+    "sknn_adam.callbacks.Checkpoint": node(
+        "sknn_adam.callbacks", "Checkpoint", "ConstructorFromReduceNode", content=WORDS
+    ),
+    # Its __setstate__ compiles a template that stands in the state.
+    "scipy.stats._continuous_distns.norm_gen": node(
+        "scipy.stats._continuous_distns", "norm_gen", "ObjectNode", content=NOTHING
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_types_are_refused_by_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "planted.skops"
+    pipeline = make_pipeline(StandardScaler(), small(MLPClassifier)).fit(X, LABELS)
+    path.write_bytes(planted(archive(pipeline, tmp_path), PLANTED[name]))
+    with pytest.raises(ArchiveError, match=rf"was refused: it holds.*{name}"):
+        load(path)
+    assert not HAPPENED
+    assert not (tmp_path / "planted").exists()
+    assert "antigravity" not in sys.modules
+
+
+def test_what_is_planted_would_run_if_it_were_trusted(tmp_path, monkeypatch):
+    """The test above is about the refusal: the planted node itself is sound."""
+    path = tmp_path / "planted.skops"
+    path.write_bytes(planted(archive(small(MLPClassifier), tmp_path), PLANTED[
+        "test_persistence.Foreign"
+    ]))  # fmt: skip
+    trusted = (*TRUSTED_TYPES, "test_persistence.Foreign")
+    monkeypatch.setattr("sknn_adam.persistence.archives.TRUSTED_TYPES", trusted)
+    assert type(load(path).validation_fraction).__name__ == "Foreign"
+    planted_class = sys.modules["test_persistence"].Foreign
+    assert isinstance(load(path).validation_fraction, planted_class)
+    assert HAPPENED == [{}, {}]
+    HAPPENED.clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("dimension", "check_dimension"), ("distribution", "ttest_ind"), ("anything", "norm"),
+     ("distribution", "np"), ("distribution", "rv_continuous")],
+)  # fmt: skip
+def test_descriptions_make_nothing_else(kind, name, tmp_path):
+    from sknn_adam.persistence.searches import Described
+
+    search = RandomizedSearchCV(small(MLPClassifier), {"alpha": Described(kind, name, [], {})})
+    save(search, tmp_path / "model.skops")
+    with pytest.raises(ArchiveError, match=f"'{kind}' '{name}' is not known"):
+        load(tmp_path / "model.skops")
+
+
+def test_own_components_are_refused_when_saved(tmp_path):
+    path = tmp_path / "model.skops"
+    path.write_bytes(b"what was there")
+    model = small(MLPClassifier, activation=OwnReLU()).fit(X, LABELS)
+    with pytest.raises(ArchiveError, match=r"MLPClassifier cannot be .*test_persistence.OwnReLU"):
+        save(model, path)
+    model = make_pipeline(FunctionTransformer(lambda x: x), small(MLPClassifier))
+    with pytest.raises(ArchiveError, match="<lambda>"):
+        save(model, path)
+    with pytest.raises(ArchiveError, match=r"save takes an estimator\. Got 'dict'"):
+        save({}, path)
+    assert path.read_bytes() == b"what was there"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_the_list_names_classes_and_metrics_only():
+    assert list(TRUSTED_TYPES) == sorted(set(TRUSTED_TYPES))
+    functions = []
+    for name in TRUSTED_TYPES:
+        module, _, attribute = name.rpartition(".")
+        if module == "skopt.searchcv" or importlib.util.find_spec(module) is None:
+            continue
+        value = getattr(importlib.import_module(module), attribute, None)
+        if value is not None and not isinstance(value, type):
+            functions.append(name)
+    assert functions
+    assert all(name.startswith("sklearn.metrics.") for name in functions)
+    assert not any(name.startswith(("builtins.", "os.", "scipy.")) for name in TRUSTED_TYPES)
+
+
+# -- damaged -------------------------------------------------------------------------------------
+
+
+def test_damaged_files_give_one_clear_error(tmp_path):
+    """The 1,000 of each kind are in tests/heavy/test_damaged.py."""
+    model = make_pipeline(StandardScaler(), small(MLPClassifier, warm_start=True)).fit(X, LABELS)
+    data = archive(model, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a forged archive says of versions
+        counts = damage(data, tmp_path / "damaged.skops", seed=0, n=60)
+    assert counts["flipped"] == counts["cut off"] == {"refused": 60, "loaded": 0}
+    assert counts["flipped inside and sealed"]["refused"] > 10
+
+
+def test_messages_of_damage(tmp_path):
+    path = tmp_path / "model.skops"
+    data = archive(small(MLPClassifier).fit(X, LABELS), tmp_path)
+    path.write_bytes(data[:-1])
+    with pytest.raises(ArchiveError, match=r"is no archive written by .* or its end is damaged"):
+        load(path)
+    path.write_bytes(data[:500] + b"?" + data[501:])
+    with pytest.raises(ArchiveError, match=r"model\.skops' is damaged: its content does not have"):
+        load(path)
+    path.write_bytes(pickle.dumps(small(MLPClassifier)))
+    with pytest.raises(ArchiveError, match="is no archive"):
+        load(path)
+    path.write_bytes(b"")
+    with pytest.raises(ArchiveError, match="is no archive"):
+        load(path)
+    path.write_bytes(rewritten(data, lambda schema: {"protocol": schema["protocol"]}))
+    with pytest.raises(ArchiveError, match=r"cannot be read: KeyError.* written by sknn_adam"):
+        load(path)
+    path.write_bytes(rewritten(data, lambda schema: "[" * 100_000))
+    with pytest.raises(ArchiveError, match="cannot be read: RecursionError"):
+        load(path)
+    with pytest.raises(OSError, match=r"nothing\.skops"):
+        load(tmp_path / "nothing.skops")
+
+
+def test_only_estimators_are_returned(tmp_path):
+    data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "list.skops"
+    words = {**WORDS, "protocol": None}
+    path.write_bytes(rewritten(data, lambda schema: words | {"protocol": schema["protocol"]}))
+    with pytest.raises(ArchiveError, match="holds no estimator, but 'list'"):
+        load(path)
+
+
+def test_what_would_fill_the_memory_is_refused(tmp_path):
+    data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "bomb.skops"
+    path.write_bytes(rewritten(data, about={"blank": " " * 100_000_000}))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ArchiveError, match="would unpack to 1"):
+        load(path)
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_files_are_whole_or_as_they_were(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as file:
+        file.write(b"first")
+        assert not path.exists()
+    with suppress(KeyboardInterrupt), replacing(path) as file:
+        file.write(b"half of the sec")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="no folder"), replacing(tmp_path / "no folder" / "x"):
+        pass
+
+
+def test_archives_are_small(tmp_path):
+    wide = small(MLPRegressor, hidden_layer_sizes=(400, 400), dtype="float32", max_iter=1)
+    data = archive(wide.fit(X, NUMBERS), tmp_path)
+    assert len(data) < 4 * wide._network.theta.size + 30_000
+    assert data[-LENGTH:].startswith(b"sknn_adam archive")
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "skops", None)
+    for call in (lambda: save(MLPClassifier(), tmp_path / "a"), lambda: load(tmp_path / "a")):
+        with pytest.raises(ImportError, match=r"pip install 'sknn_adam\[secure\]'"):
+            call()
+
+
+def test_a_loaded_model_is_independent(tmp_path):
+    model = small(MLPClassifier).fit(X, LABELS)
+    before = outputs(model)
+    loaded = there_and_back(model, tmp_path)
+    copied = copy.deepcopy(loaded)
+    loaded.fit(X[:30], LABELS[:30])
+    np.testing.assert_array_equal(outputs(model), before)
+    np.testing.assert_array_equal(outputs(copied), before)

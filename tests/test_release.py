@@ -1,0 +1,72 @@
+"""What a release needs besides code; `.ci/release` builds one and tries it."""
+
+import ast
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sknn_adam
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOR_DEVELOPERS = {"docs", "test", "bench"}
+EXTRAS = set(PROJECT["project"]["optional-dependencies"]) - FOR_DEVELOPERS
+
+
+def test_one_version_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.M)[1] == sknn_adam.__version__
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in changes or f"## [{sknn_adam.__version__}]" in changes
+
+
+def test_every_extra_is_tried_alone():
+    tree = ast.parse((ROOT / "tests" / "release" / "smoke.py").read_text(encoding="utf-8"))
+    tried = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert tried == EXTRAS | {"nothing"}
+    script = (ROOT / ".ci" / "release").read_text(encoding="utf-8")
+    listed = re.search(r"extras=\((nothing [^)]*)\)", script)[1].split()
+    assert set(listed) == tried
+
+
+def test_the_last_trial_was_of_all_extras():
+    found = json.loads((ROOT / "tests" / "results" / "release.json").read_text())
+    assert {row["extra"] for row in found["environments"]} == EXTRAS | {"nothing"}
+    assert all(row["works"] for row in found["environments"])
+    sizes = {row["extra"]: row["packages"] for row in found["environments"]}
+    assert all(sizes["nothing"] < n for extra, n in sizes.items() if extra != "nothing")
+    assert sorted(Path(name).suffix for name in found["files"]) == [".gz", ".whl"]
+
+
+def test_the_tests_need_every_extra():
+    needed = PROJECT["project"]["optional-dependencies"]["test"]
+    named = set(re.search(r"\[(.*)\]", next(n for n in needed if "sknn-adam" in n))[1].split(","))
+    assert named == EXTRAS
+
+
+def test_the_source_archive_has_what_builds_and_tests_it():
+    included = {path.strip("/") for path in PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"][
+        "include"
+    ]}  # fmt: skip
+    assert {"sknn_adam", "tests", "docs", "README.md", "LICENSE", "CITATION.cff"} <= included
+    assert all((ROOT / path).exists() for path in included)
+
+
+def test_workflows_say_what_they_should():
+    yaml = pytest.importorskip("yaml")
+    publish, tests = (
+        yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+        for name in ("publish", "tests")
+    )
+    assert publish[True]["push"] == {"tags": ["v*"]}  # YAML reads the key "on" as true
+    last = publish["jobs"]["publish"]
+    assert set(last["needs"]) == {"build", "tests"}
+    assert "tag" in last["if"]
+    assert any(step.get("run") == ".ci/release" for step in publish["jobs"]["build"]["steps"])
+    suite = next(s for s in tests["jobs"]["prerelease"]["steps"] if s.get("id") == "suite")
+    assert suite["continue-on-error"] is True
+    assert suite["run"].endswith("--sklearn pre")
