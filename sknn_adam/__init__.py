@@ -2,15 +2,12 @@
 
 __version__ = "0.1.0"
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.convert import from_sklearn, to_sklearn
 from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
 from sknn_adam.regressor import MLPRegressor
-
-if TYPE_CHECKING:
-    from sknn_adam.tabular import tabular_pipeline
 
 __all__ = [
     "SGD",
@@ -25,14 +22,16 @@ __all__ = [
     "to_sklearn",
 ]
 
+if TYPE_CHECKING:
+    from sknn_adam.tabular import tabular_pipeline
+else:
 
-def __getattr__(name: str) -> Any:
-    if name != "tabular_pipeline":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sknn_adam.tabular import tabular_pipeline  # not a light import
+    def __getattr__(name):
+        if name != "tabular_pipeline":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from sknn_adam.tabular import tabular_pipeline  # not a light import
 
-    return tabular_pipeline
+        return tabular_pipeline
 
-
-def __dir__() -> list[str]:
-    return [*globals(), "tabular_pipeline"]
+    def __dir__():
+        return [*globals(), "tabular_pipeline"]

@@ -110,7 +110,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         z = (X - self.center_) / self.scale_
         return (z / np.hypot(1, z / self.limit)).astype(X.dtype, copy=False)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -171,7 +171,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         "rows_per_bin": [POSITIVE_INTEGER],
     }
 
-    def __init__(self, n_bins: int = 32, rows_per_bin: float = 10) -> None:
+    def __init__(self, n_bins: int = 32, rows_per_bin: int = 10) -> None:
         self.n_bins = n_bins
         self.rows_per_bin = rows_per_bin
 
@@ -195,7 +195,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         # Of two values there is one bin, and it says what the column says.
         bent = [len(np.unique(column)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
-        steps = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
+        steps: Any = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
         self.edges_ = [
             # Values of the table: a quantile that is repeated is one edge.
             np.unique(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
@@ -244,7 +244,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
             out += [name, *(f"{name}_bin{j}" for j in range(len(edges) - 1))]
         return np.array(out, dtype=object)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import sknn_adam
-from sknn_adam import Adam, MLPClassifier, MLPRegressor
+from sknn_adam import Adam, MLPClassifier, MLPRegressor, tabular_pipeline
 from sknn_adam._files import replacing
 from sknn_adam.activations import ReLU
 from sknn_adam.layers import Layer
@@ -445,7 +445,8 @@ def test_the_list_names_classes_and_metrics_only():
         if value is not None and not isinstance(value, type):
             functions.append(name)
     assert functions
-    assert all(name.startswith("sklearn.metrics.") for name in functions)
+    allowed = ("sklearn.metrics.", "sknn_adam._columns.")
+    assert all(name.startswith(allowed) for name in functions)
     assert not any(name.startswith(("builtins.", "os.", "scipy.")) for name in TRUSTED_TYPES)
 
 
@@ -486,6 +487,29 @@ def test_messages_of_damage(tmp_path):
         load(path)
     with pytest.raises(OSError, match=r"nothing\.skops"):
         load(tmp_path / "nothing.skops")
+
+
+def test_a_pipeline_for_tables_comes_back(tmp_path):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "number": rng.normal(size=120),
+            "few": np.array(["x", "y", None], dtype=object)[rng.integers(0, 3, 120)],
+            "many": [f"word {k}" for k in rng.integers(0, 60, 120)],
+            "date": pd.date_range("2020-02-28", periods=120),
+        }
+    )
+    y = (frame["number"] > 0).to_numpy()
+    for estimator in ("classifier", small(MLPClassifier)):
+        model = tabular_pipeline(estimator, random_state=0).set_params(mlpclassifier__max_iter=2)
+        model.fit(frame, y)
+        loaded = there_and_back(model, tmp_path)
+        np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+        np.testing.assert_array_equal(
+            loaded[:-1].get_feature_names_out(), model[:-1].get_feature_names_out()
+        )
+        assert loaded[-1].n_members == model[-1].n_members
 
 
 def test_only_estimators_are_returned(tmp_path):

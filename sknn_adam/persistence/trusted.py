@@ -28,6 +28,10 @@ FAMILIES = [
     "normalization",
 ]
 OWN = [
+    "_columns.Holding",
+    "_columns.as_dates",
+    "_columns.as_words",
+    "_columns.names_of_dates",
     "_fused.FusedKernels",
     "_kernels.NumpyKernels",
     "_labels.Labels",
@@ -47,9 +51,12 @@ OWN = [
     "normalization.BatchNormLayer",
     "normalization.RowNormLayer",
     "persistence.searches.Described",
+    "preprocessing.PiecewiseLinear",
+    "preprocessing.SmoothClip",
     "regressor.MLPRegressor",
     "run.Run",
     "schedules._base.Clock",
+    "tabular.ByTarget",
 ]
 # What scikit-learn's and scikit-optimize's own objects keep in them.
 OTHERS = [

@@ -110,6 +110,13 @@ def regress(X: Array, y: Array) -> MLPClassifier | MLPRegressor:
     return from_sklearn(to_sklearn(MLPRegressor()), n_samples=100)
 
 
+def several(X: Array, y: Array) -> float:
+    """Fit several networks, cross-fitted, and ask each."""
+    model = MLPClassifier(n_members=3, early_stopping=True).fit(X, y, groups=y)
+    print(model.member_predictions(X), model.oof_prediction_, model.best_iter_)
+    return float(model.oof_score_ + model.temperature_)
+
+
 def choose(search: Any) -> Any:
     """Make a space, and look at what a search has found."""
     space = search_space(MLPClassifier(alpha=0.1), "random")
