@@ -169,9 +169,12 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
     sparse = issparse(x)
-    x = x.toarray() if sparse else x
     with np.errstate(all="ignore"):
-        mean, scale = x.mean(axis=0), np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+        if sparse:
+            mean, squares = (np.ravel(part.mean(axis=0)) for part in (x, x.multiply(x)))
+        else:
+            mean, squares = x.mean(axis=0), np.einsum("ij,ij->j", x, x) / len(x)
+        scale = np.sqrt(squares)
         deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
         varies = deviation > 1e-6 * scale
         constant = loss.constant(y)

@@ -44,7 +44,7 @@ class PerColumn(ClassificationLoss):
     def constant(self, y: np.ndarray) -> np.ndarray:
         """Return the constant raw outputs of the columns side by side."""
         parts = [
-            self.loss.constant(y[:, k]) if n > 1 else np.zeros(1)
+            self.loss.constant(y[:, k], n) if n > 1 else np.zeros(1)
             for k, n in enumerate(self.n_classes)
         ]
         return np.concatenate(parts)
