@@ -95,7 +95,6 @@ class ClassificationLoss(Loss):
     """
 
     task: ClassVar[str] = "classification"
-    proper: ClassVar[bool] = False  # whether its minimum is at the true probabilities
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return raw outputs (n_rows, n_raw) that predict the mean over members.
