@@ -169,9 +169,10 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
     sparse = issparse(x)
-    x = x.toarray() if sparse else x
     with np.errstate(all="ignore"):
-        mean, scale = x.mean(axis=0), np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))
+        mean = np.asarray(x.mean(axis=0)).ravel()  # of a sparse matrix, never made dense
+        squares = x.multiply(x).sum(axis=0) if sparse else np.einsum("ij,ij->j", x, x)
+        scale = np.sqrt(np.asarray(squares).ravel() / len(y))
         deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
         varies = deviation > 1e-6 * scale
         constant = loss.constant(y)

@@ -4,7 +4,6 @@ import copy
 import importlib.util
 import io
 import json
-import os
 import pickle
 import signal
 import sys
@@ -143,7 +142,7 @@ def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp
         see(self, *args)
         seen.append(len(args[0]))
         if len(seen) == 5:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(OutOfFold, "see", interrupted)

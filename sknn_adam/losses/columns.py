@@ -41,10 +41,10 @@ class PerColumn(ClassificationLoss):
         """Return one raw output for each class, one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
-    def constant(self, y: np.ndarray) -> np.ndarray:
+    def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:
         """Return the constant raw outputs of the columns side by side."""
         parts = [
-            self.loss.constant(y[:, k]) if n > 1 else np.zeros(1)
+            self.loss.constant(y[:, k], n) if n > 1 else np.zeros(1)
             for k, n in enumerate(self.n_classes)
         ]
         return np.concatenate(parts)
