@@ -65,9 +65,8 @@ def candidates(network):
     }
     if clf:
         training["RealMLP: label smoothing"] = {"loss__label_smoothing": 0.1}
-        training["no temperature"] = None  # seen at the recipe's own predictions
     named = {
-        name: params if params is None else {f"{network}__{key}": v for key, v in params.items()}
+        name: {f"{network}__{key}": v for key, v in params.items()}
         for name, params in training.items()
     }
     return columns | named
@@ -115,7 +114,7 @@ def compare(realdata, table, args):
         )
         Xa, Xb = X.iloc[a].reset_index(drop=True), X.iloc[b].reset_index(drop=True)
         for name, params in candidates(f"mlp{kind}").items():
-            if params is None or not (name == "recipe" or any(w in name for w in wanted or [""])):
+            if name != "recipe" and not any(word in name for word in wanted or [""]):
                 continue
             model = tabular_pipeline(kind, random_state=args.seed).set_params(**params)
             start = process_time()
@@ -127,10 +126,6 @@ def compare(realdata, table, args):
             seconds = process_time() - start
             found = {**scores(realdata, task, model, Xb, y[b], n_classes), "seconds": seconds}
             sums.setdefault(name, []).append(found)
-            if name == "recipe" and n_classes:
-                model[-1].temperature_ = 1.0
-                found = scores(realdata, task, model, Xb, y[b], n_classes)
-                sums.setdefault("no temperature", []).append({**found, "seconds": seconds})
     return {
         name: {key: float(np.mean([found[key] for found in each])) for key in each[0]}
         for name, each in sums.items()

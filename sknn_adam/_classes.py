@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._labels import Labels
 from sknn_adam._published import Published
-from sknn_adam.losses import LogLoss
 
 __all__ = ["PredictsClasses"]
 
@@ -16,12 +15,6 @@ class PredictsClasses(Published):
     """The predicting part of MLPClassifier."""
 
     _labels: Labels
-
-    def _raw(self, X):
-        """Return the raw outputs, divided by the temperature."""
-        z, dtype = super()._raw(X)
-        temperature = vars(self).get("temperature_", 1.0)
-        return (z if temperature == 1 else z / temperature), dtype
 
     def _one(self, X):
         """Return raw outputs (n_rows, n_raw); those of members become those of their mean."""
@@ -145,23 +138,3 @@ class PredictsClasses(Published):
     def out_activation_(self) -> str:
         """What turns raw outputs into probabilities."""
         return "logistic" if max(map(len, self._labels.columns)) < 3 else "softmax"
-
-    def _weights(self):
-        """Fold the temperature into the last layer."""
-        coefs, intercepts = super()._weights()
-        if self.temperature_ != 1:
-            coefs[-1] = coefs[-1] / self.temperature_
-            intercepts[-1] = intercepts[-1] / self.temperature_
-        return coefs, intercepts
-
-    def _find_temperature(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
-        """Return the temperature that minimizes the log loss of raw outputs ``z / temperature``."""
-        from scipy.optimize import minimize_scalar  # not a light import
-
-        loss, z = self._task_loss(LogLoss()), z.astype(np.float64)
-
-        def mean(log_temperature):
-            value = loss.value(targets, z / np.exp(log_temperature))
-            return np.average(value, weights=weight)
-
-        return float(np.exp(minimize_scalar(mean, bounds=(-3, 3), method="bounded").x))

@@ -113,19 +113,16 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
     classes_ : ndarray of shape (n_classes,) or list of them
         The classes, the numbers of the labels, or the classes of every column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights, batch normalization and temperature folded in: a plain forward pass gives the raw
-        outputs. Of several members all matrices of a layer, (n_members, fan_in, fan_out).
+        Weights, batch normalization folded in: a plain forward pass gives the raw outputs. Of
+        several members all matrices of a layer, (n_members, fan_in, fan_out).
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases; of several members (n_members, fan_out).
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
         Only of cross-fitted members: for each row of X the probabilities of the member that left
-        it out, before scaling by the temperature; for rows of weight zero the members' mean. A
-        list of such arrays for several columns of classes.
+        it out; for rows of weight zero the members' mean. A list of such arrays for several columns
+        of classes.
     oof_score_ : float
         Only of cross-fitted members: the accuracy of these predictions, or what `scoring` says.
-    temperature_ : float
-        What raw outputs are divided by. Of cross-fitted members with ``loss="log_loss"`` it
-        minimizes the log loss of ``oof_prediction_``; else 1.
     n_iter_ : int
         Epochs of the last ``fit``; ``partial_fit`` adds to it.
     best_iter_ : int or ndarray of shape (n_members,)
@@ -298,16 +295,6 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
             raise ValueError("class_weight='balanced' needs all rows: partial_fit takes a dict.")
         weight = np.ones(len(targets)) if weight is None else weight
         return self._labels.weights(self.class_weight, weight, targets)
-
-    def _forget(self):
-        super()._forget()
-        self.temperature_ = 1.0
-
-    def _publish_out_of_fold(self, rows, held):
-        super()._publish_out_of_fold(rows, held)
-        if "oof_score_" in vars(self) and CLASSIFICATION_LOSSES.resolve(self.loss).proper:
-            z = self._run.oof.z
-            self.temperature_ = self._find_temperature(z, rows.targets, rows.weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -170,11 +170,9 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
     sparse = issparse(x)
     with np.errstate(all="ignore"):
-        if sparse:
-            mean, squares = (np.ravel(part.mean(axis=0)) for part in (x, x.multiply(x)))
-        else:
-            mean, squares = x.mean(axis=0), np.einsum("ij,ij->j", x, x) / len(x)
-        scale = np.sqrt(squares)
+        mean = np.asarray(x.mean(axis=0)).ravel()  # of a sparse matrix, never made dense
+        squares = x.multiply(x).sum(axis=0) if sparse else np.einsum("ij,ij->j", x, x)
+        scale = np.sqrt(np.asarray(squares).ravel() / len(y))
         deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
         varies = deviation > 1e-6 * scale
         constant = loss.constant(y)

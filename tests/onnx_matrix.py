@@ -91,7 +91,7 @@ PARTS = {
 for (part, params), name in product(PARTS.items(), LOADERS):
     CASES[f"{name}, {part}"] = own(name, **params)
 MEMBERS = {"n_members": 3}
-CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}  # with a temperature
+CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}
 for normalization, activation, name in product(
     [None, *NORMALIZATIONS], ["relu", "prelu", "gelu", "selu"], LOADERS
 ):

@@ -329,7 +329,7 @@ def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatc
     fsync = os.fsync
 
     def interrupt(descriptor):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         fsync(descriptor)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

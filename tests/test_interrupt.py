@@ -1,7 +1,6 @@
 """Ctrl-C: raised again, the estimator left fitted and consistent, wherever it comes."""
 
 import copy
-import os
 import signal
 import subprocess
 import sys
@@ -35,7 +34,7 @@ def _python_handles_interrupts():
 
 
 def press_ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 class CountedClip(Clipping):

@@ -464,38 +464,6 @@ def test_groups_stay_together():
     assert clone(model).fit(inputs, y, groups=groups).oof_score_ < 0.2
 
 
-# -- temperature ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("y", [CODES > 0, LABELS, MATRIX], ids=["two", "three", "labels"])
-def test_temperature_minimizes_the_log_loss_of_rows_left_out(y):
-    params = {"max_iter": 200, "tol": 0.0, "n_iter_no_change": 50}
-    model = crossed(MLPClassifier, alpha=0.0, **params).fit(X, y)
-    p = model.oof_prediction_
-    truth = y if y.ndim == 2 else y[:, None] == model.classes_
-
-    def log_loss(temperature):
-        if y.ndim == 2:
-            q = expit(np.log(p / (1 - p)) / temperature)
-            return -np.log(np.where(truth, q, 1 - q)).sum(axis=1).mean()
-        return -np.log(softmax(np.log(p) / temperature, axis=1)[truth]).mean()
-
-    losses = [log_loss(model.temperature_ * factor) for factor in (0.95, 1.0, 1.05)]
-    assert min(losses) == losses[1]
-    assert model.temperature_ != 1
-
-
-def test_temperature_is_one_where_it_would_not_be_honest():
-    assert small(MLPClassifier).fit(X, LABELS).temperature_ == 1
-    assert crossed(MLPClassifier, n_members=1).fit(X, LABELS).temperature_ == 1
-    assert crossed(MLPClassifier, loss="focal").fit(X, LABELS).temperature_ == 1
-    model = crossed(MLPClassifier, warm_start=True).fit(X, LABELS)
-    assert model.temperature_ != 1
-    model.set_params(early_stopping=False).fit(X, LABELS)
-    assert model.temperature_ == 1
-    assert not hasattr(model, "oof_score_")
-
-
 # -- going on ------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ import copy
 import importlib.util
 import io
 import json
-import os
 import pickle
 import signal
 import sys
@@ -119,7 +118,6 @@ KINDS = {
 def equal_members(one, other, inputs):
     for name in ("oof_prediction_", "oof_score_", "best_iter_", "coefs_", "intercepts_"):
         np.testing.assert_equal(getattr(other, name), getattr(one, name))
-    assert vars(other).get("temperature_") == vars(one).get("temperature_")
     np.testing.assert_equal(other.member_predictions(inputs), one.member_predictions(inputs))
     assert other.history_.columns["loss"] == one.history_.columns["loss"]
 
@@ -144,7 +142,7 @@ def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp
         see(self, *args)
         seen.append(len(args[0]))
         if len(seen) == 5:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(OutOfFold, "see", interrupted)

@@ -1,6 +1,5 @@
 """Training that goes on gives the bits of training that never stopped."""
 
-import os
 import pickle
 import signal
 import warnings
@@ -146,7 +145,7 @@ class PressCtrlC(Clipping):
 
     def __call__(self, grad, layout=None):
         if self.at is not None and len(self.at) and self.at.pop() == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return grad
 
 

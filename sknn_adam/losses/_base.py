@@ -95,7 +95,6 @@ class ClassificationLoss(Loss):
     """
 
     task: ClassVar[str] = "classification"
-    proper: ClassVar[bool] = False  # whether its minimum is at the true probabilities
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return raw outputs (n_rows, n_raw) that predict the mean over members.
@@ -108,14 +107,11 @@ class ClassificationLoss(Loss):
         return logsumexp(-np.logaddexp(0, -z), axis=0) - logsumexp(-np.logaddexp(0, z), axis=0)
 
     def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:
-        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike.
-
-        Rows of exclusive classes need not have each of the `n_classes`.
-        """
+        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike."""
         if y.ndim == 2:  # labels
             p = np.clip(y.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
             return np.log(p / (1 - p))
-        n_classes = max(2, n_classes, int(y.max()) + 1)
+        n_classes = max(n_classes, int(y.max()) + 1)
         log_p = np.log(np.maximum(np.bincount(y, minlength=n_classes) / len(y), 1e-6))
         return log_p if n_classes > 2 else log_p[1:] - log_p[:1]
 

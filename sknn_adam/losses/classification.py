@@ -62,7 +62,6 @@ class LogLoss(ClassificationLoss):
     """
 
     _parameter_constraints: ClassVar = {"label_smoothing": [FRACTION]}
-    proper: ClassVar = True
     ranges: ClassVar = {"label_smoothing": Choices((0.0, 0.05, 0.1), size="large", grid=(0.0, 0.1))}
 
     def __init__(self, label_smoothing: float = 0.0) -> None:

@@ -276,8 +276,6 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = operator.outputs
     loss, labels = model._loss, model._labels
     g, z = _network(scope, operator, container)
-    if model.temperature_ != 1:
-        z = g("Div", z, model.temperature_)
     if labels.kind == "labels":
         found, p = label_outputs(g, loss, z, len(labels.columns))
         g.publish(found, label)

@@ -88,7 +88,7 @@ def bits(model, X):
     found["raw outputs"] = net._network.predict(scaler.transform(X))
     found["predictions"] = getattr(model, "predict_proba", model.predict)(X)
     if hasattr(net, "oof_prediction_"):
-        found |= {"out of fold": net.oof_prediction_, "temperature": np.array(net.temperature_)}
+        found["out of fold"] = net.oof_prediction_
     run = getattr(net, "_run", None)
     if run is not None:
         found |= {"m": run.optimizer_state.m, "v": run.optimizer_state.v, "average": run.average}
