@@ -23,6 +23,7 @@ NEEDS = {  # what a page names, and the package that this takes
     "optuna": "optuna_integration",
     "distributed": "distributed",
     "sknn_adam.search": "pandas",
+    "import pandas": "pandas",
     "skl2onnx": "skl2onnx",
     "onnxruntime": "onnxruntime",
     "sknn_adam.persistence": "skops",

@@ -95,6 +95,7 @@ def make_search(method, model, space, n, n_jobs, seed=0):
 def test_a_search_takes_the_space_as_it_is(method, task, size):
     if method == "grid" and size == "large":
         pytest.skip("thousands of candidates; the next test draws them")
+    pytest.importorskip({"bayes": "skopt", "optuna": "optuna_integration"}.get(method, "sklearn"))
     kind = MLPClassifier if task == "classification" else MLPRegressor
     model = pipeline(kind)
     exclude = ["hidden_layer_sizes", "max_iter"]  # for speed
@@ -168,6 +169,7 @@ def test_optuna_prunes_through_partial_fit():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_seed_same_candidates_for_one_process_and_two(method):
+    pytest.importorskip({"bayes": "skopt", "optuna": "optuna_integration"}.get(method, "sklearn"))
     model = pipeline()
     space = search_space(model, method, include=["learning_rate", "dropout"])
     both = []
