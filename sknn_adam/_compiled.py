@@ -122,6 +122,7 @@ ARGUMENTS = {
     "blend": "vVV",
     "column_sums": "Mv",
     "gather": "XIm",
+    "gather_columns": "XIm",
     "label_log_loss": "MMVVmf",
     "penalize": "VVvf",
     "penalize_blocks": "VIVvv",

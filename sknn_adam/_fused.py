@@ -217,11 +217,13 @@ class FusedKernels(NumpyKernels):
 
     def gather(self, X, rows, out, cast):
         """Write ``X[rows]`` to `cast`, in one pass."""
-        plain = X.dtype in NO_WEIGHT and X.flags.c_contiguous and X.ndim == 2
-        loop = compiled_loop("gather", cast.dtype, X.dtype) if plain else None
+        by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous  # as a data frame's are
+        plain = X.dtype in NO_WEIGHT and X.ndim == 2 and (by_row or by_column)
+        name = "gather" if by_row else "gather_columns"
+        loop = compiled_loop(name, cast.dtype, X.dtype) if plain else None
         if loop is None:
             return super().gather(X, rows, out, cast)
-        loop(X, rows, cast)
+        loop(X if by_row else X.T, rows, cast)
         return cast
 
     def mean_and_gradient(self, loss, y, z, weight):

@@ -199,6 +199,9 @@ class NumpyKernels:
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, by way of `out` (dtype of X), and return it."""
+        if not X.flags.c_contiguous:  # numpy.take would copy all of X
+            cast[...] = X[rows]
+            return cast
         # "clip" only skips a check: the rows are a permutation
         np.take(X, rows, axis=0, out=out, mode="clip")
         if out is not cast:

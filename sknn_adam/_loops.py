@@ -10,6 +10,7 @@ __all__ = [
     "blend",
     "column_sums",
     "gather",
+    "gather_columns",
     "label_log_loss",
     "penalize",
     "penalize_blocks",
@@ -41,6 +42,13 @@ def gather(X, rows, out):
         row = rows[i]
         for j in range(X.shape[1]):
             out[i, j] = X[row, j]
+
+
+def gather_columns(columns, rows, out):
+    """Write the rows of a table that is given column by column to `out`, in the dtype of `out`."""
+    for j in range(columns.shape[0]):
+        for i in range(rows.size):
+            out[i, j] = columns[j, rows[i]]
 
 
 def penalize(theta, factors, grad, value):

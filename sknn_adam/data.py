@@ -98,9 +98,8 @@ class Data:
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
         self._sparse = issparse(X)
-        # Of columns, numpy.take would copy all of X for every batch.
-        self._takes = not self._sparse and X.flags.c_contiguous
         self._buffers: dict[int, tuple] = {}  # by number of rows
+        self._whole: tuple | None = None  # the batch, where there is only one
 
     def order(self, rng: np.random.Generator) -> np.ndarray | None:
         """Return a random order of the rows; None for one batch, where it does not matter."""
@@ -113,18 +112,23 @@ class Data:
 
         The arrays are used again for the next batch of so many rows.
         """
-        start = i * self.batch_size
-        rows: Any = slice(start, min(start + self.batch_size, self.n_rows))
-        rows = rows if order is None else order[rows]
-        if self._takes and order is not None:
-            return self._gather(rows, kernels)
+        if self._whole is not None:
+            return self._whole
+        start, stop = i * self.batch_size, min((i + 1) * self.batch_size, self.n_rows)
+        if self.n_batches > 1 and not self._sparse:
+            return self._gather(
+                np.arange(start, stop) if order is None else order[start:stop], kernels
+            )
+        rows: Any = slice(start, stop) if order is None else order[start:stop]
         weight = self.weight
         if weight is not None:
             weight = weight[rows] if weight.ndim == 1 else np.ascontiguousarray(weight[:, rows])
         x = self.X[rows if self.index is None else self.index[rows]]
         if x.dtype != self.dtype:
             x = x.astype(self.dtype)
-        return x, self.y[rows], weight
+        batch = x, self.y[rows], weight
+        self._whole = batch if self.n_batches == 1 else None
+        return batch
 
     def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> tuple:
         n_rows = len(rows)
