@@ -1,6 +1,7 @@
 """Rows of a table: for training in batches, for validation, without copies of the table."""
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -149,11 +150,11 @@ class Data:
         return cast, y, weight
 
 
-MOST_LOOKED_AT = 256
+MOST_LOOKED_AT = 128
 
 
 def facts(data: Data, loss: Any) -> dict[str, float]:
-    """Return what a look at some rows, spread over the table, tells of it.
+    """Return what a look at some rows, spread over the table, tells of it. Numbers may overflow.
 
     Parameters
     ----------
@@ -170,26 +171,24 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
         (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
     """
-    some = np.linspace(0, data.n_rows - 1, min(data.n_rows, MOST_LOOKED_AT)).astype(int)
+    some: Any = slice(None)
+    if data.n_rows > MOST_LOOKED_AT:
+        some = np.arange(MOST_LOOKED_AT) * (data.n_rows - 1) // (MOST_LOOKED_AT - 1)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
     sparse = issparse(x)
-    with np.errstate(all="ignore"):
-        mean = np.asarray(x.mean(axis=0)).ravel()  # of a sparse matrix, never made dense
-        squares = x.multiply(x).sum(axis=0) if sparse else np.einsum("ij,ij->j", x, x)
-        scale = np.sqrt(np.asarray(squares).ravel() / len(y))
-        deviation = np.sqrt(np.maximum(scale**2 - mean**2, 0))
-        varies = deviation > 1e-6 * scale
-        constant = loss.constant(y)
-        found = {
-            "constant_loss": loss.mean(y, np.broadcast_to(constant, (len(y), len(constant)))),
-            "scale_max": scale.max(initial=0),
-            "scale_min": scale[varies].min(initial=np.inf),
-            "target_mean": np.nan,
-            "target_scale": np.nan,
-        }
-        if loss.task == "regression":
-            found["target_mean"] = np.abs(y.mean(axis=0)).max()
-            found["target_scale"] = y.std(axis=0).max()
+    ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
+    mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense
+    varies = square - mean * mean > 1e-12 * square
+    found = {
+        "constant_loss": loss.mean(y, ones[:, None] * loss.constant(y)),
+        "scale_max": sqrt(square.max(initial=0)),
+        "scale_min": sqrt(square[varies].min(initial=np.inf)),
+        "target_mean": np.nan,
+        "target_scale": np.nan,
+    }
+    if loss.task == "regression":
+        found["target_mean"] = np.abs(y.mean(axis=0)).max()
+        found["target_scale"] = y.std(axis=0).max()
     found |= {
         "sparse": sparse,
         "n_rows": data.n_rows,

@@ -1,6 +1,7 @@
 """History: what a training run measured, one row an epoch, and now and then layer by layer."""
 
 from collections.abc import Iterator
+from functools import cache
 from math import nan
 from typing import Any
 
@@ -12,7 +13,8 @@ __all__ = ["History", "LayerHistory", "LiveTable", "Probe"]
 
 MOST_ROWS = 100_000
 MOST_SAMPLES = 64
-STEPS_BETWEEN_SAMPLES = 256  # looking at the layers takes about as long as one to three steps
+STEPS_BETWEEN_SAMPLES = 512  # looking at the layers takes about as long as three to ten steps
+NEAR_ZERO = np.linspace(-4.0, 4.0, 65)[:, None]  # slopes are largest there
 
 
 class History:
@@ -88,7 +90,7 @@ class LayerHistory(History):
       layer.
 
     The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes a few hundredths
-    of a training, there are at least 256 steps between two rows, and twice as many whenever 64
+    of a training, there are at least 512 steps between two rows, and twice as many whenever 64
     rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
 
     Examples
@@ -103,19 +105,21 @@ class LayerHistory(History):
 
     def __init__(self) -> None:
         self.columns = {}
-        self.distance = STEPS_BETWEEN_SAMPLES
+        self.distance, self.next_step = STEPS_BETWEEN_SAMPLES, 0
 
     def due(self, record: bool | str, step: int) -> bool:
         """Return whether to measure at this step."""
         if record == "all" or not record:
             return bool(record)
-        return not len(self) or step - self.columns["step"][-1] >= self.distance
+        return step >= self.next_step
 
     def thin(self) -> None:
-        """Keep every second of too many rows, and measure half as often from now on."""
+        """Wait after a row; of too many keep every second, and measure half as often from now on."""
+        last = self.columns["step"][-1]
         if len(self) > MOST_SAMPLES:
             self.columns = {name: column[::2] for name, column in self.columns.items()}
             self.distance *= 2
+        self.next_step = last + self.distance
 
 
 class Probe:
@@ -145,13 +149,12 @@ class Probe:
 
     def outputs(self, workspaces: list[Workspace]) -> dict[str, tuple[float, ...]]:
         """Return what a pass that these workspaces saw tells of the outputs of the layers."""
-        seen: list[tuple[float, float, float, float]] = []
-        for layer, ws in zip(self.layers, workspaces, strict=True):
-            if isinstance(layer, Dense):
-                z = ws["z"]
-                seen.append((float(z.min()), float(z.max()), nan, nan))
-            elif isinstance(layer, Activate):
-                seen[-1] = _activation_figures(layer, ws)
+        seen = [
+            _activation_figures(layer, ws)
+            for layer, ws in zip(self.layers, workspaces, strict=True)
+            if isinstance(layer, Activate)
+        ]
+        seen.append((*_range(workspaces[-1]["z"]), nan, nan))
         names = "activation_min", "activation_max", "dead", "saturated"
         return dict(zip(names, zip(*seen, strict=True), strict=True))
 
@@ -171,19 +174,36 @@ def _norm(array: np.ndarray) -> float:
     return float(np.dot(flat, flat)) ** 0.5
 
 
+def _range(array: np.ndarray) -> tuple[float, float]:
+    flat = array.reshape(-1)  # of a flat one NumPy reduces straight on
+    return float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
+
+
 def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, float, float]:
     """Return smallest and largest output and the shares of dead and of saturated units."""
     a, formula = ws["out"], layer.activation
     learned = (layer.p[..., None, :],) if isinstance(layer, ActivateLearned) else ()
-    slopes = np.abs(formula.derivative(ws["z"], a, *learned))
-    slopes = np.broadcast_to(slopes, a.shape)  # that of the identity is one number
-    means = slopes.mean(axis=-2)
-    z = np.linspace(-4.0, 4.0, 65).astype(a.dtype)[:, None]  # slopes are largest near 0
-    start = (np.asarray(formula.start(), a.dtype),) if learned else ()
-    grid = np.abs(formula.derivative(z, formula(z, *start), *start))
-    dead = means == 0
-    saturated = (means < 0.05 * np.max(grid)) & ~dead
-    return float(a.min()), float(a.max()), float(dead.mean()), float(saturated.mean())
+    slopes = formula.derivative(ws["z"], a, *learned)
+    if np.shape(slopes) != a.shape:  # that of the identity is one number
+        slopes = np.broadcast_to(slopes, a.shape)
+    sums = np.add.reduce(np.abs(slopes), axis=-2, dtype=a.dtype)
+    steepest = _steepest(formula) if vars(formula) else _steepest_of(type(formula))
+    alive = np.count_nonzero(sums)
+    flat = np.count_nonzero(sums < 0.05 * steepest * a.shape[-2])  # the dead among them
+    dead = sums.size - alive
+    return *_range(a), dead / sums.size, (flat - dead) / sums.size
+
+
+def _steepest(formula: Any) -> float:
+    """Return the largest slope of an activation, with the parameter it starts with, if it learns."""
+    start = (np.asarray(formula.start()),) if formula.learned else ()
+    return float(np.abs(formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)).max())
+
+
+@cache
+def _steepest_of(kind: type) -> float:
+    """Return the largest slope of an activation without parameters."""
+    return _steepest(kind())
 
 
 class LiveTable:

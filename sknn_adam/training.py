@@ -173,7 +173,8 @@ def train(
     if run.best is None:
         run.keep(-inf, run.point(plan))
     if plan.record and not run.history.table:
-        run.history.table = facts(data, plan.loss)
+        with np.errstate(all="ignore"):
+            run.history.table = facts(data, plan.loss)
     if not plan.optimizer.full_batch:
         run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
     if n_epochs > 0 and run.stop_reason is None:

@@ -123,14 +123,14 @@ def test_sampling_keeps_its_distance_and_is_bounded():
             layers.thin()
         assert len(layers) <= MOST_SAMPLES
     assert len(layers) > MOST_SAMPLES // 4
-    assert np.diff(layers["step"]).min() >= 256
+    assert np.diff(layers["step"]).min() >= 512
     assert layers["step"][0] == 0
 
 
 def test_samples_of_a_plain_fit_are_far_apart(digits):
-    layers = layers_of(digits, record=True, max_iter=90, batch_size=30, tol=0)
+    layers = layers_of(digits, record=True, max_iter=90, batch_size=15, tol=0)
     assert len(layers) > 2
-    assert np.diff(layers["step"]).min() >= 256
+    assert np.diff(layers["step"]).min() >= 512
 
 
 def test_partial_fits_record_what_one_fit_records(digits):

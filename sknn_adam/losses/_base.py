@@ -111,9 +111,8 @@ class ClassificationLoss(Loss):
         if y.ndim == 2:  # labels
             p = np.clip(y.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
             return np.log(p / (1 - p))
-        n_classes = max(n_classes, int(y.max()) + 1)
         log_p = np.log(np.maximum(np.bincount(y, minlength=n_classes) / len(y), 1e-6))
-        return log_p if n_classes > 2 else log_p[1:] - log_p[:1]
+        return log_p if len(log_p) > 2 else log_p[1:] - log_p[:1]
 
     def predict(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return probabilities, shape (..., n_rows, n_classes or n_labels)."""
