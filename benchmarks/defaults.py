@@ -37,15 +37,15 @@ def candidates() -> dict[str, dict]:
     """Return the candidates by name: the defaults with one thing at a time changed."""
     found = {"like scikit-learn": AS_THEIRS, "the defaults": {}}
     for name, values in {
-        "hidden_layer_sizes": ((100,), (300,), (100, 100)),
+        "hidden_layer_sizes": ((100,), (200,), (300,), (100, 50), (100, 100), (200, 100)),
         "averaging": (None,),
         "batch_size": (32, 128, 200),
-        "alpha": (1e-4, 1e-3),
-        "l1_ratio": (0.0, 0.5),
+        "alpha": (1e-4, 1e-3, 1e-2),
+        "l1_ratio": (0.0, 0.15, 0.5),
         "max_iter": (60, 200),
         "schedule": ("linear", "cosine"),
         "initializer": ("glorot_uniform", "he_uniform"),
-        "activation": ("silu",),
+        "activation": ("silu", "leaky_relu"),
         "normalization": ("layer",),
         "dropout": (0.1,),
         "dtype": ("float64",),

@@ -114,21 +114,20 @@ def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options
         return None
 
 
-# Arguments of the loops: v and m are vectors and matrices that are written, V and M such that are
-# read (and may be read-only), I are row numbers or codes, f is float64 always. X is a table of the
-# second dtype.
+# Arguments of the loops: v, m and s are vectors, matrices and stacks of matrices that are written,
+# V, M and S such that are read (and may be read-only), I are row numbers or codes, f is float64
+# always. X is a table of the second dtype.
 ARGUMENTS = {
-    "add_bias": "mV",
+    "add_bias": "sM",
     "blend": "vVV",
-    "column_sums": "Mv",
+    "column_sums": "Sm",
     "gather": "XIm",
     "gather_columns": "XIm",
-    "label_log_loss": "MMVVmf",
-    "penalize": "VVvf",
-    "penalize_blocks": "VIVvv",
-    "softmax_log_loss": "mIVVf",
-    "softmax_shift": "MIVVmf",
-    "squared_error": "MMVVmf",
+    "label_log_loss": "SMMVsf",
+    "penalize": "VIVvf",
+    "softmax_log_loss": "sIMVf",
+    "softmax_shift": "SIMVsf",
+    "squared_error": "SMMVsf",
 }
 
 
@@ -147,13 +146,13 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 
     def typed(letter):
         kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
-        dimensions = 2 if letter in "mMX" else 1
+        dimensions = {"m": 2, "M": 2, "X": 2, "s": 3, "S": 3}.get(letter, 1)
         kind = numba.from_dtype(dtype) if kind is None else kind
         return types.Array(kind, dimensions, "C", readonly=letter.isupper())
 
     signature = tuple(typed(letter) for letter in ARGUMENTS[name])
     options: Any = {"nogil": True, "error_model": "numpy"}
-    if name.startswith("penalize"):
+    if name == "penalize":
         options["fastmath"] = {"reassoc"}
     try:
         return numba.njit([signature], cache=True, **options)(getattr(_loops, name))

@@ -7,6 +7,7 @@ out, or gains nothing from it, runs as NumPy.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from operator import is_
 from typing import Any
@@ -22,7 +23,12 @@ from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels"]
 
-NO_WEIGHT = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
+
+
+def _stacked(z, *arrays):
+    """Return arrays with a leading members axis, of one member where `z` has none."""
+    return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
 
 
 @dataclass
@@ -90,8 +96,8 @@ class FusedKernels(NumpyKernels):
             self._recorded.complete = True
             self._recorded = None
 
-    def _do(self, function, *arguments):
-        """Call a function that works on its arguments, and keep the call, not those inside it."""
+    def do(self, function, *arguments):
+        """Call a function, and keep the call, not those inside it."""
         tape, self._recorded = self._recorded, None
         function(*arguments)
         if tape is not None:
@@ -115,97 +121,82 @@ class FusedKernels(NumpyKernels):
 
     def product(self, a, b, out):
         """Write the matrix product."""
-        plain = a.ndim == b.ndim == 2 and type(a) is np.ndarray
-        self._do(np.dot if plain else product, a, b, out)
+        if type(a) is not np.ndarray:
+            self.do(product, a, b, out)
+        elif out.ndim == 2:
+            self.do(np.dot, a, b, out)
+        elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns
+            for m, result in enumerate(out):
+                self.do(np.dot, a if a.ndim == 2 else a[m], b[m], result)
+        else:
+            self.do(np.matmul, a, b, out)
 
     def add_bias(self, z, b):
         """Add `b` to every row of `z`, in place."""
-        if z.ndim == 3:
-            for m in range(len(z)):
-                self.add_bias(z[m], b[m])
-            return
         loop = compiled_loop("add_bias", z.dtype)
-        self._do(loop or super().add_bias, z, b)
+        if loop is None:
+            self.do(super().add_bias, z, b)
+        else:
+            self.do(loop, *_stacked(z, b))
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
-        if z.ndim == 3:
-            for m in range(len(z)):
-                own = z[m]
-                bias = None if b is None else b[m]
-                self.activate(activation, own, bias, own if in_place else out[m])
-            return
         key = activation, in_place, z.dtype
         if key not in self._kernels:
             formula = record(activation, 1, dtype=z.dtype)
             self._kernels[key] = compiled(activate_loop, formula, z.dtype, in_place)
         kernel = self._kernels[key]
-        if kernel is None or z.ndim != 2 or b is None:
-            self._do(super().activate, activation, z, b, out)
+        if kernel is None or b is None:
+            self.do(super().activate, activation, z, b, out)
         elif in_place:
-            self._do(kernel, z, b)
+            self.do(kernel, *_stacked(z, b))
         else:
-            self._do(kernel, z, b, out)
+            self.do(kernel, *_stacked(z, b, out))
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
-        if g.ndim == 3:
-            for m in range(len(g)):
-                own = None if z is None else z[m]
-                self.chain(derivative, g[m], own, a[m], None if sums is None else sums[m])
-            return
         key = derivative, z is None, g.dtype
         if key not in self._kernels:
             lacks = (0,) if z is None else ()
             formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
             self._kernels[key] = compiled(chain_loop, formula, g.dtype, z is not None)
         kernel = self._kernels[key]
-        if kernel is None or g.ndim != 2 or sums is None or not g.flags.c_contiguous:
-            self._do(super().chain, derivative, g, z, a, sums)
+        if kernel is None or sums is None or not g.flags.c_contiguous:
+            self.do(super().chain, derivative, g, z, a, sums)
         elif z is None:
-            self._do(kernel, g, a, sums)
+            self.do(kernel, *_stacked(g, a, sums))
         else:
-            self._do(kernel, g, z, a, sums)
+            self.do(kernel, *_stacked(g, z, a, sums))
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
-        if g.ndim == 3:
-            for m in range(len(g)):
-                self.column_sums(g[m], out[m])
-            return
-        plain = g.ndim == 2 and g.flags.c_contiguous
-        self._do((plain and compiled_loop("column_sums", g.dtype)) or super().column_sums, g, out)
+        loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
+        if loop is None:
+            self.do(super().column_sums, g, out)
+        else:
+            self.do(loop, *_stacked(g, out))
 
     def penalize(self, theta, grad, l2, l1):
         """Return the penalty and add its gradient, in one pass."""
-        if self._penalty is None or self._penalty.size != 1:
-            self._penalty = np.zeros(1)
-        loop = compiled_loop("penalize", theta.dtype)
-        if loop is None:
-            self._do(self._plain_penalty, theta, grad, l2, l1)
-        else:
-            self._do(loop, theta, np.array([l2, l1], theta.dtype), grad, self._penalty)
-        return float(self._penalty[0])
-
-    def _plain_penalty(self, *arguments):
-        self._penalty[0] = super().penalize(*arguments)
+        return float(self.penalize_blocks(theta, np.array([0, theta.size]), grad, l2, l1)[0])
 
     def penalize_blocks(self, theta, bounds, grad, l2, l1):
         """Return the penalties of blocks and add their gradients, in one pass."""
         n_blocks = len(bounds) - 1
         if self._penalty is None or self._penalty.size != n_blocks:
-            self._penalty = np.empty(n_blocks, theta.dtype)
-        loop = compiled_loop("penalize_blocks", theta.dtype)
+            self._penalty = np.zeros(n_blocks)
+        loop = compiled_loop("penalize", theta.dtype)
         if loop is None:
-            self._do(self._plain_penalties, theta, bounds, grad, l2, l1)
+            self.do(self._plain_penalties, theta, bounds, grad, l2, l1)
         else:
-            factors = np.array([l2, l1], theta.dtype)
-            self._do(loop, theta, bounds, factors, grad, self._penalty)
+            self.do(loop, theta, bounds, np.array([l2, l1], theta.dtype), grad, self._penalty)
         return self._penalty.copy()
 
-    def _plain_penalties(self, *arguments):
-        self._penalty[...] = super().penalize_blocks(*arguments)
+    def _plain_penalties(self, theta, bounds, grad, l2, l1):
+        for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
+            part = slice(start, stop)
+            self._penalty[i] = super().penalize(theta[part], grad[part], l2, l1)
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
@@ -242,24 +233,19 @@ class FusedKernels(NumpyKernels):
                 name, smoothing = "squared_error", 0.0
         loop = name and compiled_loop(name, z.dtype)
         if not loop:
-            self._do(self._plain_loss, loss, y, z, weight, gradient)
+            self.do(self._plain_loss, loss, y, z, weight, gradient)
             return self._loss_of(shape), gradient
         if name == "label_log_loss":
             y, labels = np.empty(shape[-2:], z.dtype), y.reshape(len(y), -1)
-            self._do(np.copyto, y, labels)
-        weight = NO_WEIGHT[z.dtype] if weight is None else weight
+            self.do(np.copyto, y, labels)
+        weight = NO_WEIGHT[z.dtype] if weight is None else np.atleast_2d(weight)
         factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
-        each = [(z, weight, gradient, self._loss)]
-        if z.ndim == 3:
-            weights = weight if weight.ndim == 2 else [weight] * len(z)
-            each = list(zip(z, weights, gradient, self._loss.reshape(-1, 1), strict=True))
-        for zs, w, g, value in each:
-            self._do(loop, zs, y, w, factors, g, value)
+        (zs, slopes), values = _stacked(z, gradient), self._loss
+        self.do(loop, zs, y, weight, factors, slopes, values)
         if name == "softmax_shift":
-            self._do(np.exp, gradient, gradient)
+            self.do(np.exp, gradient, gradient)
             last = compiled_loop("softmax_log_loss", z.dtype)
-            for _, w, g, value in each:
-                self._do(last, g, y, w, factors, value)
+            self.do(last, slopes, y, weight, factors, values)
         return self._loss_of(shape), gradient
 
     def _loss_of(self, shape):

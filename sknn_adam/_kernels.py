@@ -56,11 +56,15 @@ class NumpyKernels:
         """Drop all calls that were kept."""
 
     def again(self, *batch: Any) -> float | None:
-        """Return the objective's value on a batch (x, y, weight) by calls that were kept."""
+        """Return the objective's value on a batch (x, y, weight, rng) by calls that were kept."""
         return None
 
     def recorded(self) -> None:
         """End the record of an objective's calls."""
+
+    def do(self, function: Callable, *arguments: Any) -> None:
+        """Call a function that works on arrays which stay: such a call may be kept."""
+        function(*arguments)
 
     def update(
         self,

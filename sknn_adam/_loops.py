@@ -1,6 +1,7 @@
 """Loops that are no component's formula, in plain Python; `_fused` has them compiled by Numba.
 
-Arrays are C-contiguous, of one dtype, with the rows first. Nothing here allocates.
+Arrays are C-contiguous and of one dtype. Those of a network have its members first, of which there
+may be one, then the rows. Nothing here allocates.
 """
 
 from math import exp, log, log1p
@@ -13,7 +14,6 @@ __all__ = [
     "gather_columns",
     "label_log_loss",
     "penalize",
-    "penalize_blocks",
     "softmax_log_loss",
     "softmax_shift",
     "squared_error",
@@ -21,19 +21,21 @@ __all__ = [
 
 
 def add_bias(z, b):
-    """Add `b` (width,) to every row of `z`."""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            z[i, j] += b[j]
+    """Add `b` (members, width) to every row of `z`."""
+    for m in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                z[m, i, j] += b[m, j]
 
 
 def column_sums(g, out):
-    """Write the sums of the columns of `g` to `out` (width,)."""
-    for j in range(g.shape[1]):
-        out[j] = 0
-    for i in range(g.shape[0]):
-        for j in range(g.shape[1]):
-            out[j] += g[i, j]
+    """Write the sums of the columns of `g` to `out` (members, width)."""
+    for m in range(g.shape[0]):
+        for j in range(g.shape[2]):
+            out[m, j] = 0
+        for i in range(g.shape[1]):
+            for j in range(g.shape[2]):
+                out[m, j] += g[m, i, j]
 
 
 def gather(X, rows, out):
@@ -51,24 +53,12 @@ def gather_columns(columns, rows, out):
             out[i, j] = columns[j, rows[i]]
 
 
-def penalize(theta, factors, grad, value):
-    """Write the penalty with the factors (l2, l1) to ``value[0]``; add its gradient to `grad`.
+def penalize(theta, bounds, factors, grad, values):
+    """Write the penalty with the factors (l2, l1) of every block between two bounds to `values`.
 
-    The sums may be taken in another order, so that they are computed as fast as the rest.
+    Its gradient is added to `grad`. The sums may be taken in another order, so that they are
+    computed as fast as the rest.
     """
-    l2, l1 = factors[0], factors[1]
-    squares = sizes = l2 - l2
-    for i in range(theta.size):
-        w = theta[i]
-        squares += w * w
-        sizes += abs(w)
-        slope = l1 if w > 0 else -l1
-        grad[i] += l2 * w + (slope if w != 0 else l1 - l1)
-    value[0] = l2 / 2 * squares + l1 * sizes
-
-
-def penalize_blocks(theta, bounds, factors, grad, values):
-    """Write the penalty of every block between two bounds to `values`, else as ``penalize``."""
     l2, l1 = factors[0], factors[1]
     for block in range(values.size):
         squares = sizes = l2 - l2
@@ -90,78 +80,87 @@ def blend(average, vector, factors):
         average[i] = keep * average[i] + rate * vector[i]
 
 
-def softmax_shift(z, codes, weight, factors, gradient, value):
-    """Write `z` less the largest of its row to `gradient`, and to ``value[0]`` a part of the loss.
+def softmax_shift(z, codes, weight, factors, gradient, values):
+    """Write `z` less the largest of its row to `gradient`, and to `values` a part of the losses.
 
-    `weight` is empty for weights of 1, ``factors[0]`` is the label smoothing. The exponentials of
-    `gradient` are left to NumPy, whose loop over them is several times faster.
+    `weight` (1 or members, n_rows) is empty for weights of 1, ``factors[0]`` is the label
+    smoothing. The exponentials of `gradient` are left to NumPy, whose loop over them is several
+    times faster.
     """
     smoothing, share = factors[0], factors[1]
-    n_classes = z.shape[1]
-    total = 0.0
-    for i in range(z.shape[0]):
-        peak, mean = z[i, 0], z[i, 0] * 0
-        for k in range(n_classes):
-            # What is not a number must stay so.
-            peak = z[i, k] if not z[i, k] <= peak else peak
-        for k in range(n_classes):
-            gradient[i, k] = z[i, k] - peak
-            mean += gradient[i, k]
-        true = gradient[i, codes[i]]
-        w = weight[i] if weight.size else share / share
-        total += w * (smoothing * (true - mean / n_classes) - true)
-    value[0] = total / z.shape[0]
+    n_classes = z.shape[2]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            peak, mean = z[m, i, 0], z[m, i, 0] * 0
+            for k in range(n_classes):
+                # What is not a number must stay so.
+                peak = z[m, i, k] if not z[m, i, k] <= peak else peak
+            for k in range(n_classes):
+                gradient[m, i, k] = z[m, i, k] - peak
+                mean += gradient[m, i, k]
+            true = gradient[m, i, codes[i]]
+            w = weight[own, i] if weight.size else share / share
+            total += w * (smoothing * (true - mean / n_classes) - true)
+        values[m] = total / z.shape[1]
 
 
-def softmax_log_loss(gradient, codes, weight, factors, value):
-    """Add the rest of the mean loss to ``value[0]``; turn exponentials into its gradient.
+def softmax_log_loss(gradient, codes, weight, factors, values):
+    """Add the rest of the mean losses to `values`; turn exponentials into the gradient.
 
     ``factors[1]`` is one by the number of rows.
     """
     smoothing, share = factors[0], factors[1]
-    n_classes = gradient.shape[1]
-    total = 0.0
-    for i in range(gradient.shape[0]):
-        norm = gradient[i, 0] * 0
-        for k in range(n_classes):
-            norm += gradient[i, k]
-        w = weight[i] if weight.size else share / share
-        total += w * log(norm)
-        w *= share
-        for k in range(n_classes):
-            gradient[i, k] = w * (gradient[i, k] / norm - smoothing / n_classes)
-        gradient[i, codes[i]] -= w * (1 - smoothing)
-    value[0] += total / gradient.shape[0]
+    n_classes = gradient.shape[2]
+    for m in range(gradient.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(gradient.shape[1]):
+            norm = gradient[m, i, 0] * 0
+            for k in range(n_classes):
+                norm += gradient[m, i, k]
+            w = weight[own, i] if weight.size else share / share
+            total += w * log(norm)
+            w *= share
+            for k in range(n_classes):
+                gradient[m, i, k] = w * (gradient[m, i, k] / norm - smoothing / n_classes)
+            gradient[m, i, codes[i]] -= w * (1 - smoothing)
+        values[m] += total / gradient.shape[1]
 
 
-def label_log_loss(z, y, weight, factors, gradient, value):
-    """Write the weighted mean log loss of labels to ``value[0]``, and its gradient.
+def label_log_loss(z, y, weight, factors, gradient, values):
+    """Write the weighted mean log losses of labels to `values`, and their gradient.
 
     `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
     """
     smoothing, share = factors[0], factors[1]
-    total = 0.0
-    for i in range(z.shape[0]):
-        w = weight[i] if weight.size else share / share
-        for k in range(z.shape[1]):
-            x = z[i, k]
-            target = (1 - smoothing) * y[i, k] + smoothing / 2
-            small = exp(-abs(x))  # of the less likely answer: no overflow
-            # The terms of the softplus in this order: what is large cancels exactly.
-            total += w * (max(x, x * 0) - target * x + log1p(small))
-            sigmoid = (1 if x >= 0 else small) / (1 + small)
-            gradient[i, k] = w * share * (sigmoid - target)
-    value[0] = total / z.shape[0]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            w = weight[own, i] if weight.size else share / share
+            for k in range(z.shape[2]):
+                x = z[m, i, k]
+                target = (1 - smoothing) * y[i, k] + smoothing / 2
+                small = exp(-abs(x))  # of the less likely answer: no overflow
+                # The terms of the softplus in this order: what is large cancels exactly.
+                total += w * (max(x, x * 0) - target * x + log1p(small))
+                sigmoid = (1 if x >= 0 else small) / (1 + small)
+                gradient[m, i, k] = w * share * (sigmoid - target)
+        values[m] = total / z.shape[1]
 
 
-def squared_error(z, y, weight, factors, gradient, value):
-    """Write the weighted mean of half the squares to ``value[0]``, and its gradient."""
+def squared_error(z, y, weight, factors, gradient, values):
+    """Write the weighted means of half the squares to `values`, and their gradient."""
     share = factors[1]
-    total = 0.0
-    for i in range(z.shape[0]):
-        w = weight[i] if weight.size else share / share
-        for k in range(z.shape[1]):
-            r = z[i, k] - y[i, k]
-            total += w * r * r / 2
-            gradient[i, k] = w * share * r
-    value[0] = total / z.shape[0]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            w = weight[own, i] if weight.size else share / share
+            for k in range(z.shape[2]):
+                r = z[m, i, k] - y[i, k]
+                total += w * r * r / 2
+                gradient[m, i, k] = w * share * r
+        values[m] = total / z.shape[1]

@@ -56,6 +56,12 @@ SLOW = {
 POWERS = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 0.5: "np.sqrt({0})", 1: "{0}"}
 
 
+# Over the members, rows and units of an array.
+EACH = """for m in range({0}.shape[0]):
+    for i in range({0}.shape[1]):
+        for j in range({0}.shape[2]):"""
+
+
 class Unwritable(Exception):
     """The formula has an operation that has no place in a fused loop."""
 
@@ -117,14 +123,13 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
     """Return the same for an activation behind a bias; `z` is written if it is kept."""
     constants, lines, (value,) = _write(formula, ["z"], dtype, slow=False)
     body = [
-        "for i in range(zs.shape[0]):",
-        "    for j in range(zs.shape[1]):",
-        "        z = zs[i, j] + b[j]",
-        *[f"        {line}" for line in lines],
-        *([] if in_place else ["        zs[i, j] = z"]),
-        f"        {'zs' if in_place else 'out'}[i, j] = {value}",
+        *EACH.format("zs").split("\n"),
+        "            z = zs[m, i, j] + b[m, j]",
+        *[f"            {line}" for line in lines],
+        *([] if in_place else ["            zs[m, i, j] = z"]),
+        f"            {'zs' if in_place else 'out'}[m, i, j] = {value}",
     ]
-    names, kinds = ["zs", "b"], [f"{dtype}[:, ::1]", f"{dtype}[::1]"]
+    names, kinds = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
     if not in_place:
         names, kinds = [*names, "out"], [*kinds, kinds[0]]
     return constants, ", ".join(names), ", ".join(kinds), body
@@ -134,17 +139,15 @@ def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
     """Return the same for the chain rule through a derivative, with the columns' sums."""
     constants, lines, (value,) = _write(formula, ["z", "a"], dtype, slow=False)
     body = [
-        "for j in range(sums.size):",
-        "    sums[j] = ZERO",
-        "for i in range(g.shape[0]):",
-        "    for j in range(g.shape[1]):",
-        *(["        z = zs[i, j]"] if with_z else []),
-        "        a = activations[i, j]",
-        *[f"        {line}" for line in lines],
-        f"        v = g[i, j] * {value}",
-        "        g[i, j] = v",
-        "        sums[j] += v",
+        "sums[:] = ZERO",
+        *EACH.format("g").split("\n"),
+        *(["            z = zs[m, i, j]"] if with_z else []),
+        "            a = activations[m, i, j]",
+        *[f"            {line}" for line in lines],
+        f"            v = g[m, i, j] * {value}",
+        "            g[m, i, j] = v",
+        "            sums[m, j] += v",
     ]
     names = ["g", *["zs"] * with_z, "activations", "sums"]
-    kinds = [f"{dtype}[:, ::1]"] * (len(names) - 1) + [f"{dtype}[::1]"]
+    kinds = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
     return constants, ", ".join(names), ", ".join(kinds), body

@@ -100,7 +100,7 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
         cross-fitted: each leaves out its own part of the rows and stops at its own best epoch.
     record : bool or "all", default=True
         Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
-        (it takes a few hundredths of a short fit) or at the first step of ``"all"`` epochs.
+        (it takes about a fiftieth of a short fit) or at the first step of ``"all"`` epochs.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision. ``"auto"`` is float64 if X is not float32 and below 8,192 elements.
     verbose : bool or int, default=0

@@ -89,8 +89,8 @@ class LayerHistory(History):
       twentieth of the largest one that the activation has, and not 0. Both are nan for the output
       layer.
 
-    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes a few hundredths
-    of a training, there are at least 512 steps between two rows, and twice as many whenever 64
+    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes about a
+    fiftieth of a short training, there are at least 512 steps between two rows, and twice as many whenever 64
     rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
 
     Examples
@@ -114,7 +114,7 @@ class LayerHistory(History):
         return step >= self.next_step
 
     def thin(self) -> None:
-        """Wait after a row; of too many keep every second, and measure half as often from now on."""
+        """Wait after a row; keep every second of too many, and wait twice as long from now on."""
         last = self.columns["step"][-1]
         if len(self) > MOST_SAMPLES:
             self.columns = {name: column[::2] for name, column in self.columns.items()}
@@ -187,7 +187,8 @@ def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, f
     if np.shape(slopes) != a.shape:  # that of the identity is one number
         slopes = np.broadcast_to(slopes, a.shape)
     sums = np.add.reduce(np.abs(slopes), axis=-2, dtype=a.dtype)
-    steepest = _steepest(formula) if vars(formula) else _steepest_of(type(formula))
+    kind: Any = type(formula)
+    steepest = _steepest(formula) if vars(formula) else _steepest_of(kind)
     alive = np.count_nonzero(sums)
     flat = np.count_nonzero(sums < 0.05 * steepest * a.shape[-2])  # the dead among them
     dead = sums.size - alive
@@ -195,7 +196,7 @@ def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, f
 
 
 def _steepest(formula: Any) -> float:
-    """Return the largest slope of an activation, with the parameter it starts with, if it learns."""
+    """Return the largest slope of an activation; of one that learns, at its start."""
     start = (np.asarray(formula.start()),) if formula.learned else ()
     return float(np.abs(formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)).max())
 

@@ -203,6 +203,8 @@ class Dropout(Layer):
     (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
     """
 
+    repeats = True
+
     def __init__(self, rate: float, dropped_value: float = 0.0):
         self.rate, self.dropped_value = rate, dropped_value
         keep = 1 - rate
@@ -215,19 +217,21 @@ class Dropout(Layer):
         """Return x with dropped units in training, else x."""
         if not ws.training:
             return x
-        mask = ws.buffer("mask", x.shape, x.dtype)
-        np.greater_equal(ws.rng.random(x.shape, dtype=np.float32), self.rate, out=mask)
-        y = np.multiply(x, mask, out=ws.buffer("y", x.shape, x.dtype))
-        if self.dropped_value:
-            y += self.dropped_value * (1 - mask)
-            y *= self.scale
-            y += self.shift
-        else:
-            y *= self.scale
+        do, dropped = ws.kernels.do, self.dropped_value
+        drawn = ws.buffer("drawn", x.shape, np.float32)
+        kept, y = (ws.buffer(name, x.shape, x.dtype) for name in ("kept", "y"))
+        do(ws.rng.random, None, np.float32, drawn)
+        do(np.greater_equal, drawn, self.rate, kept)
+        do(np.multiply, kept, self.scale, kept)
+        do(np.multiply, x, kept, y)
+        if dropped:  # where kept is 0, and a shift of all
+            constant = ws.buffer("constant", x.shape, x.dtype)
+            do(np.multiply, kept, -dropped, constant)
+            do(np.add, constant, dropped * self.scale + self.shift, constant)
+            do(np.add, y, constant, y)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Pass the gradient to the units that were kept."""
-        g *= ws["mask"]
-        g *= self.scale
+        ws.kernels.do(np.multiply, g, ws["kept"], g)
         return g

@@ -44,7 +44,7 @@ def objective(
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     kernels = network.kernels
     if network.repeats and probe is None:
-        known = kernels.again(x, y, weight)
+        known = kernels.again(x, y, weight, rng)
         if known is not None:
             return known
     z = network.forward(x, rng, weight)  # 1

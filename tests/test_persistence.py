@@ -471,6 +471,9 @@ def test_messages_of_damage(tmp_path):
     path.write_bytes(data[:500] + b"?" + data[501:])
     with pytest.raises(ArchiveError, match=r"model\.skops' is damaged: its content does not have"):
         load(path)
+    path.write_bytes(data.replace(b"archive, format 0001", b"archive, format 0000"))
+    with pytest.raises(ArchiveError, match="its end states another format than its content"):
+        load(path)
     path.write_bytes(pickle.dumps(small(MLPClassifier)))
     with pytest.raises(ArchiveError, match="is no archive"):
         load(path)

@@ -180,8 +180,7 @@ def load(path: str | os.PathLike[Any]) -> Any:
     skops = _skops("load")
     name = repr(os.fspath(path))
     data = Path(path).read_bytes()
-    _check_sum(data, name)
-    by = _check_version(data, name)
+    by = _check_version(data, name, _check_sum(data, name))
     try:
         _check_types(skops, data, f"{name} was refused: it holds")
         estimator = skops.loads(data, trusted=list(TRUSTED_TYPES))
@@ -194,7 +193,8 @@ def load(path: str | os.PathLike[Any]) -> Any:
         raise _unreadable(name, error, f" It was written by sknn_adam {by}.") from error
 
 
-def _check_sum(data: bytes, name: str) -> None:
+def _check_sum(data: bytes, name: str) -> int:
+    """Return the format that the end of the file states."""
     body, comment = data[:-LENGTH], data[-LENGTH:]
     found = COMMENT_PATTERN.fullmatch(comment)
     if found is None:
@@ -204,6 +204,7 @@ def _check_sum(data: bytes, name: str) -> None:
         )
     if hashlib.sha256(body).hexdigest().encode() != found[2]:
         raise ArchiveError(f"{name} is damaged: its content does not have the checksum it had.")
+    return int(found[1])
 
 
 def _check_size(archive: ZipFile, size: int, name: str) -> None:
@@ -213,7 +214,7 @@ def _check_size(archive: ZipFile, size: int, name: str) -> None:
         raise ArchiveError(f"{name} was refused: {size} bytes would unpack to {unpacked}.")
 
 
-def _check_version(data: bytes, name: str) -> str:
+def _check_version(data: bytes, name: str, stated: int) -> str:
     """Return the version that wrote the archive; say when it is newer than this one."""
     try:
         with ZipFile(io.BytesIO(data)) as archive:
@@ -225,6 +226,8 @@ def _check_version(data: bytes, name: str) -> str:
         raise
     except Exception as error:
         raise _unreadable(name, error) from error
+    if written != stated:
+        raise ArchiveError(f"{name} is damaged: its end states another format than its content.")
     if written > FORMAT:
         raise ArchiveError(
             f"{name} was written by sknn_adam {by} in format {written}; this is sknn_adam "
