@@ -23,22 +23,14 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
+from benchmarks._prototypes import ZeroLast, prototype
 from benchmarks._report import RESULTS, save
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
-from sknn_adam.initializers import Initializer
 from sknn_adam.tabular import RECIPES
 
 METRICS = ("error", "logloss", "nrmse")
 SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
-
-
-class ZeroLast(Initializer):
-    """He's normal weights, and zeros for a layer of few outputs: the last one."""
-
-    def __call__(self, fan_in, fan_out, rng):
-        scale = np.sqrt(2 / fan_in) if fan_out > 26 else 0.0
-        return scale * rng.normal(size=(fan_in, fan_out))
 
 
 def candidates(network):
@@ -62,6 +54,9 @@ def candidates(network):
         "RealMLP: beta_2=0.95": {"optimizer__beta_2": 0.95},
         "RealMLP: coslog4": {"schedule": "coslog4"},
         "RealMLP: last layer from zero": {"initializer": ZeroLast()},
+        "RealMLP: input scales": {},
+        "RealMLP: schedule of dropout": {},
+        "RealMLP: schedule of weight decay": {},
     }
     if clf:
         training["RealMLP: label smoothing"] = {"loss__label_smoothing": 0.1}
@@ -119,12 +114,15 @@ def compare(realdata, table, args):
             model = tabular_pipeline(kind, random_state=args.seed).set_params(**params)
             start = process_time()
             try:
-                model.fit(Xa, y[a])
+                with prototype(name):
+                    model.fit(Xa, y[a])
             except ValueError as error:  # knots of SplineTransformer that fall together
                 print(f"{table}: {name}: {error}", flush=True)
                 continue
             seconds = process_time() - start
-            found = {**scores(realdata, task, model, Xb, y[b], n_classes), "seconds": seconds}
+            with prototype(name):
+                found = scores(realdata, task, model, Xb, y[b], n_classes)
+            found["seconds"] = seconds
             sums.setdefault(name, []).append(found)
     return {
         name: {key: float(np.mean([found[key] for found in each])) for key in each[0]}
