@@ -213,6 +213,8 @@ def report(estimator: Any, plan: Plan, run: Run) -> None:
             raise FloatingPointError(f"{text} The estimator is as it was before.")
         warn(f"{text} They went back to their best finite weights.", ConvergenceWarning)
     elif plan.early_stopping and not np.isfinite(run.best_score).any():
+        if run.clock.epoch == run.first_epoch:  # the start was a minimum
+            return
         warn(
             f"The validation score scoring={estimator.scoring!r} was no finite number in any "
             "epoch; the last weights were kept. Give more validation rows or another scoring.",

@@ -467,6 +467,13 @@ def test_nothing_is_warned_of(estimator, y):
         small(estimator, scoring=None).fit(X, y, X_val=X.tolist(), y_val=y.tolist())
 
 
+def test_a_minimum_at_the_start_is_no_failure():
+    X, y = np.zeros((4, 1)), np.array([-1.0, 1.0, -1.0, 1.0])
+    model = MLPRegressor((), optimizer="lbfgs", early_stopping=True).fit(X, y, X_val=X, y_val=y)
+    assert (model.n_iter_, model.converged_) == (0, True)
+    np.testing.assert_array_equal(model.predict(X), 0)
+
+
 def test_a_score_that_is_never_a_number_keeps_the_last_weights():
     rng = np.random.default_rng(0)
     table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
