@@ -26,7 +26,7 @@ __all__ = ["FusedKernels"]
 NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
 
 
-def _stacked(z, *arrays):
+def _as_stacks(z, *arrays):
     """Return arrays with a leading members axis, of one member where `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
 
@@ -87,7 +87,9 @@ class FusedKernels(NumpyKernels):
             function(*arguments)
         loss, penalty = self._loss, self._penalty
         if self._stacked:  # a new array: this one is written again
-            return loss + (0 if penalty is None else penalty.reshape(-1, loss.size).sum(axis=0))
+            if penalty is None:
+                return loss.copy()
+            return loss + np.add.reduce(penalty.reshape(-1, loss.size), axis=0)
         return float(loss[0]) + (0.0 if penalty is None else float(penalty[0]))
 
     def recorded(self):
@@ -137,7 +139,7 @@ class FusedKernels(NumpyKernels):
         if loop is None:
             self.do(super().add_bias, z, b)
         else:
-            self.do(loop, *_stacked(z, b))
+            self.do(loop, *_as_stacks(z, b))
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
@@ -150,9 +152,9 @@ class FusedKernels(NumpyKernels):
         if kernel is None or b is None:
             self.do(super().activate, activation, z, b, out)
         elif in_place:
-            self.do(kernel, *_stacked(z, b))
+            self.do(kernel, *_as_stacks(z, b))
         else:
-            self.do(kernel, *_stacked(z, b, out))
+            self.do(kernel, *_as_stacks(z, b, out))
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
@@ -165,9 +167,9 @@ class FusedKernels(NumpyKernels):
         if kernel is None or sums is None or not g.flags.c_contiguous:
             self.do(super().chain, derivative, g, z, a, sums)
         elif z is None:
-            self.do(kernel, *_stacked(g, a, sums))
+            self.do(kernel, *_as_stacks(g, a, sums))
         else:
-            self.do(kernel, *_stacked(g, z, a, sums))
+            self.do(kernel, *_as_stacks(g, z, a, sums))
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
@@ -175,7 +177,7 @@ class FusedKernels(NumpyKernels):
         if loop is None:
             self.do(super().column_sums, g, out)
         else:
-            self.do(loop, *_stacked(g, out))
+            self.do(loop, *_as_stacks(g, out))
 
     def penalize(self, theta, grad, l2, l1):
         """Return the penalty and add its gradient, in one pass."""
@@ -240,7 +242,7 @@ class FusedKernels(NumpyKernels):
             self.do(np.copyto, y, labels)
         weight = NO_WEIGHT[z.dtype] if weight is None else np.atleast_2d(weight)
         factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
-        (zs, slopes), values = _stacked(z, gradient), self._loss
+        (zs, slopes), values = _as_stacks(z, gradient), self._loss
         self.do(loop, zs, y, weight, factors, slopes, values)
         if name == "softmax_shift":
             self.do(np.exp, gradient, gradient)

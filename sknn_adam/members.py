@@ -45,9 +45,9 @@ class Members(Run):
         self.seen += n_rows
         if self.limits is None:
             self.limits = np.full(len(values), np.nan)
-        total = float(values.sum())
+        total = float(np.add.reduce(values))
         if abs(total) < self.least:
-            self.totals = self.totals + n_rows * values
+            self.totals += n_rows * values
             return total / len(values)
         if np.isnan(self.limits).any():
             first = EXPLODED * np.maximum(1.0, np.abs(values))
