@@ -89,8 +89,8 @@ class LayerHistory(History):
       twentieth of the largest one that the activation has, and not 0. Both are nan for the output
       layer.
 
-    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes about a
-    fiftieth of a short training, there are at least 512 steps between two rows, and twice as many whenever 64
+    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes about a fiftieth of a
+    short training, there are at least 512 steps between two rows, and twice as many whenever 64
     rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
 
     Examples

@@ -326,6 +326,35 @@ KINDS = {
 }
 
 
+LAYOUTS = {
+    "by column": (np.asfortranarray, {}),
+    "strided": (lambda X: np.repeat(X, 2, axis=1)[:, ::2], {}),
+    "one batch": (np.asfortranarray, {"batch_size": 90}),
+    "in order": (np.asfortranarray, {"shuffle": False}),
+}
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "fused"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch, rng):
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+    X, y = rng.normal(size=(90, 5)), rng.integers(3, size=90)
+    lay, params = LAYOUTS[layout]
+    model = MLPClassifier((8, 5), max_iter=6, batch_size=32, record=False, random_state=0)
+    model.set_params(**params).fit(X, y)
+    expected = model._network.theta
+    done, again = [], FusedKernels.again
+    monkeypatch.setattr(FusedKernels, "again", lambda *args: done.append(again(*args)) or done[-1])
+    model.fit(lay(X), y)
+    if layout == "one batch":  # products with a table by column round differently
+        np.testing.assert_allclose(model._network.theta, expected, rtol=1e-4, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(model._network.theta, expected)
+    if kernels == "fused":
+        n_again = sum(value is not None for value in done)
+        assert n_again == (6 - 2 if layout == "one batch" else 18 - 4)
+
+
 @pytest.mark.usefixtures("fused")
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
