@@ -138,10 +138,21 @@ def interval(logs, rng):
 
 
 def choose(realdata, tables, args):
-    rows = {}
+    rows: dict = {}
+    if args.add:
+        rows = json.loads((RESULTS / "tabular_choice.json").read_text())["tables"]
     for table in tables:
-        rows[table] = compare(realdata, table, args)
-        print(table, flush=True)
+        if table not in rows:
+            rows[table] = compare(realdata, table, args)
+            print(table, flush=True)
+            save("tabular_choice", summary(rows, args))  # a long study: nothing is lost
+    print(save("tabular_choice", summary(rows, args)))
+    for name, found in summary(rows, args)["ratios"].items():
+        print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
+
+
+def summary(rows, args):
+    """Return the content of the results file."""
     names = list(dict.fromkeys(name for found in rows.values() for name in found))
     ratios: dict = {}
     for name in names:
@@ -157,10 +168,7 @@ def choose(realdata, tables, args):
                 rng = np.random.default_rng(args.seed)
                 ratio = {"ratio": interval(logs, rng), "tables": len(logs)}
                 ratios.setdefault(name, {})[metric] = ratio
-    for name, found in ratios.items():
-        print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
-    options = {"seed": args.seed, "splits": args.splits}
-    print(save("tabular_choice", {**options, "ratios": ratios, "tables": rows}))
+    return {"seed": args.seed, "splits": args.splits, "ratios": ratios, "tables": rows}
 
 
 # -- on the test parts ---------------------------------------------------------------------------
