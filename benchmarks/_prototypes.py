@@ -50,6 +50,12 @@ def _with_scales(n_features, *args, **options):
     return Network([Scales(n_features), *plain.layers], plain.dtype, plain.members)
 
 
+def _with_zeros(*args, **options):
+    network = build(*args, **options)
+    network.layers[-1].initializer = "zeros"  # what "auto" stands for there
+    return network
+
+
 def _flat_cosine(progress):
     """Return 1 up to half of the training, then half a cosine down to 0."""
     return 1.0 if progress < 0.5 else (1 + np.cos(2 * np.pi * (progress - 0.5))) / 2
@@ -83,6 +89,8 @@ def prototype(name):
     with ExitStack() as stack:
         if "input scales" in name:
             stack.enter_context(patch.object(_building, "build", _with_scales))
+        if "auto, last layer from zero" in name:
+            stack.enter_context(patch.object(_building, "build", _with_zeros))
         for what in ("dropout", "weight decay"):
             if f"schedule of {what}" in name:
                 stack.enter_context(patch.object(training, "_epoch", _scheduled(what)))

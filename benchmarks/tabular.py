@@ -58,6 +58,19 @@ def candidates(network):
         "RealMLP: schedule of dropout": {},
         "RealMLP: schedule of weight decay": {},
     }
+    plain = {"dropout": 0.0, "averaging": None, "optimizer": "adam"}
+    plain["optimizer__learning_rate"] = 0.003
+    training |= {
+        "plain": plain,
+        "plain, constant learning rate": {**plain, "schedule": "constant"},
+        "plain, averaging for the cosine": {**plain, "schedule": "constant", "averaging": "ema"},
+        "plain, last layer from zero": {**plain, "initializer": ZeroLast()},
+        "plain, auto": {**plain, "initializer": "auto"},
+        "plain, auto, last layer from zero": {**plain, "initializer": "auto"},
+        "plain, input scales": plain,
+        "plain, last layer from zero, input scales": {**plain, "initializer": ZeroLast()},
+        "plain, dropout": {**plain, "dropout": 0.1},
+    }
     if clf:
         training["RealMLP: label smoothing"] = {"loss__label_smoothing": 0.1}
     named = {
