@@ -207,7 +207,7 @@ class NumpyKernels:
             cast[...] = X[rows]
             return cast
         # "clip" only skips a check: the rows are a permutation
-        np.take(X, rows, axis=0, out=out, mode="clip")
+        X.take(rows, axis=0, out=out, mode="clip")
         if out is not cast:
             np.copyto(cast, out)
         return cast

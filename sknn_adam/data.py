@@ -144,9 +144,9 @@ class Data:
             self._buffers[n_rows] = taken, cast, y, weight
         taken, cast, y, weight = self._buffers[n_rows]
         kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, cast)
-        np.take(self.y, rows, axis=0, out=y, mode="clip")
+        self.y.take(rows, axis=0, out=y, mode="clip")  # that skips a check: rows is a permutation
         if weight is not None:
-            np.take(self.weight, rows, axis=-1, out=weight, mode="clip")
+            self.weight.take(rows, axis=-1, out=weight, mode="clip")
         return cast, y, weight
 
 
