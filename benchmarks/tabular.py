@@ -84,6 +84,7 @@ def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=("choose", "report"), default="report")
+    parser.add_argument("--base", default="default", help="the recipe of which things are changed")
     parser.add_argument("--tables", default="", help="comma separated names; all by default")
     parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
     parser.add_argument("--only", default="", help="candidates whose name contains one of these")
@@ -124,7 +125,9 @@ def compare(realdata, table, args):
         for name, params in candidates(f"mlp{kind}").items():
             if name != "recipe" and not any(word in name for word in wanted or [""]):
                 continue
-            model = tabular_pipeline(kind, random_state=args.seed).set_params(**params)
+            model = tabular_pipeline(kind, recipe=args.base, random_state=args.seed).set_params(
+                **params
+            )
             start = process_time()
             try:
                 with prototype(name):
@@ -152,14 +155,15 @@ def interval(logs, rng):
 
 def choose(realdata, tables, args):
     rows: dict = {}
+    file = "tabular_choice" if args.base == "default" else f"tabular_choice_{args.base}"
     if args.add:
-        rows = json.loads((RESULTS / "tabular_choice.json").read_text())["tables"]
+        rows = json.loads((RESULTS / f"{file}.json").read_text())["tables"]
     for table in tables:
         if table not in rows:
             rows[table] = compare(realdata, table, args)
             print(table, flush=True)
-            save("tabular_choice", summary(rows, args))  # a long study: nothing is lost
-    print(save("tabular_choice", summary(rows, args)))
+            save(file, summary(rows, args))  # a long study: nothing is lost
+    print(save(file, summary(rows, args)))
     for name, found in summary(rows, args)["ratios"].items():
         print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
 
