@@ -86,6 +86,7 @@ def add_arguments(parser):
     parser.add_argument("--part", choices=("choose", "report"), default="report")
     parser.add_argument("--base", default="default", help="the recipe of which things are changed")
     parser.add_argument("--tables", default="", help="comma separated names; all by default")
+    parser.add_argument("--spoil", type=float, default=0.0, help="share of numbers in a wrong unit")
     parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
     parser.add_argument("--only", default="", help="candidates whose name contains one of these")
     parser.add_argument("--add", action="store_true", help="keep what the results file has")
@@ -110,9 +111,18 @@ def scores(realdata, task, model, X, y, n_classes):
     return realdata.metrics(task, y, model.predict(X), p, model.classes_, n_classes)
 
 
+def spoiled(X, share, seed):
+    """Return the table with a share of its numbers a thousand times as large: in a wrong unit."""
+    rng, X = np.random.default_rng(seed), X.copy()
+    for name in X.select_dtypes("number") if share else ():
+        X[name] = X[name] * np.where(rng.random(len(X)) < share, 1000.0, 1.0)
+    return X
+
+
 def compare(realdata, table, args):
     """Return the mean scores of every candidate on one table."""
     X, y, task = realdata.load(table)
+    X = spoiled(X, args.spoil, args.seed)
     n_classes = int(y.max()) + 1 if task == "classification" else None
     kind = "classifier" if n_classes else "regressor"
     wanted = [word for word in args.only.split(",") if word]
@@ -155,7 +165,8 @@ def interval(logs, rng):
 
 def choose(realdata, tables, args):
     rows: dict = {}
-    file = "tabular_choice" if args.base == "default" else f"tabular_choice_{args.base}"
+    file = "tabular_choice" + f"_{args.base}" * (args.base != "default")
+    file += "_spoiled" * (args.spoil > 0)
     if args.add:
         rows = json.loads((RESULTS / f"{file}.json").read_text())["tables"]
     for table in tables:
