@@ -64,6 +64,12 @@ def candidates(network):
         "plain": plain,
         "plain, constant learning rate": {**plain, "schedule": "constant"},
         "plain, averaging for the cosine": {**plain, "schedule": "constant", "averaging": "ema"},
+        "plain, averaging for the cosine, auto": {
+            **plain,
+            "schedule": "constant",
+            "averaging": "ema",
+            "initializer": "auto",
+        },
         "plain, last layer from zero": {**plain, "initializer": ZeroLast()},
         "plain, auto": {**plain, "initializer": "auto"},
         "plain, auto, last layer from zero": {**plain, "initializer": "auto"},
