@@ -322,8 +322,10 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
                 self._run = deepcopy(self._run)
         network = self._run.network
         targets, weight = rows.targets, rows.weight
-        if targets.dtype.kind == "f":
-            targets = targets.astype(network.dtype, copy=False)
+        # By row: of columns, every batch would take a copy of all.
+        targets = np.ascontiguousarray(
+            targets, network.dtype if targets.dtype.kind == "f" else None
+        )
         if rows.fold is not None:  # a member's own fold has no weight
             kept = rows.fold != np.arange(self.n_members)[:, None]
             weight = kept.astype(np.float64) if weight is None else kept * weight

@@ -181,7 +181,9 @@ class FusedKernels(NumpyKernels):
 
     def penalize(self, theta, grad, l2, l1):
         """Return the penalty and add its gradient, in one pass."""
-        return float(self.penalize_blocks(theta, np.array([0, theta.size]), grad, l2, l1)[0])
+        return float(
+            self.penalize_blocks(theta, np.array([0, theta.size], np.intp), grad, l2, l1)[0]
+        )
 
     def penalize_blocks(self, theta, bounds, grad, l2, l1):
         """Return the penalties of blocks and add their gradients, in one pass."""

@@ -118,7 +118,8 @@ class Data:
         start, stop = i * self.batch_size, min((i + 1) * self.batch_size, self.n_rows)
         if self.n_batches > 1 and not self._sparse:
             return self._gather(
-                np.arange(start, stop) if order is None else order[start:stop], kernels
+                np.arange(start, stop, dtype=np.intp) if order is None else order[start:stop],
+                kernels,
             )
         rows: Any = slice(start, stop) if order is None else order[start:stop]
         weight = self.weight
@@ -175,7 +176,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     if data.n_rows > MOST_LOOKED_AT:
         some = np.arange(MOST_LOOKED_AT) * (data.n_rows - 1) // (MOST_LOOKED_AT - 1)
     x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
-    sparse = issparse(x)
+    x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
     mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense
     varies = square - mean * mean > 1e-12 * square

@@ -1,7 +1,6 @@
 """History: what a training run measured, one row an epoch, and now and then layer by layer."""
 
 from collections.abc import Iterator
-from functools import cache
 from math import nan
 from typing import Any
 
@@ -105,21 +104,20 @@ class LayerHistory(History):
 
     def __init__(self) -> None:
         self.columns = {}
-        self.distance, self.next_step = STEPS_BETWEEN_SAMPLES, 0
+        self.distance = STEPS_BETWEEN_SAMPLES
 
     def due(self, record: bool | str, step: int) -> bool:
         """Return whether to measure at this step."""
         if record == "all" or not record:
             return bool(record)
-        return step >= self.next_step
+        steps = self.columns.get("step")
+        return not steps or step - steps[-1] >= self.distance
 
     def thin(self) -> None:
-        """Wait after a row; keep every second of too many, and wait twice as long from now on."""
-        last = self.columns["step"][-1]
+        """Keep every second of too many rows, and measure half as often from now on."""
         if len(self) > MOST_SAMPLES:
             self.columns = {name: column[::2] for name, column in self.columns.items()}
             self.distance *= 2
-        self.next_step = last + self.distance
 
 
 class Probe:
@@ -187,24 +185,24 @@ def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, f
     if np.shape(slopes) != a.shape:  # that of the identity is one number
         slopes = np.broadcast_to(slopes, a.shape)
     sums = np.add.reduce(np.abs(slopes), axis=-2, dtype=a.dtype)
-    kind: Any = type(formula)
-    steepest = _steepest(formula) if vars(formula) else _steepest_of(kind)
-    alive = np.count_nonzero(sums)
-    flat = np.count_nonzero(sums < 0.05 * steepest * a.shape[-2])  # the dead among them
-    dead = sums.size - alive
-    return *_range(a), dead / sums.size, (flat - dead) / sums.size
+    slow = sums < 0.05 * _steepest(formula) * a.shape[-2]
+    dead = int(sums.size - np.count_nonzero(sums))
+    saturated = max(0, int(np.count_nonzero(slow)) - dead)
+    return *_range(a), dead / sums.size, saturated / sums.size
+
+
+_known: dict[type, float] = {}
 
 
 def _steepest(formula: Any) -> float:
     """Return the largest slope of an activation; of one that learns, at its start."""
+    kind = type(formula)
+    if kind in _known and not vars(formula):  # it has no parameters
+        return _known[kind]
     start = (np.asarray(formula.start()),) if formula.learned else ()
-    return float(np.abs(formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)).max())
-
-
-@cache
-def _steepest_of(kind: type) -> float:
-    """Return the largest slope of an activation without parameters."""
-    return _steepest(kind())
+    slopes = formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)
+    _known[kind] = float(np.abs(slopes).max())
+    return _known[kind]
 
 
 class LiveTable:

@@ -10,6 +10,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 
 from sknn_adam import MLPClassifier, MLPRegressor, _compiled, _fused, _loops
@@ -353,6 +354,20 @@ def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch
     if kernels == "fused":
         n_again = sum(value is not None for value in done)
         assert n_again == (6 - 2 if layout == "one batch" else 18 - 4)
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "fused"])
+@pytest.mark.parametrize(
+    "params", [{}, {"batch_size": 90}, {"shuffle": False}, {"optimizer": "lbfgs"}], ids=str
+)
+def test_targets_by_column(params, kernels, monkeypatch, rng):
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+    X, y = rng.normal(size=(90, 5)), rng.normal(size=(90, 2))
+    for table in (X, sparse.csr_array(X)):
+        model = MLPRegressor((8, 5), max_iter=4, batch_size=32, random_state=0)
+        expected = model.set_params(**({"batch_size": "auto"} | params)).fit(table, y).predict(X)
+        found = model.fit(table, np.asfortranarray(y)).predict(X)
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.usefixtures("fused")

@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam.activations import Activation
 from sknn_adam.history import MOST_SAMPLES, LayerHistory
 from sknn_adam.initializers import Constant
 
@@ -157,3 +158,18 @@ def test_clip_rate_is_the_share_of_clipped_steps(digits):
 def test_record_is_checked(digits):
     with pytest.raises(ValueError, match="'record' parameter"):
         MLPClassifier(record="some").fit(*digits)
+
+
+def test_an_activation_that_is_flat_about_zero(digits):
+    class Far(Activation):
+        """Starts beyond what its slope is looked for."""
+
+        def __call__(self, z):
+            return np.maximum(z - 5, 0)
+
+        def derivative(self, z, a):
+            return (z > 5) * 1.0
+
+    layers = layers_of(digits, activation=Far())
+    assert set(layers["saturated"][-1][:-1]) == {0.0}
+    assert {type(share) for share in layers["dead"][-1]} == {float}

@@ -289,6 +289,19 @@ def test_archives_of_an_older_release_load(name):
                 np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["exact", "trained"])
+def test_archives_of_an_older_release_train_on(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        model = load(ARCHIVES / f"{name}.skops")[-1]
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(30, model.n_features_in_))
+    y = np.resize(model.classes_, 30) if hasattr(model, "classes_") else rng.normal(size=30)
+    before = model.t_
+    model.partial_fit(table, y)
+    assert model.t_ > before
+
+
 def test_the_exact_model_is_exact():
     """By hand, in integers: no rounding anywhere, so bits are promised on every machine."""
     made = golden()
