@@ -21,76 +21,23 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
-from benchmarks._prototypes import ZeroLast, prototype
+from benchmarks._candidates import candidates, prototype
 from benchmarks._report import RESULTS, save
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
 from sknn_adam.tabular import RECIPES
 
 METRICS = ("error", "logloss", "nrmse")
-SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
-
-
-def candidates(network):
-    """Return what is changed, by name; `network` is the prefix of the network's parameters."""
-    clf = "classifier" in network
-    columns = {
-        "recipe": {},
-        "StandardScaler for SmoothClip": {"columns__numbers__scale": StandardScaler()},
-        "no bins": {"columns__numbers__bins": "passthrough"},
-        "SplineTransformer for PiecewiseLinear": {"columns__numbers__bins": SPLINES},
-        "5 rows a bin": {"columns__numbers__bins__rows_per_bin": 5},
-        "20 rows a bin": {"columns__numbers__bins__rows_per_bin": 20},
-    }
-    training = {
-        "one network": {"n_members": 1},
-        "members without folds": {"early_stopping": False},
-        "no dropout": {"dropout": 0.0},
-        "no averaging": {"averaging": None},
-        "constant learning rate": {"schedule": "constant"},
-        "no weight decay": {"optimizer__weight_decay": 0.0},
-        "RealMLP: beta_2=0.95": {"optimizer__beta_2": 0.95},
-        "RealMLP: coslog4": {"schedule": "coslog4"},
-        "RealMLP: last layer from zero": {"initializer": ZeroLast()},
-        "RealMLP: input scales": {},
-        "RealMLP: schedule of dropout": {},
-        "RealMLP: schedule of weight decay": {},
-    }
-    plain = {"dropout": 0.0, "averaging": None, "optimizer": "adam"}
-    plain["optimizer__learning_rate"] = 0.003
-    training |= {
-        "plain": plain,
-        "plain, constant learning rate": {**plain, "schedule": "constant"},
-        "plain, averaging for the cosine": {**plain, "schedule": "constant", "averaging": "ema"},
-        "plain, averaging for the cosine, auto": {
-            **plain,
-            "schedule": "constant",
-            "averaging": "ema",
-            "initializer": "auto",
-        },
-        "plain, last layer from zero": {**plain, "initializer": ZeroLast()},
-        "plain, auto": {**plain, "initializer": "auto"},
-        "plain, auto, last layer from zero": {**plain, "initializer": "auto"},
-        "plain, input scales": plain,
-        "plain, last layer from zero, input scales": {**plain, "initializer": ZeroLast()},
-        "plain, dropout": {**plain, "dropout": 0.1},
-    }
-    if clf:
-        training["RealMLP: label smoothing"] = {"loss__label_smoothing": 0.1}
-    named = {
-        name: {f"{network}__{key}": v for key, v in params.items()}
-        for name, params in training.items()
-    }
-    return columns | named
 
 
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=("choose", "report"), default="report")
-    parser.add_argument("--base", default="default", help="the recipe of which things are changed")
+    bases = (*RECIPES, "full")
+    parser.add_argument("--base", choices=bases, default="default", help="what is changed")
     parser.add_argument("--tables", default="", help="comma separated names; all by default")
     parser.add_argument("--spoil", type=float, default=0.0, help="share of numbers in a wrong unit")
     parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
@@ -132,18 +79,18 @@ def compare(realdata, table, args):
     n_classes = int(y.max()) + 1 if task == "classification" else None
     kind = "classifier" if n_classes else "regressor"
     wanted = [word for word in args.only.split(",") if word]
+    recipe = args.base if args.base in RECIPES else "default"
     sums: dict = {}
     for i, (train, _) in enumerate(realdata.splits(table)[: args.splits]):
         a, b = train_test_split(
             train, random_state=args.seed + i, stratify=y[train] if n_classes else None
         )
         Xa, Xb = X.iloc[a].reset_index(drop=True), X.iloc[b].reset_index(drop=True)
-        for name, params in candidates(f"mlp{kind}").items():
+        for name, params in candidates(kind, args.base).items():
             if name != "recipe" and not any(word in name for word in wanted or [""]):
                 continue
-            model = tabular_pipeline(kind, recipe=args.base, random_state=args.seed).set_params(
-                **params
-            )
+            model = tabular_pipeline(kind, recipe=recipe, random_state=args.seed)
+            model.set_params(**params)
             start = process_time()
             try:
                 with prototype(name):

@@ -23,12 +23,9 @@ __all__ = ["tabular_pipeline"]
 NETWORKS: dict[str, type[BaseMLP]] = {"classifier": MLPClassifier, "regressor": MLPRegressor}
 NETWORK = {
     "hidden_layer_sizes": (128, 128),
-    "initializer": "he_normal",
-    "dropout": 0.1,
-    "optimizer": "adamw",
     "optimizer__learning_rate": 0.003,
     "schedule": "cosine",
-    "averaging": "ema",
+    "averaging": None,
     "alpha": 0.0,
     "batch_size": 32,
     "n_iter_no_change": inf,  # the learning rate has fallen to 0 when training ends

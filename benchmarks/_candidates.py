@@ -1,0 +1,157 @@
+"""What the ablation of the recipes changes, and prototypes of what the package does not have.
+
+"RealMLP" is the recipe of Holzmueller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default:
+strong pre-tuned MLPs and boosted trees on tabular data. NeurIPS.
+"""
+
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+import numpy as np
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from sknn_adam import _building, training
+from sknn_adam.layers import Dropout, Layer
+from sknn_adam.network import Network, build
+
+SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
+COLUMNS = {
+    "StandardScaler for SmoothClip": {"scale": StandardScaler()},
+    "no bins": {"bins": "passthrough"},
+    "SplineTransformer for PiecewiseLinear": {"bins": SPLINES},
+    "5 rows a bin": {"bins__rows_per_bin": 5},
+    "20 rows a bin": {"bins__rows_per_bin": 20},
+}
+MEMBERS = {"one network": {"n_members": 1}, "members without folds": {"early_stopping": False}}
+ADAM = {"optimizer": "adam", "optimizer__learning_rate": 0.003}
+ADAMW = {"optimizer": "adamw", "optimizer__learning_rate": 0.003}
+LATE_AVERAGE = {"schedule": "constant", "averaging": "ema"}
+REALMLP = {
+    "RealMLP: beta_2=0.95": {"optimizer__beta_2": 0.95},
+    "RealMLP: coslog4": {"schedule": "coslog4"},
+    "RealMLP: last layer from zero": {},
+    "RealMLP: input scales": {},
+}
+SMOOTHED = {"RealMLP: label smoothing": {"loss__label_smoothing": 0.1}}
+
+# The fuller recipe that the present one came from, and what was changed of it.
+FULL = {"initializer": "he_normal", "dropout": 0.1, "averaging": "ema", **ADAMW}
+PLAIN = {"dropout": 0.0, "averaging": None, **ADAM}
+OF_FULL = {
+    "no dropout": {"dropout": 0.0},
+    "no averaging": {"averaging": None},
+    "constant learning rate": {"schedule": "constant"},
+    "no weight decay": {"optimizer__weight_decay": 0.0},
+    "RealMLP: schedule of dropout": {},
+    "RealMLP: schedule of weight decay": {},
+    "plain": PLAIN,
+    "plain, constant learning rate": {**PLAIN, "schedule": "constant"},
+    "plain, averaging for the cosine": {**PLAIN, **LATE_AVERAGE},
+    "plain, averaging for the cosine, auto": {**PLAIN, **LATE_AVERAGE, "initializer": "auto"},
+    "plain, last layer from zero": PLAIN,
+    "plain, auto": {**PLAIN, "initializer": "auto"},
+    "plain, auto, last layer from zero": {**PLAIN, "initializer": "auto"},
+    "plain, input scales": PLAIN,
+    "plain, last layer from zero, input scales": PLAIN,
+    "plain, dropout": {**PLAIN, "dropout": 0.1},
+}
+OF_RECIPE = {
+    "He's first weights": {"initializer": "he_normal"},
+    "dropout": {"dropout": 0.1},
+    "averaging": {"averaging": "ema"},
+    "constant learning rate": {"schedule": "constant"},
+    "averaging for the cosine": LATE_AVERAGE,
+    "weight decay": ADAMW,
+    "penalty": {"alpha": "auto"},
+}
+
+
+def candidates(kind, base):
+    """Return the parameters of a pipeline by the name of what is changed."""
+    training = {**MEMBERS, **(OF_FULL if base == "full" else OF_RECIPE), **REALMLP}
+    training |= SMOOTHED if kind == "classifier" else {}
+    before = FULL if base == "full" else {}
+    found = {"recipe": {}} | {
+        name: {f"columns__numbers__{key}": value for key, value in changed.items()}
+        for name, changed in COLUMNS.items()
+    }
+    base_params = {f"mlp{kind}__{key}": value for key, value in before.items()}
+    named = {
+        name: {f"mlp{kind}__{key}": value for key, value in changed.items()}
+        for name, changed in training.items()
+    }
+    return {name: base_params | changed for name, changed in (found | named).items()}
+
+
+RATE_OF_SCALES = 6.0  # times the learning rate
+
+
+class Scales(Layer):
+    """Multiplies every input by a number that is learned, 1 at the start."""
+
+    def __init__(self, fan_in):
+        self.parameters = (("p", (fan_in,), "norm"),)
+
+    def start(self, initializer, bias_initializer, rng):
+        """Start as the identity."""
+        self.p[...] = 0
+
+    def forward(self, x, ws):
+        """Return x by the scales."""
+        ws["x"] = x
+        return x * (1 + RATE_OF_SCALES * self.p[..., None, :])
+
+    def backward(self, g, ws, need_input=True):
+        """Write the gradient of the scales; there is nothing before them."""
+        self.grad_p[...] = RATE_OF_SCALES * (g * ws["x"]).sum(axis=-2)
+
+
+def _changed_build(scales, zeros):
+    def built(n_features, *args, **options):
+        network = build(n_features, *args, **options)
+        if zeros:
+            network.layers[-1].start = lambda *_: None  # all is 0 before
+        if not scales:
+            return network
+        return Network([Scales(n_features), *network.layers], network.dtype, network.members)
+
+    return built
+
+
+def _flat_cosine(progress):
+    """Return 1 up to half of the training, then half a cosine down to 0."""
+    return 1.0 if progress < 0.5 else (1 + np.cos(2 * np.pi * (progress - 0.5))) / 2
+
+
+def _scheduled(what):
+    """Return an epoch in which dropout or weight decay follow their schedule."""
+    epoch = training._epoch
+
+    def run_epoch(run, plan, data, interrupted):
+        share = _flat_cosine((run.clock.epoch - run.first_epoch) / plan.max_iter)
+        if what == "dropout":
+            run.kernels.forget()  # the calls that were kept hold the rate
+            for layer in run.network.layers:
+                if isinstance(layer, Dropout):
+                    vars(layer).update(vars(Dropout(0.1 * share)))
+            return epoch(run, plan, data, interrupted)
+        full = plan.optimizer.weight_decay
+        plan.optimizer.weight_decay = full * share
+        try:
+            return epoch(run, plan, data, interrupted)
+        finally:
+            plan.optimizer.weight_decay = full
+
+    return run_epoch
+
+
+@contextmanager
+def prototype(name):
+    """Patch the package with what this candidate needs, if it needs anything."""
+    with ExitStack() as stack:
+        changed = _changed_build("input scales" in name, "last layer from zero" in name)
+        stack.enter_context(patch.object(_building, "build", changed))
+        for what in ("dropout", "weight decay"):
+            if f"schedule of {what}" in name:
+                stack.enter_context(patch.object(training, "_epoch", _scheduled(what)))
+        yield
