@@ -227,10 +227,11 @@ def measured(realdata, table, make, method):
 
 def report(realdata, tables, args):
     rows: list = []
-    commands = []
+    commands, peer_version = [], version("pytabkit") if find_spec("pytabkit") else None
     if args.add:
         before = json.loads((RESULTS / "tabular.json").read_text())
         rows, commands = before["rows"], [before["command"], *before.get("before", [])]
+        peer_version = peer_version or before["pytabkit"]
     known = {(row["method"], row["set"], row.get("seed", args.seed)) for row in rows}
     peers = args.peer.split(",")
     for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
@@ -253,7 +254,7 @@ def report(realdata, tables, args):
     options = {
         "seed": args.seed,
         "seeds": args.seeds,
-        "pytabkit": version("pytabkit") if find_spec("pytabkit") else None,
+        "pytabkit": peer_version,
         "tables": len(tables),
     }
     methods = list(dict.fromkeys(row["method"] for row in rows))
