@@ -181,7 +181,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense
     varies = square - mean * mean > 1e-12 * square
     found = {
-        "constant_loss": loss.mean(y, ones[:, None] * loss.constant(y)),
+        "constant_loss": loss.constant_loss(y),
         "scale_max": sqrt(square.max(initial=0)),
         "scale_min": sqrt(square[varies].min(initial=np.inf)),
         "target_mean": np.nan,

@@ -102,6 +102,8 @@ class LayerHistory(History):
     ([1, 2, 3, 4, 5], [3, 3, 3, 3, 3])
     """
 
+    next_step = 0  # not before it is the next row due
+
     def __init__(self) -> None:
         self.columns = {}
         self.distance = STEPS_BETWEEN_SAMPLES
@@ -110,8 +112,11 @@ class LayerHistory(History):
         """Return whether to measure at this step."""
         if record == "all" or not record:
             return bool(record)
+        if step < self.next_step:  # asked in every epoch
+            return False
         steps = self.columns.get("step")
-        return not steps or step - steps[-1] >= self.distance
+        self.next_step = steps[-1] + self.distance if steps else 0
+        return step >= self.next_step
 
     def thin(self) -> None:
         """Keep every second of too many rows, and measure half as often from now on."""

@@ -172,15 +172,14 @@ def train(
     run.prepare(plan)
     if run.best is None:
         run.keep(-inf, run.point(plan))
-    if plan.record and not run.history.table:
-        with np.errstate(all="ignore"):
-            run.history.table = facts(data, plan.loss)
     if not plan.optimizer.full_batch:
         run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
     if n_epochs > 0 and run.stop_reason is None:
         work = _minimize if plan.optimizer.full_batch else _descend
         try:
             with np.errstate(all="ignore"), _threads(run.network, data):
+                if plan.record and not run.history.table:
+                    run.history.table = facts(data, plan.loss)
                 work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch))
         except KeyboardInterrupt:
             if run.stop_reason == "diverged":

@@ -367,3 +367,19 @@ def test_probabilities_by_hand():
     odds = np.log([[3.0]])
     np.testing.assert_allclose(LogLoss().predict(odds), [[0.25, 0.75]], rtol=1e-15)
     np.testing.assert_allclose(LogLoss().predict(odds, exclusive=False), [[0.75]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("y", [[0, 1, 1, 1], [0, 1, 2, 2, 0, 2]], ids=["two", "three"])
+def test_the_loss_of_a_constant_answer(y, smoothing):
+    """By hand from the shares, and by way of the raw outputs of a subclass."""
+
+    class Same(LogLoss):
+        pass
+
+    y = np.array(y)
+    share = np.bincount(y) / len(y)
+    target = (1 - smoothing) * share + smoothing / len(share)
+    entropy = -sum(t * np.log(p) for t, p in zip(target, share, strict=True))
+    for loss in (LogLoss(smoothing), Same(smoothing)):
+        assert loss.constant_loss(y) == pytest.approx(entropy, rel=1e-12)

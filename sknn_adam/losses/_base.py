@@ -50,6 +50,10 @@ class Loss(Component):
         """Return the weighted mean loss over the rows; weights have mean 1 over the whole fit."""
         return _reduce(self.value(y, z), weight)
 
+    def constant_loss(self, y: np.ndarray) -> float:
+        """Return the mean loss of answering every row of `y` alike."""
+        return float(self.mean(y, np.ones((len(y), 1)) * self.constant(y)))
+
     def mean_and_gradient(
         self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple[Any, np.ndarray]:

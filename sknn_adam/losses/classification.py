@@ -67,6 +67,14 @@ class LogLoss(ClassificationLoss):
     def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
+    def constant_loss(self, y: np.ndarray) -> float:
+        """Return the mean loss of answering every row of `y` alike; of classes, from shares."""
+        if y.ndim == 2 or type(self) is not LogLoss:
+            return super().constant_loss(y)
+        share, smoothing = np.bincount(y, minlength=2) / len(y), float(self.label_smoothing)
+        target = (1 - smoothing) * share + smoothing / len(share)
+        return float(-np.dot(target, np.log(np.maximum(share, 1e-6))))
+
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponentials."""
         smoothing = float(self.label_smoothing)
