@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -300,56 +301,41 @@ def tabular(results: dict) -> str:
     return "\n".join([*lines, "", origin(results), ""])
 
 
-def ratios_with_intervals(results: dict) -> list[str]:
-    lines = ["| changed | error | log loss | RMSE | time |", "|---|---|---|---|---|"]
-    for name, found in results["ratios"].items():
-        if name == "recipe":
+CHOICES = {
+    "tabular_choice": (
+        "## What each part of the recipe brings",
+        'The recipe "default" with one thing changed, on the training parts of {n} tables, each '
+        "split once more: the ratio to the recipe, above 1 is worse, and its 95 % interval over "
+        "bootstrap samples of the tables.",
+    ),
+    "tabular_choice_fast": ('### The recipe "fast"', "The same, on {n} tables."),
+    "tabular_choice_full": (
+        "### The fuller recipe before it",
+        "It had dropout of 0.1, AdamW's weight decay, averaged weights and He's first weights "
+        "besides. What did not pay on the training parts of {n} tables has left the recipe.",
+    ),
+    "tabular_choice_spoiled": (
+        "### Numbers in a wrong unit",
+        "Two in a thousand numbers, in training and afterwards, are a thousand times as large as "
+        "they should be ({n} tables).",
+    ),
+}
+
+
+def choice(name: str, results: dict) -> str:
+    heading, told = CHOICES[name]
+    lines = [heading, "", told.format(n=len(results["tables"])), ""]
+    lines += ["| changed | error | log loss | RMSE | time |", "|---|---|---|---|---|"]
+    for changed, found in results["ratios"].items():
+        if changed == "recipe":
             continue
         cells = []
         for metric in METRICS:
             ratio, low, high = found[metric]["ratio"] if metric in found else (0, 0, 0)
             cells.append(f"{ratio:.3f} ({low:.3f} to {high:.3f})" if ratio else "–")
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    return [*lines, "", origin(results), ""]
-
-
-def tabular_choice(results: dict) -> str:
-    lines = [
-        "## What each part of the recipe brings",
-        "",
-        f'The recipe "default" with one thing changed, on the training parts of '
-        f"{len(results['tables'])} tables, each split once more: the ratio to the recipe, above 1 "
-        "is worse, and its 95 % interval over bootstrap samples of the tables.",
-        "",
-    ]
-    return "\n".join(lines + ratios_with_intervals(results))
-
-
-def tabular_choice_fast(results: dict) -> str:
-    lines = [f'### The recipe "fast", on {len(results["tables"])} tables', ""]
-    return "\n".join(lines + ratios_with_intervals(results))
-
-
-def tabular_choice_full(results: dict) -> str:
-    lines = [
-        "### The fuller recipe before it",
-        "",
-        "It had dropout of 0.1, AdamW's weight decay, and averaged weights besides. What did not "
-        f"pay on the training parts of {len(results['tables'])} tables has left the recipe.",
-        "",
-    ]
-    return "\n".join(lines + ratios_with_intervals(results))
-
-
-def tabular_choice_spoiled(results: dict) -> str:
-    lines = [
-        "### Numbers in a wrong unit",
-        "",
-        "Two in a thousand numbers, in training and afterwards, are a thousand times as large as "
-        f"they should be ({len(results['tables'])} tables).",
-        "",
-    ]
-    return "\n".join(lines + ratios_with_intervals(results))
+        lines.append("| " + " | ".join([changed, *cells]) + " |")
+    parts = [f"In parts: `{part}`" for part in results.get("parts", ())]
+    return "\n".join([*lines, "", origin(results), *parts, ""])
 
 
 def growth(results: dict) -> str:
@@ -556,10 +542,7 @@ SECTIONS = {
     "tables": tables,
     "defaults": defaults,
     "tabular": tabular,
-    "tabular_choice": tabular_choice,
-    "tabular_choice_fast": tabular_choice_fast,
-    "tabular_choice_full": tabular_choice_full,
-    "tabular_choice_spoiled": tabular_choice_spoiled,
+    **{name: partial(choice, name) for name in CHOICES},
     "tuned": tuned,
     "search": search,
 }
