@@ -1,11 +1,15 @@
 """Several members: what they cost beside one, and whether out-of-fold scores are honest.
 
-Whole fits of one member and of many, in turns, at a fixed number of epochs on one processor; the
-figure is the median of the ratios of their processor times. Then out-of-fold scores on tables of
+Whole fits of one member and of many, in turns, at a fixed number of epochs on one processor, in
+several processes, since where arrays come to lie in memory is the luck of a process; the figure is
+the median of the ratios of their processor times. Then out-of-fold scores on tables of
 pure noise: chance is what they must give.
 """
 
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from statistics import median
 from time import process_time
 
@@ -17,30 +21,52 @@ from sknn_adam import MLPClassifier, MLPRegressor
 
 
 def add_arguments(parser):
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=11, help="in every process")
+    parser.add_argument("--processes", type=int, default=9)
     parser.add_argument("--draws", type=int, default=50)
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
 
 
-def cost(args, **params):
-    """Return the seconds of fits with one member and with many, and the median ratio."""
-    X, y = make_classification(5000, 30, n_informative=10, random_state=args.seed)
+def seconds(n_members, repeats, seed, params, _):
+    """Return the seconds of fits with one member and with many, in turns."""
+    warnings.simplefilter("ignore")
+    run_on(1)
+    X, y = make_classification(5000, 30, n_informative=10, random_state=seed)
     common = {"hidden_layer_sizes": (128, 128), "batch_size": 128, "max_iter": 10}
-    common |= {"n_iter_no_change": np.inf, "random_state": args.seed}
-    found = {1: [], args.members: []}
-    for i in range(args.repeats + 1):
-        for n_members in list(found)[:: 1 if i % 2 else -1]:
-            model = MLPClassifier(**common, n_members=n_members, **params)
+    common |= {"n_iter_no_change": np.inf, "random_state": seed}
+    found = {1: [], n_members: []}
+    for i in range(repeats + 1):
+        for n in list(found)[:: 1 if i % 2 else -1]:
+            model = MLPClassifier(**common, n_members=n, **params)
             start = process_time()
             model.fit(X, y)
-            found[n_members].append(process_time() - start)
-    found = {n: values[1:] for n, values in found.items()}  # the first one warms up
-    ratio = median(b / a for a, b in zip(found[1], found[args.members], strict=True))
-    found = {str(n): spread(values) for n, values in found.items()}
+            found[n].append(process_time() - start)
+    return [values[1:] for values in found.values()]  # the first one warms up
+
+
+def cost(args, **params):
+    """Return the seconds in new processes, and the median ratio of all pairs of fits."""
+    work = partial(seconds, args.members, args.repeats, args.seed, params)
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        found = list(pool.map(work, range(args.processes)))
+    ratios = [[b / a for a, b in zip(*pair, strict=True)] for pair in found]
+    ratio = median(value for row in ratios for value in row)
+    by_process = sorted(round(median(row), 2) for row in ratios)
     names = {name: str(value) for name, value in params.items()}
-    print(f"{names or 'defaults'}: {args.members} members cost {ratio:.2f} times one", flush=True)
-    return {"params": names, "seconds": found, "ratio": round(ratio, 3)}
+    print(
+        f"{names or 'defaults'}: {args.members} members cost {ratio:.2f} times one, in processes "
+        f"{by_process[0]} to {by_process[-1]}",
+        flush=True,
+    )
+    one, many = (spread([t for pair in found for t in pair[i]]) for i in (0, 1))
+    times = {"1": one, str(args.members): many}
+    return {
+        "params": names,
+        "seconds": times,
+        "ratio": round(ratio, 3),
+        "ratios of processes": by_process,
+    }
 
 
 def noise(args, n_rows):
@@ -66,6 +92,7 @@ def run(args):
     run_on(1)
     costs = [cost(args), cost(args, dropout=0.1, optimizer="adamw"), cost(args, averaging=None)]
     costs.append(cost(args, early_stopping=True))
-    content = {"seed": args.seed, "repeats": args.repeats, "members": args.members, "cost": costs}
+    content = {"seed": args.seed, "repeats": args.repeats, "processes": args.processes}
+    content |= {"members": args.members, "cost": costs}
     content |= {"draws": args.draws, "noise": [noise(args, 200)]}
     print(save("members", content))

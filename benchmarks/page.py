@@ -82,12 +82,14 @@ def record(results: dict) -> str:
 
 
 def members(results: dict) -> str:
-    n_members = str(results["members"])
+    n_members, processes = str(results["members"]), results["processes"]
     lines = [
         "## Several members",
         "",
         "Processor time of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of "
-        "128, ten epochs, in seconds; medians over alternating repetitions.",
+        f"128, ten epochs, in seconds; medians over alternating repetitions in {processes} processes. "
+        "The number of times is the median of pairs; in brackets the smallest and largest of a "
+        "process, in whose memory the arrays lie well or badly.",
         "",
         f"| parameters | 1 member | {n_members} members | times |",
         "|---|---|---|---|",
@@ -95,9 +97,9 @@ def members(results: dict) -> str:
     for row in results["cost"]:
         told = ", ".join(f"{name}={value}" for name, value in row["params"].items())
         seconds = [row["seconds"][n][1] for n in ("1", n_members)]
-        lines.append(
-            "| {} | {:.3f} | {:.3f} | {:.1f} |".format(told or "defaults", *seconds, row["ratio"])
-        )
+        times = row["ratio"], *row["ratios of processes"][:: processes - 1]
+        cells = told or "defaults", *seconds, *times
+        lines.append("| {} | {:.3f} | {:.3f} | {:.2f} ({:.2f} to {:.2f}) |".format(*cells))
     for row in results["noise"]:
         accuracy, r2 = (f"{row[n][0]:.3f} ± {row[n][1]:.3f}" for n in ("accuracy", "r2"))
         lines += [

@@ -234,10 +234,12 @@ def _evident_fault(plan: Plan, run: Run) -> str | None:
     answer = table.get("constant_loss", 0.0)  # of answering every row alike
     if not (answer > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
         return None
-    theta = run.network.theta[: run.network.n_weights].astype(np.float64)
-    absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
-    penalty = plan.alpha * ((1 - plan.l1_ratio) / 2 * squares + plan.l1_ratio * absolute)
-    loss = history["loss"][-1] - penalty
+    loss = history["loss"][-1]
+    if loss > 0.98 * answer:  # what the penalty has in it does not count
+        theta = run.network.theta[: run.network.n_weights].astype(np.float64)
+        absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
+        penalty = plan.alpha * ((1 - plan.l1_ratio) / 2 * squares + plan.l1_ratio * absolute)
+        loss -= penalty / (run.network.members or 1)
     if not loss > 0.98 * answer:
         return None
     dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]

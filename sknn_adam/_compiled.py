@@ -124,6 +124,7 @@ ARGUMENTS = {
     "gather": "XIm",
     "gather_columns": "XIm",
     "label_log_loss": "SMMVsf",
+    "outer": "SSs",
     "penalize": "VIVvf",
     "softmax_log_loss": "sIMVf",
     "softmax_shift": "SIMVsf",

@@ -7,7 +7,6 @@ out, or gains nothing from it, runs as NumPy.
 """
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import prod
 from operator import is_
 from typing import Any
@@ -63,8 +62,7 @@ class FusedKernels(NumpyKernels):
         """Drop all calls that were kept: they belong to arrays that may change."""
         self._tapes: dict[int, Tape] = {}
         self._recorded: Tape | None = None
-        self._loss: Any = None  # values of the loss, one for each member, and of the penalty,
-        self._penalty: Any = None  # one for each weight matrix of each
+        self._values: Any = None  # of the objective, one for each member
         self._stacked = False  # whether there are members
 
     def again(self, *batch):
@@ -85,12 +83,17 @@ class FusedKernels(NumpyKernels):
             return None
         for function, arguments in tape.calls:
             function(*arguments)
-        loss, penalty = self._loss, self._penalty
-        if self._stacked:  # a new array: this one is written again
-            if penalty is None:
-                return loss.copy()
-            return loss + np.add.reduce(penalty.reshape(-1, loss.size), axis=0)
-        return float(loss[0]) + (0.0 if penalty is None else float(penalty[0]))
+        return self._value()
+
+    def _value(self):
+        """Return the value of the objective, of members an array that is written again."""
+        return self._values if self._stacked else float(self._values[0])
+
+    def _hold(self, shape):
+        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
+        self._stacked = len(shape) == 1
+        if self._values is None or self._values.size != prod(shape):
+            self._values = np.zeros(prod(shape))
 
     def recorded(self):
         """End the record of an objective."""
@@ -128,8 +131,11 @@ class FusedKernels(NumpyKernels):
         elif out.ndim == 2:
             self.do(np.dot, a, b, out)
         elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns
-            for m, result in enumerate(out):
-                self.do(np.dot, a if a.ndim == 2 else a[m], b[m], result)
+            loop = compiled_loop("outer", out.dtype)
+            if loop is None or not (a.flags.c_contiguous and b.flags.c_contiguous):
+                self.do(product, a, b, out)
+            else:
+                self.do(loop, a if a.ndim == 3 else a[None], b, out)
         else:
             self.do(np.matmul, a, b, out)
 
@@ -179,28 +185,21 @@ class FusedKernels(NumpyKernels):
         else:
             self.do(loop, *_as_stacks(g, out))
 
-    def penalize(self, theta, grad, l2, l1):
-        """Return the penalty and add its gradient, in one pass."""
-        return float(
-            self.penalize_blocks(theta, np.array([0, theta.size], np.intp), grad, l2, l1)[0]
-        )
-
-    def penalize_blocks(self, theta, bounds, grad, l2, l1):
-        """Return the penalties of blocks and add their gradients, in one pass."""
-        n_blocks = len(bounds) - 1
-        if self._penalty is None or self._penalty.size != n_blocks:
-            self._penalty = np.zeros(n_blocks)
+    def penalize(self, value, theta, bounds, grad, l2, l1):
+        """Return the value and the penalty, and add its gradient, in one pass."""
+        self._hold(np.shape(value))
+        self._values[...] = value
         loop = compiled_loop("penalize", theta.dtype)
         if loop is None:
-            self.do(self._plain_penalties, theta, bounds, grad, l2, l1)
+            self.do(self._plain_penalty, theta, bounds, grad, l2, l1)
         else:
-            self.do(loop, theta, bounds, np.array([l2, l1], theta.dtype), grad, self._penalty)
-        return self._penalty.copy()
+            bounds = np.array([0, theta.size], np.intp) if bounds is None else bounds
+            factors = np.array([l2, l1], theta.dtype)
+            self.do(loop, theta, bounds, factors, grad, self._values)
+        return self._value()
 
-    def _plain_penalties(self, theta, bounds, grad, l2, l1):
-        for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
-            part = slice(start, stop)
-            self._penalty[i] = super().penalize(theta[part], grad[part], l2, l1)
+    def _plain_penalty(self, *arguments):
+        self._values[...] = super().penalize(self._value(), *arguments)
 
     def blend(self, average, vector, keep, rate):
         """Write ``keep * average + rate * vector`` to `average`."""
@@ -224,10 +223,8 @@ class FusedKernels(NumpyKernels):
     def mean_and_gradient(self, loss, y, z, weight):
         """Return the mean loss and its gradient, of the losses that are loops in one pass."""
         shape, softmax = z.shape, y.ndim == 1 and z.shape[-1] > 1
-        self._stacked = z.ndim == 3
         gradient = np.empty(shape, z.dtype)
-        if self._loss is None or self._loss.size != prod(shape[:-2]):
-            self._loss = np.zeros(prod(shape[:-2]))
+        self._hold(shape[:-2])
         name = smoothing = None
         if z.ndim in (2, 3) and z.flags.c_contiguous:
             if type(loss) is LogLoss:
@@ -238,22 +235,19 @@ class FusedKernels(NumpyKernels):
         loop = name and compiled_loop(name, z.dtype)
         if not loop:
             self.do(self._plain_loss, loss, y, z, weight, gradient)
-            return self._loss_of(shape), gradient
+            return self._value(), gradient
         if name == "label_log_loss":
             y, labels = np.empty(shape[-2:], z.dtype), y.reshape(len(y), -1)
             self.do(np.copyto, y, labels)
         weight = NO_WEIGHT[z.dtype] if weight is None else np.atleast_2d(weight)
         factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
-        (zs, slopes), values = _as_stacks(z, gradient), self._loss
+        (zs, slopes), values = _as_stacks(z, gradient), self._values
         self.do(loop, zs, y, weight, factors, slopes, values)
         if name == "softmax_shift":
             self.do(np.exp, gradient, gradient)
             last = compiled_loop("softmax_log_loss", z.dtype)
             self.do(last, slopes, y, weight, factors, values)
-        return self._loss_of(shape), gradient
-
-    def _loss_of(self, shape):
-        return self._loss[0] if len(shape) == 2 else self._loss.copy()
+        return self._value(), gradient
 
     def _plain_loss(self, loss, y, z, weight, gradient):
-        self._loss[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)
+        self._values[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)

@@ -170,8 +170,21 @@ class NumpyKernels:
             self._buffers[key] = [np.ones(g.shape[-2], g.dtype)]
         (np.dot if g.ndim == 2 else np.matmul)(self._buffers[key][0], g, out=out)
 
-    def penalize(self, theta: np.ndarray, grad: np.ndarray, l2: float, l1: float) -> float:
-        """Return ``l2 / 2 |theta|^2 + l1 |theta|_1``; add its gradient to `grad` in place."""
+    def penalize(
+        self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
+    ) -> Any:
+        """Return `value` + ``l2 / 2 |theta|^2 + l1 |theta|_1``; add the gradient to `grad`.
+
+        With `bounds`, those of blocks of theta, `value` is an array and the blocks belong to its
+        elements in turns.
+        """
+        if bounds is None:
+            return value + self._penalize(theta, grad, l2, l1)
+        blocks = [slice(*pair) for pair in pairwise(bounds.tolist())]
+        found = [self._penalize(theta[block], grad[block], l2, l1) for block in blocks]
+        return value + np.reshape(found, (-1, len(value))).sum(axis=0)
+
+    def _penalize(self, theta, grad, l2, l1):
         value = 0.0
         if l2:
             value += l2 / 2 * float(np.dot(theta, theta))
@@ -186,13 +199,6 @@ class NumpyKernels:
                 value += float(np.dot(w, slope))
                 grad[block] += slope
         return value
-
-    def penalize_blocks(
-        self, theta: np.ndarray, bounds: np.ndarray, grad: np.ndarray, l2: float, l1: float
-    ) -> np.ndarray:
-        """Do as ``penalize``; return a value for each block between two bounds."""
-        blocks = [slice(*pair) for pair in pairwise(bounds.tolist())]
-        return np.array([self.penalize(theta[block], grad[block], l2, l1) for block in blocks])
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`, both flat."""

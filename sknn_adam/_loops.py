@@ -13,6 +13,7 @@ __all__ = [
     "gather",
     "gather_columns",
     "label_log_loss",
+    "outer",
     "penalize",
     "softmax_log_loss",
     "softmax_shift",
@@ -38,6 +39,15 @@ def column_sums(g, out):
                 out[m, j] += g[m, i, j]
 
 
+def outer(a, b, out):
+    """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (.., 1, width)."""
+    for m in range(out.shape[0]):
+        own = m if a.shape[0] > 1 else 0
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[m, i, j] = a[own, i, 0] * b[m, 0, j]
+
+
 def gather(X, rows, out):
     """Write ``X[rows]`` to `out`, in the dtype of `out`."""
     for i in range(rows.size):
@@ -54,13 +64,13 @@ def gather_columns(columns, rows, out):
 
 
 def penalize(theta, bounds, factors, grad, values):
-    """Write the penalty with the factors (l2, l1) of every block between two bounds to `values`.
+    """Add the penalty with the factors (l2, l1) of every block between two bounds to `values`.
 
-    Its gradient is added to `grad`. The sums may be taken in another order, so that they are
-    computed as fast as the rest.
+    The blocks belong to the values in turns. The gradient is added to `grad`. The sums may be taken
+    in another order, so that they are computed as fast as the rest.
     """
     l2, l1 = factors[0], factors[1]
-    for block in range(values.size):
+    for block in range(bounds.size - 1):
         squares = sizes = l2 - l2
         weights = theta[bounds[block] : bounds[block + 1]]
         slopes = grad[bounds[block] : bounds[block + 1]]
@@ -70,7 +80,7 @@ def penalize(theta, bounds, factors, grad, values):
             sizes += abs(w)
             slope = l1 if w > 0 else -l1
             slopes[i] += l2 * w + (slope if w != 0 else l1 - l1)
-        values[block] = l2 / 2 * squares + l1 * sizes
+        values[block % values.size] += l2 / 2 * squares + l1 * sizes
 
 
 def blend(average, vector, factors):

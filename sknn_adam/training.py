@@ -26,16 +26,20 @@ __all__ = ["Plan", "Run", "objective", "step", "train"]
 
 
 def penalty(
-    theta: Any, grad: Any, alpha: float, l1_ratio: float, kernels: Any = NUMPY, bounds: Any = None
+    theta: Any,
+    grad: Any,
+    alpha: float,
+    l1_ratio: float,
+    value: Any = 0.0,
+    bounds: Any = None,
+    kernels: Any = NUMPY,
 ) -> Any:
-    """Return alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add its gradient to `grad`.
+    """Return `value` + alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add the gradient to `grad`.
 
-    With `bounds`, those of the weight matrices of members, matrix by matrix.
+    With `bounds`, those of the weight matrices of members, `value` has an element for each member.
     """
     l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
-    if bounds is None:
-        return kernels.penalize(theta, grad, l2, l1)
-    return kernels.penalize_blocks(theta, bounds, grad, l2, l1)
+    return kernels.penalize(value, theta, bounds, grad, l2, l1)
 
 
 def objective(
@@ -54,10 +58,8 @@ def objective(
         probe.backpropagated()
     if plan.alpha:  # 3
         part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
-        found = penalty(network.theta[part], grad[part], *shape, kernels, network.bounds)
-        if network.bounds is not None:  # of the matrices of every member
-            found = np.add.reduce(found.reshape(-1, len(value)), axis=0)
-        value = value + found
+        parts = network.theta[part], grad[part]
+        value = penalty(*parts, *shape, value, network.bounds, kernels)
     kernels.recorded()
     return value if network.parts else float(value)
 

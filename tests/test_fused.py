@@ -247,7 +247,7 @@ def test_loops_are_numpys(monkeypatch, dtype, rng):
         close(out, g.sum(axis=0), dtype)
         out[0] = 0
         expected = b + dtype(0.5) * out + dtype(0.25) * np.sign(out)
-        penalty = kernels.penalize(out, b, 0.5, 0.25)
+        penalty = kernels.penalize(0.0, out, None, b, 0.5, 0.25)
         close(b, expected, dtype)
         assert penalty == pytest.approx(0.25 * (out**2).sum() + 0.25 * abs(out).sum(), rel=1e-5)
         expected = dtype(0.25) * b + dtype(0.75) * out
@@ -281,6 +281,26 @@ def test_members_run_as_numpy(dtype, rng):
     np.testing.assert_array_equal(x, y)
     FusedKernels().chain(relu.derivative, g, None, x, sums)
     close(sums, g.sum(axis=-2), dtype)
+
+
+def test_products_of_columns_and_penalties_of_members(monkeypatch, dtype, rng):
+    theta, start = rng.normal(size=(2, 18)).astype(dtype)  # two members: 2 x 2 and 5 x 1 weights
+    bounds, values = np.array([0, 4, 8, 13, 18]), np.array([1.0, 2.0])
+    of_first, of_second = np.r_[0:4, 8:13], np.r_[4:8, 13:18]
+    for kernels in plain_and_fused(monkeypatch):
+        columns, rows = rng.normal(size=(2, 5, 1)).astype(dtype), rng.normal(size=(2, 3, 1))
+        rows = rows.astype(dtype).swapaxes(-1, -2)
+        for a in (columns, columns[0], columns[:, ::-1]):
+            out = np.empty((2, 5, 3), dtype)
+            kernels.product(a, rows, out)
+            np.testing.assert_array_equal(out, a * rows)
+        grad = start.copy()
+        found = kernels.penalize(values, theta, bounds, grad, 0.5, 0.25)
+        close(grad, start + dtype(0.5) * theta + dtype(0.25) * np.sign(theta), dtype)
+        for value, before, own in zip(found, values, (of_first, of_second), strict=True):
+            w = theta[own].astype(np.float64)
+            assert value == pytest.approx(before + 0.25 * w @ w + 0.25 * abs(w).sum(), rel=1e-5)
+    np.testing.assert_array_equal(values, [1.0, 2.0])
 
 
 # -- whole fits ------------------------------------------------------------------------------------
