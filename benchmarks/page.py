@@ -88,8 +88,8 @@ def members(results: dict) -> str:
         "",
         "Processor time of whole fits on 5,000 rows of 30 features, hidden (128, 128), batches of "
         f"128, ten epochs, in seconds; medians over alternating repetitions in {processes} "
-        "processes. The number of times is the median of pairs; in brackets the smallest and largest of a "
-        "process, in whose memory the arrays lie well or badly.",
+        "processes. The number of times is the median of pairs; in brackets the smallest and the "
+        "largest of a process, in whose memory the arrays lie well or badly.",
         "",
         f"| parameters | 1 member | {n_members} members | times |",
         "|---|---|---|---|",
