@@ -46,7 +46,7 @@ def add_arguments(parser):
     parser.add_argument("--only", default="", help="candidates whose name contains one of these")
     parser.add_argument("--add", action="store_true", help="keep what the results file has")
     parser.add_argument("--recipes", default=",".join(RECIPES))
-    parser.add_argument("--peer", default="", help="tables on which RealMLP_TD is fitted too")
+    parser.add_argument("--peer", default="", help="tables with RealMLP_TD too, or all")
 
 
 def run(args):
@@ -233,7 +233,7 @@ def report(realdata, tables, args):
         rows, commands = before["rows"], [before["command"], *before.get("before", [])]
         peer_version = peer_version or before["pytabkit"]
     known = {(row["method"], row["set"], row.get("seed", args.seed)) for row in rows}
-    peers = args.peer.split(",")
+    peers = tables if args.peer == "all" else args.peer.split(",")
     for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
         for method, make in sides(realdata, args, seed).items():
             wanted = seed == args.seed or method in RECIPES  # the others for their times only
