@@ -291,7 +291,8 @@ def tabular(results: dict) -> str:
         cells = [f"{found[m]:.3f}" if m in found else "–" for m in ("error", "logloss", "nrmse")]
         time = results["fit time"].get(f"{method} / scikit-learn")
         cells.append(f"{time['ratio']:.2f} ({time['tables']} tables)" if time else "–")
-        if len(found) == 3 and method != "RealMLP_TD":  # only some of its tables
+        everywhere = time is None or time["tables"] == results["tables"]
+        if len(found) == 3 and everywhere:
             lines.append("| " + " | ".join([method, *cells]) + " |")
     for pair, time in results["fit time"].items():
         if pair.endswith("/ RealMLP_TD") and not pair.startswith("scikit"):
