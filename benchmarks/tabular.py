@@ -258,8 +258,9 @@ def report(realdata, tables, args):
         "tables": len(tables),
     }
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    beside = [row for row in rows if row["seed"] == args.seed]  # further seeds came later
     times = {
-        f"{one} / {other}": time_ratio(rows, one, other)
+        f"{one} / {other}": time_ratio(beside, one, other)
         for other in ("scikit-learn", "RealMLP_TD")
         for one in methods
         if one != other and other in methods
