@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 
@@ -11,3 +13,12 @@ def rng():
 def plain_numpy(monkeypatch):
     """Have fits run by NumPy alone: for tests that count calls or compare bits with own losses."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
+
+
+@pytest.fixture
+def python_handles_interrupts():
+    """Have Ctrl-C raise as usual: who starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)

@@ -323,6 +323,7 @@ def test_a_failure_to_write_leaves_the_old_file(estimator, y, step, tmp_path, mo
 
 @NEEDS_CALLBACKS
 @BOTH
+@pytest.mark.usefixtures("python_handles_interrupts")
 def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatch):
     """The file is finished and the interruption comes after it."""
     path = tmp_path / "run.checkpoint"
@@ -332,13 +333,9 @@ def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatc
         signal.raise_signal(signal.SIGINT)
         fsync(descriptor)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        monkeypatch.setattr(os, "fsync", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            small(estimator).set_callbacks(Checkpoint(path)).fit(X, y)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        small(estimator).set_callbacks(Checkpoint(path)).fit(X, y)
     assert os.listdir(tmp_path) == ["run.checkpoint"]
     monkeypatch.undo()
     same(Checkpoint.load(path).fit(X, y), small(estimator).fit(X, y))

@@ -15,6 +15,8 @@ from sknn_adam.clipping import Clipping
 from sknn_adam.losses import LogLoss, SquaredError
 from sknn_adam.optimizers import SGD
 
+pytestmark = pytest.mark.usefixtures("python_handles_interrupts")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
 LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
@@ -23,14 +25,6 @@ NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
 BOTH = pytest.mark.parametrize(
     ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
 )
-
-
-@pytest.fixture(autouse=True)
-def _python_handles_interrupts():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c():

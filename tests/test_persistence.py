@@ -134,6 +134,7 @@ def test_cross_fitted_members_come_back_and_go_on(kind, tmp_path):
 
 
 @BOTH
+@pytest.mark.usefixtures("python_handles_interrupts")
 def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp_path, monkeypatch):
     """What is known of rows left out, and the patience of each, is part of it."""
     model, seen, see = crossed(estimator), [], OutOfFold.see

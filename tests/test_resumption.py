@@ -12,6 +12,8 @@ from sknn_adam.clipping import Clipping
 from sknn_adam.optimizers import ScheduleFreeAdamW
 from sknn_adam.schedules import Plateau, Step
 
+pytestmark = pytest.mark.usefixtures("python_handles_interrupts")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4))
 LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
@@ -147,13 +149,6 @@ class PressCtrlC(Clipping):
         if self.at is not None and len(self.at) and self.at.pop() == 0:
             signal.raise_signal(signal.SIGINT)
         return grad
-
-
-@pytest.fixture(autouse=True)
-def _python_handles_interrupts():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(model, y, step):

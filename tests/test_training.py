@@ -672,14 +672,7 @@ def test_callback_sees_every_epoch_and_may_stop(rng):
     assert run.stop_reason == "callback"
 
 
-@pytest.fixture
-def _python_handles_interrupts():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_python_handles_interrupts")
+@pytest.mark.usefixtures("python_handles_interrupts")
 @pytest.mark.parametrize("at", [1, 7, 10])
 def test_interrupted_training_is_consistent_and_goes_on(at, rng):
     class Interrupted(Adam):
