@@ -1,9 +1,9 @@
 """Several members: what they cost beside one, and whether out-of-fold scores are honest.
 
 Whole fits of one member and of many, in turns, at a fixed number of epochs on one processor, in
-several processes, since where arrays come to lie in memory is the luck of a process; the figure is
-the median of the ratios of their processor times. Then out-of-fold scores on tables of
-pure noise: chance is what they must give.
+several processes, whose medians differ by a few tenths; the figure is the median of the ratios of
+their processor times. Then out-of-fold scores on tables of pure noise: chance is what they must
+give.
 """
 
 import warnings
