@@ -7,11 +7,13 @@ out, or gains nothing from it, runs as NumPy.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from math import prod
 from operator import is_
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from sknn_adam._compiled import compiled
 from sknn_adam._compiled import loop as compiled_loop
@@ -24,10 +26,41 @@ __all__ = ["FusedKernels"]
 
 NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
 
+# OpenBLAS copies matrices into the order of its loops before it multiplies. For AVX-512 it has
+# other loops too, which read them as they lie, and takes those up to 100^3 multiplications.
+READ_AS_THEY_LIE = {"skylakex", "cooperlake", "sapphirerapids"}
+SMALL_PRODUCT = 100**3
+MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothing
+
 
 def _as_stacks(z, *arrays):
     """Return arrays with a leading members axis, of one member where `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
+
+
+@cache
+def _small_is_fast():
+    """Return whether BLAS multiplies small matrices without copying them."""
+    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    names = {info.get("architecture", "").lower() for info in found}
+    return bool(names) and names <= READ_AS_THEY_LIE
+
+
+def _in_parts(a, b, out):
+    """Return the arrays of a product with the rows of `a` and `out` in parts, None if no faster.
+
+    They are views, for `numpy.matmul`; `b` serves all parts.
+    """
+    (n_rows, width), inner = out.shape[-2:], b.shape[-2]
+    work = n_rows * inner * width
+    if work <= SMALL_PRODUCT or not b.flags.c_contiguous or not _small_is_fast():
+        return None
+    fewest, most = -(-work // SMALL_PRODUCT), min(MOST_PARTS, n_rows // FEWEST_ROWS)
+    n = next((n for n in range(fewest, most + 1) if n_rows % n == 0), None)
+    if n is None:
+        return None
+    rows, result = (v.reshape(*v.shape[:-2], n, -1, v.shape[-1]) for v in (a, out))
+    return rows, b[..., None, :, :], result
 
 
 @dataclass
@@ -128,6 +161,8 @@ class FusedKernels(NumpyKernels):
         """Write the matrix product."""
         if type(a) is not np.ndarray:
             self.do(product, a, b, out)
+        elif parts := _in_parts(a, b, out):
+            self.do(np.matmul, *parts)
         elif out.ndim == 2:
             self.do(np.dot, a, b, out)
         elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns

@@ -303,6 +303,79 @@ def test_products_of_columns_and_penalties_of_members(monkeypatch, dtype, rng):
     np.testing.assert_array_equal(values, [1.0, 2.0])
 
 
+# -- products in parts -----------------------------------------------------------------------------
+
+# (shape of a, shape of b, whether a is transposed in memory, parts)
+PRODUCTS = [
+    ((128, 128), (128, 128), False, 4),  # 2.1 million multiplications
+    ((128, 128), (128, 128), True, 4),  # the gradient of weights
+    ((2, 128, 128), (2, 128, 128), True, 4),  # members
+    ((90, 120), (3, 120, 100), False, 2),  # of one table
+    ((30, 400), (2, 400, 100), True, 2),
+    ((100, 100), (100, 100), False, None),  # a million are few enough
+    ((101, 100), (100, 110), False, None),  # no equal parts
+    ((28, 400), (400, 100), True, None),  # too few rows in a part
+    ((400, 300), (300, 200), False, None),  # too many parts
+    ((64, 784), (784, 20), False, 2),
+]
+
+
+def product_of(a_shape, b_shape, transposed, dtype, rng):
+    """Return a, b, an output full of nan, and the product in twice the precision."""
+    a = rng.normal(size=a_shape).astype(dtype)
+    a = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if transposed else a
+    b = rng.normal(size=b_shape).astype(dtype)
+    expected = a.astype(np.longdouble) @ b.astype(np.longdouble)
+    return a, b, np.full(expected.shape, np.nan, dtype), expected.astype(np.float64)
+
+
+@pytest.mark.parametrize(("a_shape", "b_shape", "transposed", "n_parts"), PRODUCTS)
+def test_products_in_parts(monkeypatch, a_shape, b_shape, transposed, n_parts, dtype, rng):
+    monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
+    a, b, out, expected = product_of(a_shape, b_shape, transposed, dtype, rng)
+    parts = _fused._in_parts(a, b, out)
+    if n_parts is None:
+        assert parts is None
+    else:
+        rows, shared, result = parts
+        assert rows.shape[-3] == result.shape[-3] == n_parts
+        assert rows.shape[-2] * rows.shape[-1] * result.shape[-1] <= 10**6
+        assert np.shares_memory(rows, a)
+        assert np.shares_memory(shared, b)
+        assert np.shares_memory(result, out)
+    FusedKernels().product(a, b, out)
+    close(out, expected, dtype, atol=100 * TOLERANCE[dtype])
+
+
+def test_products_that_read_weights_across_stay_whole(monkeypatch, rng):
+    monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
+    a, b = rng.normal(size=(2, 128, 128))
+    assert _fused._in_parts(a, b.T, np.empty((128, 128))) is None
+
+
+@pytest.mark.parametrize(
+    ("architectures", "fast"),
+    [
+        (["SkylakeX"], True),
+        (["SKYLAKEX", "SapphireRapids"], True),
+        (["Haswell"], False),
+        (["SkylakeX", "Haswell"], False),
+        (["SkylakeX", None], False),  # another library beside it, which has no such thing
+        ([], False),
+    ],
+)
+def test_only_some_libraries_have_fast_small_products(monkeypatch, architectures, fast):
+    found = [{"user_api": "blas"} | ({"architecture": a} if a else {}) for a in architectures]
+    found.append({"user_api": "openmp"})
+    monkeypatch.setattr(_fused, "threadpool_info", lambda: found)
+    _fused._small_is_fast.cache_clear()
+    try:
+        assert _fused._small_is_fast() is fast
+        assert (_fused._in_parts(*np.zeros((3, 128, 128))) is not None) is fast
+    finally:
+        _fused._small_is_fast.cache_clear()
+
+
 # -- whole fits ------------------------------------------------------------------------------------
 
 PARAMS = [
