@@ -42,7 +42,7 @@ def _as_stacks(z, *arrays):
 def _small_is_fast():
     """Return whether BLAS multiplies small matrices without copying them."""
     found = [info for info in threadpool_info() if info["user_api"] == "blas"]
-    names = {info.get("architecture", "").lower() for info in found}
+    names = {(info.get("architecture") or "").lower() for info in found}
     return bool(names) and names <= READ_AS_THEY_LIE
 
 
@@ -53,7 +53,9 @@ def _in_parts(a, b, out):
     """
     (n_rows, width), inner = out.shape[-2:], b.shape[-2]
     work = n_rows * inner * width
-    if work <= SMALL_PRODUCT or not b.flags.c_contiguous or not _small_is_fast():
+    if work <= SMALL_PRODUCT or min(inner, width) == 1:  # of vectors nothing is copied
+        return None
+    if not b.flags.c_contiguous or not _small_is_fast():
         return None
     fewest, most = -(-work // SMALL_PRODUCT), min(MOST_PARTS, n_rows // FEWEST_ROWS)
     n = next((n for n in range(fewest, most + 1) if n_rows % n == 0), None)

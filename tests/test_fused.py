@@ -316,6 +316,9 @@ PRODUCTS = [
     ((101, 100), (100, 110), False, None),  # no equal parts
     ((28, 400), (400, 100), True, None),  # too few rows in a part
     ((400, 300), (300, 200), False, None),  # too many parts
+    ((1100, 1), (1, 1000), False, None),  # vectors
+    ((1100, 1000), (1000, 1), False, None),
+    ((1100, 2), (2, 1000), True, 4),
     ((64, 784), (784, 20), False, 2),
 ]
 
@@ -360,12 +363,14 @@ def test_products_that_read_weights_across_stay_whole(monkeypatch, rng):
         (["SKYLAKEX", "SapphireRapids"], True),
         (["Haswell"], False),
         (["SkylakeX", "Haswell"], False),
-        (["SkylakeX", None], False),  # another library beside it, which has no such thing
+        (["SkylakeX", None], False),  # another library beside it, which does not tell
+        (["SkylakeX", ""], False),
         ([], False),
     ],
 )
 def test_only_some_libraries_have_fast_small_products(monkeypatch, architectures, fast):
-    found = [{"user_api": "blas"} | ({"architecture": a} if a else {}) for a in architectures]
+    found = [{"user_api": "blas", "architecture": a} for a in architectures]
+    found = [{k: v for k, v in info.items() if v != ""} for info in found]  # "": it has no such key
     found.append({"user_api": "openmp"})
     monkeypatch.setattr(_fused, "threadpool_info", lambda: found)
     _fused._small_is_fast.cache_clear()
