@@ -13,11 +13,10 @@ from operator import is_
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from sknn_adam._compiled import compiled
 from sknn_adam._compiled import loop as compiled_loop
-from sknn_adam._kernels import NumpyKernels, product
+from sknn_adam._kernels import NumpyKernels, libraries, product
 from sknn_adam._source import activate_loop, chain_loop, update_loop
 from sknn_adam._trace import record, record_rule
 from sknn_adam.losses import LogLoss, SquaredError
@@ -41,7 +40,7 @@ def _as_stacks(z, *arrays):
 @cache
 def _small_is_fast():
     """Return whether BLAS multiplies small matrices without copying them."""
-    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    found = [info for info in libraries().info() if info["user_api"] == "blas"]
     names = {(info.get("architecture") or "").lower() for info in found}
     return bool(names) and names <= READ_AS_THEY_LIE
 

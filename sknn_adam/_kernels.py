@@ -8,6 +8,7 @@ formulas (fused loops, `_fused`) is another class with the same methods.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "NumpyKernels",
     "add_scaled",
     "flush_denormals",
+    "libraries",
     "one_blas_thread",
     "product",
 ]
@@ -283,6 +285,12 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
+@cache
+def libraries() -> ThreadpoolController:
+    """Return the controller of the libraries that bring threads; to look for them takes time."""
+    return ThreadpoolController()
+
+
 class _OneBlasThread:
     """Context manager: BLAS on one thread as long as any context in the process is open.
 
@@ -294,16 +302,13 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = 0
-        self._controller: ThreadpoolController | None = None
         self._limit: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
             if self._open == 0:
-                if self._controller is None:  # looking for the libraries takes milliseconds
-                    self._controller = ThreadpoolController()
                 self._free()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                self._limit = libraries().limit(limits=1, user_api="blas")
             self._open += 1
 
     def __exit__(self, *exc_info: Any) -> None:
@@ -317,7 +322,7 @@ class _OneBlasThread:
 
     def _free(self) -> None:
         """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
-        for library in self._controller.lib_controllers if self._controller else ():
+        for library in libraries().lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
 
