@@ -1,96 +1,129 @@
 """Formulas and loops compiled by Numba, and the files that keep them.
 
-The sources are files in the user's cache, named by their content, and Numba keeps the machine code
-beside them. Worker processes share both.
+The sources are files in the user's cache, named by their content and the versions of Numba and
+NumPy, and Numba keeps the machine code beside them. Worker processes share both. Machine code is
+executed, so a cache that others could write to is not used, see `_files.private_directory`.
 """
 
 import hashlib
-import importlib.util
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from sknn_adam import _loops
+from sknn_adam._files import private_directory, replacing
 from sknn_adam._trace import Formula
 
 __all__ = ["compiled", "loop"]
 
-HEAD = """# Written by sknn_adam {versions}; safe to delete.
-import numba
-import numpy as np
+SOURCE = """import numpy as np
 
 ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
 {constants}
 
 
-@numba.njit([{signature!r}], cache={cache}, nogil=True, error_model="numpy")
 def kernel({arguments}):
 """
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+_locating = threading.Lock()
 
 
-def _folder() -> tuple[Path, bool]:
-    """Return the folder of the sources, and whether it lasts."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+def _folder() -> Path | None:
+    """Return the folder of the cache, None if there is none that only the user can write to."""
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        if os.path.isabs(base := os.environ.get(variable, "")):
+            return private_directory(base, "sknn_adam")
+    return private_directory(os.path.join(os.path.expanduser("~"), ".cache"), "sknn_adam")
+
+
+def _kept(text: str, prefix: str) -> Path | None:
+    """Return the file of a source in the cache, written if need be; None without a cache."""
+    folder = _folder()
+    if folder is None:
+        return None
+    text = f"{text}\n# {_versions()}; safe to delete.\n"
+    path = folder / f"{prefix}_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
     try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "sknn_adam"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder, True
-    except (OSError, RuntimeError):  # no home
+        if path.read_bytes() == text.encode():
+            return path
+    except OSError:
         pass
-    return Path(_temporary_folder().name), False
+    try:
+        with replacing(path, 0o600) as file:
+            file.write(text.encode())
+    except OSError:
+        return None
+    return path
 
 
 @cache
-def _temporary_folder() -> tempfile.TemporaryDirectory:
-    """Return a folder that goes when the process does."""
-    return tempfile.TemporaryDirectory(prefix="sknn_adam-")
+def _versions() -> str:
+    import numba
+
+    return f"Written by sknn_adam for numba {numba.__version__}, numpy {np.__version__}"
+
+
+def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) -> Any:
+    """Return a function compiled for a signature, the machine code kept beside the file `path`."""
+    import numba
+
+    if path is not None:
+        try:
+            kernel = numba.njit(**OPTIONS, **options)(function)
+            if _keep_beside(kernel, path):
+                return _compile(kernel, signature, path)
+        except Exception:  # what is in the cache is damaged, or the disk is full
+            pass
+    kernel = numba.njit(**OPTIONS, **options)(function)
+    return _compile(kernel, signature, None)
+
+
+def _keep_beside(kernel: Any, path: Path) -> bool:
+    """Have Numba cache a kernel beside its source, wherever it would otherwise."""
+    from numba import config
+
+    with _locating:
+        before, config.CACHE_DIR = config.CACHE_DIR, ""
+        try:
+            kernel.enable_caching()
+        finally:
+            config.CACHE_DIR = before
+    return Path(kernel.stats.cache_path) == path.parent / "__pycache__"
+
+
+def _compile(kernel: Any, signature: Any, path: Path | None) -> Any:
+    kernel.compile(signature)
+    kernel.disable_compile()
+    if path is not None and sum(kernel.stats.cache_misses.values()):
+        for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
+            if file.stat().st_mode & 0o022:  # by the umask; such files would not be read again
+                file.chmod(0o600)
+    return kernel
 
 
 _loaded: dict[str, Any] = {}  # by source: the kernels of this process
 
 
-def _load(source: str) -> Any:
-    """Return ``kernel`` of a source that says {cache} where it must be said."""
-    if source not in _loaded:
-        _loaded[source] = _load_file(source)
-    return _loaded[source]
-
-
-def _load_file(source: str) -> Any:
-    folder, lasts = _folder()
-    try:
-        return _load_from(source, folder, lasts)
-    except Exception:
-        if not lasts:
-            raise
-    # What is in the cache is damaged, or of another system.
-    return _load_from(source, folder, False)
-
-
-def _load_from(source: str, folder: Path, lasts: bool) -> Any:
-    text = source.replace("{cache}", str(lasts))
-    path = folder / f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
-    try:
-        written = path.read_text() == text
-    except OSError:
-        written = False
-    if not written:
-        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
-    # Numba looks the module up by its name when it loads machine code.
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.kernel
+def _load(source: str, signature: str) -> Any:
+    """Return ``kernel`` of a source, compiled for a signature."""
+    key = f"{source}# {signature}"
+    if key not in _loaded:
+        path = _kept(key, "kernel")
+        name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
+        # Numba looks the module up by its name when it loads machine code. The text at hand is
+        # executed, not the file: an import would prefer byte code that lies beside it.
+        module: Any = ModuleType(name)
+        sys.modules[name] = module
+        exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
+        _loaded[key] = _jit(module.kernel, signature, path)
+    return _loaded[key]
 
 
 def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
@@ -98,18 +131,9 @@ def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options
     if formula is None or dtype not in (np.float32, np.float64):
         return None
     try:
-        import numba
-
         constants, arguments, kinds, body = write(formula, dtype, *options)
-        head = HEAD.format(
-            versions=f"for numba {numba.__version__}, numpy {np.__version__}",
-            dtype=dtype,
-            constants=constants,
-            signature=f"void({kinds})",
-            cache="{cache}",
-            arguments=arguments,
-        )
-        return _load(head + "".join(f"    {line}\n" for line in body))
+        head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
+        return _load(head + "".join(f"    {line}\n" for line in body), f"void({kinds})")
     except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
         return None
 
@@ -152,10 +176,20 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
         return types.Array(kind, dimensions, "C", readonly=letter.isupper())
 
     signature = tuple(typed(letter) for letter in ARGUMENTS[name])
-    options: Any = {"nogil": True, "error_model": "numpy"}
-    if name == "penalize":
-        options["fastmath"] = {"reassoc"}
+    options: Any = {"fastmath": {"reassoc"}} if name == "penalize" else {}
+    function: Any = getattr(_loops, name)
+    path = _file_of_loops()
+    if path is not None:
+        code = function.__code__.replace(co_filename=str(path))
+        function = FunctionType(code, vars(_loops), name)
+    return _jit(function, signature, path, **options)
+
+
+@cache
+def _file_of_loops() -> Path | None:
+    """Return the copy of `_loops` in the cache, beside which their machine code is kept."""
     try:
-        return numba.njit([signature], cache=True, **options)(getattr(_loops, name))
-    except Exception:  # no folder for the cache can be written, or it is damaged
-        return numba.njit([signature], **options)(getattr(_loops, name))
+        source = _loops.__loader__.get_source(_loops.__name__)  # type: ignore[union-attr]
+    except (AttributeError, ImportError, OSError):
+        return None
+    return source and _kept(source, "loops")  # None if installed without sources

@@ -78,9 +78,10 @@ class NumpyKernels:
         keep: float = 1.0,
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
-        if rule not in self._programs:
-            self._programs[rule] = trace(rule, len(slots), len(scalars))
-        program = self._programs[rule]
+        key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
+        if key not in self._programs:
+            self._programs[key] = trace(rule, len(slots), len(scalars), theta.dtype)
+        program = self._programs[key]
         if program is None:
             for block in _blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]

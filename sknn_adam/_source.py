@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._trace import Formula
+from sknn_adam._trace import LOGICAL, Formula
 
 __all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
 
 # Constants, names of the arguments, their types, and the lines of the body.
 Loop = tuple[str, str, str, list[str]]
 
+# Operations on numbers of the arrays' dtype.
 INFIX = {
     np.add: "({} + {})",
     np.subtract: "({} - {})",
@@ -22,9 +23,6 @@ INFIX = {
     np.less_equal: "({} <= {})",
     np.equal: "({} == {})",
     np.not_equal: "({} != {})",
-    np.logical_and: "({} and {})",
-    np.logical_or: "({} or {})",
-    np.logical_not: "(not {})",
     np.negative: "(-{})",
     np.positive: "{}",
     np.sqrt: "np.sqrt({})",
@@ -32,10 +30,29 @@ INFIX = {
     np.fabs: "abs({})",
     np.square: "({0} * {0})",
     np.reciprocal: "(ONE / {})",
-    np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else {0}))",
-    # As NumPy's: what is not a number stays so, whichever side it is on.
-    np.maximum: "({0} if {0} >= {1} or {0} != {0} else {1})",
-    np.minimum: "({0} if {0} <= {1} or {0} != {0} else {1})",
+    np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else ({0} if {0} != {0} else ZERO)))",
+    # As NumPy's: NaN is kept whichever side it is on, and of two zeros the second is taken.
+    np.maximum: "({0} if {0} > {1} or {0} != {0} else {1})",
+    np.minimum: "({0} if {0} < {1} or {0} != {0} else {1})",
+    np.where: "({1} if {0} else {2})",
+}
+# Operations on booleans with a boolean result. NumPy adds them by "or", not as numbers.
+BOOLEAN = {
+    np.add: "({} or {})",
+    np.multiply: "({} and {})",
+    np.greater: "({} and not {})",
+    np.greater_equal: "({} or not {})",
+    np.less: "(not {} and {})",
+    np.less_equal: "(not {} or {})",
+    np.equal: "({} == {})",
+    np.not_equal: "({} != {})",
+    np.logical_and: "({} and {})",
+    np.logical_or: "({} or {})",
+    np.logical_xor: "({} != {})",
+    np.logical_not: "(not {})",
+    np.absolute: "{}",
+    np.maximum: "({} or {})",
+    np.minimum: "({} and {})",
     np.where: "({1} if {0} else {2})",
 }
 # NumPy's own loops over these use vector instructions that Numba's have not: a formula gains from
@@ -53,7 +70,7 @@ SLOW = {
     np.cbrt: "np.cbrt({})",
     np.hypot: "np.hypot({}, {})",
 }
-POWERS = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 0.5: "np.sqrt({0})", 1: "{0}"}
+POWERS = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 1: "{0}"}
 
 
 # Over the members, rows and units of an array.
@@ -74,30 +91,51 @@ def _write(formula: Formula, names: list[str], dtype: np.dtype, slow: bool) -> t
     constants: dict[str, str] = {}
     lines = []
 
-    def name(index: int) -> str:
-        return names[index] if index >= 0 else f"v{-index}"
+    def number(index: int) -> str:
+        name = names[index] if index >= 0 else f"v{-index}"
+        return f"(ONE if {name} else ZERO)" if _is_boolean(formula, index) else name
 
-    def operand(index: Any, constant: Any) -> str:
-        if index is not None:
-            return name(index)
-        text = f"np.{dtype}({float(constant)!r})"
-        text = text.replace("(inf)", "(np.inf)").replace("(-inf)", "(-np.inf)")
-        return constants.setdefault(text.replace("(nan)", "(np.nan)"), f"C{len(constants)}")
+    def operand(index: Any, constant: Any, boolean: bool) -> str:
+        if index is None and boolean:
+            return str(bool(constant))
+        if index is None:
+            text = f"np.{dtype}({float(constant)!r})"
+            text = text.replace("(inf)", "(np.inf)").replace("(-inf)", "(-np.inf)")
+            return constants.setdefault(text.replace("(nan)", "(np.nan)"), f"C{len(constants)}")
+        if not boolean:
+            return number(index)
+        return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
 
     for k, (function, arguments, kind) in enumerate(formula.operations, start=1):
-        pattern = INFIX.get(function)
+        wanted = _wanted(formula, function, arguments, kind.kind == "b")
+        pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
         elif pattern is None and slow:
             pattern = SLOW.get(function)
         if pattern is None:
             raise Unwritable
-        text = pattern.format(*[operand(*argument) for argument in arguments])
-        if kind.kind == "b" and k == -formula.outputs[0] and len(formula.outputs) == 1:
-            text = f"(ONE if {text} else ZERO)"
+        pairs = zip(arguments, wanted, strict=False)
+        text = pattern.format(*[operand(*argument, boolean) for argument, boolean in pairs])
         lines.append(f"v{k} = {text}")
     head = [f"{c} = {text}" for text, c in constants.items()]
-    return "\n".join(head), lines, [name(i) for i in formula.outputs]
+    return "\n".join(head), lines, [number(i) for i in formula.outputs]
+
+
+def _is_boolean(formula: Formula, index: int | None, constant: Any = None) -> bool:
+    """Return whether an argument of an operation is a boolean."""
+    if index is None:
+        return isinstance(constant, bool)
+    return index < 0 and formula.operations[-index - 1][2].kind == "b"
+
+
+def _wanted(formula: Formula, function: Any, arguments: list, boolean: bool) -> list[bool]:
+    """Return for every argument whether NumPy's operation takes it as a boolean, not a number."""
+    if function is np.where:
+        return [True, boolean, boolean]
+    taken = function in LOGICAL
+    taken |= boolean and all(_is_boolean(formula, *argument) for argument in arguments)
+    return [taken] * len(arguments)
 
 
 def update_loop(formula: Formula, dtype: np.dtype) -> Loop:

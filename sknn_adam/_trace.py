@@ -14,11 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-__all__ = ["Formula", "Program", "record", "record_rule", "trace"]
+__all__ = ["LOGICAL", "Formula", "Program", "record", "record_rule", "trace"]
 
 
 class _Untraceable(Exception):
     """The formula does something else than calling ufuncs on its arguments."""
+
+
+LOGICAL = {np.logical_and, np.logical_or, np.logical_not, np.logical_xor}
+_POWERS = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}
+
+
+def _dtype(value: Any) -> Any:
+    """Return the dtype of an operand; the type of a Python number, which adapts to the others."""
+    sample = value.sample if isinstance(value, _Tracer) else value
+    if isinstance(sample, np.ndarray | np.generic):
+        return sample.dtype
+    return np.dtype(bool) if isinstance(sample, bool) else type(sample)
 
 
 class _Tracer(NDArrayOperatorsMixin):
@@ -42,13 +54,35 @@ class _Tracer(NDArrayOperatorsMixin):
             raise _Untraceable
         return self._record(function, args)
 
+    def __pow__(self, exponent):
+        # NumPy's own arrays compute these powers by other functions, which differ from
+        # numpy.power in the last digit, at -0.0 and at -inf.
+        function = _POWERS.get(exponent) if isinstance(exponent, int | float | np.floating) else None
+        if function is None or self.dtype != self.dtype_of_arrays:
+            return super().__pow__(exponent)
+        if type(exponent) not in (int, float):  # NumPy's scalars differ from release to release
+            raise _Untraceable
+        return function(self)
+
     def _record(self, function, inputs):
         """Add an operation; its sample shows the dtype that arrays would get."""
         if not all(isinstance(v, _Tracer | int | float | np.floating) for v in inputs):
             raise _Untraceable
         sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
-        if sample.dtype not in (self.dtype_of_arrays, np.bool_):  # promoted
+        truths = inputs[:1] if function is np.where else inputs if function in LOGICAL else ()
+        for v in truths:  # a scalar that is true may be 0 in the dtype of the arrays
+            if isinstance(v, _Tracer) and not isinstance(v.sample, np.ndarray):
+                raise _Untraceable
+        if function is np.where:
+            dtypes: tuple = (sample.dtype,)
+        else:
+            # The result of a comparison does not show that NumPy compares in another dtype.
+            dtypes = function.resolve_dtypes((*map(_dtype, inputs), None))
+        if not all(dtype in (self.dtype_of_arrays, np.bool_) for dtype in dtypes):
             raise _Untraceable
+        for v in inputs:
+            if not isinstance(v, _Tracer) and np.isinf(self.dtype_of_arrays.type(v)) > np.isinf(v):
+                raise _Untraceable
         arguments = [(v.index, None) if isinstance(v, _Tracer) else (None, v) for v in inputs]
         self.operations.append((function, arguments, sample.dtype))
         return _Tracer(self.operations, -len(self.operations), sample, self.dtype_of_arrays)
@@ -117,10 +151,12 @@ def record_rule(
     return formula if whole else None
 
 
-def trace(rule: Callable, n_slots: int, n_scalars: int) -> "Program | None":
+def trace(
+    rule: Callable, n_slots: int, n_scalars: int, dtype: Any = np.float32
+) -> "Program | None":
     """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a program, None if it is none."""
     n_arrays = 1 + n_slots
-    formula = record_rule(rule, n_slots, n_scalars)
+    formula = record_rule(rule, n_slots, n_scalars, dtype)
     if formula is None:
         return None
     if any(function is np.where or dtype.kind == "b" for function, _, dtype in formula.operations):
