@@ -31,7 +31,7 @@ ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
 
 def kernel({arguments}):
 """
-OPTIONS = {"nogil": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _locating = threading.Lock()
 
 
@@ -87,8 +87,9 @@ def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) 
 
 def _keep_beside(kernel: Any, path: Path) -> bool:
     """Have Numba cache a kernel beside its source, wherever it would otherwise."""
-    from numba import config
+    import numba
 
+    config: Any = numba.config
     with _locating:
         before, config.CACHE_DIR = config.CACHE_DIR, ""
         try:

@@ -96,6 +96,16 @@ def _inherited(component: "Component", base: type, method: str) -> bool:
     return getattr(type(component), method, None) is getattr(base, method, None)
 
 
+def overrides(cls: type, method: str, shortcut: str) -> bool:
+    """Return whether a class has a newer definition of `method` than of its `shortcut`.
+
+    An inherited shortcut, which does the method's work faster, would then bypass the definition.
+    """
+    definers = [next(c for c in cls.__mro__ if name in vars(c)) for name in (method, shortcut)]
+    first, second = map(cls.__mro__.index, definers)
+    return first < second
+
+
 def _same(old: Any, new: Any) -> bool:
     if old is new:
         return True

@@ -18,7 +18,7 @@ from sknn_adam._compiled import compiled
 from sknn_adam._compiled import loop as compiled_loop
 from sknn_adam._kernels import NumpyKernels, libraries, product
 from sknn_adam._source import activate_loop, chain_loop, update_loop
-from sknn_adam._trace import record, record_rule
+from sknn_adam._trace import record, record_apply, record_rule
 from sknn_adam.losses import LogLoss, SquaredError
 
 __all__ = ["FusedKernels"]
@@ -115,6 +115,9 @@ class FusedKernels(NumpyKernels):
             self._recorded = tape
             tape.calls.clear()
             return None
+        if self._watched and self._drop_changed():
+            self._tapes.clear()
+            return None
         for function, arguments in tape.calls:
             function(*arguments)
         return self._value()
@@ -146,10 +149,15 @@ class FusedKernels(NumpyKernels):
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
         key = rule, theta.dtype
-        if key not in self._kernels:
-            formula = record_rule(rule, len(slots), len(scalars), theta.dtype)
-            self._kernels[key] = compiled(update_loop, formula, theta.dtype)
-        kernel = self._kernels[key]
+        n_slots, n_scalars = len(slots), len(scalars)
+        kernel = self._recorded_once(
+            self._kernels,
+            key,
+            (rule,),
+            lambda: compiled(
+                update_loop, record_rule(rule, n_slots, n_scalars, theta.dtype), theta.dtype
+            ),
+        )
         if kernel is not None:
             try:
                 kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
@@ -187,10 +195,17 @@ class FusedKernels(NumpyKernels):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
         key = activation, in_place, z.dtype
-        if key not in self._kernels:
-            formula = record(activation, 1, dtype=z.dtype)
-            self._kernels[key] = compiled(activate_loop, formula, z.dtype, in_place)
-        kernel = self._kernels[key]
+        kernel = self._recorded_once(
+            self._kernels,
+            key,
+            (activation.apply, activation.__call__),
+            lambda: compiled(
+                activate_loop,
+                record_apply(activation.apply, z.dtype, in_place),
+                z.dtype,
+                in_place,
+            ),
+        )
         if kernel is None or b is None:
             self.do(super().activate, activation, z, b, out)
         elif in_place:
@@ -201,11 +216,18 @@ class FusedKernels(NumpyKernels):
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
         key = derivative, z is None, g.dtype
-        if key not in self._kernels:
-            lacks = (0,) if z is None else ()
-            formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
-            self._kernels[key] = compiled(chain_loop, formula, g.dtype, z is not None)
-        kernel = self._kernels[key]
+        lacks = (0,) if z is None else ()
+        kernel = self._recorded_once(
+            self._kernels,
+            key,
+            (derivative,),
+            lambda: compiled(
+                chain_loop,
+                record(derivative, 2, dtype=g.dtype, lacks=lacks),
+                g.dtype,
+                z is not None,
+            ),
+        )
         if kernel is None or sums is None or not g.flags.c_contiguous:
             self.do(super().chain, derivative, g, z, a, sums)
         elif z is None:

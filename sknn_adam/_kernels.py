@@ -16,6 +16,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from sknn_adam._trace import Program, trace
+from sknn_adam._validation import check_shape
+from sknn_adam._watch import Watch, watch
 
 __all__ = [
     "NUMPY",
@@ -47,10 +49,36 @@ class NumpyKernels:
 
     def __init__(self) -> None:
         self._programs: dict[Any, Program | None] = {}
+        self._watched: list[tuple[dict, Any, Watch]] = []
         self._buffers: dict[Any, list[np.ndarray]] = {}
 
     def __reduce__(self) -> Any:
         return type(self), ()
+
+    def _recorded_once(
+        self, store: dict, key: Any, functions: tuple, make: Callable[[], Any]
+    ) -> Any:
+        """Return what `make` makes of functions, kept in a store; None if it may not be kept.
+
+        It is thrown away for good when something has changed that the functions read.
+        """
+        if self._watched:
+            self._drop_changed()
+        if key not in store:
+            found = watch(*functions)
+            store[key] = None if found is None else make()
+            if store[key] is not None and found is not None and found.values:
+                self._watched.append((store, key, found))
+        return store[key]
+
+    def _drop_changed(self) -> bool:
+        """Drop formulas that read what has changed; return whether there are any."""
+        changed = [entry for entry in self._watched if entry[2].changed()]
+        for entry in changed:
+            store, key, _ = entry
+            store[key] = None
+            self._watched.remove(entry)
+        return bool(changed)
 
     # An execution may do the calls of an objective again for a batch in the same arrays.
 
@@ -79,9 +107,10 @@ class NumpyKernels:
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
         key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
-        if key not in self._programs:
-            self._programs[key] = trace(rule, len(slots), len(scalars), theta.dtype)
-        program = self._programs[key]
+        n_slots, n_scalars = len(slots), len(scalars)
+        program = self._recorded_once(
+            self._programs, key, (rule,), lambda: trace(rule, n_slots, n_scalars, theta.dtype)
+        )
         if program is None:
             for block in _blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
@@ -94,6 +123,9 @@ class NumpyKernels:
                     )
                 # An old slot may be handed on as another one: it must not be overwritten first.
                 update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
+                for value in result:
+                    if np.shape(value):
+                        check_shape(rule, "The result of the rule", value, grad[block].shape)
                 if keep != 1:
                     theta[block] *= keep
                 theta[block] -= update
@@ -155,13 +187,13 @@ class NumpyKernels:
         Its sums over the rows are written to `sums` (..., width), if that is given.
         """
         if g.size <= BLOCK:
-            g *= derivative(z, a)
+            _times_derivative(derivative, g, z, a)
         elif z is None:
             for g_block, a_block in _row_blocks(g, a):
-                g_block *= derivative(None, a_block)
+                _times_derivative(derivative, g_block, None, a_block)
         else:
             for g_block, z_block, a_block in _row_blocks(g, z, a):
-                g_block *= derivative(z_block, a_block)
+                _times_derivative(derivative, g_block, z_block, a_block)
         if sums is not None:
             self.column_sums(g, sums)
 
@@ -228,6 +260,13 @@ class NumpyKernels:
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
         """Return the weighted mean of a loss over the rows, and its gradient as `z`."""
         return loss.mean_and_gradient(y, z, weight)
+
+
+def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray) -> None:
+    slope = derivative(z, a)
+    if np.ndim(slope):  # a number is the same slope everywhere
+        check_shape(derivative, "The derivative", slope, g.shape)
+    g *= slope
 
 
 def _row_blocks(*arrays: np.ndarray):

@@ -116,7 +116,7 @@ def _write(formula: Formula, names: list[str], dtype: np.dtype, slow: bool) -> t
         if pattern is None:
             raise Unwritable
         pairs = zip(arguments, wanted, strict=False)
-        text = pattern.format(*[operand(*argument, boolean) for argument, boolean in pairs])
+        text = pattern.format(*[operand(i, constant, boolean) for (i, constant), boolean in pairs])
         lines.append(f"v{k} = {text}")
     head = [f"{c} = {text}" for text, c in constants.items()]
     return "\n".join(head), lines, [number(i) for i in formula.outputs]
@@ -145,7 +145,11 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
     constants, lines, (update, *new) = _write(formula, elements, dtype, slow=True)
     arguments = ["theta", "grad", *slots, "scalars"]
-    body = [f"{s} = scalars[{i}]" for i, s in enumerate(scalars)] + [
+    same_size = " or ".join(f"{name}.size != theta.size" for name in arguments[1:-1])
+    body = [
+        f"if {same_size} or scalars.size != {len(scalars) + 1}:",
+        "    raise ValueError('The gradient and all slots must be as long as theta.')",
+        *[f"{s} = scalars[{i}]" for i, s in enumerate(scalars)],
         f"keep = scalars[{len(scalars)}]",
         "for i in range(theta.size):",
         "    g = grad[i]",
@@ -160,7 +164,10 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
     """Return the same for an activation behind a bias; `z` is written if it is kept."""
     constants, lines, (value,) = _write(formula, ["z"], dtype, slow=False)
+    other = "" if in_place else "zs.shape != out.shape or "
     body = [
+        f"if {other}b.shape != (zs.shape[0], zs.shape[2]):",
+        "    raise ValueError('An activation must keep the shape of its input.')",
         *EACH.format("zs").split("\n"),
         "            z = zs[m, i, j] + b[m, j]",
         *[f"            {line}" for line in lines],
@@ -176,7 +183,10 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
     """Return the same for the chain rule through a derivative, with the columns' sums."""
     constants, lines, (value,) = _write(formula, ["z", "a"], dtype, slow=False)
+    other = "zs.shape != g.shape or " if with_z else ""
     body = [
+        f"if {other}activations.shape != g.shape or sums.shape != (g.shape[0], g.shape[2]):",
+        "    raise ValueError('A derivative must keep the shape of its input.')",
         "sums[:] = ZERO",
         *EACH.format("g").split("\n"),
         *(["            z = zs[m, i, j]"] if with_z else []),

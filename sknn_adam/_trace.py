@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-__all__ = ["LOGICAL", "Formula", "Program", "record", "record_rule", "trace"]
+__all__ = ["LOGICAL", "Formula", "Program", "record", "record_apply", "record_rule", "trace"]
 
 
 class _Untraceable(Exception):
@@ -36,18 +36,39 @@ def _dtype(value: Any) -> Any:
 class _Tracer(NDArrayOperatorsMixin):
     """Stands for an array or a scalar and records what is done with it."""
 
-    def __init__(self, operations: list, index: int, sample: Any, dtype_of_arrays: np.dtype):
+    writable = False
+
+    def __init__(self, operations: list, index: int | None, sample: Any, dtype_of_arrays: np.dtype):
         self.operations, self.index, self.sample = operations, index, sample
         self.dtype_of_arrays = dtype_of_arrays
         self.dtype = getattr(sample, "dtype", None)
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         tracers = [v for v in inputs if isinstance(v, _Tracer)]
         if method != "__call__" or kwargs or ufunc.nout != 1:
             raise _Untraceable
         if not any(isinstance(v.sample, np.ndarray) for v in tracers):
             raise _Untraceable
-        return self._record(ufunc, inputs)
+        result = self._record(ufunc, inputs)
+        return result if out is None else out[0]._write(result)
+
+    def __setitem__(self, key, value):
+        if key is not Ellipsis and key != slice(None):
+            raise _Untraceable
+        self._write(value)
+
+    def _write(self, value):
+        """Take the value of another tracer."""
+        if not (self.writable and isinstance(value, _Tracer)):
+            raise _Untraceable
+        self.index, self.sample = value.index, value.sample
+        return self
+
+    def target(self, in_place):
+        """Return the tracer to be written by a function that is given this one to read."""
+        found = self if in_place else _Tracer(self.operations, None, None, self.dtype_of_arrays)
+        found.writable = True
+        return found
 
     def __array_function__(self, function, types, args, kwargs):
         if function is not np.where or kwargs or len(args) != 3:
@@ -57,7 +78,9 @@ class _Tracer(NDArrayOperatorsMixin):
     def __pow__(self, exponent):
         # NumPy's own arrays compute these powers by other functions, which differ from
         # numpy.power in the last digit, at -0.0 and at -inf.
-        function = _POWERS.get(exponent) if isinstance(exponent, int | float | np.floating) else None
+        function = (
+            _POWERS.get(exponent) if isinstance(exponent, int | float | np.floating) else None
+        )
         if function is None or self.dtype != self.dtype_of_arrays:
             return super().__pow__(exponent)
         if type(exponent) not in (int, float):  # NumPy's scalars differ from release to release
@@ -68,6 +91,11 @@ class _Tracer(NDArrayOperatorsMixin):
         """Add an operation; its sample shows the dtype that arrays would get."""
         if not all(isinstance(v, _Tracer | int | float | np.floating) for v in inputs):
             raise _Untraceable
+        for v in inputs:
+            if isinstance(v, _Tracer) and v.writable:
+                # Nothing was written to it yet, or booleans, which its array turns into numbers.
+                if v.index is None or v.sample.dtype != self.dtype_of_arrays:
+                    raise _Untraceable
         sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
         truths = inputs[:1] if function is np.where else inputs if function in LOGICAL else ()
         for v in truths:  # a scalar that is true may be 0 in the dtype of the arrays
@@ -136,10 +164,24 @@ def record(
     if calls[0][0] != calls[1][0]:
         return None
     results = outputs if isinstance(outputs, tuple) else (outputs,)
-    if not all(isinstance(value, _Tracer) for value in results):
+    if not all(isinstance(v, _Tracer) and v.index is not None for v in results):
         return None
     indices = [value.index for value in results]
     return Formula(operations, indices, n_arrays, n_scalars, isinstance(outputs, tuple))
+
+
+def record_apply(apply: Callable, dtype: Any, in_place: bool) -> Formula | None:
+    """Return ``apply(z, out)``, which writes to `out`, as a Formula, None if it is none.
+
+    With `in_place` it is called with `z` as `out`.
+    """
+
+    def write(z):
+        out = z.target(in_place)
+        apply(z, out)
+        return out
+
+    return record(write, 1, dtype=dtype)
 
 
 def record_rule(

@@ -99,6 +99,18 @@ def check_parameters(owner: Any) -> None:
     )
 
 
+def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if an array that a component has returned has another shape than it must.
+
+    `owner` is the component, or one of its methods.
+    """
+    if getattr(value, "shape", None) != shape:
+        owner = getattr(owner, "__self__", owner)
+        name = getattr(owner, "__qualname__", type(owner).__name__)
+        got = f"shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+        raise ValueError(f"{what} of {name} must be an array of shape {shape}. Got {got} instead.")
+
+
 def is_plain(X: Any, n_features: int) -> bool:
     """Whether X passes scikit-learn's checks beyond doubt; they cost more than a prediction."""
     if type(X) is not np.ndarray or X.ndim != 2 or not len(X) or X.shape[1] != n_features:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam._validation import check_shape
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
 
@@ -108,9 +109,13 @@ class Dense(Layer):
             for draw in (initializer, bias_initializer)
         )
         for W in self.W.reshape(-1, self.fan_in, self.fan_out):
-            W[...] = weights(self.fan_in, self.fan_out, rng)
+            drawn = weights(self.fan_in, self.fan_out, rng)
+            check_shape(weights, "The weight matrix", drawn, W.shape)
+            W[...] = drawn
         for b in self.b.reshape(-1, self.fan_out):
-            b[...] = biases.bias(self.fan_in, self.fan_out, rng)
+            drawn = biases.bias(self.fan_in, self.fan_out, rng)
+            check_shape(biases, "The bias vector", drawn, b.shape)
+            b[...] = drawn
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return x W + b in a buffer."""
@@ -183,15 +188,21 @@ class ActivateLearned(Activate):
         ws["z"] = x
         a = ws["out"] = ws.buffer("a", x.shape, x.dtype)
         formula: Any = self.activation
-        a[...] = formula(x, self.p[..., None, :])
+        value = formula(x, self.p[..., None, :])
+        check_shape(formula, "The value", value, x.shape)
+        a[...] = value
         return a
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradient of the learned parameter; multiply g in place by the derivative."""
         z, p = ws["z"], self.p[..., None, :]
-        np.einsum("...ij,...ij->...j", g, self.activation.learned_derivative(z), out=self.grad_p)
         formula: Any = self.activation
-        g *= formula.derivative(z, ws["a"], p)
+        slope = formula.learned_derivative(z)
+        check_shape(formula, "The derivative by the parameter", slope, z.shape)
+        np.einsum("...ij,...ij->...j", g, slope, out=self.grad_p)
+        derivative = formula.derivative(z, ws["a"], p)
+        check_shape(formula, "The derivative", derivative, z.shape)
+        g *= derivative
         return g
 
 

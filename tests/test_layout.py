@@ -23,7 +23,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace", "_interrupts", "_ranges", "_files", "_columns"],
+    ["_validation", "_trace", "_watch", "_interrupts", "_ranges", "_files", "_columns"],
     ["_component", "_kernels", "_layout", "_loops", "_source", "_deprecation"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging", "_compiled"],
     ["optimizers", "layers"],
@@ -61,6 +61,7 @@ TESTED_IN = {
     "_component": "test_component.py",
     "_kernels": "test_kernels.py",
     "_trace": "test_kernels.py",
+    "_watch": "test_kernels.py",
     "_execution": "test_fused.py",
     "_fused": "test_fused.py",
     "_compiled": "test_fused.py",

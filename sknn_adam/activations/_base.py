@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component
+from sknn_adam._component import Component, overrides
+from sknn_adam._validation import check_shape
 
 __all__ = ["Activation"]
 
@@ -54,8 +55,18 @@ class Activation(Component):
         """Write the activation at `z` to `out`, which may be `z`.
 
         Overridden, with ``one_pass = True``, where one ufunc does it without a temporary array.
+        Networks call `apply` only, and a class that defines ``__call__`` anew gets this one back.
         """
-        out[...] = self(z)
+        a = self(z)
+        if type(z) is np.ndarray:
+            check_shape(self, "The value", a, z.shape)
+        out[...] = a
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if overrides(cls, "__call__", "apply"):  # an inherited `apply` is of another formula
+            cls.apply = Activation.apply  # type: ignore[method-assign]
+            cls.one_pass = False
 
     @abstractmethod
     def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from sknn_adam._component import Component
+from sknn_adam._component import Component, overrides
+from sknn_adam._validation import check_shape
 
 __all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
 
@@ -30,6 +31,15 @@ class Loss(Component):
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
 
+    # Whether a class defines `value` or `gradient` anew, which `value_and_gradient` would bypass.
+    _apart: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._apart = any(
+            overrides(cls, method, "value_and_gradient") for method in ("value", "gradient")
+        )
+
     def n_raw(self, n_outputs: int) -> int:
         """Return how many raw outputs the network needs for `n_outputs` outputs."""
         return n_outputs
@@ -46,9 +56,17 @@ class Loss(Component):
         """Return the loss of each row and its derivative, both new arrays."""
         return self.value(y, z), self.gradient(y, z)
 
+    def both(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss of each row and its derivative by the newest definitions of them."""
+        if self._apart:
+            return self.value(y, z), self.gradient(y, z)
+        return self.value_and_gradient(y, z)
+
     def mean(self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None) -> Any:
         """Return the weighted mean loss over the rows; weights have mean 1 over the whole fit."""
-        return _reduce(self.value(y, z), weight)
+        value = self.value(y, z)
+        check_shape(self, "The value", value, z.shape[:-1])
+        return _reduce(value, weight)
 
     def constant_loss(self, y: np.ndarray) -> float:
         """Return the mean loss of answering every row of `y` alike."""
@@ -62,12 +80,12 @@ class Loss(Component):
         Weights are relative: their mean over the whole fit is 1. Dividing by the number of rows,
         not by the batch's own sum of weights, keeps a batch of light rows light.
         """
-        value, gradient = self.value_and_gradient(y, z)
-        if weight is None:
-            gradient *= 1 / z.shape[-2]
-        else:
-            gradient *= (weight / z.shape[-2])[..., None]
-        return _reduce(value, weight), gradient
+        value, gradient = self.both(y, z)
+        check_shape(self, "The value", value, z.shape[:-1])
+        check_shape(self, "The gradient", gradient, z.shape)
+        factor = 1 / z.shape[-2] if weight is None else (weight / z.shape[-2])[..., None]
+        # Not in place: a user's gradient may be the targets themselves, or an array that is kept.
+        return _reduce(value, weight), np.multiply(gradient, factor, dtype=z.dtype)
 
 
 def _reduce(value: np.ndarray, weight: np.ndarray | None) -> Any:

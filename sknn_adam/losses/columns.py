@@ -51,6 +51,6 @@ class PerColumn(ClassificationLoss):
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the values, and the gradients side by side."""
-        both = [self.loss.value_and_gradient(y[:, k], part) for k, part in enumerate(self.parts(z))]
+        both = [self.loss.both(y[:, k], part) for k, part in enumerate(self.parts(z))]
         value: Any = sum(value for value, _ in both)
         return value, np.concatenate([g for _, g in both], axis=-1)
