@@ -111,6 +111,20 @@ def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> No
         raise ValueError(f"{what} of {name} must be an array of shape {shape}. Got {got} instead.")
 
 
+def in_place(method: Callable, array: np.ndarray, *arguments: Any) -> None:
+    """Call a component's method, which must change `array` and not return another one."""
+    result = method(array, *arguments)
+    if result is None or result is array:
+        return
+    if not (isinstance(result, np.ndarray) and np.may_share_memory(result, array)):
+        owner = getattr(method, "__self__", method)
+        raise TypeError(
+            f"{type(owner).__name__}.{method.__name__} must change its array in place. It returned "
+            f"a new {type(result).__name__}, which would be ignored. Write the result to the "
+            "array, as in 'array[...] = result', and return the array or None."
+        )
+
+
 def is_plain(X: Any, n_features: int) -> bool:
     """Whether X passes scikit-learn's checks beyond doubt; they cost more than a prediction."""
     if type(X) is not np.ndarray or X.ndim != 2 or not len(X) or X.shape[1] != n_features:

@@ -60,6 +60,7 @@ class Run:
         self.network.prepare()
         self.network.kernels = self.kernels
         self.kernels.forget()
+        plan.optimizer.check_state(self.network.theta, self.optimizer_state)
         for name in plan.optimizer.slots:
             if not getattr(self.optimizer_state, name).flags.writeable:
                 setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())

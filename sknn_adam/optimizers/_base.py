@@ -10,7 +10,7 @@ from sknn_adam._component import Component
 from sknn_adam._kernels import NumpyKernels
 from sknn_adam._layout import Layout
 from sknn_adam._ranges import Choices, Range
-from sknn_adam._validation import POSITIVE
+from sknn_adam._validation import POSITIVE, check_shape
 
 __all__ = ["Layout", "Optimizer"]
 
@@ -97,6 +97,17 @@ class Optimizer(Component):
             setattr(state, slot, np.zeros_like(theta))
         return state
 
+    def check_state(self, theta: np.ndarray, state: SimpleNamespace) -> None:
+        """Raise ValueError unless every slot is a vector of floats as long as `theta`."""
+        for slot in self.slots:
+            vector = getattr(state, slot, None)
+            check_shape(self, f"The slot '{slot}'", vector, theta.shape)
+            if vector.dtype.kind != "f":  # type: ignore[union-attr]
+                raise ValueError(
+                    f"The slot '{slot}' of {type(self).__name__} must be an array of floats, as "
+                    f"numpy.zeros_like(theta) is. Got dtype {vector.dtype} instead."  # type: ignore[union-attr]
+                )
+
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
         """Return the scalars of ``rule`` at step `t` with the scheduled learning rate `lr`."""
         return (lr,)
@@ -121,6 +132,10 @@ class Optimizer(Component):
         lr = self.learning_rate * lr_scale
         scalars = self.scalars(state.t, lr)
         if not self.weight_decay:
+            self.update(theta, grad, state, scalars)
+            return
+        if type(self).decay is not Optimizer.decay:  # of a subclass, in a way of its own
+            self.decay(theta, state, lr)
             self.update(theta, grad, state, scalars)
             return
         for part, decayed in state.parts:
