@@ -97,6 +97,10 @@ class _Tracer(NDArrayOperatorsMixin):
                 if v.index is None or v.sample.dtype != self.dtype_of_arrays:
                     raise _Untraceable
         sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
+        if function is np.power:  # some releases of NumPy take the square root for 0.5
+            exponent = getattr(inputs[1], "sample", inputs[1])
+            if not isinstance(exponent, np.ndarray) and exponent == 0.5:  # also any scalar
+                raise _Untraceable
         truths = inputs[:1] if function is np.where else inputs if function in LOGICAL else ()
         for v in truths:  # a scalar that is true may be 0 in the dtype of the arrays
             if isinstance(v, _Tracer) and not isinstance(v.sample, np.ndarray):

@@ -81,7 +81,8 @@ class Watch:
 
     def _name(self, name: str, function: FunctionType, owner: Any) -> None:
         if name in function.__globals__:
-            self.read(partial(function.__globals__.get, name, MISSING))
+            if not _is_trusted(function.__module__):
+                self.read(partial(function.__globals__.get, name, MISSING))
         elif name not in PURE and (hasattr(builtins, name) or name in ("__dict__", "__setattr__")):
             raise _Unwatchable
         if owner is None:
