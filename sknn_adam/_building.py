@@ -194,11 +194,18 @@ def check_unchanged(estimator: Any, parts: dict[str, Any], network: Network) -> 
 
 def report(estimator: Any, plan: Plan, run: Run) -> None:
     """Warn, or raise, if training has failed beyond doubt."""
+    reason = ""
+    if run.contradiction is not None:
+        reason = (
+            ": the predictions have loss {:.3g}, while training had {:.3g}, because of extreme "
+            "values in X or because the last step was too long"
+        ).format(*run.contradiction)
     if run.stop_reason == "diverged":
         cure = "lower learning_rate, or set gradient_clip=1.0"
+        epoch = run.clock.epoch + (run.contradiction is None)
         message = (
-            f"Training diverged in epoch {run.clock.epoch + 1} with {plan.optimizer!r}, "
-            f"batch_size={plan.batch_size}. Scale X, or "
+            f"Training diverged in epoch {epoch} with {plan.optimizer!r}, "
+            f"batch_size={plan.batch_size}{reason}. Scale X, or "
             f"{'raise alpha' if plan.optimizer.full_batch else cure}."
         )
         if estimator.on_divergence == "raise":
@@ -207,7 +214,8 @@ def report(estimator: Any, plan: Plan, run: Run) -> None:
     elif np.any(lost := getattr(run, "lost", False)):
         text = (
             f"{np.sum(lost)} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
-            f"batch_size={plan.batch_size}. Scale X, lower learning_rate, or set gradient_clip=1.0."
+            f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
+            "gradient_clip=1.0."
         )
         if estimator.on_divergence == "raise":
             raise FloatingPointError(f"{text} The estimator is as it was before.")

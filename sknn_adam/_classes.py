@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._labels import Labels
 from sknn_adam._published import Published
+from sknn_adam._validation import with_ordinary_size
 
 __all__ = ["PredictsClasses"]
 
@@ -129,6 +130,8 @@ class PredictsClasses(Published):
         score : float, between 0 and 1
         """
         check_is_fitted(self)
+        if sample_weight is not None:
+            sample_weight = with_ordinary_size(np.asarray(sample_weight, dtype=np.float64))
         if self._labels.kind != "columns":
             return super().score(X, y, sample_weight)
         right = (self.predict(X) == np.asarray(y)).all(axis=1)

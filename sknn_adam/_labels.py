@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from sknn_adam._validation import with_ordinary_size
+
 __all__ = ["Labels"]
 
 SHAPES = {
@@ -131,7 +133,8 @@ class Labels:
             raise ValueError(f"class_weight must be {expected}. Got {class_weight!r}.")
         product = np.array(weight, dtype=np.float64)
         for known, codes, asked in zip(self.columns, columns, given, strict=True):
-            product *= _per_class(known, codes, weight, asked)[codes]
+            factors = with_ordinary_size(_per_class(known, codes, weight, asked)[codes])
+            product = with_ordinary_size(product * factors)
         if not (np.isfinite(product).all() and (product >= 0).all() and product.any()):
             raise ValueError(
                 "class_weight must give finite weights, not negative, with a positive sum. Got "

@@ -5,16 +5,16 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, r2_score
 
-from sknn_adam._validation import takes_weights
+from sknn_adam._validation import extreme_exponent, takes_weights, with_ordinary_size
 from sknn_adam.data import Rows
 from sknn_adam.members import Members, OutOfFold, of_the_others
 from sknn_adam.network import Network
 from sknn_adam.plan import Plan
 from sknn_adam.training import Run
 
-__all__ = ["Given", "out_of_fold_score", "validator"]
+__all__ = ["Given", "out_of_fold_score", "r_squared", "validator"]
 
 
 class Given:
@@ -114,3 +114,13 @@ def out_of_fold_score(estimator: Any, rows: Rows, z: np.ndarray) -> float:
     """Return the score of raw outputs `z` for these rows: accuracy or R^2 unless scoring says."""
     scoring = None if estimator.scoring == "loss" else estimator.scoring
     return Scorer(estimator, scoring, rows)(Given(z))
+
+
+def r_squared(y: Any, predicted: np.ndarray, weight: Any = None) -> float:
+    """Return the coefficient of determination, also where squares of the numbers overflow."""
+    if weight is not None:
+        weight = with_ordinary_size(np.asarray(weight, dtype=np.float64))
+    exponent = extreme_exponent(np.append(y, predicted).astype(np.float64))
+    if exponent:
+        y, predicted = (np.ldexp(np.asarray(v, np.float64), -exponent) for v in (y, predicted))
+    return r2_score(y, predicted, sample_weight=weight)

@@ -39,12 +39,14 @@ __all__ = [
     "check_feature_names_in",
     "check_parameters",
     "check_sample_weight",
+    "extreme_exponent",
     "parse_sizes",
     "per_layer",
     "takes_weights",
     "unchanged_on_error",
     "warn",
     "with_callbacks",
+    "with_ordinary_size",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,7 +146,21 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
             "The sum of sample_weight must be positive: every sample weight is zero. "
             "Give at least one row a weight above zero."
         )
-    return weight
+    return with_ordinary_size(weight)
+
+
+def with_ordinary_size(numbers: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Return numbers of which only the ratios matter, so that their sums and squares are finite.
+
+    If the largest absolute value is extreme, all are multiplied by a power of two, which is exact.
+    """
+    return np.ldexp(numbers, -extreme_exponent(numbers, axis))
+
+
+def extreme_exponent(numbers: np.ndarray, axis: int | None = None) -> Any:
+    """Return the binary exponent of the largest absolute value if it is extreme, else 0."""
+    exponent = np.frexp(np.abs(numbers).max(axis=axis, initial=0))[1]
+    return np.where(np.abs(exponent) > 256, exponent, 0)
 
 
 def parse_sizes(sizes: Any) -> tuple[int, ...]:

@@ -132,6 +132,17 @@ class Data:
         self._whole = batch if self.n_batches == 1 else None
         return batch
 
+    def look(self) -> Any:
+        """Return an index of at most `MOST_LOOKED_AT` samples, spread over the data."""
+        if self.n_rows <= MOST_LOOKED_AT:
+            return slice(None)
+        return np.arange(MOST_LOOKED_AT) * (self.n_rows - 1) // (MOST_LOOKED_AT - 1)
+
+    def some(self, which: Any) -> tuple[Any, np.ndarray, Any]:
+        """Return (X, y, weight) of a subset of the samples, X as it was given."""
+        x = self.X[which if self.index is None else self.index[which]]
+        return x, self.y[which], None if self.weight is None else self.weight[..., which]
+
     def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> tuple:
         n_rows = len(rows)
         if n_rows not in self._buffers:
@@ -172,10 +183,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
         (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
     """
-    some: Any = slice(None)
-    if data.n_rows > MOST_LOOKED_AT:
-        some = np.arange(MOST_LOOKED_AT) * (data.n_rows - 1) // (MOST_LOOKED_AT - 1)
-    x, y = data.X[some if data.index is None else data.index[some]], data.y[some]
+    x, y, _ = data.some(data.look())
     x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
     mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense

@@ -67,7 +67,8 @@ class Members(Run):
         """Put back who has diverged; return the weights to go on with, None if all have."""
         point = self.point(plan)
         sound = np.isfinite(self.totals)
-        if sound.all() and isfinite(norm(self.network.theta)) and isfinite(norm(point)):
+        vectors = self.network.theta, point, self.network.statistics
+        if sound.all() and all(isfinite(norm(vector)) for vector in vectors):
             return point
         for vector in (self.network.theta, point):
             for array in self.network.by_member(vector, self.network.statistics):
@@ -79,6 +80,14 @@ class Members(Run):
             self._put_back(plan, ~sound)
             point = self.point(plan)
         return point
+
+    def give_up(self, plan: Plan, failed: np.ndarray) -> None:
+        """Reset the members that have failed; training has diverged if all have."""
+        if failed.all():
+            super().give_up(plan, failed)
+        else:
+            self.lost = self.lost | failed
+            self._put_back(plan, failed)
 
     def _put_back(self, plan: Plan, which: np.ndarray) -> None:
         network = self.network

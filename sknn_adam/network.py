@@ -220,6 +220,11 @@ class Network:
         limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
         if np.abs(z).max(initial=0) <= limit:  # not so for nan
             return z
+        if not np.isfinite(self.statistics).all():  # the next line would hide it
+            raise ValueError(
+                "The running statistics of the normalization are not finite, so that nothing can "
+                "be predicted. Fit the estimator again, with X scaled."
+            )
         return np.clip(np.nan_to_num(z, copy=False), -limit, limit, out=z)
 
     def at(self, theta: np.ndarray) -> "Network":
@@ -266,8 +271,12 @@ class Network:
                 coefs.append(layer.W)
                 intercepts.append(layer.b)
             else:
+                largest = np.finfo(self.dtype).max
                 with np.errstate(over="ignore", invalid="ignore"):
-                    coefs[-1], intercepts[-1] = layer.fold(coefs[-1], intercepts[-1])
+                    W, b = layer.fold(coefs[-1], intercepts[-1])
+                if W is not coefs[-1]:
+                    W, b = (np.clip(array, -largest, largest) for array in (W, b))
+                coefs[-1], intercepts[-1] = W, b
         return coefs, intercepts
 
     def dense(self) -> list[Dense]:

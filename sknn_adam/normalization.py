@@ -5,6 +5,7 @@ stands between the dense layer and the activation.
 """
 
 from abc import abstractmethod
+from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,6 +63,11 @@ class BatchNorm(Normalization):
     usual rows, as the last one of an epoch may be, or with a single row, is normalized with the
     running averages and does not change them.
 
+    A few extreme samples can dominate the running averages, so that predictions are useless
+    although the training loss is small. ``fit`` compares both losses and reports such a training
+    as diverged, as it does where a variance overflows. Layer normalization has no such averages
+    and is computed at any scale.
+
     References
     ----------
     .. [1] Ioffe, S., Szegedy, C. (2015). Batch normalization: accelerating deep network training
@@ -114,19 +120,16 @@ class BatchNormLayer(Layer):
             fewest = n_rows.min()
         usual = (1 - self.momentum) * self.rows.item(0)  # of the batches so far
         ws["batch"] = ws.training and fewest > max(1, usual / 4)
-        if ws["batch"] and counts is None:
-            mean = x.mean(axis=-2)
-            x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
-            variance = np.einsum("...ij,...ij->...j", x, x) / x.shape[-2]
-            self._track(mean, variance, n_rows)
-        elif ws["batch"] and counts is not None:
-            mean = np.einsum("ki,kij->kj", counts, x) / n_rows
-            x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
-            variance = np.einsum("ki,kij,kij->kj", counts, x, x) / n_rows
+        z, out = x, ws.buffer("x", x.shape, x.dtype)
+        if ws["batch"]:
+            mean, variance = _moments(z, counts, n_rows, out)
+            if not isfinite(np.dot(variance.ravel(), variance.ravel())):
+                mean, variance = _scaled_moments(z, counts, n_rows, out, mean, variance)
             self._track(mean, variance, n_rows)
         else:
             mean, variance = self.mean, self.variance
-            x = np.subtract(x, mean[..., None, :], out=ws.buffer("x", x.shape, x.dtype))
+            np.subtract(z, mean[..., None, :], out=out)
+        x = out
         inverse = 1 / np.sqrt(variance + self.epsilon)
         x *= inverse[..., None, :]
         ws["inverse"] = inverse
@@ -164,6 +167,40 @@ class BatchNormLayer(Layer):
     def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = self.gamma / np.sqrt(self.variance + self.epsilon)
         return W * scale[..., None, :], (b - self.mean) * scale + self.beta
+
+
+def _moments(z, counts, n_rows, out):
+    """Return mean and variance over the batch; write the centered `z` to `out`."""
+    if counts is None:
+        mean = z.mean(axis=-2)
+        np.subtract(z, mean[..., None, :], out=out)
+        return mean, np.einsum("...ij,...ij->...j", out, out) / n_rows
+    mean = np.einsum("ki,kij->kj", counts, z) / n_rows
+    np.subtract(z, mean[..., None, :], out=out)
+    return mean, np.einsum("ki,kij,kij->kj", counts, out, out) / n_rows
+
+
+def _scaled_moments(z, counts, n_rows, out, mean, variance):
+    """Do the same for units whose sums overflowed: these are computed from scaled numbers.
+
+    A variance beyond the largest number becomes nan, not infinite: the units would be 0 for every
+    sample in training, and the loss finite, while predictions have no statistics to use.
+    """
+    lost = ~np.isfinite(variance)
+    exponent = np.where(lost, _exponent(z, -2), 0)
+    scaled = np.ldexp(z, -exponent[..., None, :])
+    centered = np.empty_like(out)
+    own_mean, own_variance = _moments(scaled, counts, n_rows, centered)
+    np.copyto(out, np.ldexp(centered, exponent[..., None, :]), where=lost[..., None, :])
+    own_variance = np.ldexp(own_variance, 2 * exponent)
+    own_variance[~np.isfinite(own_variance)] = np.nan
+    mean = np.where(lost, np.ldexp(own_mean, exponent), mean)
+    return mean, np.where(lost, own_variance, variance)
+
+
+def _exponent(z, axis):
+    """Return the binary exponent of the largest absolute value along an axis."""
+    return np.frexp(np.abs(z).max(axis=axis))[1]
 
 
 class LayerNorm(Normalization):
@@ -244,15 +281,28 @@ class RowNormLayer(Layer):
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return the normalized rows."""
-        shift = x.mean(axis=-1, keepdims=True) if self.centered else 0
-        x = np.subtract(x, shift, out=ws.buffer("x", x.shape, x.dtype))
+        z, shift = x, x.mean(axis=-1, keepdims=True) if self.centered else 0
+        x = np.subtract(z, shift, out=ws.buffer("x", z.shape, z.dtype))
         square = np.einsum("...ij,...ij->...i", x, x)[..., None] / x.shape[-1]
         ws["inverse"] = 1 / np.sqrt(square + self.epsilon)
         x *= ws["inverse"]
+        if not isfinite(np.dot(square.ravel(), square.ravel())):
+            self._normalize_scaled(z, ~np.isfinite(square[..., 0]), x, ws["inverse"])
         y = np.multiply(x, self.gamma[..., None, :], out=ws.buffer("y", x.shape, x.dtype))
         if self.centered:
             y += self.beta[..., None, :]
         return y
+
+    def _normalize_scaled(self, z, lost, out, inverse):
+        """Replace the normalized samples whose sums overflowed, and the factors they had."""
+        exponent = _exponent(z[lost], -1)[:, None]
+        scaled = np.ldexp(z[lost], -exponent)
+        if self.centered:
+            scaled -= scaled.mean(axis=-1, keepdims=True)
+        square = np.mean(scaled * scaled, axis=-1, keepdims=True)  # epsilon would vanish in it
+        factor = 1 / np.sqrt(np.maximum(square, np.finfo(z.dtype).tiny))
+        out[lost] = scaled * factor
+        inverse[lost] = np.ldexp(factor, -exponent)
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of scale and shift; return the input's."""

@@ -9,6 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
+from sknn_adam._scores import r_squared
 from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import REGRESSION_LOSSES
 
@@ -286,7 +287,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"y has {n_outputs} outputs, but {type(self).__name__} was fitted with "
                 f"{self.n_outputs_}."
             )
-        return (targets - self._y_shift) / self._y_scale
+        with np.errstate(over="ignore"):
+            distance = targets - self._y_shift
+        if np.isfinite(distance).all():
+            return distance / self._y_scale
+        return targets / self._y_scale - self._y_shift / self._y_scale
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict targets; of several members the mean of what they predict.
@@ -301,8 +306,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, float32 if X is float32, else float64; always finite. For several
-            quantiles (n_samples, n_levels), increasing along each row.
+            Predictions, float32 if X is float32 and float32 can hold numbers of the size of the
+            targets, else float64; always finite. For several quantiles (n_samples, n_levels),
+            increasing along each row.
         std : ndarray, as `y`
             Standard deviation of the targets around the prediction; only if `return_std`. Of
             several members that of the mixture of their distributions.
@@ -322,11 +328,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _unscaled(self, predicted, shift, dtype):
         """Bring predictions to the scale of the targets, finite and in the shape of the targets."""
+        dtype = self._target_dtype(dtype)
         largest = np.finfo(dtype).max
         with np.errstate(over="ignore"):
             predicted = np.clip(predicted * self._y_scale + shift, -largest, largest)
         predicted = predicted.astype(dtype, copy=False)
         return predicted.ravel() if predicted.shape[1] == self._y_ndim == 1 else predicted
+
+    def _target_dtype(self, dtype: Any) -> Any:
+        """Return `dtype`, or float64 if float32 cannot hold numbers on the scale of the targets."""
+        largest = max(self._y_scale.max(), np.abs(self._y_shift).max())
+        return dtype if largest < 1e35 and self._y_scale.min() > 1e-35 else np.dtype(np.float64)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R^2 of the predictions.
@@ -346,11 +358,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, the mean over outputs. For several quantiles, that of the one nearest to the
             median.
         """
-        from sklearn.metrics import r2_score  # not a light import
-
         z, dtype = self._raw(X)
         predicted = self._unscaled(_mean(self._loss.point(z)), self._y_shift, dtype)
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        return r_squared(y, predicted, sample_weight)
 
     @property
     def out_activation_(self) -> str:
@@ -361,7 +371,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """Fold the scaling of the targets into the last layer."""
         coefs, intercepts = self._network.folded()
         if self._y_shift.any() or (self._y_scale != 1).any():
-            dtype = self._network.dtype
+            dtype = self._target_dtype(self._network.dtype)
             factor, offset = self._loss.raw_scaling(self._y_shift, self._y_scale)
             largest = np.finfo(dtype).max
             with np.errstate(over="ignore"):

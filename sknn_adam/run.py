@@ -44,6 +44,7 @@ class Run:
     clip_rate: float = 0.0  # what share of them in the epoch before
     limit: float | None = None  # a loss above it has diverged
     stop_reason: str | None = None
+    contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
     in_fit: bool = False  # whether a ``fit`` began and has not ended
 
     def begin(self, plan: Plan) -> None:
@@ -71,13 +72,18 @@ class Run:
 
     def new_fit(self) -> None:
         """Start counting epochs and waiting for improvement anew."""
-        self.first_epoch, self.stop_reason = self.clock.epoch, None
+        self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
 
     def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
         """Return the weights to go on with after an epoch, None if training has diverged."""
         point = self.point(plan)
-        return point if isfinite(loss) and isfinite(norm(point)) else None
+        sound = isfinite(loss) and isfinite(norm(point)) and isfinite(norm(self.network.statistics))
+        return point if sound else None
+
+    def give_up(self, plan: Plan, failed: np.ndarray) -> None:
+        """End training as diverged: its weights have turned out useless after the last epoch."""
+        self.stop_reason = "diverged"
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
         """Compare a score, higher is better, with the best one."""

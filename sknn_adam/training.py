@@ -25,6 +25,8 @@ from sknn_adam.run import EXPLODED, Run
 
 __all__ = ["Plan", "Run", "objective", "step", "train"]
 
+LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
+
 
 def penalty(
     theta: Any,
@@ -191,8 +193,37 @@ def train(
             else:  # who goes on will find the same reason
                 run.stop_reason = None
             raise
+    if run.stop_reason != "diverged" and run.in_fit and run.clock.epoch > run.first_epoch:
+        with np.errstate(all="ignore"):
+            _check_predictions(run, plan, data)
     if run.stop_reason == "diverged" or (plan.early_stopping and run.judged):
         run.restore(plan)
+
+
+def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
+    """Have training end as diverged where its loss and that of predictions contradict each other.
+
+    They do where predictions are no better than a constant while training was much better: the
+    running statistics of batch normalization then describe a few extreme samples instead of the
+    data. They also do where the last step exploded, as every loss is that before its step.
+    """
+    point, tracks = run.point(plan), run.network.statistics.size > 0
+    if not tracks and norm(point) < LARGE_WEIGHTS:
+        return
+    trained = -np.atleast_1d(run.score(run.clock.loss))
+    network, limit = run.network.at(point), inf if run.limit is None else run.limit
+    # All samples only where some of them raise suspicion.
+    for some in (data.look(), slice(None)):
+        x, y, weight = data.some(some)
+        predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
+        constant = np.ones((len(y), 1)) * plan.loss.constant(y)
+        answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
+        useless = (answer > 0.01) & (predicted > 0.98 * answer) & (trained < 0.7 * predicted)
+        failed = ~(predicted <= limit) | (useless & tracks)
+        if not failed.any():
+            return
+    run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
+    run.give_up(plan, failed)
 
 
 @dataclass

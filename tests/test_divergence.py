@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
+from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
+from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.optimizers import OPTIMIZERS
+from sknn_adam.schedules import Exponential
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -127,6 +131,66 @@ def test_absurd_learning_rates(estimator, y, dtype, optimizer):
             warnings.simplefilter("always")
             model.fit(X, y)
         assert np.isfinite(outputs(model)).all()
+        assert len(caught) == (model.stop_reason_ == "diverged")
+        assert {warning.category for warning in caught} <= {ConvergenceWarning}
+
+
+@BOTH
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [(name, "numpy") for name in OPTIMIZERS if name != "lbfgs"]
+    + [("schedule_free_adamw", "fused")],  # compiling every rule would take long
+)
+def test_learning_rates_near_the_largest_number(
+    estimator, y, n_members, name, backend, monkeypatch
+):
+    """Squares and products of such rates overflow; that is divergence and no other error."""
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", backend)
+    for dtype, rate in product(("float32", "float64"), (1e155, 1e300, 1e308)):
+        optimizer = OPTIMIZERS.make(name).set_params(learning_rate=rate)
+        model = small(estimator, optimizer=optimizer, dtype=dtype, n_members=n_members)
+        with pytest.warns(ConvergenceWarning, match="diverged"):
+            model.set_params(activation="identity").fit(X, y)
+        assert model.stop_reason_ == "diverged"
+        assert np.isfinite(outputs(model)).all()
+        assert all(np.isfinite(array).all() for array in (*model.coefs_, *model.intercepts_))
+
+
+@BOTH
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("name", ["sgd", "adam", "schedule_free_adamw"])
+def test_an_explosion_in_the_last_step(estimator, y, n_members, name):
+    """The loss of an epoch is that before its steps, so no epoch shows the last one."""
+    optimizer = OPTIMIZERS.make(name).set_params(learning_rate=1e60)
+    params = {"optimizer": optimizer, "batch_size": 60, "max_iter": 1, "n_members": n_members}
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1 .* the predictions have loss"):
+        model = small(estimator, **params).fit(X, y)
+    assert model.stop_reason_ == "diverged"
+    assert np.isfinite(outputs(model)).all()
+
+
+@BOTH
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize(
+    "params",
+    [
+        *({"alpha": alpha} for alpha in (1e155, 1e300, 1.7e308)),
+        *({"gradient_clip": clip(1e300)} for clip in (ClipByNorm, ClipByValue, ClipByLayerNorm)),
+        {"optimizer": AdamW(weight_decay=1e300)},
+        {"optimizer": SGD(learning_rate=1e-300), "schedule": Exponential(final_factor=1e300)},
+        {"optimizer": SGD(learning_rate=1e200), "schedule": Exponential(final_factor=1e300)},
+    ],
+    ids=str,
+)
+def test_other_parameters_near_the_largest_number(estimator, y, n_members, params):
+    for dtype in ("float32", "float64"):
+        model = small(estimator, **params, dtype=dtype, n_members=n_members)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y)
+        assert np.isfinite(outputs(model)).all()
+        assert np.isfinite(model._network.theta).all()
         assert len(caught) == (model.stop_reason_ == "diverged")
         assert {warning.category for warning in caught} <= {ConvergenceWarning}
 

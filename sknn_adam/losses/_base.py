@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from sknn_adam._component import Component, overrides
-from sknn_adam._validation import check_shape
+from sknn_adam._validation import check_shape, extreme_exponent
 
 __all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
 
@@ -189,13 +189,17 @@ class RegressionLoss(Loss):
 
         The scale of an output that is constant, or whose mean is 0, is 1.
         """
+        # Sums, differences and squares of extreme targets would overflow.
+        exponent = extreme_exponent(y, axis=0)
+        y = np.ldexp(y, -exponent)
         shift, power = np.zeros(y.shape[1]), 1
         if self.target_scaling == "standard":
             shift, power = np.average(y, axis=0, weights=weight), 2
         distance = np.abs(y - shift)
-        peak = distance.max(axis=0)  # sums and squares of large targets would overflow
+        peak = distance.max(axis=0)
         peak[peak == 0] = 1
         scale = peak * np.average((distance / peak) ** power, axis=0, weights=weight) ** (1 / power)
+        shift, scale = np.ldexp(shift, exponent), np.ldexp(scale, exponent)
         return shift, np.where(scale > 0, scale, 1.0)
 
     def constant(self, y: np.ndarray) -> np.ndarray:

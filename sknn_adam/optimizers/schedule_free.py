@@ -99,8 +99,10 @@ class ScheduleFreeAdamW(Optimizer):
         rate = self.learning_rate * lr_scale
         lr = rate * min(1.0, (t - bool(self.warmup_steps)) / warmup)
         state.largest_lr = max(state.largest_lr, rate * min(1.0, t / warmup))
-        state.sum_of_squares += state.largest_lr**2
-        c = state.largest_lr**2 / state.sum_of_squares if state.sum_of_squares else 0.0
+        # Python raises OverflowError for the square of a larger number; training then diverges.
+        square = min(state.largest_lr, 1e150) ** 2
+        state.sum_of_squares += square
+        c = square / state.sum_of_squares if state.sum_of_squares else 0.0
         lr_gap = lr * self.beta_1 * (1 - c)
         lr_y = lr - lr_gap
 
