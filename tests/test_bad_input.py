@@ -1,15 +1,22 @@
 """Every mistake is answered by an error that names it, and leaves a fitted estimator as it was."""
 
+import copy
+import inspect
+import pickle
+import re
+
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, RMSprop
-from sknn_adam.clipping import ClipByNorm, ClipByValue
+from sknn_adam.activations import Tanh
+from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.initializers import Constant, VarianceScaling
 from sknn_adam.normalization import BatchNorm
-from sknn_adam.optimizers import LBFGS
+from sknn_adam.optimizers import LBFGS, AMSGrad
 from sknn_adam.schedules import Cosine, Exponential
 
 RNG = np.random.default_rng(0)
@@ -326,6 +333,13 @@ NAMES = [
     ("schedule", "cosin", "names no schedule. Did you mean 'cosine'"),
     ("gradient_clip", "norms", "names no gradient_clip. Did you mean 'norm'"),
     ("loss", "los", "'los' names no loss"),
+    ("initializer", "he", "Did you mean 'he_uniform' or 'he_normal'"),
+    ("initializer", "kaiming_normal", "Did you mean 'he_normal'"),
+    ("schedule", "adaptive", "Did you mean 'plateau'"),
+    ("schedule", "invscaling", "Did you mean 'inverse_scaling'"),
+    ("activation", "linear", "Did you mean 'identity'"),
+    ("normalization", "BatchNorm", "Did you mean 'batch'"),
+    ("optimizer", "L-BFGS", "Did you mean 'lbfgs'"),
 ]
 
 
@@ -334,6 +348,18 @@ def test_unknown_names(classifier, regressor, name, value, match):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(**{name: value})
         raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), ValueError, match)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("mse", "squared_error"), ("MAE", "absolute_error")])
+def test_names_of_losses_in_other_libraries(classifier, regressor, name, meant):
+    regressor.set_params(loss=name)
+    raises_and_changes_nothing(
+        regressor, lambda m: m.fit(X, NUMBERS), ValueError, rf"Did you mean '{meant}'\?"
+    )
+    classifier.set_params(loss="cross-entropy")
+    raises_and_changes_nothing(
+        classifier, lambda m: m.fit(X, LABELS), ValueError, r"Did you mean 'log_loss'\?"
+    )
 
 
 TYPES = [
@@ -374,6 +400,8 @@ SET_PARAMS = [
     ({"alpha": 1.0, "nonsense": 1}, "Invalid parameter 'nonsense' for estimator MLP"),
     ({"optimizer__momentum": 0.9}, r"Invalid parameter 'momentum' for optimizer='adam'"),
     ({"optimizer__learning_rat": 0.9}, r"Did you mean 'learning_rate'\?"),
+    ({"optimizer__lr": 0.9}, "Adam has 'learning_rate' instead"),
+    ({"epochs": 3}, "has 'max_iter' instead"),
     ({"alpha": 1.0, "optimizer": SGD(), "optimizer__beta_1": 0.9}, r"for optimizer=SGD\(\)"),
     ({"alpha__nested": 1}, "alpha='auto' has no nested parameters"),
     ({"normalization__momentum": 0.5}, "normalization=None has no nested parameters"),
@@ -385,6 +413,107 @@ SET_PARAMS = [
 def test_set_params(classifier, regressor, params, match):
     for model in (classifier, regressor):
         raises_and_changes_nothing(model, lambda m: m.set_params(**params), ValueError, match)
+
+
+CONSTRUCTORS = [
+    ({"solver": "adam"}, "'solver'. MLP.* has 'optimizer' instead"),
+    ({"learning_rate_init": 0.1}, r"'optimizer__learning_rate' instead.* use set_params\(opt"),
+    ({"epochs": 10}, "has 'max_iter' instead"),
+    ({"lr": 0.1, "epochs": 3}, "arguments 'lr', 'epochs'.*'optimizer__learning_rate'.*'max_iter'"),
+    ({"optimizer__learning_rate": 0.1}, "constructor does not take nested parameters: use set_p"),
+    ({"hiden_layer_sizes": 3}, r"Did you mean 'hidden_layer_sizes'\? Valid parameters"),
+    ({"hidden": 3}, r"Did you mean 'hidden_layer_sizes'\?"),
+    ({"batch_norm": True}, "has 'normalization' .set it to \"batch\". instead"),
+    ({"zzz": 1}, r"'zzz'\. Valid parameters are: \['activation', 'alpha'"),
+]
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    ("params", "match"), CONSTRUCTORS, ids=[", ".join(p) for p, _ in CONSTRUCTORS]
+)
+def test_unknown_arguments_of_constructors(estimator, params, match):
+    with pytest.raises(TypeError, match=rf"^{estimator.__name__}\(\) got .*unexpected .*{match}"):
+        estimator(**params)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_names_of_other_libraries_have_a_counterpart(estimator):
+    for name, told in estimator._renamed.items():
+        assert name not in estimator().get_params()
+        for here in re.findall(r"'(\w+)'", told):
+            model = estimator(optimizer="nesterov" if "nesterov" in here else "adam")
+            model.set_params(optimizer="momentum" if here.endswith("momentum") else model.optimizer)
+            assert here in model.get_params(deep=True)
+    for table in estimator._tables.values():
+        assert set(table.familiar.values()) <= set(table)
+        assert set(table.familiar).isdisjoint(table)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: Adam(lr=0.1), "^Adam.* 'lr'. Adam has 'learning_rate' instead"),
+        (lambda: Adam(learning_rte=0.1), r"Did you mean 'learning_rate'\?"),
+        (lambda: Adam(betas=(0.9, 0.99)), "has 'beta_1' and 'beta_2' instead"),
+        (lambda: Tanh(slope=1.0), r"^Tanh.* 'slope'\. Valid parameters are: \[\]"),
+        (lambda: ClipByLayerNorm(norm=1), "^ClipByLayerNorm.* Valid parameters are: .'max_norm'"),
+        (lambda: Adam(1, 2, 3, 4, 5), "positional arguments"),
+        (lambda: Tanh(1), "positional argument"),
+    ],
+)
+def test_unknown_arguments_of_components(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
+
+
+class Subclass(MLPClassifier):
+    """A user's class with a parameter of its own."""
+
+    def __init__(self, extra=1, alpha=0.5, wrong=False):
+        super().__init__(alpha=alpha, **({"epochs": 3} if wrong else {}))
+        self.extra, self.wrong = extra, wrong
+
+
+class Forwarding(Adam):
+    """A user's class that hands on what it does not know, and fails by itself."""
+
+    def __init__(self, **params):
+        super().__init__(**params)
+        if self.learning_rate == 13:
+            raise TypeError("unlucky")
+
+
+def test_constructors_of_subclasses():
+    model = clone(Subclass(extra=2, alpha=0.1))
+    assert (model.extra, model.alpha) == (2, 0.1)
+    assert list(inspect.signature(Subclass).parameters) == ["extra", "alpha", "wrong"]
+    with pytest.raises(TypeError, match=r"^Subclass.*'max_iter'\. Valid parameters are: \['alpha'"):
+        Subclass(max_iter=3)
+    with pytest.raises(TypeError, match=r"^MLPClassifier.*'epochs'. MLPClassifier has 'max_iter'"):
+        Subclass(wrong=True)
+    assert Forwarding(learning_rate=0.1).learning_rate == 0.1
+    with pytest.raises(TypeError, match=r"^Adam.* has 'learning_rate' instead"):
+        Forwarding(lr=0.1)
+    with pytest.raises(TypeError, match=r"^unlucky$"):
+        Forwarding(learning_rate=13)
+
+
+@pytest.mark.parametrize("made", [MLPClassifier(alpha=0.1), Adam(0.1), Tanh(), AMSGrad(0.3)])
+def test_hints_change_nothing_about_signatures_and_copies(made):
+    cls = type(made)
+    given = inspect.signature(inspect.unwrap(cls.__init__))
+    own = list(given.parameters.values())[1:]  # without self
+    assert list(inspect.signature(cls).parameters.values()) == own
+    assert sorted(made.get_params(deep=False)) == sorted(p.name for p in own)
+    for again in (
+        clone(made),
+        copy.deepcopy(made),
+        copy.copy(made),
+        pickle.loads(pickle.dumps(made)),
+    ):
+        assert type(again) is cls
+        assert repr(again) == repr(made)
 
 
 def test_constructors_check_nothing_and_change_nothing():
