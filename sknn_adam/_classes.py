@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._inputs import check_numbers
 from sknn_adam._labels import Labels
 from sknn_adam._published import Published
 
@@ -129,6 +130,8 @@ class PredictsClasses(Published):
         score : float, between 0 and 1
         """
         check_is_fitted(self)
+        self._check_targets(y)
+        check_numbers(sample_weight, "sample_weight")
         if self._labels.kind != "columns":
             return super().score(X, y, sample_weight)
         right = (self.predict(X) == np.asarray(y)).all(axis=1)
