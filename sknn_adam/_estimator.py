@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, check_random_state
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length
 
 from sknn_adam._building import (
     RENAMED,
@@ -22,7 +22,7 @@ from sknn_adam._building import (
     report,
 )
 from sknn_adam._component import NestedNames, Table
-from sknn_adam._inputs import check_labels, check_numbers, validate
+from sknn_adam._inputs import group_codes, validate_pair
 from sknn_adam._published import Published, joined
 from sknn_adam._ranges import NETWORK
 from sknn_adam._scores import out_of_fold_score, validator
@@ -98,16 +98,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
     def _encode(self, y: np.ndarray, weight: Any, first: bool, classes: Any) -> np.ndarray:
         """Return the targets as the loss takes them; on the first call learn how."""
 
-    def _learn_classes(self, y: np.ndarray, classes: Any) -> None:
-        """Learn the classes from the targets of all samples, with and without weight."""
-
     def _task_loss(self, loss: Loss) -> Loss:
         """Return the loss that fits the targets."""
         return loss
-
-    def _missing_classes(self, y: np.ndarray) -> list:
-        """Return the classes that the targets lack."""
-        return []
 
     def _check_resumed_targets(self, y: Any) -> None:
         """Raise if a warm start has other targets than the fit before."""
@@ -248,22 +241,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
 
     def _check_data(self, X, y, sample_weight, first, min_rows=1, classes=None):
         """Return the rows of positive weight, checked."""
-        given = y
         numeric = self._tables["loss"].base.task == "regression"
-        self._check_targets(y)
-        check_numbers(sample_weight, "sample_weight")
-        X, y = validate(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=numeric,
-            ensure_min_samples=min_rows,
-            reset=first,
-        )
-        if numeric and y is not given:
-            assert_all_finite(y, input_name="y")  # scikit-learn does not look at converted objects
+        options = {"ensure_min_samples": min_rows, "reset": first}
+        X, y = validate_pair(self, X, y, sample_weight, numeric, **options)
         rows = Rows(X, y.toarray() if issparse(y) else y)
         if first:
             self._learn_classes(rows.y, classes)
@@ -292,9 +272,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             kept, held = hold_out(len(rows), fraction, codes, self._seed_of_split)
             return rows.take(kept), rows.take(held)
         if groups is not None:
-            check_labels(groups, "groups")
-            # Numbers, because the splitters of scikit-learn do not take every type of group.
-            groups = np.unique(column_or_1d(groups), return_inverse=True)[1]
+            groups = group_codes(groups)
             check_consistent_length(rows.X, groups)
             groups = groups if rows.index is None else groups[rows.index]
         rows.fold = fold_numbers(len(rows), self.n_members, codes, groups, self._seed_of_split)

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import column_or_1d, validate_data
 
-__all__ = ["check_labels", "check_numbers", "validate"]
+__all__ = ["check_labels", "check_numbers", "group_codes", "validate", "validate_pair"]
 
-FLOATS = (np.float64, np.float32)
 DATES, RECORDS = "dates or times", "records"
 MOMENTS = (np.datetime64, np.timedelta64, date, time, timedelta)
 MOST_NAMES = 5  # of columns that a message lists
@@ -26,9 +26,10 @@ TABULAR = "sknn_adam.tabular_pipeline(estimator) takes missing values, texts and
 def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """Call scikit-learn's ``validate_data``; errors also name the columns of X at fault."""
     check_numbers(X, "X")
+    options = {"dtype": [np.float64, np.float32], **options}
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
-            return validate_data(estimator, X, *y, dtype=list(FLOATS), **options)
+            return validate_data(estimator, X, *y, **options)
     except (TypeError, ValueError) as error:
         allowed = "NaN" if options.get("ensure_all_finite") == "allow-nan" else ""
         faults = _faults(X, allowed)
@@ -38,6 +39,25 @@ def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "texts"} else ""
         raise kind(f"{error}\nX has {found}.{note}") from error
+
+
+def validate_pair(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, numeric: bool, **options: Any
+) -> tuple[Any, Any]:
+    """Return X and y, checked for training; `numeric` targets have to be numbers."""
+    estimator._check_targets(y)
+    check_numbers(sample_weight, "sample_weight")
+    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
+    X, checked = validate(estimator, X, y, **options)
+    if numeric and checked is not y:
+        assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
+    return X, checked
+
+
+def group_codes(groups: Any) -> np.ndarray:
+    """Return a number for each group: scikit-learn's splitters do not take every type of group."""
+    check_labels(groups, "groups")
+    return np.unique(column_or_1d(groups), return_inverse=True)[1]
 
 
 def check_numbers(values: Any, name: str) -> None:

@@ -56,6 +56,13 @@ class Published(BaseEstimator):
         """Raise for targets that are missing or cannot be used."""
         check_labels(y)
 
+    def _learn_classes(self, y: np.ndarray, classes: Any) -> None:
+        """Learn the classes from the targets of all samples, with and without weight."""
+
+    def _missing_classes(self, y: np.ndarray) -> list:
+        """Return the classes that the targets lack."""
+        return []
+
     def _raw(self, X) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
         known = vars(self)

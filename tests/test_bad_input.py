@@ -18,6 +18,7 @@ from sknn_adam.initializers import Constant, VarianceScaling
 from sknn_adam.inspection import diagnose
 from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import LBFGS, AMSGrad
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.schedules import Cosine, Exponential
 
 RNG = np.random.default_rng(0)
@@ -298,6 +299,15 @@ def test_weights_that_only_look_like_numbers(classifier, regressor, bad):
             lambda m, y=y: m.score(X, y, sample_weight=bad),
         ):
             raises_and_changes_nothing(model, call, ValueError, REFUSED)
+
+
+@OTHERS
+@pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()])
+def test_transformers_refuse_what_only_looks_like_numbers(transformer, bad):
+    fitted = clone(transformer).fit(X)
+    for call in (clone(transformer).fit, fitted.transform):
+        with pytest.raises(ValueError, match=REFUSED):
+            call(as_column(bad))
 
 
 MISSING = {
