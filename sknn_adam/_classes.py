@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._inputs import check_numbers
 from sknn_adam._labels import Labels
 from sknn_adam._published import Published
 from sknn_adam._validation import with_ordinary_size
@@ -130,6 +131,8 @@ class PredictsClasses(Published):
         score : float, between 0 and 1
         """
         check_is_fitted(self)
+        self._check_targets(y)
+        check_numbers(sample_weight, "sample_weight")
         if sample_weight is not None:
             sample_weight = with_ordinary_size(np.asarray(sample_weight, dtype=np.float64))
         if self._labels.kind != "columns":

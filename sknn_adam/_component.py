@@ -4,9 +4,12 @@ A component is a small scikit-learn object: hyper-parameters and one formula. It
 training state, so it can be cloned, shared, put in a grid, printed and used again.
 """
 
+import inspect
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import wraps
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -16,10 +19,16 @@ from sknn_adam._ranges import Choices, Range
 from sknn_adam._validation import check_parameters
 
 
-def did_you_mean(name: str, known: Any) -> str:
-    """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string."""
-    close = get_close_matches(str(name).lower(), list(known), n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+def did_you_mean(name: str, known: Iterable[str], familiar: Mapping[str, str] | None = None) -> str:
+    """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string.
+
+    `familiar` maps names that other libraries use to the known name with the same meaning.
+    """
+    text, known = re.sub(r"[\W_]+", "_", str(name).lower()), list(known)
+    same = (familiar or {}).get(text)
+    found = [same] if same in known else [k for k in known if k.startswith(f"{text}_")][:2]
+    found = found or get_close_matches(str(name).lower(), known, n=1)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 class Table(Mapping):
@@ -37,6 +46,8 @@ class Table(Mapping):
         Makes a component from a plain number (``gradient_clip=1.0``).
     optional : bool, default=False
         Whether None is allowed and means "no such component".
+    familiar : dict of str to str, optional
+        Names that other libraries use, and the name here; suggested in error messages.
     """
 
     def __init__(
@@ -46,9 +57,10 @@ class Table(Mapping):
         entries: "dict[str, Callable[[], Component]]",
         from_number: "Callable[[Any], Component] | None" = None,
         optional: bool = False,
+        familiar: "dict[str, str] | None" = None,
     ):
         self.kind, self.base, self.entries = kind, base, entries
-        self.from_number, self.optional = from_number, optional
+        self.from_number, self.optional, self.familiar = from_number, optional, familiar or {}
 
     def __getitem__(self, name: str) -> "Callable[[], Component]":
         return self.entries[name]
@@ -66,9 +78,9 @@ class Table(Mapping):
         if isinstance(value, str):
             if value in self.entries:
                 return self.entries[value]()
+            hint = did_you_mean(value, self.entries, self.familiar)
             raise ValueError(
-                f"'{value}' names no {self.kind}.{did_you_mean(value, self.entries)} "
-                f"Known names: {', '.join(self.entries)}."
+                f"'{value}' names no {self.kind}.{hint} Known names: {', '.join(self.entries)}."
             )
         if self.from_number and isinstance(value, Real) and not isinstance(value, bool):
             return self.from_number(value)
@@ -115,6 +127,27 @@ def _same(old: Any, new: Any) -> bool:
         return False
 
 
+def _with_hints(cls: type, init: Callable) -> Callable:
+    """Return `init`, but unknown keyword arguments raise an error that names the right one."""
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def __init__(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            known = signature.parameters
+            unknown = [name for name in kwargs if name not in known]
+            if not unknown or any(p.kind is p.VAR_KEYWORD for p in known.values()):
+                raise
+            # A subclass with a constructor of its own may pass a wrong name on to this one.
+            called = type(self) if type(self).__init__ is __init__ else cls
+            raise TypeError(called._unexpected(unknown)) from None
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
 class NestedNames:
     """Mixin left of BaseEstimator: nested parameters work for names as for instances.
 
@@ -126,7 +159,13 @@ class NestedNames:
     """
 
     _tables: ClassVar[dict[str, Table]] = {}
+    # Parameters of other libraries, and what they are called here; names in single quotes.
     _renamed: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_hints(cls, cls.__init__)  # type: ignore[method-assign]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, with the nested ones of components and of their names.
@@ -200,26 +239,60 @@ class NestedNames:
         old = component.get_params(deep=True)
         for key in changes:
             if key not in old and key.partition("__")[0] not in old:
+                hint = did_you_mean(key, old)
+                if isinstance(component, NestedNames):
+                    hint = component._hint(key, old, old)
                 raise ValueError(
-                    f"Invalid parameter {key!r} for {name}={value!r}.{did_you_mean(key, old)} "
+                    f"Invalid parameter {key!r} for {name}={value!r}.{hint} "
                     f"Valid parameters are: {sorted(old)!r}."
                 )
         if all(key in old and _same(old[key], new) for key, new in changes.items()):
             return value
         return clone(component).set_params(**changes)
 
+    @classmethod
+    def _hint(cls, name: str, own: Iterable[str], known: Iterable[str]) -> str:
+        """Return a sentence on the parameter that was probably meant, or an empty string."""
+        renamed = cls._renamed.get(name, "")
+        named = re.findall(r"'(\w+)'", renamed)
+        if named and {key.partition("__")[0] for key in named} <= set(own):
+            return f" {cls.__name__} has {renamed} instead."
+        return did_you_mean(name, known)
+
     def _unknown(self, key: str) -> str:
         name = key.partition("__")[0]
-        valid = self.get_params(deep=True)
-        hint = (
-            f" {type(self).__name__} has {self._renamed[name]} instead."
-            if name in self._renamed
-            else did_you_mean(name, valid)
-        )
         own = sorted(self.get_params(deep=False))
         return (
-            f"Invalid parameter {name!r} for estimator {type(self).__name__}.{hint} "
-            f"Valid parameters are: {own!r}."
+            f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+            f"{self._hint(name, own, self.get_params(deep=True))} Valid parameters are: {own!r}."
+        )
+
+    @classmethod
+    def _unexpected(cls, unknown: list[str]) -> str:
+        """Return the message for keyword arguments that the constructor does not have."""
+        own = list(inspect.signature(cls).parameters)
+        try:
+            known = list(cls().get_params(deep=True))
+        except Exception:  # of a user's class that needs arguments
+            known = own
+        hints = [cls._hint(name, own, known) for name in unknown]
+        nested = next((k for k in unknown if k in known), None)
+        if nested:
+            hints = [""]
+        told = "".join(dict.fromkeys(hints))
+        what = "an unexpected keyword argument"
+        if len(unknown) > 1:
+            what = "unexpected keyword arguments"
+        if nested or "__" in told:
+            example = nested or re.findall(r"'(\w+__\w+)'", told)[0]
+            told += (
+                f" The constructor does not take nested parameters: use "
+                f"set_params({example}=...), or pass an instance as "
+                f"'{example.partition('__')[0]}'."
+            )
+        return (
+            f"{cls.__name__}() got {what} {', '.join(map(repr, unknown))}.{told} "
+            f"Valid parameters are: {sorted(own)!r}."
         )
 
 
@@ -237,6 +310,31 @@ class Component(NestedNames, BaseEstimator):
     # Each entry is a group of method names of which a subclass must define at least one.
     contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
     guide: ClassVar[str] = "docs/design.md"
+    _renamed: ClassVar[dict[str, str]] = {
+        "lr": "'learning_rate'",
+        "learning_rate_init": "'learning_rate'",
+        "eta": "'learning_rate'",
+        "step_size": "'learning_rate'",
+        "eps": "'epsilon'",
+        "betas": "'beta_1' and 'beta_2'",
+        "beta1": "'beta_1'",
+        "beta2": "'beta_2'",
+        "b1": "'beta_1'",
+        "b2": "'beta_2'",
+        "decay_rate": "'rho'",
+        "nesterovs_momentum": "'nesterov'",
+        "negative_slope": "'slope'",
+        "alpha": "'slope'",
+        "std": "'deviation'",
+        "stddev": "'deviation'",
+        "factor": "'drop'",
+        "gamma": "'drop'",
+        "clipnorm": "'max_norm'",
+        "clipvalue": "'max_value'",
+    }
+
+    def __init__(self) -> None:
+        """Do nothing: a component without hyper-parameters takes no arguments."""
 
     def validate(self) -> None:
         """Check the hyper-parameters; errors name component, parameter, range and value."""

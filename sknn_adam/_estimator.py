@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length
 
 from sknn_adam._building import (
     RENAMED,
@@ -22,6 +22,7 @@ from sknn_adam._building import (
     report,
 )
 from sknn_adam._component import NestedNames, Table
+from sknn_adam._inputs import group_codes, validate_pair
 from sknn_adam._published import Published, joined
 from sknn_adam._ranges import NETWORK
 from sknn_adam._scores import out_of_fold_score, validator
@@ -35,6 +36,7 @@ from sknn_adam._validation import (
     check_sample_weight,
     unchanged_on_error,
     warn,
+    warn_if_split,
     with_callbacks,
 )
 from sknn_adam._view import NetworkView
@@ -100,7 +102,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         """Return the loss that fits the targets."""
         return loss
 
-    def _check_resumed_targets(self, y: np.ndarray) -> None:
+    def _check_resumed_targets(self, y: Any) -> None:
         """Raise if a warm start has other targets than the fit before."""
 
     def _with_class_weight(self, weight: Any, targets: np.ndarray, partial: bool = False) -> Any:
@@ -153,7 +155,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         parts, plan = check_parts(self)
         rows = self._check_data(X, y, sample_weight, not resume, min_rows=2)
         if resume:
-            self._check_resumed_targets(rows.y)
+            self._check_resumed_targets(y)
         rows.targets = self._encode(rows.y, rows.weight, not resume, None)
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         seed = check_random_state(self.random_state)
@@ -183,7 +185,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
                 "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
                 "calls it decides when to stop. Set early_stopping=False."
             )
-        rows = self._check_data(X, y, sample_weight, not resume)
+        rows = self._check_data(X, y, sample_weight, not resume, classes=classes)
         rows.targets = self._encode(rows.y, rows.weight, not resume, classes)
         rows.weight = self._with_class_weight(rows.weight, rows.targets, partial=True)
         seed = check_random_state(self.random_state)
@@ -237,21 +239,14 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             raise
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-    def _check_data(self, X, y, sample_weight, first, min_rows=1):
+    def _check_data(self, X, y, sample_weight, first, min_rows=1, classes=None):
         """Return the rows of positive weight, checked."""
-        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                multi_output=True,
-                y_numeric=self._tables["loss"].base.task == "regression",
-                ensure_min_samples=min_rows,
-                reset=first,
-            )
+        numeric = self._tables["loss"].base.task == "regression"
+        options = {"ensure_min_samples": min_rows, "reset": first}
+        X, y = validate_pair(self, X, y, sample_weight, numeric, **options)
         rows = Rows(X, y.toarray() if issparse(y) else y)
+        if first:
+            self._learn_classes(rows.y, classes)
         if sample_weight is not None:
             rows.weight = check_sample_weight(sample_weight, X)
             if not rows.weight.all():
@@ -277,7 +272,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             kept, held = hold_out(len(rows), fraction, codes, self._seed_of_split)
             return rows.take(kept), rows.take(held)
         if groups is not None:
-            groups = column_or_1d(groups)
+            groups = group_codes(groups)
             check_consistent_length(rows.X, groups)
             groups = groups if rows.index is None else groups[rows.index]
         rows.fold = fold_numbers(len(rows), self.n_members, codes, groups, self._seed_of_split)
@@ -291,11 +286,13 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together.")
+        warn_if_split(X_val)
         try:
             rows = self._check_data(X_val, y_val, sample_weight_val, first=False)
             rows.targets = self._encode(rows.y, rows.weight, False, None)
         except ValueError as error:
-            raise ValueError(f"X_val or y_val cannot be used: {error}") from error
+            reason = getattr(error, "held_out", error)
+            raise ValueError(f"X_val or y_val cannot be used: {reason}") from error
         return rows
 
     def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:

@@ -17,6 +17,21 @@ SHAPES = {
 }
 
 
+class UnseenClasses(ValueError):
+    """Raised for labels that are none of the classes; `held_out` is the message for y_val."""
+
+    def __init__(self, found: np.ndarray, known: np.ndarray):
+        super().__init__(
+            f"y has classes that were not there at the first call: {found!r}. Known classes: "
+            f"{known!r}. Name all of them in partial_fit(..., classes=...), or set "
+            "warm_start=False."
+        )
+        self.held_out = (
+            f"y_val has classes that y lacks: {found!r}. Known classes: {known!r}. Leave these "
+            "samples out of X_val and y_val, or add samples of these classes to X and y."
+        )
+
+
 def kind_of(y: np.ndarray) -> str:
     """Return what `y` is, a key of SHAPES."""
     check_classification_targets(y)
@@ -148,11 +163,7 @@ def _codes(known: np.ndarray, found: np.ndarray) -> np.ndarray:
     codes[codes == len(known)] = 0
     unseen = known[codes] != found
     if unseen.any():
-        raise ValueError(
-            f"y has classes that were not there at the first call: {np.unique(found[unseen])!r}. "
-            f"Known classes: {known!r}. Name all of them in partial_fit(..., classes=...), or set "
-            "warm_start=False."
-        )
+        raise UnseenClasses(np.unique(found[unseen]), known)
     return codes
 
 
@@ -161,12 +172,17 @@ def _per_class(known: np.ndarray, codes: np.ndarray, weight: np.ndarray, asked: 
     if isinstance(asked, str):
         totals = np.bincount(codes, weight, minlength=len(known))
         present = totals > 0
-        totals[~present] = 1  # classes without rows have no say
+        totals[~present] = 1  # the weight of a class without samples is not used
         return np.where(present, weight.sum() / (present.sum() * totals), 1.0)
     names = known.tolist()
-    unknown = [name for name in asked if name not in names]
-    if unknown:
-        raise ValueError(f"class_weight names {unknown!r}, but the classes are {names!r}.")
+    unknown, rest = [n for n in asked if n not in names], [n for n in names if n not in asked]
+    # As in scikit-learn: a subset of the samples may lack a class, but a name that is unknown
+    # while a class has no weight is probably misspelled.
+    if unknown and rest:
+        raise ValueError(
+            f"class_weight names {unknown!r}, but the classes are {names!r}. Give a weight for "
+            f"{rest!r}, or leave the unknown names out."
+        )
     weights = [asked.get(name, 1) for name in names]
     if not all(isinstance(weight, Real) for weight in weights):
         raise ValueError(f"The weights in class_weight must be numbers. Got {asked!r}.")

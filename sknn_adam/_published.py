@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._inputs import check_labels, validate
 from sknn_adam._validation import is_plain
 
 __all__ = ["Published", "joined"]
@@ -51,15 +52,24 @@ class Published(BaseEstimator):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)
 
+    def _check_targets(self, y: Any) -> None:
+        """Raise for targets that are missing or cannot be used."""
+        check_labels(y)
+
+    def _learn_classes(self, y: np.ndarray, classes: Any) -> None:
+        """Learn the classes from the targets of all samples, with and without weight."""
+
+    def _missing_classes(self, y: np.ndarray) -> list:
+        """Return the classes that the targets lack."""
+        return []
+
     def _raw(self, X) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
         known = vars(self)
         wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
         if not is_plain(X, wanted):
             check_is_fitted(self)
-            dtypes = [np.float64, np.float32]
-            with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
-                X = validate_data(self, X, accept_sparse="csr", dtype=dtypes, reset=False)
+            X = validate(self, X, accept_sparse="csr", reset=False)
         return self._network.predict(X), X.dtype
 
     # -- fitted attributes that follow from others ----------------------------------------------

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from copy import copy
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring, r2_score
 
-from sknn_adam._validation import extreme_exponent, takes_weights, with_ordinary_size
+from sknn_adam._validation import (
+    extreme_exponent,
+    takes_weights,
+    with_labels,
+    with_ordinary_size,
+)
 from sknn_adam.data import Rows
 from sknn_adam.members import Members, OutOfFold, of_the_others
 from sknn_adam.network import Network
@@ -44,14 +50,36 @@ class Scorer:
     def __init__(self, estimator: Any, scoring: Any, rows: Rows):
         self.X, self.y, self.scored = rows.features(), rows.y, copy(estimator)
         vars(self.scored).pop("feature_names_in_", None)  # X is an array by now
-        self.scorer = check_scoring(self.scored, scoring)
+        self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
+        self.missing = self.scored._missing_classes(rows.y)
+        self.completed = False  # whether the scorer was told the classes
         weighted = rows.weight is not None and takes_weights(self.scorer)
         self.kwargs = {"sample_weight": rows.weight} if weighted else {}
 
     def __call__(self, network: Any) -> float:
         """Return the score of a network."""
         self.scored._network = network
-        return float(self.scorer(self.scored, self.X, self.y, **self.kwargs))
+        try:
+            score = float(self.scorer(self.scored, self.X, self.y, **self.kwargs))
+            if isfinite(score) or not self.completed:
+                return score
+            reason, cause = "the score is undefined without them", None
+        except (ValueError, ZeroDivisionError) as error:
+            complete = self.missing and with_labels(self.scorer, self.scored.classes_)
+            if complete and not self.completed:
+                self.scorer, self.completed = complete, True
+                return self(network)
+            reason, cause = str(error).rstrip("."), error
+        found = f"scoring={self.scoring!r} cannot score the {len(self.y)} validation samples"
+        if not self.missing:
+            raise ValueError(
+                f"{found}: {reason}. Choose another scoring, such as 'loss'."
+            ) from cause
+        raise ValueError(
+            f"{found}, which lack the classes {self.missing!r}: {reason}. If the missing classes "
+            "are the cause, validate with samples of all classes (raise validation_fraction, or "
+            "pass X_val and y_val); else choose another scoring, such as 'loss'."
+        ) from cause
 
 
 class CrossFitted:

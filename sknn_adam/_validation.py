@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from math import isfinite
 from numbers import Integral, Real
@@ -23,7 +24,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 __all__ = [
     "FRACTION",
@@ -45,7 +46,9 @@ __all__ = [
     "takes_weights",
     "unchanged_on_error",
     "warn",
+    "warn_if_split",
     "with_callbacks",
+    "with_labels",
     "with_ordinary_size",
 ]
 
@@ -238,11 +241,57 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 _warned: WeakKeyDictionary = WeakKeyDictionary()
 
 
+def warn_if_split(X_val: Any) -> None:
+    """Warn if a cross-validation of scikit-learn has taken a subset of the user's X_val.
+
+    It splits whatever parameter of ``fit`` has as many samples as X.
+    """
+    frame: Any = inspect.currentframe()
+    while frame and frame.f_code.co_name not in ("_fit_and_score", "_fit_and_predict"):
+        frame = frame.f_back
+    if frame is None:
+        return
+    n_samples = _num_samples(frame.f_locals["X"])
+    call = frame.f_back.f_locals  # of scikit-learn's `delayed`, which has the parameters as given
+    given = [*call.get("args", ()), *call.get("kwargs", {}).values()]
+    values = [
+        value
+        for params in given
+        if isinstance(params, dict)
+        for name, value in params.items()
+        if name.rpartition("__")[2] == "X_val" and value is not None
+    ]
+    if any(value is not X_val and _num_samples(value) == n_samples for value in values):
+        warn(
+            "X_val has as many samples as X, so the cross-validation splits it as it splits X, and "
+            f"only {_num_samples(X_val)} of {n_samples} samples are used for validation. To use "
+            "all of them, give X_val another number of samples, for example one less."
+        )
+
+
 def takes_weights(scorer: Callable) -> bool:
     """Whether a scorer can be called with ``sample_weight``."""
     formula = getattr(scorer, "_score_func", scorer)
     names = inspect.signature(formula).parameters
     return "sample_weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
+
+
+def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
+    """Return a scorer of scikit-learn that knows all classes, None if it is no use to it.
+
+    A metric of probabilities, such as the log loss, has to know the classes of all columns. One of
+    predicted labels averages over the classes that occur, which this must not change.
+    """
+    formula, method = getattr(scorer, "_score_func", None), getattr(scorer, "_response_method", "")
+    if (
+        formula is None
+        or method == "predict"
+        or "labels" not in inspect.signature(formula).parameters
+    ):
+        return None
+    known: Any = copy(scorer)
+    known._kwargs = {**known._kwargs, "labels": labels}
+    return known
 
 
 def unchanged_on_error(method: F) -> F:

@@ -10,6 +10,7 @@ from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._classes import PredictsClasses
 from sknn_adam._estimator import BaseMLP
+from sknn_adam._inputs import check_labels
 from sknn_adam._labels import Labels
 from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
@@ -267,21 +268,28 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
+    def _learn_classes(self, y, classes):
+        check_labels(classes, "classes")
+        self._labels = Labels(y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y, classes)
+        self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs
+
     def _encode(self, y, weight, first, classes):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if first:
-            self._labels = Labels(y, classes)
-            self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs
         return self._labels.encode(y, None if first else classes, learned=first)
 
     def _task_loss(self, loss):
         columns = [len(classes) for classes in self._labels.columns]
         return PerColumn(loss, columns) if self._labels.kind == "columns" else loss
 
+    def _missing_classes(self, y):
+        if self._labels.kind != "exclusive":
+            return []
+        return np.setdiff1d(self.classes_, y).tolist()
+
     def _check_resumed_targets(self, y):
         if self._labels.kind == "exclusive":
-            found = np.unique(y)
+            found = np.unique(np.asarray(y))
             if not np.array_equal(found, self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the "

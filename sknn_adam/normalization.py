@@ -325,4 +325,9 @@ NORMALIZATIONS = Table(
     Normalization,
     {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm},
     optional=True,
+    familiar={
+        **dict.fromkeys(("batch_norm", "batchnorm", "bn", "batch_normalization"), "batch"),
+        **dict.fromkeys(("layer_norm", "layernorm", "ln", "layer_normalization"), "layer"),
+        **dict.fromkeys(("rms_norm", "rmsnorm"), "rms"),
+    },
 )

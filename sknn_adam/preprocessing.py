@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._inputs import validate as validate_data
 from sknn_adam._validation import (
     POSITIVE,
     POSITIVE_INTEGER,

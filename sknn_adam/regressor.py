@@ -9,6 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from sknn_adam import _typing as t
 from sknn_adam._building import has_partial_fit
 from sknn_adam._estimator import BaseMLP
+from sknn_adam._inputs import check_numbers
 from sknn_adam._scores import r_squared
 from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
 from sknn_adam.losses import REGRESSION_LOSSES
@@ -270,6 +271,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight)
 
+    def _check_targets(self, y):
+        super()._check_targets(y)
+        check_numbers(y, "y")
+
     def _encode(self, y, weight, first, classes):
         loss = REGRESSION_LOSSES.resolve(self.loss)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -359,6 +364,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             median.
         """
         z, dtype = self._raw(X)
+        self._check_targets(y)
+        check_numbers(sample_weight, "sample_weight")
         predicted = self._unscaled(_mean(self._loss.point(z)), self._y_shift, dtype)
         return r_squared(y, predicted, sample_weight)
 

@@ -1,15 +1,24 @@
 """Every mistake is answered by an error that names it, and leaves a fitted estimator as it was."""
 
+import copy
+import inspect
+import pickle
+import re
+
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, RMSprop
-from sknn_adam.clipping import ClipByNorm, ClipByValue
+from sknn_adam.activations import Tanh
+from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.initializers import Constant, VarianceScaling
+from sknn_adam.inspection import diagnose
 from sknn_adam.normalization import BatchNorm
-from sknn_adam.optimizers import LBFGS
+from sknn_adam.optimizers import LBFGS, AMSGrad
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.schedules import Cosine, Exponential
 
 RNG = np.random.default_rng(0)
@@ -125,7 +134,12 @@ BAD_TARGETS = [
     ("regressor", LABELS, ValueError, "could not convert string to float|dtype='numeric'"),
     ("regressor", LABELS.astype(object), ValueError, "could not convert string to float: 'a'"),
     ("classifier", NUMBERS, ValueError, "Unknown label type: continuous"),
-    ("classifier", with_value(LABELS.astype(object), None), TypeError, "not supported between"),
+    (
+        "classifier",
+        with_value(LABELS.astype(object), None),
+        ValueError,
+        "y contains NaN, None .*: 1 of 24",
+    ),
 ]
 TARGET_IDS = "nan inf short None 3d complex strings objects continuous mixed".split()
 
@@ -217,6 +231,200 @@ def test_prediction_before_training(method):
     args = (X, LABELS) if method == "score" else (X,)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(MLPClassifier(), method)(*args)
+
+
+# -- values that only look like numbers ----------------------------------------------------------
+
+DAYS = np.datetime64("2020-01-01", "ns") + np.arange(24) * np.timedelta64(1, "D")
+WITH_NAT = with_value(DAYS, np.datetime64("NaT"))
+PYTHON = DAYS.astype("M8[us]")
+NOT_NUMBERS = {
+    "dates": DAYS,
+    "dates and NaT": WITH_NAT,
+    "durations": DAYS - DAYS[0],
+    "durations and NaT": WITH_NAT - DAYS[0],
+    "objects": np.array(list(DAYS), dtype=object),
+    "Python dates": PYTHON.astype(object),
+    "Python durations": (PYTHON - PYTHON[0]).astype(object),
+    "list": list(DAYS),
+    "list of Python dates": PYTHON.tolist(),
+    "records": np.zeros(24, dtype=[("a", float)]),
+    "void": np.zeros(24, dtype="V8"),
+    "masked": np.ma.masked_array(np.ones(24), np.arange(24) == 3),
+}
+REFUSED = "has dates or times|contains NaN, None|records|[13] masked values"
+OTHERS = pytest.mark.parametrize("bad", NOT_NUMBERS.values(), ids=NOT_NUMBERS)
+
+
+def as_column(values):
+    if isinstance(values, list):
+        return [[1.0, value, 2.0] for value in values]
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.stack([values] * 3, axis=1)
+    return np.stack([values] * 3, axis=1)
+
+
+@OTHERS
+def test_features_that_only_look_like_numbers(classifier, regressor, bad):
+    bad = as_column(bad)
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        for call in (
+            lambda m, y=y: m.fit(bad, y),
+            lambda m, y=y: m.partial_fit(bad, y),
+            lambda m, y=y: m.fit(X, y, X_val=bad, y_val=y),
+            lambda m, y=y: m.predict(bad),
+            lambda m, y=y: m.score(bad, y),
+        ):
+            raises_and_changes_nothing(model, call, ValueError, REFUSED)
+
+
+@OTHERS
+def test_targets_that_only_look_like_numbers(regressor, bad):
+    for call in (
+        lambda m: m.fit(X, bad),
+        lambda m: m.partial_fit(X, bad),
+        lambda m: m.fit(X, NUMBERS, X_val=X, y_val=bad),
+        lambda m: m.score(X, bad),
+        lambda m: diagnose(m, X, bad),
+    ):
+        raises_and_changes_nothing(regressor, call, ValueError, REFUSED)
+
+
+@OTHERS
+def test_weights_that_only_look_like_numbers(classifier, regressor, bad):
+    for model, y in (classifier, LABELS), (regressor, NUMBERS):
+        for call in (
+            lambda m, y=y: m.fit(X, y, sample_weight=bad),
+            lambda m, y=y: m.fit(X, y, X_val=X, y_val=y, sample_weight_val=bad),
+            lambda m, y=y: m.score(X, y, sample_weight=bad),
+        ):
+            raises_and_changes_nothing(model, call, ValueError, REFUSED)
+
+
+@OTHERS
+@pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()])
+def test_transformers_refuse_what_only_looks_like_numbers(transformer, bad):
+    fitted = clone(transformer).fit(X)
+    for call in (clone(transformer).fit, fitted.transform):
+        with pytest.raises(ValueError, match=REFUSED):
+            call(as_column(bad))
+
+
+MISSING = {
+    "None": [None],
+    "NaN": [np.nan],
+    "NaT": [np.datetime64("NaT")],
+    "list": None,
+    "masked": None,
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_labels_and_groups_that_are_missing(classifier, kind):
+    if kind == "list":
+        bad = ["a", np.nan, *LABELS[2:]]  # NumPy turns this NaN into the text 'nan'
+    elif kind == "masked":
+        bad = np.ma.masked_array(LABELS, np.arange(24) == 3)
+    elif kind == "NaT":
+        bad = WITH_NAT
+    else:
+        bad = with_value(LABELS.astype(object), *MISSING[kind])
+    match = "y contains NaN, None or another missing value: 1 of 24|y has 1 masked"
+    for call in (
+        lambda m: m.fit(X, bad),
+        lambda m: m.partial_fit(X, bad),
+        lambda m: m.fit(X, LABELS, X_val=X, y_val=bad),
+        lambda m: m.score(X, bad),
+    ):
+        raises_and_changes_nothing(classifier, call, ValueError, match)
+    crossed = MLPRegressor((4,), n_members=2, early_stopping=True, max_iter=2)
+    with pytest.raises(ValueError, match=match.replace("y ", "groups ")):
+        crossed.fit(X, NUMBERS, groups=bad)
+
+
+@pytest.mark.parametrize("given", [np.array([1.0, np.inf] * 12, object), [1.0, -np.inf] * 12])
+def test_infinity_among_objects(regressor, given):
+    raises_and_changes_nothing(
+        regressor, lambda m: m.fit(X, given), ValueError, "Input y contains infinity"
+    )
+
+
+def test_dates_are_labels_and_groups():
+    """They are compared only, never computed with."""
+    y = np.repeat(DAYS[:3], 8)
+    model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, y)
+    codes = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, np.repeat([0, 1, 2], 8))
+    np.testing.assert_array_equal(model.predict(X), DAYS[codes.predict(X)])
+    assert model.score(X, y) == codes.score(X, np.repeat([0, 1, 2], 8))
+    found = [
+        MLPRegressor((4,), max_iter=3, n_members=2, early_stopping=True, random_state=0)
+        .fit(X, NUMBERS, groups=groups)
+        .predict(X)
+        for groups in (
+            np.repeat(np.arange(6), 4),
+            np.repeat(DAYS[:6], 4),
+            np.repeat(list("abcdef"), 4),
+        )
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_masked_arrays_without_masked_cells_are_arrays(regressor):
+    masked = np.ma.masked_array(X, mask=False)
+    again = MLPRegressor((4,), max_iter=3, random_state=0).fit(masked, np.ma.masked_array(NUMBERS))
+    np.testing.assert_array_equal(again.predict(masked), regressor.predict(X))
+
+
+def test_columns_at_fault_are_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["age", "size", "depth"])
+    model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
+    cases = [
+        (frame.assign(age=np.nan, depth=[None, *X[1:, 2]]), "NaN in columns 'age', 'depth'. Note"),
+        (frame.assign(size=["x", *X[1:, 1]]), "'x'\nX has texts in column 'size'. Note that sknn"),
+        (frame.assign(size=pandas.Categorical(["1", "x"] * 12)), "texts in column 'size'"),
+        (frame.assign(size=np.inf), "infinity .*\nX has infinity in column 'size'\\.$"),
+        (
+            frame.assign(size=DAYS),
+            "only, but has dates or times in column 'size'. Convert .*tabular",
+        ),
+        (frame.assign(size=pandas.Series(DAYS).dt.tz_localize("UTC")), "times in column 'size'"),
+        (frame.assign(size=pandas.Categorical(DAYS)), "dates or times in column 'size'"),
+        (frame.assign(size=pandas.Series(list(DAYS), dtype=object)), "times in column 'size'"),
+        (
+            frame.assign(size=pandas.period_range("2020", periods=24)),
+            "type Period in column 'size'",
+        ),
+        (frame.assign(size=[1j] * 24).astype(object), "type complex in column 'size'"),
+        (pandas.DataFrame(np.full((24, 9), np.nan)), "columns 0, 1, 2, 3, 4 and 4 more. Note"),
+    ]
+    for bad, match in cases:
+        for call in (model.predict, lambda bad: MLPRegressor((4,)).fit(bad, NUMBERS)):
+            if bad.shape[1] == 9 and call == model.predict:
+                continue
+            with pytest.raises((ValueError, TypeError), match=f"(?s){match}"):
+                call(bad)
+    only = frame.assign(age=pandas.Series(DAYS).dt.tz_localize("UTC"))[["age"]]
+    with pytest.raises(ValueError, match="dates or times in column 'age'"):
+        MLPRegressor((4,)).fit(only, NUMBERS)
+    twice = pandas.DataFrame(np.column_stack([X, X[:, 0] * np.nan]), columns=list("aabb"))
+    with pytest.raises(ValueError, match="NaN in column 'b'"):
+        MLPRegressor((4,)).fit(twice, NUMBERS)
+    for bad in (with_value(X, [1, np.nan, 1]), sparse.csr_array(with_value(X, [1, np.nan, 1]))):
+        with pytest.raises(
+            ValueError, match=r"(?s)Input X contains NaN.*\nX has NaN in column 1\."
+        ):
+            MLPRegressor((4,)).fit(bad, NUMBERS)
+
+
+def test_columns_of_polars_are_named():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"age": X[:, 0], "day": DAYS, "word": LABELS})
+    with pytest.raises(ValueError, match="dates or times in column 'day'"):
+        MLPRegressor((4,)).fit(frame, NUMBERS)
+    with pytest.raises((ValueError, TypeError), match=r"(?s).*texts in column 'word'"):
+        MLPRegressor((4,)).fit(frame.drop("day"), NUMBERS)
 
 
 # -- hyper-parameters: checked in fit, never in __init__ -----------------------------------------
@@ -326,6 +534,13 @@ NAMES = [
     ("schedule", "cosin", "names no schedule. Did you mean 'cosine'"),
     ("gradient_clip", "norms", "names no gradient_clip. Did you mean 'norm'"),
     ("loss", "los", "'los' names no loss"),
+    ("initializer", "he", "Did you mean 'he_uniform' or 'he_normal'"),
+    ("initializer", "kaiming_normal", "Did you mean 'he_normal'"),
+    ("schedule", "adaptive", "Did you mean 'plateau'"),
+    ("schedule", "invscaling", "Did you mean 'inverse_scaling'"),
+    ("activation", "linear", "Did you mean 'identity'"),
+    ("normalization", "BatchNorm", "Did you mean 'batch'"),
+    ("optimizer", "L-BFGS", "Did you mean 'lbfgs'"),
 ]
 
 
@@ -334,6 +549,18 @@ def test_unknown_names(classifier, regressor, name, value, match):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(**{name: value})
         raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), ValueError, match)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("mse", "squared_error"), ("MAE", "absolute_error")])
+def test_names_of_losses_in_other_libraries(classifier, regressor, name, meant):
+    regressor.set_params(loss=name)
+    raises_and_changes_nothing(
+        regressor, lambda m: m.fit(X, NUMBERS), ValueError, rf"Did you mean '{meant}'\?"
+    )
+    classifier.set_params(loss="cross-entropy")
+    raises_and_changes_nothing(
+        classifier, lambda m: m.fit(X, LABELS), ValueError, r"Did you mean 'log_loss'\?"
+    )
 
 
 TYPES = [
@@ -374,6 +601,8 @@ SET_PARAMS = [
     ({"alpha": 1.0, "nonsense": 1}, "Invalid parameter 'nonsense' for estimator MLP"),
     ({"optimizer__momentum": 0.9}, r"Invalid parameter 'momentum' for optimizer='adam'"),
     ({"optimizer__learning_rat": 0.9}, r"Did you mean 'learning_rate'\?"),
+    ({"optimizer__lr": 0.9}, "Adam has 'learning_rate' instead"),
+    ({"epochs": 3}, "has 'max_iter' instead"),
     ({"alpha": 1.0, "optimizer": SGD(), "optimizer__beta_1": 0.9}, r"for optimizer=SGD\(\)"),
     ({"alpha__nested": 1}, "alpha='auto' has no nested parameters"),
     ({"normalization__momentum": 0.5}, "normalization=None has no nested parameters"),
@@ -385,6 +614,107 @@ SET_PARAMS = [
 def test_set_params(classifier, regressor, params, match):
     for model in (classifier, regressor):
         raises_and_changes_nothing(model, lambda m: m.set_params(**params), ValueError, match)
+
+
+CONSTRUCTORS = [
+    ({"solver": "adam"}, "'solver'. MLP.* has 'optimizer' instead"),
+    ({"learning_rate_init": 0.1}, r"'optimizer__learning_rate' instead.* use set_params\(opt"),
+    ({"epochs": 10}, "has 'max_iter' instead"),
+    ({"lr": 0.1, "epochs": 3}, "arguments 'lr', 'epochs'.*'optimizer__learning_rate'.*'max_iter'"),
+    ({"optimizer__learning_rate": 0.1}, "constructor does not take nested parameters: use set_p"),
+    ({"hiden_layer_sizes": 3}, r"Did you mean 'hidden_layer_sizes'\? Valid parameters"),
+    ({"hidden": 3}, r"Did you mean 'hidden_layer_sizes'\?"),
+    ({"batch_norm": True}, "has 'normalization' .set it to \"batch\". instead"),
+    ({"zzz": 1}, r"'zzz'\. Valid parameters are: \['activation', 'alpha'"),
+]
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    ("params", "match"), CONSTRUCTORS, ids=[", ".join(p) for p, _ in CONSTRUCTORS]
+)
+def test_unknown_arguments_of_constructors(estimator, params, match):
+    with pytest.raises(TypeError, match=rf"^{estimator.__name__}\(\) got .*unexpected .*{match}"):
+        estimator(**params)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_names_of_other_libraries_have_a_counterpart(estimator):
+    for name, told in estimator._renamed.items():
+        assert name not in estimator().get_params()
+        for here in re.findall(r"'(\w+)'", told):
+            model = estimator(optimizer="nesterov" if "nesterov" in here else "adam")
+            model.set_params(optimizer="momentum" if here.endswith("momentum") else model.optimizer)
+            assert here in model.get_params(deep=True)
+    for table in estimator._tables.values():
+        assert set(table.familiar.values()) <= set(table)
+        assert set(table.familiar).isdisjoint(table)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: Adam(lr=0.1), "^Adam.* 'lr'. Adam has 'learning_rate' instead"),
+        (lambda: Adam(learning_rte=0.1), r"Did you mean 'learning_rate'\?"),
+        (lambda: Adam(betas=(0.9, 0.99)), "has 'beta_1' and 'beta_2' instead"),
+        (lambda: Tanh(slope=1.0), r"^Tanh.* 'slope'\. Valid parameters are: \[\]"),
+        (lambda: ClipByLayerNorm(norm=1), "^ClipByLayerNorm.* Valid parameters are: .'max_norm'"),
+        (lambda: Adam(1, 2, 3, 4, 5), "positional arguments"),
+        (lambda: Tanh(1), "positional argument"),
+    ],
+)
+def test_unknown_arguments_of_components(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
+
+
+class Subclass(MLPClassifier):
+    """A user's class with a parameter of its own."""
+
+    def __init__(self, extra=1, alpha=0.5, wrong=False):
+        super().__init__(alpha=alpha, **({"epochs": 3} if wrong else {}))
+        self.extra, self.wrong = extra, wrong
+
+
+class Forwarding(Adam):
+    """A user's class that hands on what it does not know, and fails by itself."""
+
+    def __init__(self, **params):
+        super().__init__(**params)
+        if self.learning_rate == 13:
+            raise TypeError("unlucky")
+
+
+def test_constructors_of_subclasses():
+    model = clone(Subclass(extra=2, alpha=0.1))
+    assert (model.extra, model.alpha) == (2, 0.1)
+    assert list(inspect.signature(Subclass).parameters) == ["extra", "alpha", "wrong"]
+    with pytest.raises(TypeError, match=r"^Subclass.*'max_iter'\. Valid parameters are: \['alpha'"):
+        Subclass(max_iter=3)
+    with pytest.raises(TypeError, match=r"^MLPClassifier.*'epochs'. MLPClassifier has 'max_iter'"):
+        Subclass(wrong=True)
+    assert Forwarding(learning_rate=0.1).learning_rate == 0.1
+    with pytest.raises(TypeError, match=r"^Adam.* has 'learning_rate' instead"):
+        Forwarding(lr=0.1)
+    with pytest.raises(TypeError, match=r"^unlucky$"):
+        Forwarding(learning_rate=13)
+
+
+@pytest.mark.parametrize("made", [MLPClassifier(alpha=0.1), Adam(0.1), Tanh(), AMSGrad(0.3)])
+def test_hints_change_nothing_about_signatures_and_copies(made):
+    cls = type(made)
+    given = inspect.signature(inspect.unwrap(cls.__init__))
+    own = list(given.parameters.values())[1:]  # without self
+    assert list(inspect.signature(cls).parameters.values()) == own
+    assert sorted(made.get_params(deep=False)) == sorted(p.name for p in own)
+    for again in (
+        clone(made),
+        copy.deepcopy(made),
+        copy.copy(made),
+        pickle.loads(pickle.dumps(made)),
+    ):
+        assert type(again) is cls
+        assert repr(again) == repr(made)
 
 
 def test_constructors_check_nothing_and_change_nothing():

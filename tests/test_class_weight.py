@@ -5,6 +5,9 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
@@ -63,6 +66,116 @@ def test_a_class_of_weight_zero_is_known_but_not_learned():
     assert model.classes_.tolist() == ["a", "b", "c"]
     spoiled = np.where((WORDS == "c")[:, None], 3.0, X)
     close(model, small(class_weight={"c": 0}).fit(spoiled, WORDS))
+
+
+def test_names_of_absent_classes_are_left_out_if_all_others_have_a_weight():
+    """As in scikit-learn's compute_class_weight: a fold may lack a rare class."""
+    given = {"a": 1.0, "b": 2.0, "c": 5.0, "d": 9.0, 7: 1.0}
+    close(
+        small(class_weight=given).fit(X, WORDS), small(class_weight={"b": 2, "c": 5}).fit(X, WORDS)
+    )
+    few = WORDS != "c"
+    found = dict(
+        zip(
+            "ab",
+            compute_class_weight(given, classes=np.array(["a", "b"]), y=WORDS[few]),
+            strict=True,
+        )
+    )
+    close(
+        small(class_weight=given).fit(X[few], WORDS[few]),
+        small(class_weight=found).fit(X[few], WORDS[few]),
+    )
+    columns = [{0: 1, 1: 2, 2: 3, 9: 4}, {5: 1, 6: 2, 7: 9}, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}]
+    known = [{0: 1, 1: 2, 2: 3}, {5: 1, 6: 2}, {0: 1}]
+    close(small(class_weight=columns).fit(X, COLUMNS), small(class_weight=known).fit(X, COLUMNS))
+
+
+# -- samples of weight zero ----------------------------------------------------------------------
+
+NO_C = np.where(WORDS == "c", 0.0, ROWS)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"early_stopping": True, "validation_fraction": 0.3},
+        {"early_stopping": True, "scoring": "neg_log_loss"},
+        {"early_stopping": True, "n_members": 3},
+        {"early_stopping": True, "n_members": 2, "scoring": "neg_log_loss"},
+        {"class_weight": "balanced"},
+        {"class_weight": {"a": 1, "b": 2, "c": 3}},
+        {"optimizer": "lbfgs", "batch_size": "auto"},
+        {"loss": "focal"},
+    ],
+    ids=str,
+)
+def test_a_class_without_weight_stays_a_class(params):
+    model = small(max_iter=60, **params).fit(X, WORDS, NO_C)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    p = model.predict_proba(X)
+    assert p.shape == (80, 3)
+    assert p[:, 2].mean() < 0.05
+    assert "c" not in model.predict(X)
+    some = WORDS != "c"
+    assert model.score(X[some], WORDS[some]) > 0.7
+    if "early_stopping" not in params:  # the same samples are trained on without the class
+        alone = small(max_iter=60, **params)
+        alone.fit(X[some], WORDS[some], ROWS[some])
+        assert np.abs(p[:, :2] - alone.predict_proba(X)).mean() < 0.1
+    if params.get("n_members", 1) > 1:
+        assert model.oof_prediction_.shape == (80, 3)
+
+
+def test_the_samples_without_weight_have_no_influence():
+    spoiled = np.where((WORDS == "c")[:, None], 1e3, X)
+    for params in ({}, {"early_stopping": True}, {"class_weight": "balanced"}):
+        one = small(**params).fit(X, WORDS, NO_C)
+        close(one, small(**params).fit(spoiled, WORDS, NO_C))
+
+
+def test_two_classes_of_which_one_has_no_weight():
+    y = np.where(WORDS == "a", "a", "b")
+    model = small(max_iter=60).fit(X, y, (y == "a").astype(float))
+    assert model.classes_.tolist() == ["a", "b"]
+    assert (model.predict(X) == "a").all()
+    assert model.predict_proba(X)[:, 1].mean() < 0.05
+
+
+def test_columns_and_matrices_with_a_value_without_weight():
+    weight = np.where((COLUMNS[:, 0] == 2) | (COLUMNS[:, 2] == 0), 0.0, 1.0)
+    model = small(max_iter=60).fit(X, COLUMNS, weight)
+    assert [classes.tolist() for classes in model.classes_] == [[0, 1, 2], [5, 6], [0, 1, 2, 3]]
+    assert [part.shape[1] for part in model.predict_proba(X)] == [3, 2, 4]
+    assert model.predict_proba(X)[0][:, 2].mean() < 0.05
+    weight = 1.0 - MATRIX[:, 0]
+    model = small(max_iter=60).fit(X, MATRIX, weight)
+    assert model.predict_proba(X).shape == (80, 3)
+    assert not model.predict(X)[:, 0].any()
+
+
+def test_partial_fit_and_warm_start_with_a_class_without_weight():
+    whole = small().fit(X, WORDS, NO_C)
+    parts = small()
+    for _ in range(6):
+        parts.partial_fit(X, WORDS, sample_weight=NO_C)
+    np.testing.assert_array_equal(outputs(whole), outputs(parts))
+    warm = small(warm_start=True).fit(X, WORDS, NO_C).fit(X, WORDS, NO_C)
+    assert warm.fit(X, WORDS).classes_.tolist() == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="same classes as in the previous call"):
+        warm.fit(X[WORDS != "c"], WORDS[WORDS != "c"])
+
+
+def test_soft_voting_with_a_class_without_weight():
+    models = [("ours", small(max_iter=60)), ("theirs", TheirClassifier((6,), max_iter=300))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        vote = VotingClassifier(models, voting="soft").fit(X, WORDS, sample_weight=NO_C)
+    assert vote.predict_proba(X).shape == (80, 3)
+    ours, theirs = vote.transform(X).reshape(80, 2, 3).transpose(1, 0, 2)
+    assert ours[:, 2].mean() < 0.05
+    assert not (theirs.argmax(axis=1) == 2).any()
 
 
 def test_balanced_is_that_of_scikit_learn():

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
@@ -302,6 +303,44 @@ def test_fit_does_not_warn_where_it_may_be_meant(digits):
             model.partial_fit(X, y)
 
 
+class Candidate:
+    """Takes the place of what was diagnosed, where a printed call is evaluated."""
+
+    def set_params(self, **params):
+        return params
+
+
+def test_printed_calls_can_be_pasted(digits):
+    """Of a bare network, of a search with distributions, and of parameters without code."""
+    space = {SLOW: loguniform(1e-7, 1e-6), "alpha": loguniform(1e-6, 1e-3)}
+    search = RandomizedSearchCV(slow(), space, n_iter=2, cv=2, random_state=0)
+    pipe = Pipeline([("mlp", classifier())])
+    by_hand = Findings(
+        [
+            Finding("stopped_early", None, "x", "low", {"n_iter_no_change": np.inf}),
+            Finding("dead_units", 1, "x", "low", {"a": "line\nbreak", "b": np.nan}),
+            Finding("overfitting", None, "x", "low", {"early_stopping": True, "alpha": 0.01}),
+            Finding("underfitting", None, "no parameters", "low"),
+        ]
+    )
+    used = {"StandardScaler": StandardScaler}
+    for findings in (
+        by_hand,
+        diagnose(fit(slow(), *digits)),
+        diagnose(fit(search, *digits)),
+        diagnose(fit(pipe, digits[0] * 1e4, digits[1])),
+    ):
+        lines = [line.strip() for line in str(findings).splitlines()]
+        calls = [line for line in lines if line.startswith("set_params(")]
+        expected = [finding.params for finding in findings if finding.params]
+        assert len(calls) == len(expected) > 0
+        names = {"model": Candidate(), "findings": findings, **used}
+        for call, params in zip(calls, expected, strict=True):
+            assert repr(eval(f"model.{call}", names)) == repr(params)
+            assert f"<code>{call}</code>".replace("'", "&#x27;") in findings._repr_html_()
+        assert max(map(len, str(findings).splitlines())) <= 100
+
+
 # -- how it is told --------------------------------------------------------------------------------
 
 
@@ -318,7 +357,8 @@ def test_findings_print_as_a_table():
     assert lines[0].split() == "severity kind layer evidence and cure".split()
     assert lines[1].split()[:3] == ["high", "dead_units", "2"]
     assert "Cure: another one." in lines[1]
-    assert "set_params(**{'activation': 'elu'})" in lines[2]
+    assert lines[2].strip() == "set_params(activation='elu')"
+    assert lines[4].strip() == "set_params(max_iter=9, activation=1)"
     assert all(len(line) <= 100 for line in lines)
     assert repr(findings) == str(findings)
     assert findings.params == {"activation": "elu", "max_iter": 9}  # the worse one decides

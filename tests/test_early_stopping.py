@@ -4,9 +4,26 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
-from sklearn.metrics import accuracy_score, log_loss, make_scorer, r2_score
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    make_scorer,
+    r2_score,
+    recall_score,
+    top_k_accuracy_score,
+)
+from sklearn.model_selection import (
+    GridSearchCV,
+    cross_val_predict,
+    cross_validate,
+    train_test_split,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.data import hold_out
@@ -407,7 +424,7 @@ def test_validation_rows_that_are_refused(estimator, y, validation, match, fitte
 
 def test_classes_in_y_val_that_are_not_in_y():
     model = small(MLPClassifier)
-    with pytest.raises(ValueError, match=r"y has classes that were not there.*'z'.*Known classes"):
+    with pytest.raises(ValueError, match=r"y_val has classes that y lacks.*'z'.*Known classes"):
         model.fit(X, LABELS, X_val=X[:3], y_val=["a", "z", "b"])
     assert unfitted(model)
 
@@ -494,3 +511,122 @@ def test_a_scorer_without_weights_is_called_without():
     table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
     model = MLPRegressor(early_stopping=True, scoring=lambda model, X, y: 0.5, max_iter=3)
     assert model.fit(table, numbers, np.ones(60)).validation_scores_ == [0.5] * 3
+
+
+# -- classes that the validation samples lack ----------------------------------------------------
+
+SKEWED = np.repeat([0, 1, 2], [30, 28, 2])  # one sample of class 2 is kept for training
+LACKING = np.random.default_rng(3).normal(size=(60, 3))
+
+
+def lacking(scoring, n_classes=2, **params):
+    params = {"early_stopping": True, "max_iter": 4, "random_state": 0, "scoring": scoring} | params
+    held = SKEWED < n_classes
+    model = MLPClassifier((4,), **params)
+    return model.fit(LACKING, SKEWED, X_val=LACKING[held], y_val=SKEWED[held]), held
+
+
+def recomputed(model, held, metric):
+    """The score of the restored weights, the classes being told to scikit-learn's metric."""
+    return metric(SKEWED[held], model.predict_proba(LACKING[held]), labels=[0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric"),
+    [
+        ("neg_log_loss", lambda y, p, labels: -log_loss(y, p, labels=labels)),
+        ("neg_brier_score", lambda y, p, labels: -((np.eye(3)[y] - p) ** 2).sum(axis=1).mean()),
+        ("top_k_accuracy", top_k_accuracy_score),
+        (make_scorer(top_k_accuracy_score, response_method="predict_proba", k=1), None),
+    ],
+    ids=["log loss", "brier", "top 2", "top 1"],
+)
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_scores_of_probabilities_where_a_class_is_missing(scoring, metric, n_classes):
+    model, held = lacking(scoring, n_classes)
+    if metric is None:
+        expected = (model.predict(LACKING[held]) == SKEWED[held]).mean()
+    else:
+        expected = recomputed(model, held, metric)
+    assert model.best_validation_score_ == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_held_out_samples_of_a_rare_class():
+    y = np.repeat(["a", "b", "c"], [30, 29, 1])
+    model = MLPClassifier((4,), early_stopping=True, scoring="neg_log_loss", max_iter=4)
+    assert np.isfinite(model.fit(LACKING, y).validation_scores_).all()
+    members = clone(model).set_params(n_members=2, random_state=0)
+    groups = np.repeat([0, 1, 2, 3], [15, 15, 15, 15])
+    y = np.repeat(["a", "b", "a", "c", "b", "c"], 10)
+    assert np.isfinite(members.fit(LACKING, y, groups=groups).oof_score_)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "n_classes", "match"),
+    [
+        ("roc_auc_ovr", 2, "lack the classes .2.: the score is undefined without them"),
+        ("roc_auc_ovo_weighted", 1, "lack the classes .1, 2."),
+        ("average_precision", 2, "lack the classes .2.: y should be a 1d array"),
+        ("f1", 2, "lack the classes .2.: Target is multiclass but average='binary'"),
+        (
+            "f1",
+            3,
+            "the 60 validation samples: Target is multiclass.* another scoring, such as 'loss'",
+        ),
+    ],
+)
+def test_scores_that_a_missing_class_leaves_undefined(scoring, n_classes, match):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        with pytest.raises(ValueError, match=rf"scoring='{scoring}' cannot score .*{match}"):
+            lacking(scoring, n_classes)
+
+
+def test_scores_of_predicted_labels_are_those_of_the_classes_that_occur():
+    for scoring, metric in (("f1_macro", f1_score), ("recall_macro", recall_score)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            model, held = lacking(scoring)
+            expected = metric(SKEWED[held], model.predict(LACKING[held]), average="macro")
+        assert model.best_validation_score_ == pytest.approx(expected)
+
+
+def test_the_error_of_a_scorer_of_the_user_is_its_cause():
+    def broken(estimator, X, y):
+        raise ValueError("no idea")
+
+    with pytest.raises(ValueError, match=r"cannot score the 60 .*no idea\. Choose") as raised:
+        lacking(broken, 3)
+    assert str(raised.value.__cause__) == "no idea"
+
+
+# -- validation samples in a cross-validation ----------------------------------------------------
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("n_val", [60, 59, 30])
+def test_validation_samples_that_a_search_splits(n_val, routing):
+    model = MLPClassifier((4,), max_iter=2, random_state=0)
+    with config_context(enable_metadata_routing=routing):
+        if routing:
+            model.set_fit_request(X_val=True, y_val=True)
+        search = GridSearchCV(model, {"alpha": [0.0, 0.1]}, cv=2, error_score="raise")
+        given = {"X_val": LACKING[-n_val:], "y_val": SKEWED[-n_val:]}
+        y = np.arange(60) % 3
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            search.fit(LACKING, y, **given)
+            cross_val_predict(model, LACKING, y, cv=2, params=given)
+            model.fit(LACKING, y, **given)
+    told = [str(w.message) for w in caught]
+    assert len(told) == (2 if n_val == 60 else 0)
+    assert all(
+        "X_val has as many samples as X" in text and "only 30 of 60" in text for text in told
+    )
+
+
+def test_validation_samples_that_a_search_splits_for_a_pipeline():
+    model = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=2))
+    given = {"mlpclassifier__X_val": LACKING, "mlpclassifier__y_val": SKEWED}
+    with pytest.warns(UserWarning, match="only 40 of 60 samples are used"):
+        cross_validate(model, LACKING, np.arange(60) % 3, cv=3, params=given)

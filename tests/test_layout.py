@@ -23,7 +23,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 # A module imports from rungs above its own only. A package such as `optimizers` is one rung;
 # its own files may import each other.
 LADDER = [
-    ["_validation", "_trace", "_watch", "_interrupts", "_ranges", "_files", "_columns"],
+    ["_validation", "_inputs", "_trace", "_watch", "_interrupts", "_ranges", "_files", "_columns"],
     ["_component", "_kernels", "_layout", "_loops", "_source", "_deprecation"],
     ["activations", "initializers", "losses", "schedules", "clipping", "averaging", "_compiled"],
     ["optimizers", "layers"],
@@ -73,6 +73,7 @@ TESTED_IN = {
     "_columns": "test_tabular.py",
     "_ranges": "test_search_spaces.py",
     "_validation": "test_estimators*.py",
+    "_inputs": "test_bad_input.py",
     "_estimator": "test_estimators*.py",
     "_building": "test_estimators*.py",
     "_labels": "test_estimators*.py",

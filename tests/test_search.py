@@ -174,8 +174,17 @@ def test_best_so_far(grid, random):
     part = frame[frame["search"] == "grid"]
     expected = np.maximum.accumulate(grid.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(part["best"], expected)
-    with pytest.raises(ValueError, match="at least one"):
-        compare_searches({})
+    for bad in ({}, [grid], None, 3):
+        with pytest.raises(ValueError, match=r"dict of at least one search by name.*Got "):
+            compare_searches(bad)
+
+
+def test_a_single_search_is_named_after_its_class(grid):
+    expected = compare_searches({"GridSearchCV": grid})
+    pd.testing.assert_frame_equal(compare_searches(grid), expected)
+    table = compare_searches(results_frame(grid))
+    assert set(table["search"]) == {"DataFrame"}
+    np.testing.assert_array_equal(table["best"], expected["best"])
 
 
 def test_the_parameter_that_decides_is_the_most_important():
@@ -301,6 +310,7 @@ def test_searches_are_compared_in_a_picture(plt, grid, random, halving):
     from sknn_adam.search import ComparisonDisplay
 
     searches = {"grid": grid, "random": [random, random], "halving": halving}
+    assert len(ComparisonDisplay.from_searches(grid).axes_) == 2
     display = ComparisonDisplay.from_searches(searches)
     labels = [line.get_label() for line in display.axes_[0].lines]
     assert labels == ["grid", "random", "halving"]

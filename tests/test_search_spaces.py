@@ -1,5 +1,7 @@
 """Ready search spaces: what is in them, and that the real searches take them as they are."""
 
+import copy
+import pickle
 import sys
 import warnings
 from math import prod
@@ -7,6 +9,7 @@ from math import prod
 import numpy as np
 import pytest
 import rows
+from scipy import stats
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_iris
@@ -29,6 +32,7 @@ from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
 from sknn_adam._ranges import SIZES, Choices, Range
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
 from sknn_adam.search import search_space
+from sknn_adam.search.distributions import distribution_over
 
 IRIS = load_iris(return_X_y=True)
 DIABETES = tuple(part[:120] for part in load_diabetes(return_X_y=True))
@@ -456,3 +460,23 @@ def test_a_missing_package_is_named(method, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match="pip install"):
         search_space(MLPClassifier(), method)
+
+
+def test_a_space_for_another_search_is_named_in_its_error():
+    model, match = MLPClassifier(max_iter=2), r"loguniform\(1e-06, 0.01\).*{}='{}'"
+    space = search_space(model, include="alpha")
+    with pytest.raises(TypeError, match=match.format("GridSearchCV needs method", "grid")):
+        GridSearchCV(model, space).fit(*IRIS)
+    skopt = pytest.importorskip("skopt")
+    with pytest.raises(ValueError, match=match.format("BayesSearchCV needs method", "bayes")):
+        skopt.BayesSearchCV(model, space)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_distributions_are_those_of_scipy(log):
+    made = distribution_over(Range(0.1, 0.4, log=log))
+    expected = stats.loguniform(0.1, 0.4) if log else stats.uniform(0.1, 0.4 - 0.1)
+    assert isinstance(made, type(expected))
+    for again in (made, copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert again.args == expected.args
+        np.testing.assert_array_equal(again.rvs(9, random_state=0), expected.rvs(9, random_state=0))

@@ -46,4 +46,8 @@ ACTIVATIONS = Table(
         "mish": Mish,
         "softplus": Softplus,
     },
+    familiar={
+        **dict.fromkeys(("linear", "none"), "identity"),
+        **dict.fromkeys(("lrelu", "leakyrelu"), "leaky_relu"),
+    },
 )

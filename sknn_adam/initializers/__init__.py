@@ -67,4 +67,10 @@ INITIALIZERS = Table(
         "lsuv": LSUV,
         "zeros": Zeros,
     },
+    familiar={
+        **dict.fromkeys(("kaiming", "kaiming_uniform"), "he_uniform"),
+        "kaiming_normal": "he_normal",
+        "normal": "random_normal",
+        "uniform": "random_uniform",
+    },
 )

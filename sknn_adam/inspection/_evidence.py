@@ -182,6 +182,7 @@ class Evidence:
         """Loss on the given rows; nan without y."""
         if self.X is None or self.y is None:
             return np.nan
+        self.mlp._check_targets(self.y)
         targets = self.mlp._encode(np.asarray(self.y), None, False, None)
         with np.errstate(all="ignore"):
             return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))

@@ -1,5 +1,6 @@
 """What a diagnosis returns: findings, and a list of them that prints as a table."""
 
+import ast
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import wrap
@@ -9,6 +10,7 @@ __all__ = ["Finding", "Findings"]
 
 SEVERITIES = ("high", "medium", "low")
 WIDTH = 100  # of the printed table
+MOST_CODE = 60  # characters of a call that is shown with its values
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,16 @@ class Findings(list[Finding]):
             found = {**finding.params, **found}
         return found
 
-    def _rows(self) -> list[tuple[str, str, str, str, dict[str, Any]]]:
+    def _rows(self) -> list[tuple[str, str, str, str, str]]:
         return [
             (
                 finding.severity,
                 finding.kind,
                 "" if finding.layer is None else str(finding.layer),
                 f"{finding.evidence}." + f" Cure: {finding.cure}." * bool(finding.cure),
-                finding.params,
+                _call(finding.params, i),
             )
-            for finding in self
+            for i, finding in enumerate(self)
         ]
 
     def __str__(self) -> str:
@@ -101,9 +103,8 @@ class Findings(list[Finding]):
             return "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=False)) + "  " + text
 
         lines = [line(HEADINGS[:3], HEADINGS[3])]
-        for *cells, text, params in rows:
-            told = wrap(text, max(30, WIDTH - margin))
-            told += wrap(f"set_params(**{params!r})", max(30, WIDTH - margin)) if params else []
+        for *cells, text, code in rows:
+            told = wrap(text, max(30, WIDTH - margin)) + [code] * bool(code)
             lines.append(line(cells, told[0]))
             lines += [" " * margin + more for more in told[1:]]
         return "\n".join(lines)
@@ -116,13 +117,28 @@ class Findings(list[Finding]):
             return f"<p>{self}</p>"
         head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
         body = ""
-        for *cells, text, params in self._rows():
-            code = f"<br><code>set_params(**{escape(repr(params))})</code>" if params else ""
+        for *cells, text, call in self._rows():
+            code = f"<br><code>{escape(call)}</code>" if call else ""
             cells = [f"<td>{escape(cell)}</td>" for cell in cells]
             body += (
                 f"<tr>{''.join(cells)}<td style='text-align:left'>{escape(text)}{code}</td></tr>"
             )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _call(params: dict[str, Any], position: int) -> str:
+    """Return the call that applies the parameters, on one line that can be pasted as it is."""
+    if not params:
+        return ""
+    call = f"set_params({', '.join(f'{name}={value!r}' for name, value in params.items())})"
+    named = f"set_params(**findings[{position}].params)"
+    if len(call) > MOST_CODE or "\n" in call:
+        return named
+    try:
+        ids = {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
+    except SyntaxError:  # a value whose repr is no code, such as a distribution
+        return named
+    return named if ids & {"inf", "nan"} else call
 
 
 HEADINGS = ("severity", "kind", "layer", "evidence and cure")

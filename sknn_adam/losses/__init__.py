@@ -36,7 +36,18 @@ __all__ = [
     "TweedieLoss",
 ]
 
-CLASSIFICATION_LOSSES = Table("loss", ClassificationLoss, {"log_loss": LogLoss, "focal": FocalLoss})
+CLASSIFICATION_LOSSES = Table(
+    "loss",
+    ClassificationLoss,
+    {"log_loss": LogLoss, "focal": FocalLoss},
+    familiar={
+        **dict.fromkeys(("cross_entropy", "crossentropy", "bce", "ce", "nll"), "log_loss"),
+        "binary_crossentropy": "log_loss",
+        "categorical_crossentropy": "log_loss",
+        "sparse_categorical_crossentropy": "log_loss",
+        "focal_loss": "focal",
+    },
+)
 REGRESSION_LOSSES = Table(
     "loss",
     RegressionLoss,
@@ -49,5 +60,14 @@ REGRESSION_LOSSES = Table(
         "poisson": PoissonLoss,
         "gamma": GammaLoss,
         "tweedie": TweedieLoss,
+    },
+    familiar={
+        **dict.fromkeys(
+            ("mse", "l2", "mean_squared_error", "squared_loss", "rmse"), "squared_error"
+        ),
+        **dict.fromkeys(("mae", "l1", "mean_absolute_error"), "absolute_error"),
+        **dict.fromkeys(("smooth_l1", "huber_loss"), "huber"),
+        **dict.fromkeys(("pinball", "pinball_loss"), "quantile"),
+        **dict.fromkeys(("gaussian_nll", "normal"), "gaussian"),
     },
 )

@@ -60,4 +60,5 @@ OPTIMIZERS = Table(
         "muon": Muon,
         "lbfgs": LBFGS,
     },
+    familiar={"l_bfgs": "lbfgs", "adam_w": "adamw", "schedule_free": "schedule_free_adamw"},
 )

@@ -45,5 +45,13 @@ SCHEDULES = Table(
         "plateau": Plateau,
         "warmup": Warmup,
     },
+    familiar={
+        **dict.fromkeys(("adaptive", "reduce_on_plateau", "reduce_lr_on_plateau"), "plateau"),
+        **dict.fromkeys(("invscaling", "inverse_time"), "inverse_scaling"),
+        **dict.fromkeys(("cosine_annealing", "cosine_decay"), "cosine"),
+        **dict.fromkeys(("exponential_decay", "exp"), "exponential"),
+        **dict.fromkeys(("onecycle", "one_cycle_lr"), "one_cycle"),
+        **dict.fromkeys(("step_lr", "multistep"), "step"),
+    },
 )
 Warmup._tables = {"schedule": SCHEDULES}

@@ -195,7 +195,7 @@ class ComparisonDisplay:
 
         Parameters
         ----------
-        searches : dict of str to search, or to list of searches
+        searches : dict of str to search, or to list of searches, or a single search
             See `sknn_adam.search.compare_searches`. Of repetitions the mean is drawn, with a band
             from the worst to the best.
 

@@ -167,14 +167,14 @@ def _typed(pd: Any, values: list) -> Any:
     return column.infer_objects()
 
 
-def compare_searches(searches: dict) -> Any:
+def compare_searches(searches: Any) -> Any:
     """Return how the best score of several searches grew, candidate by candidate.
 
     Parameters
     ----------
-    searches : dict of str to search, or to list of searches
+    searches : dict of str to search, or to list of searches, or a single search
         Fitted searches or tables of results by name; a list holds repetitions, with other seeds
-        say. All must have the same score.
+        say. All must have the same score. A single one is named after its class.
 
     Returns
     -------
@@ -200,8 +200,10 @@ def compare_searches(searches: dict) -> Any:
     {'grid': 3, 'random': 3}
     """
     pd = _pandas("compare_searches")
-    if not searches:
-        raise ValueError("compare_searches wants at least one search, by name.")
+    if isinstance(searches, pd.DataFrame) or hasattr(searches, "get_params"):
+        searches = {type(searches).__name__: searches}
+    if not isinstance(searches, dict) or not searches:
+        raise ValueError(f"Give a dict of at least one search by name. Got {searches!r}.")
     found = []
     for name, given in searches.items():
         for repeat, search in enumerate(given if isinstance(given, list | tuple) else [given]):

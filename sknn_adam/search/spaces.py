@@ -20,6 +20,7 @@ from sknn_adam._estimator import BaseMLP
 from sknn_adam._ranges import SIZES, Choices, Range
 from sknn_adam._validation import parse_sizes
 from sknn_adam.optimizers import OPTIMIZERS
+from sknn_adam.search.distributions import distribution_over
 
 __all__ = ["search_space"]
 
@@ -301,14 +302,8 @@ def _for_grid(parts: list, n_iter: Any) -> Any:
 
 
 def _for_random(parts: list, n_iter: Any) -> Any:
-    from scipy.stats import loguniform, uniform
-
     def distribution(found):
-        if isinstance(found, Choices):
-            return list(found.values)
-        if found.log:
-            return loguniform(found.low, found.high)
-        return uniform(found.low, found.high - found.low)
+        return list(found.values) if isinstance(found, Choices) else distribution_over(found)
 
     spaces = [{name: distribution(r) for name, r in part.items()} for part in parts]
     return spaces[0] if len(spaces) == 1 else spaces
