@@ -22,6 +22,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 
@@ -39,6 +40,7 @@ __all__ = [
     "check_feature_names_in",
     "check_parameters",
     "check_sample_weight",
+    "output_format",
     "parse_sizes",
     "per_layer",
     "takes_weights",
@@ -119,6 +121,11 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
             "Give at least one row a weight above zero."
         )
     return weight
+
+
+def output_format(transformer: Any) -> str:
+    """Return what ``set_output`` or the configuration asks for, such as ``"pandas"``."""
+    return _get_output_config("transform", transformer)["dense"]
 
 
 def parse_sizes(sizes: Any) -> tuple[int, ...]:
