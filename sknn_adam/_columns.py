@@ -1,18 +1,35 @@
 """What the columns of a table hold, whatever kind of table it is, and simple forms of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from math import inf
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import validate_data
 
-__all__ = ["Holding", "as_dates", "as_words", "kind_of", "names_of_dates"]
+__all__ = [
+    "Holding",
+    "Words",
+    "as_dates",
+    "as_words",
+    "columns_of",
+    "kind_of",
+    "names_of_dates",
+    "unique_names",
+    "values_of",
+]
 
-PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days
+DAY = 86_400_000_000  # microseconds
+PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days, each a whole number of seconds
 MISSING = "missing"
+TRUTHS = {"False", "True"}
+NUMBERS = (Real, Decimal)
 ALLOWED = "numbers, texts, categories, booleans, or dates"
 
 
@@ -28,8 +45,15 @@ class Holding:
     most_levels: int = 30
 
     def __call__(self, X: Any) -> list:
-        """Return the names of the columns of a frame, the positions of those of an array."""
-        return [name for name, column in _columns(X) if self._holds(name, column)]
+        """Return the names of the columns if all of them are strings, otherwise their positions."""
+        columns = columns_of(X)
+        # A ColumnTransformer takes an integer for a position, even where it is a name.
+        by_name = all(isinstance(name, str) for name, _ in columns)
+        return [
+            name if by_name else position
+            for position, (name, column) in enumerate(columns)
+            if self._holds(name, column)
+        ]
 
     def _holds(self, name: Any, column: Any) -> bool:
         kind = kind_of(column, name)
@@ -37,7 +61,7 @@ class Holding:
             return kind == self.kind
         if self.kind not in ("few", "many"):
             return False
-        levels = len(set(_values(column)))
+        levels = len(set(values_of(column)))
         return (self.kind == "few") == (levels <= self.most_levels)
 
 
@@ -62,9 +86,9 @@ def kind_of(column: Any, name: Any = "") -> str:
         return "dates"
     if kind in "bSUT":
         return "categories"
-    found = {type(value) for value in _values(column)} if kind == "O" else {dtype}
+    found = {type(value) for value in values_of(column)} if kind == "O" else {dtype}
     found.discard(type(None))
-    if found and all(_is(t, (Real, Decimal)) and t is not bool for t in found):
+    if found and all(_is(t, NUMBERS) and t is not bool for t in found):
         return "numbers"
     if all(_is(t, (str, bytes, bool, np.bool_, Real)) for t in found):
         return "categories"
@@ -81,7 +105,10 @@ def _is(found: Any, kinds: Any) -> bool:
     return isinstance(found, type) and issubclass(found, kinds)
 
 
-def _columns(X: Any) -> list[tuple[Any, Any]]:
+def columns_of(X: Any) -> list[tuple[Any, Any]]:
+    """Return the columns of a table with their names, which are positions without a frame."""
+    if hasattr(X, "iloc"):  # X[name] would read some names of pandas as a mask or a level
+        return [(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
     if hasattr(X, "columns"):
         return [(name, X[name]) for name in X.columns]
     if issparse(X):
@@ -90,7 +117,7 @@ def _columns(X: Any) -> list[tuple[Any, Any]]:
     return [(i, X[:, i]) for i in range(X.shape[1])]
 
 
-def _values(column: Any) -> list:
+def values_of(column: Any) -> list:
     """Return the values of a column as Python objects, None where they are missing."""
     values = column.tolist() if hasattr(column, "tolist") else column.to_list()
     if hasattr(column, "isna"):  # a column of pandas knows what is missing
@@ -100,32 +127,75 @@ def _values(column: Any) -> list:
     return [None if absent else value for value, absent in zip(values, missing, strict=True)]
 
 
-def as_words(X: Any) -> np.ndarray:
-    """Return every value of a table as text; whole floats are written as integers.
+def as_words(X: Any, truths: Any = None) -> np.ndarray:
+    """Return every value of a table as text; whole numbers are written as integers.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, n_features)
         Categories of any kind.
+    truths : sequence of bool of length n_features, optional
+        Whether the numbers 0 and 1 of a column are written as ``"False"`` and ``"True"``. If not,
+        booleans are written as ``"0"`` and ``"1"``. By default each is written as it is.
 
     Returns
     -------
     words : ndarray of shape (n_samples, n_features), object
         ``"missing"`` where a value is.
     """
-    words = [[_word(value) for value in _values(column)] for _, column in _columns(X)]
+    columns = columns_of(X)
+    given = [None] * len(columns) if truths is None else truths
+    words = [
+        [_word(value, truth) for value in values_of(column)]
+        for (_, column), truth in zip(columns, given, strict=True)
+    ]
     out = np.empty((len(words[0]) if words else 0, len(words)), dtype=object)
     for i, column in enumerate(words):
         out[:, i] = column
     return out
 
 
-def _word(value: Any) -> str:
+def _word(value: Any, truth: Any) -> str:
     if value is None:
         return MISSING
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)) if truth is None or truth else str(int(value))
+    if isinstance(value, NUMBERS):
+        value = _whole(value)
+        if truth and value in (0, 1):
+            value = bool(value)
     return str(value)
+
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as an int, and any other number as it is."""
+    return int(value) if abs(value) < inf and value == int(value) else value
+
+
+class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Write categories as text, so that `True`, `1` and `1.0` are the same level.
+
+    Attributes
+    ----------
+    truths_ : list of bool
+        Which columns had booleans in ``fit``. There 0 and 1 are written as False and True;
+        elsewhere False and True are written as 0 and 1.
+    n_features_in_ : int
+        Features seen during fit.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the columns with booleans, or with texts that look like them."""
+        validate_data(self, X, skip_check_array=True)
+        self.truths_ = [
+            any(isinstance(v, bool | np.bool_) or v in TRUTHS for v in values_of(column))
+            for _, column in columns_of(X)
+        ]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the words of every column."""
+        return as_words(X, self.truths_)
 
 
 def as_dates(X: Any) -> np.ndarray:
@@ -142,12 +212,14 @@ def as_dates(X: Any) -> np.ndarray:
         NaN where a date is missing.
     """
     parts: list[np.ndarray] = []
-    for _, column in _columns(X):
+    for _, column in columns_of(X):
         moments = np.array(_moments(column), dtype="datetime64[us]")
-        days = (moments - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "D")
-        parts.append(days)
+        since = moments - np.datetime64("1970-01-01", "us")
+        parts.append(since / np.timedelta64(1, "D"))
         for period in PERIODS.values():
-            turn = 2 * np.pi * days / period
+            # The remainder of integers is exact: rounding would make one hour of many days differ.
+            length = np.timedelta64(round(period * DAY), "us")
+            turn = 2 * np.pi * (since % length / length)
             parts += [np.sin(turn), np.cos(turn)]
     return np.column_stack(parts)
 
@@ -156,7 +228,7 @@ def _moments(column: Any) -> Any:
     if column.dtype != object and hasattr(column, "to_numpy"):
         zone = getattr(column.dtype, "tz", None)
         return (column.dt.tz_convert(None) if zone is not None else column).to_numpy()
-    return [v if getattr(v, "tzinfo", None) is None else _utc(v) for v in _values(column)]
+    return [v if getattr(v, "tzinfo", None) is None else _utc(v) for v in values_of(column)]
 
 
 def _utc(moment: Any) -> Any:
@@ -167,3 +239,17 @@ def names_of_dates(transformer: Any, names: Any) -> np.ndarray:
     """Return the names of the columns of `as_dates`."""
     ends = ["days", *(f"{period}_{part}" for period in PERIODS for part in ("sin", "cos"))]
     return np.array([f"{name}_{end}" for name in names for end in ends], dtype=object)
+
+
+def unique_names(names: Iterable) -> np.ndarray:
+    """Return names of which each occurs once: a repeated one gets a number."""
+    names = list(names)
+    given = set(names)
+    found: dict[str, None] = {}
+    for name in names:
+        new, number = name, 1
+        while new in found or (number > 1 and new in given):
+            number += 1
+            new = f"{name}_{number}"
+        found[new] = None
+    return np.array(list(found), dtype=object)

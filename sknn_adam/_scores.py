@@ -89,10 +89,27 @@ class CrossFitted:
         self.rows, self.plan, self.state = rows, plan, state
         self.weight = np.ones(len(rows)) if rows.weight is None else rows.weight
         self.folds = [np.flatnonzero(rows.fold == m) for m in range(n_members)]
+        if plan.loss.task == "classification" and rows.targets.ndim == 1:
+            self.weight = self._without_unknown_classes()
         self.scorers = None
         if estimator.scoring != "loss":
             parts = [rows.take(held) for held in self.folds]
             self.scorers = [Scorer(estimator, estimator.scoring, part) for part in parts]
+
+    def _without_unknown_classes(self) -> np.ndarray:
+        """Return the weights, 0 where a member leaves out all rows of a class.
+
+        The loss of such a row grows for as long as the member learns the other classes, and would
+        end its training at once.
+        """
+        codes, weight = self.rows.targets, self.weight.copy()
+        for held in self.folds:
+            kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
+            known = kept[codes[held]] > 0
+            # A row is judged by the others of its fold: they need a weight.
+            if known.sum() > 1:
+                weight[held[~known]] = 0
+        return weight
 
     def __call__(self, network: Network) -> np.ndarray:
         """Return the scores of the members."""

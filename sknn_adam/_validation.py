@@ -23,6 +23,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
@@ -41,6 +42,7 @@ __all__ = [
     "check_parameters",
     "check_sample_weight",
     "extreme_exponent",
+    "output_format",
     "parse_sizes",
     "per_layer",
     "takes_weights",
@@ -164,6 +166,11 @@ def extreme_exponent(numbers: np.ndarray, axis: int | None = None) -> Any:
     """Return the binary exponent of the largest absolute value if it is extreme, else 0."""
     exponent = np.frexp(np.abs(numbers).max(axis=axis, initial=0))[1]
     return np.where(np.abs(exponent) > 256, exponent, 0)
+
+
+def output_format(transformer: Any) -> str:
+    """Return what ``set_output`` or the configuration asks for, such as ``"pandas"``."""
+    return _get_output_config("transform", transformer)["dense"]
 
 
 def parse_sizes(sizes: Any) -> tuple[int, ...]:

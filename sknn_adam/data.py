@@ -16,6 +16,7 @@ from sklearn.model_selection import (
 from sklearn.utils import check_random_state
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam._validation import warn
 
 __all__ = ["Data", "Rows", "facts", "fold_numbers", "hold_out"]
 
@@ -246,7 +247,13 @@ def hold_out(
             random_state = check_random_state(random_state)
             order = random_state.permutation(n_rows)
             movable = np.setdiff1d(rows, order[np.unique(codes[order], return_index=True)[1]])
-    if n_held < 2 or n_rows - n_held < 2 or len(movable) <= n_held:
+    if 2 <= n_held < len(rows) - 1 and len(movable) <= n_held:
+        raise ValueError(
+            f"validation_fraction={fraction} of {n_rows} rows would hold out {n_held}, but one row "
+            f"of each of {len(np.unique(codes))} classes is needed for training. Lower "
+            "validation_fraction, give more rows, or pass X_val and y_val."
+        )
+    if n_held < 2 or n_rows - n_held < 2:
         raise ValueError(
             f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows "
             f"leaves {n_held} for validation, and at least 2 are needed on both sides. Change "
@@ -280,7 +287,8 @@ def fold_numbers(
     n_folds : int
         How many folds, at least 2.
     codes : ndarray of shape (n_rows,), optional
-        Class codes: every fold gets its share of every class.
+        Class codes: every fold gets its fraction of every class. A class with fewer rows than
+        there are folds is spread over as many folds as it has rows, and a warning is issued.
     groups : array-like of shape (n_rows,), optional
         Rows of one group stay together.
     random_state : int
@@ -294,42 +302,62 @@ def fold_numbers(
     Raises
     ------
     ValueError
-        If there are too few rows, rows of a class, or groups.
+        If there are too few rows or groups, or a class is in one group only.
     """
-    smallest = (
-        n_rows // 2
-        if codes is None
-        else min(n_rows // 2, np.unique(codes, return_counts=True)[1].min())
-    )
-    what = "rows, of which every member leaves out 2 or more"
-    if codes is not None and smallest < n_rows // 2:
-        what = "rows in the smallest class"
-    if smallest < n_folds:
-        have = n_rows if what.startswith("rows,") else smallest
-        raise _too_many_members(n_folds, f"there are {have} {what}")
-    splitter: Any = StratifiedKFold if codes is not None else KFold
+    if n_rows // 2 < n_folds:
+        reason = f"there are {n_rows} rows, of which every member leaves out 2 or more"
+        raise _too_many_members(n_folds, reason)
+    strata = codes if codes is None else _strata(codes, n_folds)
+    fold = np.empty(n_rows, dtype=np.intp)
+    if groups is None and codes is not None and strata is not codes:
+        # Deal the rows class by class, as StratifiedKFold does, which refuses small classes.
+        order = check_random_state(random_state).permutation(n_rows)
+        fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(n_rows) % n_folds
+        return fold
+    splitter: Any = StratifiedKFold if strata is not None else KFold
     if groups is not None:
         n_groups = len(np.unique(groups))
         if n_groups < n_folds:
             raise _too_many_members(n_folds, f"there are {n_groups} groups")
-        splitter = StratifiedGroupKFold if codes is not None else GroupKFold
+        splitter = StratifiedGroupKFold if strata is not None else GroupKFold
     splitter = splitter(n_folds, shuffle=True, random_state=random_state)
-    fold = np.empty(n_rows, dtype=np.intp)
-    for m, (_, held) in enumerate(splitter.split(np.zeros(n_rows), codes, groups)):
+    for m, (_, held) in enumerate(splitter.split(np.zeros(n_rows), strata, groups)):
         fold[held] = m
     if np.bincount(fold, minlength=n_folds).min() < 2:
         raise _too_many_members(n_folds, "the groups leave a member fewer than 2 rows to leave out")
     if codes is not None:
-        for m in range(n_folds):
-            lost = len(np.setdiff1d(codes, codes[fold != m]))
-            if lost:
-                raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
+        counts = np.zeros((codes.max() + 1, n_folds), dtype=np.intp)
+        np.add.at(counts, (codes, fold), 1)
+        lost = np.sum((np.count_nonzero(counts, axis=1) == 1) & (counts.sum(axis=1) > 1))
+        if lost:
+            raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
     return fold
+
+
+def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
+    """Return the classes to stratify by, without those that have fewer rows than there are folds.
+
+    Their rows count as rows of the largest class. If all classes are small, there are no strata.
+    """
+    counts = np.bincount(codes)
+    rare = (counts > 0) & (counts < n_folds)
+    if not rare.any():
+        return codes
+    single = ""
+    if (counts == 1).any():
+        single = " A network that leaves out the only sample of a class is trained without it."
+    warn(
+        f"Of {(counts > 0).sum()} classes {rare.sum()} have fewer samples than the {n_folds} "
+        f"cross-fitted networks; the smallest has {counts[rare].min()}. Each of these samples is "
+        f"left out by one network, so some networks leave out none of the class.{single} Give "
+        "more samples of small classes, merge them, or set early_stopping=False."
+    )
+    return None if counts.max() < n_folds else np.where(rare[codes], counts.argmax(), codes)
 
 
 def _too_many_members(n_members: int, reason: str) -> ValueError:
     return ValueError(
-        f"n_members={n_members} with early_stopping=True is too many: every member leaves out its "
-        f"own part of the rows, and {reason}. Lower n_members, give more rows, or set "
-        "early_stopping=False."
+        f"With n_members={n_members} and early_stopping=True every member leaves out a fold of its "
+        f"own, and {reason}. Give more rows, lower n_members, or set early_stopping=False "
+        "(recipe='fast' in tabular_pipeline does)."
     )

@@ -1,11 +1,13 @@
 """Transformers that suit columns to networks, where no library that is at hand has them."""
 
+from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._columns import unique_names
 from sknn_adam._inputs import validate as validate_data
 from sknn_adam._validation import (
     POSITIVE,
@@ -17,6 +19,29 @@ from sknn_adam._validation import (
 __all__ = ["PiecewiseLinear", "SmoothClip"]
 
 FLOATS = (np.float64, np.float32)
+NOISE = 10  # units in the last place by which equal numbers may differ after rounding
+
+
+def _noise(values: Any, dtype: Any) -> Any:
+    """Return the largest difference to be expected from rounding numbers of this size."""
+    return NOISE * np.spacing(np.abs(values).astype(dtype))
+
+
+def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
+    """Return in ascending order the values that differ by more than rounding.
+
+    Stop after `most` values of them, where there are fractions.
+    """
+    values = np.unique(values)
+    if (values == np.rint(values)).all():  # integers are not the result of rounding
+        return values
+    kept: list[int] = []
+    i = 0
+    while i < len(values) and len(kept) < most:
+        kept.append(i)
+        same = values[i] + _noise(values[i], values.dtype)
+        i = int(np.searchsorted(values, same, side="right"))
+    return values[kept]
 
 
 class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -40,7 +65,11 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     center_ : ndarray of shape (n_features,)
         Medians.
     scale_ : ndarray of shape (n_features,)
-        Interquartile ranges; where one is 0, half the range, and 1 for a constant.
+        Interquartile ranges; where one is 0, half the range, and 1 for a constant. Differences
+        that rounding explains count as 0.
+    noise_ : ndarray of shape (n_features,)
+        Where the interquartile range is 0, the difference from the median that rounding explains:
+        up to it, a value becomes 0. Otherwise 0.
     n_features_in_ : int
         Features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -88,9 +117,16 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         # A column without a single value: any number does, for all will stay NaN.
         X = np.where(known.any(axis=0), X, 0)
         low, self.center_, high = np.nanpercentile(X, [25, 50, 75], axis=0)
-        half = (np.nanmax(X, axis=0) - np.nanmin(X, axis=0)) / 2
-        scale = np.where(high > low, high - low, half)
-        self.scale_ = np.where(scale > 0, scale, 1)
+        top, bottom = np.nanmax(X, axis=0), np.nanmin(X, axis=0)
+        # Each range is compared with the rounding of its own ends: a huge outlier does not make
+        # the quartiles equal.
+        # Integers are exact, however large they are.
+        rounded = ((X != np.rint(X)) & known).any(axis=0)
+        inner = rounded * _noise(np.maximum(np.abs(low), np.abs(high)), X.dtype)
+        outer = rounded * _noise(np.maximum(np.abs(bottom), np.abs(top)), X.dtype)
+        flat, constant = high - low <= inner, top - bottom <= outer
+        self.scale_ = np.where(constant, 1, np.where(flat, (top - bottom) / 2, high - low))
+        self.noise_ = np.where(constant, outer, np.where(flat, inner, 0))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -108,7 +144,11 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False)
-        z = (X - self.center_) / self.scale_
+        z = X - self.center_
+        noise = getattr(self, "noise_", 0)  # archives of earlier versions lack it
+        if np.any(noise):
+            z[np.abs(z) <= noise] = 0
+        z = z / self.scale_
         return (z / np.hypot(1, z / self.limit)).astype(X.dtype, copy=False)
 
     def __sklearn_tags__(self) -> Any:
@@ -193,13 +233,14 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         """
         check_parameters(self)
         X = validate_data(self, X, dtype=FLOATS)
-        # Of two values there is one bin, and it says what the column says.
-        bent = [len(np.unique(column)) > 2 for column in X.T]
+        # Two values would make one bin, which repeats the column.
+        bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
         steps: Any = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
         self.edges_ = [
-            # Values of the table: a quantile that is repeated is one edge.
-            np.unique(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
+            # Quantiles are values of the table, and one that is repeated makes one edge. Edges that
+            # only rounding sets apart would make a bin of noise.
+            _distinct(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
             for column, many in zip(X.T, bent, strict=True)
         ]
         return self
@@ -243,7 +284,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         out = []
         for name, edges in zip(names, self.edges_, strict=True):
             out += [name, *(f"{name}_bin{j}" for j in range(len(edges) - 1))]
-        return np.array(out, dtype=object)
+        return unique_names(out)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

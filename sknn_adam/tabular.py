@@ -3,17 +3,18 @@
 from math import inf
 from typing import Any
 
+import numpy as np
 from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, TargetEncoder
 
-from sknn_adam._columns import Holding, as_dates, as_words, names_of_dates
+from sknn_adam._columns import Holding, Words, as_dates, names_of_dates
 from sknn_adam._component import did_you_mean
 from sknn_adam._estimator import BaseMLP
+from sknn_adam._tables import Columns, OneTargetOnly
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
@@ -51,7 +52,7 @@ def tabular_pipeline(
         estimator is taken as it is, whatever kind it is of, and only the columns are prepared.
     recipe : {"default", "fast", "best"}, default="default"
         ``"fast"`` takes about as long as scikit-learn's network; ``"default"`` and ``"best"``
-        cross-fit 8 and 16 networks and score better, but need as many rows of every class.
+        cross-fit 8 and 16 networks and score better.
     random_state : int, RandomState instance or None, default=None
         For the network, unless an estimator is given, and for the folds of the target encoder.
 
@@ -78,8 +79,7 @@ def tabular_pipeline(
     * categories, texts, booleans with up to 30 levels: one column for each level; levels of fewer
       than 5 rows share one, which also stands for levels that were not seen in ``fit``; missing
       is a level;
-    * with more levels: the mean of the target, cross-fitted, by scikit-learn's TargetEncoder [1]_,
-      which takes one target only;
+    * with more levels: the cross-fitted mean of the target, of which there must be one only [1]_;
     * dates: days since 1970, and the position in year, week and day.
 
     With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val`` and ``y_val`` of
@@ -114,18 +114,16 @@ def tabular_pipeline(
             "The 'estimator' parameter of tabular_pipeline must be 'classifier', 'regressor' or "
             f"an estimator. Got {estimator!r} instead."
         )
-    steps = [("columns", _columns(random_state)), (type(estimator).__name__.lower(), estimator)]
+    columns = _columns(estimator, random_state)
+    steps = [("columns", columns), (type(estimator).__name__.lower(), estimator)]
     routing = get_config()["enable_metadata_routing"]
     if routing and isinstance(estimator, BaseMLP):
         estimator.set_fit_request(**dict.fromkeys(ROUTED, True))
     return Pipeline(steps, transform_input=["X_val"] if routing else None)
 
 
-def _columns(random_state: Any) -> ColumnTransformer:
-    """Return what prepares the columns."""
-
-    def words():
-        return ("words", FunctionTransformer(as_words, feature_names_out="one-to-one"))
+def _columns(estimator: Any, random_state: Any) -> Columns:
+    """Return the step that prepares the columns."""
 
     def numbers():
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
@@ -134,20 +132,22 @@ def _columns(random_state: Any) -> ColumnTransformer:
     one_hot = OneHotEncoder(
         min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
     )
+    by_target = _by_target(estimator, random_state)
     dates = FunctionTransformer(as_dates, feature_names_out=names_of_dates)
-    return ColumnTransformer(
+    return Columns(
         [
             ("numbers", Pipeline(numbers()), Holding("numbers")),
             ("sparse", MaxAbsScaler(), Holding("sparse")),
-            ("few", Pipeline([words(), ("encode", one_hot)]), Holding("few")),
+            ("few", Pipeline([("words", Words()), ("encode", one_hot)]), Holding("few")),
             (
                 "many",
-                Pipeline([words(), ("encode", _by_target(random_state)), ("scale", SmoothClip())]),
+                Pipeline([("words", Words()), ("encode", by_target), ("scale", SmoothClip())]),
                 Holding("many"),
             ),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
         ],
-        verbose_feature_names_out=False,
+        # Without the name of the step, and without an error where two names are the same.
+        verbose_feature_names_out="{feature_name}",
     )
 
 
@@ -155,12 +155,20 @@ class ByTarget(TargetEncoder):
     """scikit-learn's TargetEncoder without metadata routing, with which 1.9 asks for groups."""
 
     def fit_transform(self, X, y):
-        """Fit, and return the cross-fitted means of the targets."""
+        """Fit, and return the cross-fitted means of the target."""
+        shape = np.shape(y)
+        if len(shape) > 1 and shape[1] > 1:
+            raise OneTargetOnly(f"The target encoder takes one target, and y has {shape[1]}.")
+        if self.target_type == "continuous":
+            y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
         with config_context(enable_metadata_routing=False):
             return super().fit_transform(X, y)
 
 
-def _by_target(random_state: Any) -> ByTarget:
+def _by_target(estimator: Any, random_state: Any) -> ByTarget:
+    # Integers may be numbers or classes: only the estimator shows which.
+    target_type = "continuous" if is_regressor(estimator) else "auto"
     if ByTarget().get_params()["random_state"] is None:  # before scikit-learn 1.9
-        return ByTarget(random_state=random_state)
-    return ByTarget(cv=KFold(5, shuffle=True, random_state=random_state))
+        return ByTarget(target_type=target_type, random_state=random_state)
+    cv = KFold(5, shuffle=True, random_state=random_state)
+    return ByTarget(target_type=target_type, cv=cv)

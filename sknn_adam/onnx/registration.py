@@ -7,6 +7,7 @@ import numpy as np
 import sklearn.model_selection
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._tables import Columns
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
 from sknn_adam.onnx.graph import Graph, raw_outputs
@@ -75,7 +76,7 @@ def register() -> None:
     """
     try:
         from skl2onnx import update_registered_converter
-        from skl2onnx._parse import update_registered_parser
+        from skl2onnx._parse import _parse_sklearn_column_transformer, update_registered_parser
         from skl2onnx._supported_operators import sklearn_operator_name_map
     except ImportError as error:
         raise ImportError(
@@ -105,6 +106,7 @@ def register() -> None:
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
         update_registered_converter(transformer, alias, _shapes_of_transformer, convert)
+    update_registered_parser(Columns, _parse_sklearn_column_transformer)
     for search in _searches():  # skl2onnx knows GridSearchCV only; the others are like it
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_search)

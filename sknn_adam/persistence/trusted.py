@@ -29,6 +29,7 @@ FAMILIES = [
 ]
 OWN = [
     "_columns.Holding",
+    "_columns.Words",
     "_columns.as_dates",
     "_columns.as_words",
     "_columns.names_of_dates",
@@ -37,6 +38,7 @@ OWN = [
     "_labels.Labels",
     "_ranges.Choices",
     "_ranges.Range",
+    "_tables.Columns",
     "classifier.MLPClassifier",
     "history.History",
     "history.LayerHistory",
