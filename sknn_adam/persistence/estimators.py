@@ -59,6 +59,9 @@ def _check_fitted(state: dict[str, Any], task: str) -> None:
     require(fits, "an estimator has a wrong best iteration")
     score = state["best_validation_score_"]
     require(score is None or is_number(score), "an estimator has a wrong best score")
+    scores = state["validation_scores_"]
+    fits = scores is None or (type(scores) is list and all(map(is_number, scores)))
+    require(fits and isinstance(state["converged_"], bool), "an estimator has wrong scores")
     predictions = state.get("oof_prediction_", [])
     for array in predictions if isinstance(predictions, list) else [predictions]:
         fits = type(array) is np.ndarray and array.dtype.kind == "f" and is_finite(array)

@@ -43,8 +43,7 @@ class Reader:
         self.names = names_by_loader(trusted)
         self.known = frozenset[str]().union(*self.names.values())
         self.foreign: set[str] = set()
-        self.sizes: dict[int, int] = {}  # of the nodes of an object and below it
-        self.kinds: dict[int, tuple[str, str]] = {}  # loader and class of an object
+        self.seen: dict[int, Any] = {}  # by number: what `_check` found, None until it is done
         self.made: dict[int, Any] = {}
 
     def read(self) -> Any:
@@ -69,8 +68,8 @@ class Reader:
             raise Foreign(self.foreign)
         return self._make(root)
 
-    def _check(self, node: Any, depth: int) -> int:
-        """Check a node and all below it; return how many they are."""
+    def _check(self, node: Any, depth: int) -> tuple[int, int]:
+        """Check a node and all below it; return how many they are and a hash of their content."""
         if not isinstance(node, dict):
             raise Refused("its schema has a value where a node should be")
         if not depth:
@@ -84,16 +83,19 @@ class Reader:
                 raise Refused(f"it holds {name} as {str(loader)[:50]!r}, which makes other types")
             self.foreign.add(name)
             if loader not in LOADERS:
-                return 1
-        first = number not in self.kinds
+                return 1, hash(name)
+        first = number not in self.seen
         if first:
-            self.kinds[number] = loader, name
-        size = 1 + sum(self._check(below, depth - 1) for below in LOADERS[loader].below(node))
-        if first:
-            self.sizes[number] = size
-        elif self.kinds[number] != (loader, name) or self.sizes.get(number) != size:
+            self.seen[number] = None
+        found = [self._check(below, depth - 1) for below in LOADERS[loader].below(node)]
+        own = node.get("content")  # a plain value, or the keys of a dictionary
+        own = own if isinstance(own, str) else tuple(own) if isinstance(own, dict) else None
+        result = 1 + sum(size for size, _ in found), hash((loader, name, own, *found))
+        # A smaller repetition would let few nodes stand for very many.
+        if not first and self.seen[number] != result:
             raise Refused(f"its schema has two different nodes with the number {number}")
-        return size
+        self.seen[number] = result
+        return result
 
     def _make(self, node: dict) -> Any:
         number = node["__id__"]

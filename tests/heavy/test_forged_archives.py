@@ -33,7 +33,7 @@ from sknn_adam.persistence.trusted import names_by_loader
 pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("FORGE_SEED", random.randrange(10**6)))
-N = int(os.environ.get("FORGE_N", 400))  # of each kind of change
+N = int(os.environ.get("FORGE_N", 100))  # of each kind of change
 
 
 def archive(model, folder):
