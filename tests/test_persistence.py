@@ -11,16 +11,21 @@ import warnings
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
 import rows
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import FeatureAgglomeration
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import LatentDirichletAllocation
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import PoissonRegressor, SGDClassifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import sknn_adam
@@ -33,7 +38,9 @@ from sknn_adam.members import OutOfFold
 
 pytest.importorskip("skops")
 
-from archives import LENGTH, damage, planted, rewritten
+import forging
+from archives import LENGTH, damage, planted, rewritten, sealed
+from forging import load_all
 from test_pickling import LABELS, NUMBERS, PARTS, X, equal, outputs, small
 
 from sknn_adam.persistence import TRUSTED_TYPES, ArchiveError, load, save
@@ -568,10 +575,13 @@ def test_archives_are_small(tmp_path):
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    model = small(MLPClassifier).fit(X, LABELS)
+    save(model, tmp_path / "model.skops")
     monkeypatch.setitem(sys.modules, "skops", None)
-    for call in (lambda: save(MLPClassifier(), tmp_path / "a"), lambda: load(tmp_path / "a")):
-        with pytest.raises(ImportError, match=r"pip install 'sknn_adam\[secure\]'"):
-            call()
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    with pytest.raises(ImportError, match=r"pip install 'sknn_adam\[secure\]'"):
+        save(model, tmp_path / "a")
+    equal(model, load(tmp_path / "model.skops"))  # reading takes no package beyond those of a fit
 
 
 def test_a_loaded_model_is_independent(tmp_path):
@@ -582,3 +592,221 @@ def test_a_loaded_model_is_independent(tmp_path):
     loaded.fit(X[:30], LABELS[:30])
     np.testing.assert_array_equal(outputs(model), before)
     np.testing.assert_array_equal(outputs(copied), before)
+
+
+# -- forged --------------------------------------------------------------------------------------
+# Archives with a right checksum; many more are in tests/heavy/test_forged_archives.py.
+
+
+def with_file(data, name, content):
+    """Return the archive with other content in the file of this name."""
+    buffer = io.BytesIO()
+    with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
+        for each in old.namelist():
+            new.writestr(each, content if each == name else old.read(each))
+        new.comment = b"x" * LENGTH
+    return sealed(buffer.getvalue())
+
+
+def file_of(data, *path):
+    """Return the name of the file of the array that these attributes lead to."""
+    with ZipFile(io.BytesIO(data)) as file:
+        found = json.loads(file.read("schema.json"))
+    for name in path:
+        found = found["content"]["content"][name]
+    return found["file"]
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def nested_npz(n_bytes):
+    """Return zeros packed twice: few bytes, as sparse matrices of SciPy are stored."""
+    inner = io.BytesIO()
+    with ZipFile(inner, "w", ZIP_DEFLATED) as file:
+        file.writestr("data.npy", npy(np.zeros(n_bytes, np.int8)))
+    return inner.getvalue()
+
+
+def header(text, data=b""):
+    text = text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def slot(data, array):
+    return with_file(data, file_of(data, "_run", "optimizer_state", "v"), npy(array))
+
+
+def forged_archives(folder):
+    """Yield labels and archives, all of which must be refused."""
+    plain = archive(small(MLPClassifier), folder)
+    run = archive(small(MLPClassifier, warm_start=True).fit(X, LABELS), folder)
+    size = small(MLPClassifier).fit(X, LABELS)._network.theta.size
+    for shape, dtype in (((1,), "f4"), ((1,), "f8"), ((size,), "f4"), ((size, 1), "f8")):
+        yield f"a slot of shape {shape}, {dtype}", slot(run, np.zeros(shape, dtype))
+    yield "a slot by column", slot(run, np.zeros((1, size)))
+    average = file_of(run, "_run", "average")
+    yield "an average of one element", with_file(run, average, npy(np.zeros(1)))
+    yield "weights that are not finite", with_file(run, average, npy(np.full(size, np.nan)))
+    codes = file_of(run, "classes_")
+    yield "fewer classes", with_file(run, codes, npy(np.array(["a", "b"])))
+    yield "classes in no order", with_file(run, codes, npy(np.array(["c", "b", "a"])))
+    yield "objects", with_file(run, codes, npy(np.array(["a", "b", "c"], dtype=object)))
+    start = "{'descr': '<f8', 'fortran_order': False, 'shape': "
+    yield "no data", with_file(run, average, header(start + "(1000000000000,), }"))
+    yield "no elements", with_file(run, average, header(start + "(0, 1000000000000000), }"))
+    yield "a long header", with_file(run, average, header(start + "(" + "(" * 9000))
+    for kind in ("list", "tuple"):
+        for make in (forging.shared, forging.shared_with_names):
+            yield f"{make.__name__} {kind}", planted(plain, make(40, kind))
+        tree = forging.array_of(forging.shared(30, kind), (2,) * 31)
+        yield f"an array of shared {kind}s", planted(plain, tree)
+    yield "deep", planted(plain, forging.nested(300))
+    yield "a cycle", planted(plain, forging.cycle())
+    generator = node("numpy.random._generator", "Generator", "RandomGeneratorNode", content={
+        "bit_generator": forging.mapping(10, bit_generator=forging.text(20, '"PCG64"')),
+        "seed_seq": forging.mapping(30, pool_size=forging.text(40, "1000000000")),
+    })  # fmt: skip
+    yield "seeds that fill the memory", planted(plain, generator)
+    yield "members that fill the memory", rewritten(run, _many_members)
+    yield "long text", rewritten(plain, lambda schema: json.dumps(schema) + " " * 10**7)
+
+
+def _many_members(schema):
+    for each in forging.nodes_of(schema):
+        if each["__class__"] == "Network":
+            each["content"]["content"]["members"] = forging.text(10**9, "1000000000")
+    return schema
+
+
+def test_forged_archives_are_refused_in_little_time_and_memory(tmp_path):
+    found = load_all(forged_archives(tmp_path), tmp_path / "forged")
+    assert len(found) > 20
+    loaded = [label for label, outcome in found if outcome["outcome"] != "refused"]
+    assert not loaded
+
+
+def test_a_sparse_matrix_in_disguise_is_not_unpacked(tmp_path):
+    """7 kB used to become 3.3 GB: the loader of sparse matrices, with the name of a list."""
+    data = archive(small(MLPClassifier), tmp_path)
+    disguised = node("builtins", "list", "SparseMatrixNode", type="scipy", file="1.npz")
+    forged = planted(data, disguised)
+    buffer = io.BytesIO(forged[:-LENGTH] + b"x" * LENGTH)
+    with ZipFile(buffer, "a") as file:
+        file.writestr("1.npz", nested_npz(10**7))
+    (tmp_path / "forged.skops").write_bytes(sealed(buffer.getvalue()))
+    with pytest.raises(ArchiveError, match=r"was refused: it holds the file '1\.npz'"):
+        load(tmp_path / "forged.skops")
+    (tmp_path / "forged.skops").write_bytes(forged)
+    with pytest.raises(ArchiveError, match=r"it holds builtins\.list as 'SparseMatrixNode'"):
+        load(tmp_path / "forged.skops")
+
+
+def test_a_file_that_lies_about_its_size_is_not_unpacked(tmp_path):
+    """The directory of a zip file states a size, and zipfile unpacks first, then compares."""
+    data = archive(small(MLPClassifier), tmp_path)
+    blank = rewritten(data, lambda schema: json.dumps(schema) + " " * 10**6)
+    with ZipFile(io.BytesIO(blank)) as file:
+        size = file.getinfo("schema.json").file_size
+    path = tmp_path / "forged.skops"
+    path.write_bytes(sealed(blank.replace(size.to_bytes(4, "little"), b"\x00\x10\x00\x00")))
+    with pytest.raises(ArchiveError, match="Bad CRC"):
+        load(path)
+
+
+PIPELINE = Pipeline([("net", MLPClassifier())])
+SEARCH = GridSearchCV(PIPELINE, {"net__alpha": [1.0]})
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "what"),
+    [
+        (PIPELINE, {"memory": "cache"}, "'memory' is set"),
+        (SEARCH, {"estimator__memory": "cache"}, "'memory' is set"),
+        (SEARCH, {"param_grid": {"memory": ["cache"]}}, "'memory' is set"),
+        (SEARCH, {"param_grid": [{"net__memory": ["cache"]}]}, "'net__memory' is set"),
+        (FeatureAgglomeration(pooling_func=np.add), {"memory": "cache"}, "'memory' is set"),
+        (SEARCH, {"n_jobs": 10**6}, "'n_jobs' is 1000000"),
+        (SEARCH, {"pre_dispatch": "9**9**9"}, "'pre_dispatch' is '9"),
+    ],
+)
+def test_parameters_that_act_on_the_next_fit_are_refused(model, params, what, tmp_path):
+    """A Pipeline with `memory` unpickles what lies at that path."""
+    assert repr(there_and_back(model, tmp_path)) == repr(model)
+    changed = clone(model).set_params(**params)
+    with pytest.raises(ArchiveError, match=f"because load would refuse it: {what}"):
+        save(changed, tmp_path / "model.skops")
+
+
+def test_memory_is_refused_in_a_file_too(tmp_path):
+    """The path of a Pipeline's cache used to survive, and a fit unpickled what was there."""
+    data = archive(make_pipeline(StandardScaler(), small(MLPClassifier)), tmp_path)
+
+    def change(schema):
+        for each in forging.nodes_of(schema):
+            if each["__class__"] == "Pipeline":
+                each["content"]["content"]["memory"] = forging.text(1, '"/tmp/cache"')
+        return schema
+
+    (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
+    with pytest.raises(ArchiveError, match=r"was refused: 'memory' is set, .* unpickle"):
+        load(tmp_path / "forged.skops")
+
+
+@pytest.mark.parametrize("name", ["MT19937", "Philox"])
+def test_positions_in_generators_are_checked(name, tmp_path):
+    """NumPy reads at the position without a look at the length of the array."""
+    rng = np.random.Generator(getattr(np.random, name)(0))
+    search = RandomizedSearchCV(small(MLPClassifier), {"alpha": [0.1]}, random_state=rng)
+    data = archive(search, tmp_path)
+    loaded = load(tmp_path / "whole.skops").random_state
+    assert loaded.random() == rng.random()
+    key = "pos" if name == "MT19937" else "buffer_pos"
+
+    def change(schema):
+        for each in forging.nodes_of(schema):
+            if key in (content if isinstance(content := each.get("content"), dict) else ()):
+                content[key] = forging.text(1, "100000")
+        return schema
+
+    (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
+    with pytest.raises(ArchiveError, match=f"'{key}' of a generator of random numbers"):
+        load(tmp_path / "forged.skops")
+
+
+def test_keys_that_are_booleans_stay_what_they_are(tmp_path):
+    """`bool("false")` is True: both classes would get the weight of one."""
+    weights = {False: 1.0, True: 3.0}
+    loaded = there_and_back(small(MLPClassifier, class_weight=weights), tmp_path)
+    assert loaded.class_weight == weights
+
+
+def test_text_that_repeats_itself_can_be_archived(tmp_path):
+    """It is packed to so little that the limits of `load` would refuse it; so it is not packed."""
+    model = FunctionTransformer(kw_args={"values": [None] * 20_000})
+    loaded = there_and_back(model, tmp_path)
+    assert loaded.kw_args == model.kw_args
+
+
+def test_estimators_of_scikit_learn_come_back(tmp_path):
+    """Every kind of loader in use: random states, losses, masked and empty arrays, types."""
+    positive = np.abs(np.round(X))
+    y = np.digitize(X[:, 0], [0.0])
+    models = [
+        PoissonRegressor().fit(positive, y),
+        SGDClassifier(random_state=0).fit(X, y),
+        LatentDirichletAllocation(2, random_state=0).fit(positive),
+        SimpleImputer().fit(np.where(X > 1, np.nan, X)),
+        OneHotEncoder(dtype=np.float32).fit(positive),
+        GridSearchCV(PoissonRegressor(), {"alpha": [0.1, 1.0]}, cv=2).fit(positive, y),
+    ]
+    for model in models:
+        loaded = there_and_back(model, tmp_path)
+        call = "predict" if hasattr(model, "predict") else "transform"
+        expected, found = getattr(model, call)(positive), getattr(loaded, call)(positive)
+        if hasattr(expected, "toarray"):
+            expected, found = expected.toarray(), found.toarray()
+        np.testing.assert_array_equal(found, expected, strict=True)

@@ -9,7 +9,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.fixes import parse_version
@@ -17,13 +17,14 @@ from sklearn.utils.fixes import parse_version
 from sknn_adam import __version__
 from sknn_adam._files import replacing
 from sknn_adam._validation import warn
+from sknn_adam.persistence.contents import ABOUT, Contents, Refused
+from sknn_adam.persistence.reader import Foreign, Reader
 from sknn_adam.persistence.searches import portable, restored
 from sknn_adam.persistence.trusted import TRUSTED_TYPES
 
 __all__ = ["ArchiveError", "load", "save"]
 
 FORMAT = 1
-ABOUT = "sknn_adam.json"
 # The comment of the zip file, its last bytes: the checksum is that of all bytes before.
 COMMENT = "sknn_adam archive, format {:04d}, sha256 {}"
 COMMENT_PATTERN = re.compile(rb"sknn_adam archive, format (\d{4}), sha256 ([0-9a-f]{64})")
@@ -74,8 +75,9 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
     Raises
     ------
     ArchiveError
-        If it holds something that `load` would refuse, such as an activation of your own, or that
-        skops cannot write, such as a lambda. The message names it.
+        If it holds something that `load` would refuse, such as an activation of your own or a
+        Pipeline with ``memory``, or that skops cannot write, such as a lambda. The message names
+        it. What was written is read once before the file is replaced.
 
     See Also
     --------
@@ -107,13 +109,35 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
     if not isinstance(estimator, BaseEstimator):
         raise ArchiveError(f"save takes an estimator. Got {type(estimator).__name__!r}.")
     try:
-        data = skops.dumps(portable(estimator), compression=ZIP_DEFLATED)
+        written = portable(estimator)
+        body = _packed(skops.dumps(written, compression=ZIP_DEFLATED))
+        if not _is_loadable(body):  # text that repeats itself is packed more than `load` unpacks
+            body = _packed(skops.dumps(written, compression=ZIP_STORED))
     except Exception as error:
         raise ArchiveError(
             f"{type(estimator).__name__} holds something that skops cannot write: "
             f"{type(error).__name__}: {error}. Functions must be importable by their names."
         ) from error
-    _check_types(skops, data, f"{type(estimator).__name__} cannot be archived: it holds")
+    try:
+        Reader(Contents(body), TRUSTED_TYPES).read()
+    except Foreign as error:
+        raise ArchiveError(
+            f"{type(estimator).__name__} cannot be archived: it holds {_foreign(error)}"
+        ) from error
+    except Exception as error:
+        reason = error if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        raise ArchiveError(
+            f"{type(estimator).__name__} cannot be archived, because load would refuse it: "
+            f"{reason}."
+        ) from error
+    body = body[:-LENGTH]
+    with replacing(path) as file:
+        file.write(body)
+        file.write(COMMENT.format(FORMAT, hashlib.sha256(body).hexdigest()).encode())
+
+
+def _packed(data: bytes) -> bytes:
+    """Return what skops has written with our own file, and room for the checksum at its end."""
     about = {
         "format": FORMAT,
         "sknn_adam": __version__,
@@ -124,13 +148,19 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
     with ZipFile(buffer, "a") as archive:
         archive.writestr(ABOUT, json.dumps(about))
         archive.comment = COMMENT.format(FORMAT, "0" * 64).encode()  # of its final length
-    body = buffer.getvalue()[:-LENGTH]
-    with replacing(path) as file:
-        file.write(body + COMMENT.format(FORMAT, hashlib.sha256(body).hexdigest()).encode())
+    return buffer.getvalue()
+
+
+def _is_loadable(data: bytes) -> bool:
+    try:
+        Contents(data)
+    except Refused:
+        return False
+    return True
 
 
 def load(path: str | os.PathLike[Any]) -> Any:
-    """Read an estimator from an archive; nothing that stands in the file is run.
+    """Read an estimator from an archive, without running code from it.
 
     Parameters
     ----------
@@ -146,9 +176,10 @@ def load(path: str | os.PathLike[Any]) -> Any:
     Raises
     ------
     ArchiveError
-        If the file is no archive, is damaged, was written in a newer format than this version
-        reads, or holds a type that is neither in `TRUSTED_TYPES` nor trusted by skops itself
-        (scikit-learn's estimators, arrays, plain containers): then it is named, and not imported.
+        If the file is not an archive, is damaged, or was written in a newer format than this
+        version reads; if it holds a type that is neither in `TRUSTED_TYPES` nor an estimator of
+        scikit-learn, an array or a plain container: then the type is named, and not imported; if
+        its structure, or the state of an estimator in it, is not one that `save` writes.
     OSError
         If the file cannot be opened.
 
@@ -164,8 +195,12 @@ def load(path: str | os.PathLike[Any]) -> Any:
 
     Notes
     -----
-    The checksum tells a damaged file from a whole one. It is no signature: who can write the file
-    can write its sum. What protects you from them is the list of types.
+    The checksum detects damage. It is not a signature: anyone who can modify the file can recompute
+    it. Against forged files, the whole tree of the archive is checked before anything is made:
+    each loader makes only its own types, memory and time are bounded by the size of the file, and
+    the arrays of a training run must fit its network. ``SECURITY.md`` lists what is guaranteed.
+
+    Reading needs no package beyond those of a fit; skops only writes archives.
 
     Examples
     --------
@@ -177,20 +212,28 @@ def load(path: str | os.PathLike[Any]) -> Any:
     >>> load(path)
     MLPRegressor(hidden_layer_sizes='64x2', optimizer='sgd')
     """
-    skops = _skops("load")
     name = repr(os.fspath(path))
     data = Path(path).read_bytes()
-    by = _check_version(data, name, _check_sum(data, name))
+    stated, more = _check_sum(data, name), ""
     try:
-        _check_types(skops, data, f"{name} was refused: it holds")
-        estimator = skops.loads(data, trusted=list(TRUSTED_TYPES))
+        contents = Contents(data)
+        by = _check_version(contents, name, stated)
+        more = f" It was written by sknn_adam {by}."
+        estimator = Reader(contents, TRUSTED_TYPES).read()
         if not isinstance(estimator, BaseEstimator):
             raise ArchiveError(f"{name} holds no estimator, but {type(estimator).__name__!r}.")
         return restored(estimator)
     except ArchiveError:
         raise
+    except Foreign as error:
+        raise ArchiveError(f"{name} was refused: it holds {_foreign(error)}") from error
+    except Refused as error:
+        raise ArchiveError(f"{name} was refused: {error}.") from error
     except Exception as error:
-        raise _unreadable(name, error, f" It was written by sknn_adam {by}.") from error
+        raise ArchiveError(
+            f"{name} cannot be read: {type(error).__name__}: {str(error)[:500]}.{more} It may be "
+            "damaged, or need other versions of the libraries that sknn_adam.json in it names."
+        ) from error
 
 
 def _check_sum(data: bytes, name: str) -> int:
@@ -207,25 +250,11 @@ def _check_sum(data: bytes, name: str) -> int:
     return int(found[1])
 
 
-def _check_size(archive: ZipFile, size: int, name: str) -> None:
-    """Refuse a small file that would fill the memory; text of archives shrinks to a thirtieth."""
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > 200 * size + 2**24:
-        raise ArchiveError(f"{name} was refused: {size} bytes would unpack to {unpacked}.")
-
-
-def _check_version(data: bytes, name: str, stated: int) -> str:
-    """Return the version that wrote the archive; say when it is newer than this one."""
-    try:
-        with ZipFile(io.BytesIO(data)) as archive:
-            _check_size(archive, len(data), name)
-            about = json.loads(archive.read(ABOUT))
-        written, by = int(about["format"]), str(about["sknn_adam"])
-        newer = parse_version(by) > parse_version(__version__)
-    except ArchiveError:
-        raise
-    except Exception as error:
-        raise _unreadable(name, error) from error
+def _check_version(contents: Contents, name: str, stated: int) -> str:
+    """Return the version that wrote the archive; warn if it is newer than this one."""
+    about = contents.about()
+    written, by = int(about["format"]), str(about["sknn_adam"])[:40]
+    newer = parse_version(by) > parse_version(__version__)
     if written != stated:
         raise ArchiveError(f"{name} is damaged: its end states another format than its content.")
     if written > FORMAT:
@@ -241,16 +270,5 @@ def _check_version(data: bytes, name: str, stated: int) -> str:
     return by
 
 
-def _check_types(skops: Any, data: bytes, what: str) -> None:
-    foreign = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
-    if foreign:
-        raise ArchiveError(
-            f"{what} what is not in sknn_adam.persistence.TRUSTED_TYPES: {', '.join(foreign)}."
-        )
-
-
-def _unreadable(name: str, error: Exception, more: str = "") -> ArchiveError:
-    return ArchiveError(
-        f"{name} cannot be read: {type(error).__name__}: {str(error)[:500]}.{more} It may be "
-        "damaged, or need other versions of the libraries that sknn_adam.json in it names."
-    )
+def _foreign(error: Foreign) -> str:
+    return f"what is not in sknn_adam.persistence.TRUSTED_TYPES: {error}."

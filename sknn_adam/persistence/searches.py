@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from numbers import Real
 from typing import Any
 
 __all__ = ["Described", "portable", "restored"]
@@ -21,6 +22,7 @@ class Described:
 
     def make(self) -> Any:
         """Return the object; ValueError if the name is none of its kind."""
+        self._check()
         if self.kind == "dimension" and self.name in DIMENSIONS:
             import skopt.space
 
@@ -32,6 +34,14 @@ class Described:
             if isinstance(made, stats.rv_continuous | stats.rv_discrete):
                 return made(*self.args, **self.options)
         raise ValueError(f"{self.kind!r} {self.name!r} is not known.")
+
+    def _check(self) -> None:
+        """Raise unless the arguments are those of one value; arrays would be broadcast."""
+        values = [*self.args, *self.options.values()]
+        if (self.kind, self.name) == ("dimension", "Categorical"):
+            values = [value for value in values if not isinstance(value, list | tuple)]
+        if not all(value is None or isinstance(value, str | Real) for value in values):
+            raise ValueError(f"The arguments of {self.name!r} must be numbers or names.")
 
 
 def _describe(value: Any) -> Any:

@@ -6,16 +6,21 @@ SciPy's distributions (their ``__setstate__`` compiles a template that stands in
 functions without need. `searches` describes distributions instead of storing them.
 """
 
-from collections.abc import Iterable
+import builtins
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+import scipy.special
 import sklearn.model_selection
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils import all_estimators
 
 from sknn_adam._component import Component
 
-__all__ = ["TRUSTED_TYPES"]
+__all__ = ["TRUSTED_TYPES", "names_by_loader", "resolve"]
 
 FAMILIES = [
     "activations",
@@ -94,15 +99,122 @@ def _components() -> Iterable[str]:
                 yield _full_name(value)
 
 
-def _splitters_and_metrics() -> Iterable[str]:
+def _splitters() -> Iterable[str]:
     for value in vars(sklearn.model_selection).values():
         if isinstance(value, type) and hasattr(value, "get_n_splits"):
             yield _full_name(value)
-    for name in get_scorer_names():
-        yield _full_name(get_scorer(name)._score_func)
 
 
-TRUSTED_TYPES: tuple[str, ...] = tuple(
-    sorted({*_components(), *_splitters_and_metrics(), *(f"sknn_adam.{n}" for n in OWN), *OTHERS})
+FUNCTIONS = frozenset(
+    {_full_name(get_scorer(name)._score_func) for name in get_scorer_names()}
+    | {f"sknn_adam._columns.{name}" for name in ("as_dates", "as_words", "names_of_dates")}
 )
-"""Names of all types that `load` accepts beyond those that skops itself trusts."""
+TRUSTED_TYPES: tuple[str, ...] = tuple(
+    sorted({*_components(), *_splitters(), *FUNCTIONS, *(f"sknn_adam.{n}" for n in OWN), *OTHERS})
+)
+"""Names of all types that `load` accepts beyond scikit-learn's estimators and plain values."""
+
+# -- which loader of an archive may make what ----------------------------------------------------
+
+# Losses and links in scikit-learn's linear models.
+PARTS_OF_ESTIMATORS = {
+    "sklearn._loss.link": ["HalfLogitLink", "IdentityLink", "Interval", "LogitLink", "LogLink",
+                           "MultinomialLogit"],
+    "sklearn._loss.loss": ["AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss",
+                           "HalfMultinomialLoss", "HalfPoissonLoss", "HalfSquaredError",
+                           "HuberLoss", "PinballLoss"],
+    "sklearn.ensemble._hist_gradient_boosting.binning": ["_BinMapper"],
+}  # fmt: skip
+COMPILED_LOSSES = {
+    "sklearn._loss._loss": ["CyAbsoluteError", "CyExponentialLoss", "CyHalfBinomialLoss",
+                            "CyHalfGammaLoss", "CyHalfMultinomialLoss", "CyHalfPoissonLoss",
+                            "CyHalfSquaredError", "CyHalfTweedieLoss", "CyHalfTweedieLossIdentity",
+                            "CyHuberLoss", "CyPinballLoss"],
+    "sklearn.linear_model._sgd_fast": ["EpsilonInsensitive", "Hinge", "Huber", "Log",
+                                       "ModifiedHuber", "SquaredEpsilonInsensitive",
+                                       "SquaredHinge", "SquaredLoss"],
+}  # fmt: skip
+# A ufunc belongs to no module of its own, and releases write different ones.
+UFUNCS = {
+    "numpy": (np, ["numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath"]),
+    "scipy": (
+        scipy.special,
+        ["scipy.special", "scipy.special._ufuncs", "scipy.special._special_ufuncs"],
+    ),
+}
+BUILTINS = ("bool", "float", "int", "list", "set", "str", "tuple")
+SCALARS = {np.dtype(t).type.__name__: np.dtype(t).type for t in np.sctypeDict.values()}
+SCALARS |= {"bool": np.bool_, "bool_": np.bool_, "str_": np.str_}
+VALUES = frozenset(f"numpy.{n}" for n, t in SCALARS.items() if t not in (np.void, np.object_))
+MASKED = {"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}
+KERNELS = {"sknn_adam._fused.FusedKernels", "sknn_adam._kernels.NumpyKernels"}
+BUNCH = "sklearn.utils._bunch.Bunch"
+
+
+def _names(table: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    return frozenset(f"{module}.{name}" for module, names in table.items() for name in names)
+
+
+@cache
+def _ufuncs() -> dict[str, Any]:
+    return {
+        f"{module}.{name}": value
+        for library, modules in UFUNCS.values()
+        for name, value in vars(library).items()
+        if isinstance(value, np.ufunc)
+        for module in modules
+    }
+
+
+@cache
+def _estimators() -> frozenset[str]:
+    names = {_full_name(value) for _, value in all_estimators()}
+    return frozenset(name for name in names if name.startswith("sklearn."))
+
+
+@cache
+def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
+    """Return the full names of the types that each loader of an archive may make.
+
+    Every name has one loader, but for types, which can stand for themselves and make a value.
+
+    Parameters
+    ----------
+    trusted : tuple of str
+        `TRUSTED_TYPES`.
+    """
+    table: dict[str, Collection[str]] = {
+        "JsonNode": {"builtins.str"},
+        "DictNode": {"builtins.dict", "collections.OrderedDict", BUNCH},
+        "ListNode": {"builtins.list"},
+        "TupleNode": {"builtins.tuple"},
+        "SetNode": {"builtins.set"},
+        "SliceNode": {"builtins.slice"},
+        "BytesNode": {"builtins.bytes"},
+        "BytearrayNode": {"builtins.bytearray"},
+        "NdArrayNode": {"numpy.ndarray"} | VALUES,
+        "MaskedArrayNode": MASKED,
+        "DTypeNode": {"numpy.dtype"},
+        "RandomStateNode": {"numpy.random.mtrand.RandomState"},
+        "RandomGeneratorNode": {"numpy.random._generator.Generator"},
+        "ConstructorFromReduceNode": KERNELS,
+        "LossNode": _names(COMPILED_LOSSES),
+        "FunctionNode": FUNCTIONS.union(_ufuncs()),
+        "TypeNode": {f"numpy.{name}" for name in SCALARS}
+        | {f"builtins.{name}" for name in BUILTINS},
+    }
+    elsewhere = frozenset[str]().union(*table.values())
+    objects = {*trusted, *_estimators(), *_names(PARTS_OF_ESTIMATORS)}
+    return table | {"ObjectNode": objects - elsewhere}
+
+
+def resolve(name: str) -> Any:
+    """Return the class or function of a name that `names_by_loader` lists."""
+    module, _, own = name.rpartition(".")
+    if module == "builtins":
+        return getattr(builtins, own)
+    if module == "numpy" and own in SCALARS:
+        return SCALARS[own]
+    if name in _ufuncs():
+        return _ufuncs()[name]
+    return getattr(import_module(module), own)

@@ -1,0 +1,136 @@
+"""The files inside an archive, read within bounds that follow from the archive's size."""
+
+import io
+import json
+import re
+from math import prod
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import numpy as np
+
+__all__ = ["Contents", "Refused"]
+
+SCHEMA = "schema.json"
+ABOUT = "sknn_adam.json"
+NAMES = re.compile(r"schema\.json|sknn_adam\.json|[0-9]{1,20}\.npy|[0-9a-f-]{36}\.bin")
+
+# Bytes in memory for each byte of the file, and a constant for small files. The schema becomes
+# Python objects, which take several times the memory of their text; arrays take their own size.
+MOST_EXPANSION, ALWAYS = 200, 2**24
+MOST_EXPANSION_OF_SCHEMA, ALWAYS_FOR_SCHEMA = 50, 2**21
+MOST_ABOUT = 2**16
+# A node of the schema has about 20 characters for each bracket and comma. Text that has many more
+# of them would become many more objects than any text that `save` writes.
+FEWEST_CHARACTERS = 8
+
+HEADER = re.compile(
+    rb"\{'descr': '([<>|=][a-zA-Z]\d{0,9}(?:\[\d{0,6}[a-zA-Z]{1,2}\])?)', "
+    rb"'fortran_order': (True|False), 'shape': \(((?:\d{1,18}(?:, |,|(?=\))))*)\), \} *\n"
+)
+LONGEST_HEADER = 4096
+KINDS = "biufcSUmM"
+
+
+class Refused(ValueError):
+    """The archive has a structure that no archive written by `save` has."""
+
+
+class Contents:
+    """The files of an archive.
+
+    Parameters
+    ----------
+    data : bytes
+        The archive.
+
+    Raises
+    ------
+    Refused
+        If a file has an unexpected name, is compressed by another method than ``save`` uses, or
+        the files would take more memory than an archive of this size may.
+    """
+
+    def __init__(self, data: bytes):
+        self.size = len(data)
+        self._zip = ZipFile(io.BytesIO(data))
+        self._arrays: dict[str, np.ndarray] = {}
+        seen: set[str] = set()
+        for member in self._zip.infolist():
+            if member.filename in seen or not NAMES.fullmatch(member.filename):
+                raise Refused(f"it holds the file {member.filename[:100]!r}, which is not expected")
+            if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) or member.flag_bits & 1:
+                raise Refused(f"its file {member.filename!r} is encrypted or packed in another way")
+            seen.add(member.filename)
+        sizes = {member.filename: member.file_size for member in self._zip.infolist()}
+        self._check_size(sum(sizes.values()), MOST_EXPANSION, ALWAYS)
+        self._check_size(sizes.get(SCHEMA, 0), MOST_EXPANSION_OF_SCHEMA, ALWAYS_FOR_SCHEMA)
+
+    def _check_size(self, unpacked: int, expansion: int, always: int) -> None:
+        if unpacked > expansion * self.size + always:
+            raise Refused(f"{self.size} bytes would unpack to {unpacked}")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, which must have the size that the directory states.
+
+        A reader without this limit unpacks everything that is there before it compares sizes.
+        """
+        size = self._zip.getinfo(name).file_size
+        with self._zip.open(name) as file:
+            content = file.read(size)
+        if len(content) != size:
+            raise Refused(f"its file {name!r} has {len(content)} bytes and not {size}")
+        return content
+
+    def about(self) -> dict[str, Any]:
+        """Return what the archive states about itself."""
+        if self._zip.getinfo(ABOUT).file_size > MOST_ABOUT:
+            raise Refused(f"its file {ABOUT!r} is longer than {MOST_ABOUT} bytes")
+        return json.loads(self.read(ABOUT))
+
+    def schema(self) -> Any:
+        """Return the tree of nodes."""
+        text = self.read(SCHEMA).decode()
+        marks = sum(map(text.count, "[{,"))
+        if FEWEST_CHARACTERS * marks > len(text) + 2**20:
+            raise Refused(f"its file {SCHEMA!r} has {marks} brackets and commas")
+        return json.loads(text)
+
+    def array(self, name: Any) -> np.ndarray:
+        """Return an array, the same one whenever the same file is asked for."""
+        if not isinstance(name, str) or not name.endswith(".npy"):
+            raise Refused(f"an array is in the file {str(name)[:100]!r} and not in one of NumPy")
+        if name not in self._arrays:
+            self._arrays[name] = _parsed(self.read(name), name, self.size)
+        return self._arrays[name]
+
+
+def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
+    """Return the array in a file of NumPy's format 1.0 or 2.0, in the byte order of this machine.
+
+    `numpy.load` reserves the memory that the header asks for before it reads the data.
+    """
+    magic, version = content[:6], content[6:8]
+    n_bytes = {b"\x01\x00": 2, b"\x02\x00": 4}.get(version, 0)
+    start = 8 + n_bytes
+    stop = start + int.from_bytes(content[8:start], "little")
+    found = HEADER.fullmatch(content[start : min(stop, start + LONGEST_HEADER)])
+    if magic != b"\x93NUMPY" or not n_bytes or found is None:
+        raise Refused(f"the file {name!r} has no header of an array of numbers or texts")
+    dtype = np.dtype(found[1].decode())
+    shape = tuple(int(n) for n in found[3].decode().split(",") if n.strip())
+    if dtype.kind not in KINDS or not dtype.itemsize:
+        raise Refused(f"the file {name!r} has an array of dtype {dtype}")
+    if prod(shape) * dtype.itemsize != len(content) - stop:
+        raise Refused(f"the file {name!r} states the shape {shape}, which is not that of its data")
+    if len(shape) > 32 or prod(max(1, n) for n in shape) > MOST_EXPANSION * size + ALWAYS:
+        raise Refused(f"the file {name!r} states the shape {shape}")
+    flat = np.frombuffer(content, dtype, offset=stop)
+    array = flat.reshape(shape, order="F" if found[2] == b"True" else "C")
+    array = np.array(array, dtype.newbyteorder("="), order="K")  # a copy can be written to
+    flat = array.ravel(order="K")
+    if dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
+        raise Refused(f"the file {name!r} has booleans that are neither true nor false")
+    if dtype.kind == "U" and array.size and flat.view(np.uint32).max() > 0x10FFFF:
+        raise Refused(f"the file {name!r} has texts of characters that do not exist")
+    return array
