@@ -208,15 +208,19 @@ def test_other_classes(name, data):
 @pytest.mark.parametrize("data", ["breast cancer", "iris, text", "iris, spaced"])
 def test_boosting(data):
     X, y = table(data)
-    model = AdaBoostClassifier(
-        net(hidden_layer_sizes=(16,), max_iter=60, dropout=0.5), n_estimators=3, random_state=0
-    )
-    assert_same(model.fit(X, y), X, np.float32)
+    inside = net(hidden_layer_sizes=(16,), max_iter=150)
+    model = AdaBoostClassifier(inside, n_estimators=3, random_state=1).fit(X, y)
+    assert len(model.estimators_) == 3
+    assert_same(model, X, np.float32)
     with pytest.raises(NotImplementedError, match=r"AdaBoostClassifier.*give float32"):
         converted(model, X, np.float64)
-    truth = model.fit(X, y == y[0])
+
+
+def test_boosting_of_truth_values_is_refused():
+    X, y = table("breast cancer, truth")
+    model = AdaBoostClassifier(net(max_iter=150), n_estimators=2, random_state=1).fit(X, y)
     with pytest.raises(NotImplementedError, match=r"AdaBoostClassifier.*classes of bool"):
-        converted(truth, X, np.float32)
+        converted(model, X, np.float32)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

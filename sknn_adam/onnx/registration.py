@@ -87,12 +87,6 @@ def register() -> None:
     """
     try:
         from skl2onnx import update_registered_converter
-        from skl2onnx._parse import update_registered_parser
-        from skl2onnx._supported_operators import sklearn_operator_name_map
-        from skl2onnx.common._registration import (
-            _shape_calculator_pool,
-            register_shape_calculator,
-        )
     except ImportError as error:
         raise ImportError(
             "register needs skl2onnx. Install it, or the extra 'onnx': "
@@ -121,6 +115,15 @@ def register() -> None:
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
         update_registered_converter(transformer, alias, _shapes_of_transformer, convert)
+    _register_meta_estimators()
+
+
+def _register_meta_estimators() -> None:
+    from skl2onnx import update_registered_converter
+    from skl2onnx._parse import update_registered_parser
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
+
     # skl2onnx knows GridSearchCV only. Its parser makes the outputs of a search that is inside
     # another estimator outputs of the whole graph.
     for search in _searches():
