@@ -16,7 +16,7 @@ from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout
 from sknn_adam.network import Network
 from sknn_adam.normalization import BatchNormLayer, RowNormLayer
 
-__all__ = ["Graph", "look_up", "raw_outputs"]
+__all__ = ["Graph", "look_up", "raw_outputs", "softplus"]
 
 
 class Graph:
@@ -111,7 +111,8 @@ def _gelu(g: Graph, a: Any, z: str) -> str:
     return g("Mul", g("Mul", z, 0.5), g("Add", phi, 1.0))
 
 
-def _softplus(g: Graph, z: str) -> str:
+def softplus(g: Graph, z: str) -> str:
+    """Return log(1 + exp(z)), which overflows nowhere."""
     rest = g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), 1.0))
     return g("Add", g("Relu", z), rest)
 
@@ -127,8 +128,8 @@ ACTIVATIONS: dict[Any, Callable[..., str]] = {
     activations.SELU.__call__: lambda g, a, z: g("Mul", _elu(g, a, z, a.alpha), a.scale),
     activations.GELU.__call__: _gelu,
     activations.SiLU.__call__: lambda g, a, z: g("Mul", z, g("Sigmoid", z)),
-    activations.Mish.__call__: lambda g, a, z: g("Mul", z, g("Tanh", _softplus(g, z))),
-    activations.Softplus.__call__: lambda g, a, z: _softplus(g, z),
+    activations.Mish.__call__: lambda g, a, z: g("Mul", z, g("Tanh", softplus(g, z))),
+    activations.Softplus.__call__: lambda g, a, z: softplus(g, z),
 }
 
 

@@ -12,7 +12,7 @@ from sknn_adam.losses import (
     RegressionLoss,
 )
 from sknn_adam.losses.positive import BOUND, PositiveLoss
-from sknn_adam.onnx.graph import Graph, look_up
+from sknn_adam.onnx.graph import Graph, look_up, softplus
 
 __all__ = [
     "class_outputs",
@@ -99,21 +99,53 @@ def _chosen(g: Graph, z: str, p: str) -> str:
     return g.cast(more, np.int64)
 
 
-def class_outputs(g: Graph, loss: Any, z: str, n_classes: int) -> tuple[str, str]:
-    """Return codes (n_rows,) and probabilities (n_rows, n_classes) of one column of classes."""
+def _log_mean(g: Graph, log_p: str, width: int) -> str:
+    """Return the logarithm of the mean over the members, exact where the mean rounds to 0."""
+    if g.members is None:
+        return log_p
+    top, _ = g("TopK", log_p, [1], n=2, axis=0, largest=1, sorted=1)
+    mean = g.mean(g("Exp", g("Sub", log_p, top)), width)
+    return g("Add", g("Log", mean), g("Reshape", top, [-1, width]))
+
+
+def _scores(g: Graph, z: str, width: int, exclusive: bool) -> str:
+    """Return what ``decision_function`` returns, as ``ClassificationLoss.combine`` computes it."""
+    if g.members is None:
+        return z
+    if exclusive and width > 1:
+        return _log_mean(g, g("LogSoftmax", z, axis=-1), width)
+    log_p = _log_mean(g, g("Neg", softplus(g, g("Neg", z))), width)
+    return g("Sub", log_p, _log_mean(g, g("Neg", softplus(g, z)), width))
+
+
+def class_outputs(
+    g: Graph, loss: Any, z: str, n_classes: int, raw_scores: bool = False
+) -> tuple[str, str]:
+    """Return codes (n_samples,) and probabilities (n_samples, n_classes) of one target column.
+
+    With `raw_scores` return the scores of ``decision_function`` instead of probabilities. Of two
+    classes these are two columns, -s and s, as skl2onnx expects them.
+    """
     _check(g, loss)
     if n_classes > 2:
         p = g.mean(g("Softmax", z, axis=-1), n_classes)
-        return g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0), p
+        code = g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0)
+        return code, _scores(g, z, n_classes, True) if raw_scores else p
     p = g.mean(g("Sigmoid", z), 1)
     code = g("Reshape", _chosen(g, z, p), [-1])
+    if raw_scores:
+        score = _scores(g, z, 1, True)
+        p = g("Concat", g("Neg", score), score, axis=1) if n_classes == 2 else score
+        return code if n_classes == 2 else g("Mul", code, [0]), p
     if n_classes == 1:  # there is no other
         return g("Mul", code, [0]), g("Add", g("Mul", p, 0.0), 1.0)
     return code, g("Concat", g.mean(g("Sigmoid", g("Neg", z)), 1), p, axis=1)
 
 
-def label_outputs(g: Graph, loss: Any, z: str, n_labels: int) -> tuple[str, str]:
-    """Return the 0/1 matrix of labels and their probabilities, both (n_rows, n_labels)."""
+def label_outputs(
+    g: Graph, loss: Any, z: str, n_labels: int, raw_scores: bool = False
+) -> tuple[str, str]:
+    """Return the 0/1 matrix of labels and their probabilities or scores."""
     _check(g, loss)
     p = g.mean(g("Sigmoid", z), n_labels)
-    return _chosen(g, z, p), p
+    return _chosen(g, z, p), _scores(g, z, n_labels, False) if raw_scores else p

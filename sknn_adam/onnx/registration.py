@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import sklearn.model_selection
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._tables import Columns
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
+from sknn_adam.onnx.enclosing import guarded, is_nested, unwrap, wants_raw_scores
 from sknn_adam.onnx.graph import Graph, raw_outputs
 from sknn_adam.onnx.heads import (
     class_outputs,
@@ -25,20 +28,23 @@ from sknn_adam.regressor import MLPRegressor
 __all__ = ["register"]
 
 CLASSIFIER, REGRESSOR = "SknnAdamMLPClassifier", "SknnAdamMLPRegressor"
+FROZEN = "SknnAdamFrozenEstimator"
 CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
     "output_class_labels": [False, True],
     "nocl": [True, False],
+    "raw_scores": [True, False],
 }
 
 
 def register() -> None:
-    """Teach skl2onnx to convert this package's estimators, and searches that hold them.
+    """Teach skl2onnx to convert this package's estimators, and estimators that hold them.
 
     After it ``skl2onnx.to_onnx(model, X)`` takes an MLPClassifier or MLPRegressor, the transformers
-    of `sknn_adam.preprocessing`, or a Pipeline, a GridSearchCV, RandomizedSearchCV, BayesSearchCV,
-    or (where it was enabled) halving search. The type of `X` decides the precision of the graph:
-    float32 or float64. Calling it again changes nothing.
+    of `sknn_adam.preprocessing`, or a Pipeline, a FrozenEstimator, a GridSearchCV,
+    RandomizedSearchCV, BayesSearchCV (where scikit-optimize is installed), or (where it was
+    enabled) halving search. The type of `X` decides the precision of the graph: float32 or
+    float64. Calling it again changes nothing.
 
     Raises
     ------
@@ -56,6 +62,12 @@ def register() -> None:
     *What is not converted* raises NotImplementedError and is named: an activation, loss or
     normalization of your own with another formula, classes that are neither whole numbers nor
     text. In float64 graphs GELU's error function is computed in float32, for want of another.
+
+    *Meta-estimators* of scikit-learn with an MLPClassifier or MLPRegressor inside are converted
+    by skl2onnx itself. Those whose graph would predict something else than the model raise
+    NotImplementedError, for example a CalibratedClassifierCV with ``method="isotonic"`` or a
+    TunedThresholdClassifierCV. With the option ``{"raw_scores": True}`` a classifier has the
+    outputs of ``decision_function`` in place of the probabilities; of two classes -s and s.
 
     *Versions.* skl2onnx up to 1.20 writes opset 22 and IR version 10 at most, which onnxruntime
     1.20 and later run; a newer one is told so by ``target_opset=22``.
@@ -76,8 +88,6 @@ def register() -> None:
     """
     try:
         from skl2onnx import update_registered_converter
-        from skl2onnx._parse import _parse_sklearn_column_transformer, update_registered_parser
-        from skl2onnx._supported_operators import sklearn_operator_name_map
     except ImportError as error:
         raise ImportError(
             "register needs skl2onnx. Install it, or the extra 'onnx': "
@@ -106,16 +116,45 @@ def register() -> None:
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
         update_registered_converter(transformer, alias, _shapes_of_transformer, convert)
+    _register_meta_estimators()
+
+
+def _register_meta_estimators() -> None:
+    from skl2onnx import update_registered_converter
+    from skl2onnx._parse import _parse_sklearn_column_transformer, update_registered_parser
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
+
     update_registered_parser(Columns, _parse_sklearn_column_transformer)
-    for search in _searches():  # skl2onnx knows GridSearchCV only; the others are like it
+    # skl2onnx knows GridSearchCV only. Its parser makes the outputs of a search that is inside
+    # another estimator outputs of the whole graph.
+    for search in _searches():
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
-        update_registered_parser(search, _parse_search)
+        update_registered_parser(search, _parse_wrapper)
+    update_registered_converter(
+        FrozenEstimator,
+        FROZEN,
+        _shapes_of_frozen,
+        _convert_frozen,
+        parser=_parse_wrapper,
+        options=CLASSIFIER_OPTIONS,
+    )
+    update_registered_parser(Pipeline, _parse_pipeline)
+    # No other hook sees a meta-estimator before skl2onnx converts it.
+    for alias, calculate in list(_shape_calculator_pool.items()):
+        if alias.startswith("Sklearn"):
+            register_shape_calculator(alias, guarded(calculate), overwrite=True)
 
 
 def _searches() -> list[type]:
-    from skopt import BayesSearchCV
-
-    found = [sklearn.model_selection.RandomizedSearchCV, BayesSearchCV]
+    found = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
+    try:
+        from skopt import BayesSearchCV
+    except ImportError:
+        # Without scikit-optimize there is no fitted BayesSearchCV to convert.
+        pass
+    else:
+        found.append(BayesSearchCV)
     for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV"):
         try:
             found.append(getattr(sklearn.model_selection, name))
@@ -127,17 +166,30 @@ def _searches() -> list[type]:
 # -- outputs -------------------------------------------------------------------------------------
 
 
-def _parse_search(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Convert the best estimator, with the options of the search."""
-    from skl2onnx._parse import parse_sklearn
+def _parse_wrapper(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Convert the estimator in a search or a FrozenEstimator, with the options of that."""
+    from skl2onnx._parse import _parse_sklearn
 
-    check_is_fitted(model, "best_estimator_")
-    best = model.best_estimator_
+    if isinstance(model, FrozenEstimator):
+        inner = model.estimator
+    else:
+        check_is_fitted(model, "best_estimator_")
+        inner = model.best_estimator_
     options = scope.get_options(model, {})
-    steps = [best, *(step for _, step in getattr(best, "steps", [])[-1:])]
+    steps = [inner, *(step for _, step in getattr(inner, "steps", [])[-1:])]
     for estimator in steps if options else ():
         scope.add_options(id(estimator), options)
-    return parse_sklearn(scope, best, inputs, custom_parsers=custom_parsers)
+    return _parse_sklearn(scope, inner, inputs, custom_parsers=custom_parsers)
+
+
+def _parse_pipeline(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Parse as skl2onnx does, which does not hand the option "raw_scores" on to the last step."""
+    from skl2onnx._parse import _parse_sklearn_pipeline
+
+    last = unwrap(model)
+    if isinstance(last, MLPClassifier) and scope.get_options(model).get("raw_scores"):
+        scope.add_options(id(last), {"raw_scores": True})
+    return _parse_sklearn_pipeline(scope, model, inputs, custom_parsers)
 
 
 def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
@@ -149,6 +201,8 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
         return _parse_sklearn_classifier(scope, model, inputs, custom_parsers)
     options = scope.get_options(model, {"zipmap": True})
     refused = [name for name in ("output_class_labels", "nocl") if options.get(name)]
+    if options.get("raw_scores") and model._labels.kind == "columns":
+        refused.append("raw_scores")
     if options["zipmap"] == "columns":
         refused.append("zipmap='columns'")
     if refused:
@@ -207,7 +261,7 @@ def _shapes_of_classifier(operator: Any) -> None:
         outputs[1].type.shape = shape
     elif labels.kind == "exclusive":
         n_classes = len(labels.columns[0])
-        if _zipmaps(operator.scope_inst, model):  # a map of ONNX holds float32
+        if _zipmaps(operator):  # a map of ONNX holds float32
             outputs[1].set_type(FloatTensorType([n_rows, n_classes]))
         outputs[1].type.shape = [n_rows, n_classes]
 
@@ -225,8 +279,10 @@ def _shapes_of_transformer(operator: Any) -> None:
     operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), n_columns]
 
 
-def _zipmaps(scope: Any, model: Any) -> bool:
-    return scope.get_options(model, {"zipmap": True})["zipmap"] is True
+def _zipmaps(operator: Any) -> bool:
+    """Return whether the probabilities become dictionaries, which only a final output does."""
+    options = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": True})
+    return options["zipmap"] is True and not is_nested(operator)
 
 
 def _classes(operator: Any, k: int) -> np.ndarray:
@@ -273,26 +329,50 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
         g.publish(deviations(g, model, z, n_raw), operator.outputs[1])
 
 
+def _shapes_of_frozen(operator: Any) -> None:
+    """Leave the outputs as they are declared; the estimator inside sets its own."""
+
+
+def _convert_frozen(scope: Any, operator: Any, container: Any) -> None:
+    """Convert the estimator in a FrozenEstimator that is inside another estimator."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+
+    inner = operator.raw_operator.estimator
+    below = scope.declare_local_operator(sklearn_operator_name_map[type(inner)], inner)
+    below.inputs = operator.inputs
+    if container.has_options(inner, "raw_scores"):
+        options = container.get_options(operator.raw_operator)
+        for place in (scope, container):
+            place.add_options(id(inner), {"raw_scores": options.get("raw_scores", False)})
+    for output in operator.outputs:
+        variable = scope.declare_local_variable(output.onnx_name, type=output.type)
+        below.outputs.append(variable)
+        name = scope.get_unique_operator_name("Identity")
+        container.add_node("Identity", [variable.full_name], [output.full_name], name=name)
+
+
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
+    raw_scores = wants_raw_scores(operator, container)
     label, probabilities = operator.outputs
     loss, labels = model._loss, model._labels
     g, z = _network(scope, operator, container)
     if labels.kind == "labels":
-        found, p = label_outputs(g, loss, z, len(labels.columns))
+        found, p = label_outputs(g, loss, z, len(labels.columns), raw_scores)
         g.publish(found, label)
         g.publish(p, probabilities)
         return
     columns, tables, start = [], [], 0
     for k, known in enumerate(labels.columns):
         width = len(known) if len(known) > 2 else 1
-        code, p = class_outputs(g, loss, g.columns(z, start, start + width), len(known))
+        part = g.columns(z, start, start + width)
+        code, p = class_outputs(g, loss, part, len(known), raw_scores)
         columns.append(g("Gather", integer_or_text(_classes(operator, k)), code, axis=0))
         tables.append(p)
         start += width
     if labels.kind == "exclusive":
         p = tables[0]
-        if g.dtype == np.float64 and _zipmaps(scope, model):
+        if g.dtype == np.float64 and _zipmaps(operator):
             p = g.cast(p, np.float32)
         g.publish(columns[0], label)
         g.publish(p, probabilities)
