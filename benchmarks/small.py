@@ -29,11 +29,9 @@ CANDIDATES = {
     "batch_size=32": {"batch_size": 32},
     "batch_size=16": {"batch_size": 16},
     "batch_size=8": {"batch_size": 8},
-    "full batch, max_iter=400": {"max_iter": 400},
     "full batch, max_iter=200": {"max_iter": 200},
     "full batch, averaging=None": {"averaging": None},
     "batch_size=32, averaging=None": {"batch_size": 32, "averaging": None},
-    "batch_size=16, averaging=None": {"batch_size": 16, "averaging": None},
     "full batch, alpha=0.01": {"alpha": 0.01},
     "batch_size=32, alpha=0.01": {"batch_size": 32, "alpha": 0.01},
     "batch_size=16, alpha=0.01": {"batch_size": 16, "alpha": 0.01},
@@ -55,11 +53,8 @@ def add_arguments(parser):
     parser.add_argument("--smoke", action="store_true", help="one draw, no file")
 
 
-def draw(source, name, n_samples, rng):
-    """Return X and y of a small training set and of a test set, or None."""
-    X, y, task = source.load(name)
-    labels = y if task == "classification" else None
-    pool = source.splits(name)[0][0]
+def draw(X, labels, y, pool, columns, n_samples, rng):
+    """Return X and y of a small training set and of a test set, or None if there are too few."""
     if labels is not None:
         found, counts = np.unique(y[pool], return_counts=True)
         if SAMPLES_PER_CLASS * len(found) > n_samples:
@@ -75,8 +70,10 @@ def draw(source, name, n_samples, rng):
     )
     if labels is not None:  # classes that no network could know
         others = others[np.isin(y[others], y[some])]
+        if len(np.unique(y[some])) < 2:
+            return None
     others = rng.permutation(others)[:MOST_TEST_SAMPLES]
-    columns = source.preprocess(name).fit(X.iloc[some])
+    columns.fit(X.iloc[some])
     X_some, X_others = (
         np.asarray(columns.transform(X.iloc[rows]), np.float64) for rows in (some, others)
     )
@@ -106,13 +103,16 @@ def compare(data, candidates, name, draws, seed):
     """Return one row per size, draw and candidate of a table."""
     warnings.simplefilter("ignore")
     source = load(data)[name]
-    task, rows = source.TASKS[name], []
+    (X, y, task), rows = source.load(name), []
+    pool, columns = source.splits(name)[0][0], source.preprocess(name)
+    labels = y if task == "classification" else None
     estimator = MLPClassifier if task == "classification" else MLPRegressor
     for n_samples in SIZES:
         for i in range(draws):
-            drawn = draw(source, name, n_samples, np.random.default_rng([seed, n_samples, i]))
+            rng = np.random.default_rng([seed, n_samples, i])
+            drawn = draw(X, labels, y, pool, columns, n_samples, rng)
             if drawn is None:
-                break
+                continue
             for candidate, params in candidates.items():
                 model = estimator(random_state=seed + i, **{"batch_size": FULL_BATCH} | params)
                 start = perf_counter()
@@ -144,21 +144,25 @@ def summary(logs):
     return {"ratio": float(np.exp(logs.mean())), "se": float(error), "tables": len(logs)}
 
 
+def told(cell):
+    """Return a figure as text: of all tables, and in parentheses of either half."""
+    first, second = (f"{half['ratio']:.3f} ± {half['se']:.3f}" for half in cell["halves"])
+    return f"{cell['ratio']:.3f} ± {cell['se']:.3f} ({first}; {second})"
+
+
 def tabulate(rows, candidates, task):
-    """Return by size and candidate the figures of each metric, over all tables and by halves."""
+    """Return by size, candidate and metric the ratios: of all tables, and of either half."""
     found = {}
     for n_samples in SIZES:
         for candidate in candidates:
             cell = found.setdefault(str(n_samples), {}).setdefault(candidate, {})
             for metric in (*METRICS[task], "seconds"):
                 logs = log_ratios(rows, n_samples, candidate, metric)
-                if logs:
-                    cell[metric] = summary(list(logs.values()))
-            both = [log_ratios(rows, n_samples, candidate, m) for m in METRICS[task]]
-            score = {t: float(np.mean([logs[t] for logs in both])) for t in sorted(both[0])}
-            if len(score) > 1:
-                cell["chosen on"] = summary(list(score.values())[::2])
-                cell["confirmed on"] = summary(list(score.values())[1::2])
+                if len(logs) < 2:
+                    continue
+                values = [logs[table] for table in sorted(logs)]
+                halves = [summary(values[::2]), summary(values[1::2])]
+                cell[metric] = {**summary(values), "halves": halves}
     return found
 
 
@@ -172,24 +176,17 @@ def run(args):
         for name in names
     )
     tasks = {}
-    for task, metrics in METRICS.items():
+    for task in METRICS:
         own = [n for n in names if sources[n].TASKS[n] == task]
         rows = [row for each in several for row in each if row["table"] in own]
         if not rows:
             continue
         tasks[task] = tabulate(rows, candidates, task)
         for n_samples, found in tasks[task].items():
-            print(f"\n{task}, {n_samples} samples")
+            print(f"\n{task}, {n_samples} samples: ratio ± standard error (either half of tables)")
             for candidate, cells in found.items():
-                columns = (*metrics, "chosen on", "confirmed on", "seconds")
-                print(
-                    f"{candidate:<32}"
-                    + "".join(
-                        f"{c:>14} {cells[c]['ratio']:.3f} ±{cells[c]['se']:.3f} ({cells[c]['tables']})"
-                        for c in columns
-                        if c in cells
-                    )
-                )
+                text = "  ".join(f"{metric} {told(cells[metric])}" for metric in cells)
+                print(f"{candidate:<30}  {text}")
     print(f"{perf_counter() - start:.0f} seconds")
     if not args.smoke:
         print(save("small", {"seed": args.seed, "draws": args.draws, "tasks": tasks}))
