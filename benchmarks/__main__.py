@@ -14,6 +14,7 @@ BENCHMARKS = {
     "growth": "how the cost of a fit grows with rows, features, width and depth",
     "grid": "a whole grid search beside the same one over scikit-learn's MLP",
     "defaults": "candidates for the default parameters, on the training parts of real tables",
+    "small": "batch sizes on tables of less than 128 samples, on training parts of real tables",
     "tables": "the default estimators on the test parts of real tables",
     "tabular": "the recipes of tabular_pipeline: chosen, and on the test parts of real tables",
     "tuned": "a random search over the ready space beside the defaults, on real tables",

@@ -45,7 +45,9 @@ KINDS = (
     "stopped_early",
     "clipping_always",
     "batch_too_large",
+    "too_few_steps",
 )
+HEALTHY = ("healthy", "healthy on few samples")
 
 
 def _digits(rng):
@@ -130,7 +132,7 @@ OPTIMIZERS = (
 class Case:
     """A network, the rows it is fitted to and scored on, and what is wrong with it."""
 
-    kind: str  # or "healthy"
+    kind: str  # of KINDS or HEALTHY
     table: str
     model: Any
     fit: tuple  # X and y
@@ -172,7 +174,8 @@ def network(rng, table):
 
 def draw(kind, group, seed):
     """Return a fitted case of a kind, with the scores of it and of the healthy network."""
-    rng = np.random.default_rng([seed, KINDS.index(kind) if kind in KINDS else 99])
+    stream = KINDS.index(kind) if kind in KINDS else 99 - HEALTHY.index(kind)
+    rng = np.random.default_rng([seed, stream])
     for _ in range(60):
         tables = [n for n in TABLES[group] if kind != "unscaled_targets" or n in NUMBERS]
         name = tables[rng.integers(len(tables))]
@@ -189,6 +192,13 @@ def draw(kind, group, seed):
         if kind == "healthy":
             healthy.given = bool(rng.random() < 0.5)
             return healthy
+        if kind == "healthy on few samples":
+            case = _few_steps(healthy, rng)
+            case.kind, case.given, case.reference = kind, bool(rng.random() < 0.5), healthy.score
+            case.score = train(case.model, case)
+            if case.score < 0.95 * case.reference or case.reference < 0.3:
+                continue
+            return case
         case = BREAK[kind](healthy, rng)
         case.reference = healthy.score  # of overfitting: on fewer, noisier rows
         if case.reference < 0.3:
@@ -395,6 +405,25 @@ def _batch(healthy, rng):
     )
 
 
+def _few_steps(healthy, rng):
+    X, y = healthy.fit
+    few = rng.permutation(len(y))[: int(rng.integers(25, 121))]
+    healthy.fit, healthy.options = (X[few], y[few]), {}
+    case = _broken(
+        healthy,
+        "too_few_steps",
+        rng,
+        batch_size="auto",
+        max_iter=int(rng.choice([30, 60, 100])),
+        early_stopping=False,
+    )
+    # Healthy on these samples is a network that takes many steps.
+    healthy.model = clone(case.model).set_params(batch_size=16 if len(few) > 48 else 8)
+    healthy.model.set_params(max_iter=100)
+    healthy.score = train(healthy.model, healthy)
+    return case
+
+
 BREAK = {
     "vanishing_gradients": _vanishing,
     "exploding_gradients": _exploding,
@@ -410,6 +439,7 @@ BREAK = {
     "stopped_early": _stopped_early,
     "clipping_always": _clipping,
     "batch_too_large": _batch,
+    "too_few_steps": _few_steps,
 }
 
 

@@ -5,6 +5,7 @@ a module ``realdata.py`` with them.
 """
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,10 @@ def load_tables(data: str):
     names = data.split(",")
     if all(name.isdigit() for name in names):
         return OpenML(names)
-    path = Path(data).resolve() / "realdata.py"
+    folders = data.split(os.pathsep)
+    if len(folders) > 1:
+        os.environ["REALDATA_DIR"] = data  # the module reads the tables of all of them
+    path = Path(folders[0]).resolve() / "realdata.py"
     if not path.exists():
         raise SystemExit(
             f"--data is 'bundled', numbers of OpenML data sets ('31,1464'), or a folder with a "

@@ -520,6 +520,12 @@ def diagnose(results: dict) -> str:
         shares = " | ".join(f"{100 * row[name]:.1f} %" for name in names)
         lines.append(f"| `{kind}` | {row['broken']} | {shares} |")
     share = {name: f"{100 * value:.1f} %" for name, value in totals.items()}
+    if totals.get("healthy_on_few_samples"):
+        lines += [
+            "",
+            f"{totals['healthy_on_few_samples']} of the healthy networks were trained on 25 to 120 "
+            f"samples; {share['few_with_any_finding']} of these have a finding of any kind.",
+        ]
     lines += [
         "",
         f"Together: {share['recall']} found, {share['repaired']} repaired; "

@@ -67,6 +67,7 @@ RENAMED: dict[str, str] = {
     "nesterov": "'optimizer__nesterov'",
 }
 SMALL_TABLE = 2**13  # elements: below this, float64 costs next to nothing
+FEW_SAMPLES, SMALL_BATCH = 128, 32
 
 
 def has_partial_fit(estimator: Any) -> bool:
@@ -138,15 +139,19 @@ def _dropout_rates(estimator: Any, n_hidden: int, optimizer: Optimizer) -> list[
 def choose_sizes(estimator: Any, plan: Plan, n_rows: int) -> dict[str, Any]:
     """Return what of the plan follows from the number of rows: batch size, alpha, l1_ratio."""
     full, batch = plan.optimizer.full_batch, estimator.batch_size
+    regress = plan.loss.task == "regression"
     if batch == "auto":
-        batch = n_rows if full or n_rows < 128 else min(256, max(64, n_rows // 128))
+        # By the study of small tables: one step per epoch is too few for classes, not for numbers.
+        few = n_rows if regress else min(n_rows, SMALL_BATCH)
+        batch = few if n_rows < FEW_SAMPLES else min(256, max(64, n_rows // 128))
+        batch = n_rows if full else batch
     elif full and batch < n_rows:
         raise ValueError(
             f"{type(plan.optimizer).__name__} needs all {n_rows} rows in every iteration: set "
             f"batch_size='auto'. Got batch_size={batch}."
         )
     # By the study of the defaults: numbers want a smooth penalty, classes a sparse and weaker one.
-    alpha, share, regress = estimator.alpha, estimator.l1_ratio, plan.loss.task == "regression"
+    alpha, share = estimator.alpha, estimator.l1_ratio
     if alpha == "auto":
         alpha = min(0.0015, 10 / n_rows) if regress else 1 / max(500, n_rows)
     if share == "auto":

@@ -67,8 +67,8 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
     l1_ratio : float or "auto", default="auto"
         Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch. ``"auto"`` is all rows below 128 and for L-BFGS, else 64, growing to
-        256 on tables of more than 8,192 rows.
+        Samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128 samples
+        on, and grows to 256 for more than 8,192 samples. L-BFGS takes all samples.
     max_iter : int, default=100
         The most epochs.
     shuffle : bool, default=True

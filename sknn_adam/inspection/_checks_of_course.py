@@ -14,6 +14,8 @@ SLOWED, HASTY = 0.2, 5.0  # learning rate over the optimizer's default
 LEFT = 0.15  # loss at the end over that of a constant answer: below it, nothing is amiss
 FALLING = 0.012  # fall of the loss in an epoch over that of a constant answer
 FEW_EPOCHS, FEW_STEPS = 10, 400
+GAIN = 0.03  # relative fall of the loss during the last tenth of the epochs
+SMALLER_BATCHES = 32, 16, 8
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 GAP, GAP_OF_FREE = 0.6, 0.25  # loss on new rows less that in training; without any penalty
 RISEN = 1.35  # validation loss at the end over the smallest, and by how much it rose,
@@ -103,6 +105,38 @@ def batch_too_large(e: Evidence) -> Finding | None:
         "medium" if e.left > 0.3 else "low",
         {"batch_size": "auto" if wanted == usual else wanted},
         "take smaller batches",
+    )
+
+
+def too_few_steps(e: Evidence) -> Finding | None:
+    """Report a training that reached `max_iter` in few steps while the loss was still falling.
+
+    On a small table an epoch is one step or a few, so the loss falls little in each epoch and
+    `stopped_early` does not see it, and the batch is not large for the table.
+    """
+    if e.optimizer.full_batch or e.mlp.stop_reason_ != "max_iter" or not e.mlp.t_ < FEW_STEPS:
+        return None
+    if len(e.loss) < FEW_EPOCHS or not (e.left > LEFT and e.gain > GAIN):
+        return None
+    batch, n_samples = int(e.table["batch_size"]), int(e.table["n_rows"])
+    enough = (
+        size
+        for size in SMALLER_BATCHES
+        if size < batch and e.mlp.max_iter * -(-n_samples // size) >= FEW_STEPS
+    )
+    if (size := next(enough, None)) is not None:
+        params, words = {"batch_size": size}, "take smaller batches"
+    else:
+        params = {"max_iter": -(-FEW_STEPS * len(e.loss) // e.mlp.t_)}
+        words = "train for more epochs"
+    return Finding(
+        "too_few_steps",
+        None,
+        f"training ended after {e.mlp.t_} steps in {len(e.loss)} epochs, while the loss was "
+        f"falling ({e.gain:.0%} in the last tenth of the epochs)",
+        "medium" if e.left > 0.3 else "low",
+        params,
+        words,
     )
 
 

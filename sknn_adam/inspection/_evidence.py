@@ -157,6 +157,11 @@ class Evidence:
         return float((before - end) / k / self.constant_loss)
 
     @cached_property
+    def gain(self) -> float:
+        """Relative fall of the loss without penalty during the last tenth of the epochs."""
+        return self.fall * max(1, len(self.loss) // 10) / self.left if self.left > 0 else np.nan
+
+    @cached_property
     def roughness(self) -> float:
         """Sum of all rises of the loss over the sum of all falls, after the first tenth."""
         steps = np.diff(self.loss[len(self.loss) // 10 :])

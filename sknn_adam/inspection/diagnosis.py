@@ -61,6 +61,23 @@ CHECKS = (
             "batch_too_large",
         ),
     ),
+    (
+        _checks_of_course.too_few_steps,
+        (
+            *SCALES,
+            *STUCK,
+            "diverged",
+            "exploding_gradients",
+            "saturated_units",
+            "clipping_always",
+            "learning_rate_high",
+            "learning_rate_low",
+            "underfitting",
+            "batch_too_large",
+            "overfitting",
+            "stopped_early",
+        ),
+    ),
 )
 
 
