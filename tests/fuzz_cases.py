@@ -1,0 +1,418 @@
+"""Random parameters on random tables, and what must hold for each of them.
+
+``tests/test_fuzz.py`` checks a fixed set of cases, ``tests/heavy/test_long_fuzz.py`` new ones.
+"""
+
+import copy
+import pickle
+import re
+import time
+import traceback
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
+
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam._validation import Interval, StrOptions
+from sknn_adam.activations import ACTIVATIONS
+from sknn_adam.averaging import AVERAGINGS
+from sknn_adam.clipping import CLIPPINGS
+from sknn_adam.initializers import INITIALIZERS
+from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, QuantileLoss
+from sknn_adam.normalization import NORMALIZATIONS
+from sknn_adam.optimizers import OPTIMIZERS
+from sknn_adam.schedules import SCHEDULES, Warmup
+
+# What may be refused: parameters here are in their ranges, so only what data and parameters
+# together make impossible.
+REFUSED = [
+    r"validation set is too small",
+    r"classes without a training row",
+    r"needs targets y",  # losses of positive numbers
+    r"several levels predicts one output",
+    r"needs all rows: partial_fit takes a dict",
+    r"needs the same objective in every evaluation",
+    r"needs all \d+ rows in every iteration",
+    r"does not support early_stopping=True",
+    r"minimum of 2 is required",
+    r"contains infinity or a value too large",  # float64 that does not fit float32
+    r"y has classes that were not there",
+    r"is too many: every member leaves out",
+    r"minimizes the objective of one network",
+]
+CPU_SECONDS = 20  # of one case; the usual one takes some hundredths
+
+
+# -- parameters ----------------------------------------------------------------------------------
+
+
+def numbers(interval):
+    """Return numbers in a range of scikit-learn's kind, moderate and absurd ones."""
+    low, high = interval.left, interval.right
+    if interval.type is Integral:
+        return st.integers(low, min(high or 30, 30))
+    if high is None:
+        sizes = st.one_of(st.floats(-3, 1), st.floats(-3, 1), st.floats(-30, 30))
+        positive = sizes.map(lambda exponent: 10.0**exponent)
+        return positive if interval.closed == "neither" else st.one_of(st.just(0.0), positive)
+    ends = [low, high, low + 1e-6, high - 1e-6]
+    inside = st.floats(low + 1e-6, high - 1e-6)
+    return st.one_of(inside, st.sampled_from(ends)).filter(interval.is_satisfied_by)
+
+
+def values(constraints):
+    """Return values that the constraints of a parameter allow."""
+    parts = []
+    for constraint in constraints:
+        if isinstance(constraint, Interval):
+            parts.append(numbers(constraint))
+        elif isinstance(constraint, StrOptions):
+            parts.append(st.sampled_from(sorted(constraint.options)))
+        elif constraint == "boolean":
+            parts.append(st.booleans())
+        elif constraint is Real:
+            parts.append(st.floats(-3, 3))
+        else:
+            raise NotImplementedError(constraint)
+    return st.one_of(parts)
+
+
+@st.composite
+def components(draw, table):
+    """Draw a name, or an instance with drawn members, of any component of a table."""
+    name = draw(st.sampled_from(sorted(table)))
+    if draw(st.booleans()):
+        return name
+    component = table.make(name)
+    if isinstance(component, QuantileLoss):
+        levels = draw(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=3, unique=True))
+        return QuantileLoss(levels[0] if len(levels) == 1 else tuple(sorted(levels)))
+    members = {
+        member: draw(values(constraints))
+        for member, constraints in component._parameter_constraints.items()
+        if member in component.get_params(deep=False) and draw(st.booleans())
+    }
+    if isinstance(component, Warmup):
+        members["schedule"] = draw(st.sampled_from(sorted(set(SCHEDULES) - {"warmup"})))
+    return component.set_params(**members)
+
+
+def optional(strategy):
+    return st.one_of(st.none(), strategy)
+
+
+COMMON = {
+    "initializer": components(INITIALIZERS),
+    "bias_initializer": components(INITIALIZERS),
+    "normalization": optional(components(NORMALIZATIONS)),
+    "optimizer": components(OPTIMIZERS),
+    "schedule": components(SCHEDULES),
+    "gradient_clip": optional(components(CLIPPINGS)),
+    "averaging": optional(components(AVERAGINGS)),
+    "alpha": st.sampled_from([0.0, 1e-4, 1.0, 1e3, 1e30]),
+    "l1_ratio": st.sampled_from([0.0, 0.3, 1.0]),
+    "batch_size": st.one_of(st.just("auto"), st.integers(1, 40)),
+    "shuffle": st.booleans(),
+    "early_stopping": st.booleans(),
+    "validation_fraction": st.sampled_from([0.1, 0.3, 0.7]),
+    "scoring": st.sampled_from(["loss", None]),
+    "n_iter_no_change": st.sampled_from([1, 10, np.inf]),
+    "tol": st.sampled_from([0.0, 1e-4, 10.0]),
+    "warm_start": st.booleans(),
+    "n_members": st.integers(1, 4),
+    "on_divergence": st.sampled_from(["warn", "warn", "raise"]),
+    "dtype": st.sampled_from(["auto", "float32", "float64"]),
+}
+
+
+@st.composite
+def parameters(draw, own):
+    """Draw about half of the parameters; the others keep their defaults."""
+    sizes = draw(st.lists(st.integers(1, 7), max_size=3))
+    activation = components(ACTIVATIONS)
+    params = {"hidden_layer_sizes": tuple(sizes), "max_iter": draw(st.integers(1, 5))}
+    if draw(st.booleans()):
+        params["activation"] = draw(st.one_of(activation, st.tuples(*[activation for _ in sizes])))
+    if draw(st.booleans()):
+        rate = st.floats(0, 0.95)
+        params["dropout"] = draw(st.one_of(rate, st.tuples(*[rate for _ in sizes])))
+    for name, strategy in (COMMON | own).items():
+        if draw(st.booleans()):
+            params[name] = draw(strategy)
+    return params | {"random_state": draw(st.integers(0, 3))}
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+EXPONENTS = st.one_of(st.just(0), st.integers(-2, 2), st.integers(-30, 30))
+
+
+def with_extremes(X, rng, exponent):
+    """Return X with a few cells of 10^exponent and of the largest number of its dtype."""
+    X, largest = X.copy(), np.finfo(X.dtype).max
+    n_cells = 1 + X.size // 50
+    scale = 10.0 ** (exponent if X.dtype == np.float32 else 7.4 * exponent)
+    extremes = rng.choice([scale, -scale, largest, -largest], n_cells).astype(X.dtype)
+    X[rng.integers(0, X.shape[0], n_cells), rng.integers(0, X.shape[1], n_cells)] = extremes
+    return X
+
+
+@st.composite
+def tables(draw):
+    """Draw X: tiny, wide, sparse, constant, repeated, of any scale."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    wide = draw(st.booleans()) and draw(st.booleans())
+    n_rows = draw(st.integers(1, 12) if wide else st.integers(1, 60))
+    n_columns = draw(st.integers(50, 300) if wide else st.integers(1, 8))
+    X = rng.normal(size=(n_rows, n_columns))
+    if draw(st.booleans()):
+        X *= 10.0 ** draw(EXPONENTS)
+    if draw(st.booleans()):
+        X *= 10.0 ** rng.integers(-30, 31, n_columns)
+        X = np.clip(X, -1e30, 1e30)
+    if draw(st.booleans()):
+        X[:, rng.random(n_columns) < 0.5] = draw(st.sampled_from([0.0, 1.0, -1e20]))
+    if draw(st.booleans()):
+        X = X[rng.integers(0, n_rows, n_rows)]
+    X = X.astype(draw(st.sampled_from([np.float32, np.float64])))
+    if draw(st.integers(0, 7)) == 0:
+        X = with_extremes(X, rng, draw(st.integers(18, 38)))
+    if draw(st.integers(0, 3)) == 0:
+        X[rng.random(X.shape) < 0.7] = 0
+        X = draw(st.sampled_from([sparse.csr_matrix, sparse.csc_array]))(X)
+    return X, rng
+
+
+@st.composite
+def weights(draw, rng, n_rows):
+    kind = draw(st.sampled_from(["none", "none", "ones", "some", "zeros", "tiny", "wild", "huge"]))
+    if kind == "none":
+        return None
+    if kind == "ones":
+        return np.ones(n_rows)
+    weight = rng.uniform(0.1, 2, n_rows)
+    if kind == "zeros":
+        weight[rng.random(n_rows) < 0.4] = 0
+        weight[0] = 1
+    if kind == "tiny":
+        weight *= 1e-30
+    if kind == "huge":
+        weight *= draw(st.sampled_from([1e300, 1e307, 1e-300]))
+    if kind == "wild":
+        weight = 10.0 ** rng.integers(-10, 11, n_rows)
+    return weight
+
+
+def labels(rng, X, kind):
+    n_rows = X.shape[0]
+    if kind == "labels":
+        return rng.integers(0, 2, (n_rows, 3))
+    if kind == "columns":
+        y = np.c_[rng.integers(0, 3, n_rows), rng.integers(0, 2, n_rows)]
+        y[0, 0] = 2  # three values make it columns of classes, not labels
+        return y
+    if kind == "words":
+        return np.array(["no", "yes", "maybe"])[rng.integers(0, 3, n_rows)]
+    n_classes = {"one": 1, "two": 2, "many": 12}[kind]
+    return rng.integers(0, n_classes, n_rows)
+
+
+def targets(rng, X, kind, exponent):
+    y = rng.normal(size=(X.shape[0], 3) if kind == "several" else X.shape[0])
+    if kind == "positive":
+        y = np.abs(y) + 0.01
+    if kind == "constant":
+        y[...] = y.flat[0]
+    return y * 10.0**exponent
+
+
+@st.composite
+def cases(draw, wanted=None):
+    """Draw (estimator, X, y, sample_weight, X_val, y_val, method)."""
+    X, rng = draw(tables())
+    classify = draw(st.booleans())
+    if classify:
+        own = {
+            "loss": components(CLASSIFICATION_LOSSES),
+            "class_weight": st.sampled_from([None, "balanced"]),
+            "scoring": st.sampled_from(["loss", None, "f1_macro"]),
+        }
+        kind = draw(st.sampled_from(["one", "two", "many", "words", "labels", "columns"]))
+        y = labels(rng, X, kind)
+        if kind == "columns":
+            own["scoring"] = st.sampled_from(["loss", None])
+        model = MLPClassifier(**draw(parameters(own)))
+    else:
+        own = {
+            "loss": components(REGRESSION_LOSSES),
+            "target_scaling": st.sampled_from(["auto", True, False]),
+            "scoring": st.sampled_from(["loss", None]),
+        }
+        kind = draw(st.sampled_from(["one", "several", "positive", "positive", "constant"]))
+        y = targets(rng, X, kind, draw(EXPONENTS))
+        model = MLPRegressor(**draw(parameters(own)))
+    validation = {}
+    if draw(st.integers(0, 3)) == 0:
+        n_val = draw(st.integers(1, X.shape[0]))
+        validation = {"X_val": X[:n_val], "y_val": y[:n_val]}
+    method = draw(st.sampled_from(["fit", "fit", "fit", "partial_fit", "refit", "both"]))
+    return model, X, y, draw(weights(rng, X.shape[0])), validation, method
+
+
+# -- the check -----------------------------------------------------------------------------------
+
+
+def arrays(output):
+    return output if isinstance(output, list) else [output]
+
+
+def predict(model, X):
+    """Return everything a fitted estimator gives for X."""
+    methods = ["predict", "decision_function", "predict_proba"]
+    return {m: arrays(getattr(model, m)(X)) for m in methods if hasattr(model, m)}
+
+
+def is_number(array):
+    return array.dtype.kind in "fiu"
+
+
+def train(model, X, y, weight, validation, method):
+    if method == "partial_fit" and hasattr(model, "partial_fit"):  # minimizers have none
+        for _ in range(2):
+            model.partial_fit(X, y, sample_weight=weight)
+    elif method == "both":
+        model.set_params(early_stopping=False, max_iter=2).fit(X, y, weight)
+        if hasattr(model, "partial_fit"):
+            for _ in range(4):
+                model.partial_fit(X, y, sample_weight=weight)
+        model.set_params(early_stopping=True, warm_start=True).fit(X, y, weight, **validation)
+    else:
+        model.fit(X, y, weight, **validation)
+        if method == "refit":
+            model.fit(X, y, weight, **validation)
+
+
+def refused(model, error):
+    """Whether an error is one that the documentation tells of."""
+    if isinstance(error, FloatingPointError):
+        told = str(error).startswith("Training diverged") or "members diverged" in str(error)
+        return model.on_divergence == "raise" and told
+    raised_in = traceback.extract_tb(error.__traceback__)[-1].filename.replace("\\", "/")
+    ours = "/sknn_adam/" in raised_in or "/sklearn/" in raised_in
+    return ours and any(re.search(pattern, str(error)) for pattern in REFUSED)
+
+
+def check_warnings(model, X, caught):
+    """Only the documented ones, ours and scikit-learn's."""
+    for warning in caught:
+        message = str(warning.message)
+        diverged = "Training diverged" in message or "members diverged" in message
+        diverged &= warning.category is ConvergenceWarning
+        nothing = warning.category is ConvergenceWarning and "learned nothing" in message
+        runs_out = "has run out after max_iter" in message
+        many = "unique classes is greater than 50%" in message  # of every classifier
+        # of a scorer or of `score`, about the rows that it was given
+        undefined = issubclass(warning.category, UndefinedMetricWarning)
+        undefined &= model.scoring != "loss" or X.shape[0] < 2
+        # of a score that a single row for validation does not have
+        unscored = "was no finite number in any epoch" in message and model.scoring != "loss"
+        assert diverged or nothing or runs_out or many or undefined or unscored, warning
+
+
+def enlarged(X):
+    """Return X times 1e5, cut where that overflows."""
+    largest, X = np.finfo(X.dtype).max, X.copy()
+    cells = X.data if sparse.issparse(X) else X
+    with np.errstate(over="ignore"):
+        np.clip(cells * cells.dtype.type(1e5), -largest, largest, out=cells)
+    return X
+
+
+def check_network(model, X):
+    """Weights and statistics are finite; predictions agree with a pass in training mode."""
+    network = copy.deepcopy(model._network)
+    assert np.isfinite(network.theta).all()
+    assert np.isfinite(network.statistics).all()
+    for array in [*model.coefs_, *model.intercepts_]:
+        assert np.isfinite(array).all()
+    if network.statistics.size or any(np.ravel(model.dropout)):
+        return
+    x = X.astype(network.dtype) if sparse.issparse(X) else np.asarray(X, network.dtype)
+    network.prepare()
+    with np.errstate(all="ignore"):
+        z = network.forward(x)
+    predicted, limit = network.predict(X), 1e-4 * np.sqrt(np.finfo(network.dtype).max)
+    comparable = np.abs(z) < limit  # larger outputs are cut, and NaN is not comparable
+    tolerance = 1e3 * np.finfo(network.dtype).eps
+    size = np.abs(z[comparable]).max(initial=0)
+    np.testing.assert_allclose(
+        predicted[comparable], z[comparable], rtol=tolerance, atol=tolerance * size
+    )
+
+
+def check_weight_scale(model, X, y, weight, validation):
+    """Only the ratios of weights matter: a power of two changes no bit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = clone(model).fit(X, y, weight * 2.0**900, **validation)
+    for name, parts in predict(model, X).items():
+        for part, expected in zip(predict(other, X)[name], parts, strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+def check_case(model, X, y, weight, validation, method):
+    """Return what became of a case: "refused", "diverged" or "trained"."""
+    start = time.process_time()
+    before = pickle.dumps([X, y, weight])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            train(model, X, y, weight, validation, method)
+        except (ValueError, TypeError, FloatingPointError) as error:
+            if not refused(model, error):
+                raise
+            check_warnings(model, X, caught)  # of fits before the one that was refused
+            return "refused"
+        outputs = predict(model, X)
+        outputs |= {f"{m} of a row": o for m, o in predict(model, X[:1]).items()}
+        outputs |= {f"{m} of huge X": o for m, o in predict(model, enlarged(X)).items()}
+        # scikit-learn's scores square errors, which overflows where these do not.
+        predicted = outputs["predict"][0]
+        largest = float(np.abs(predicted).max()) if is_number(predicted) else 0.0
+        moderate = largest < 1e150 and (weight is None or weight.max() < 1e100)
+        score = model.score(X, y, weight) if moderate else 0.0
+        shown = [
+            getattr(model, name) for name in dir(model) if name.endswith("_") and name[0] != "_"
+        ]
+        restored = pickle.loads(pickle.dumps(model))
+    diverged = model.stop_reason_ == "diverged"
+    check_warnings(model, X, caught)
+    check_network(model, X)
+    if method == "fit" and weight is not None and 1e-20 < weight.max() < 1e20:
+        check_weight_scale(model, X, y, weight, validation)
+    if diverged:
+        assert any(warning.category is ConvergenceWarning for warning in caught)
+    for method_name, parts in outputs.items():
+        for part in parts:
+            assert not is_number(part) or np.isfinite(part).all(), method_name
+            if method_name.startswith("predict_proba"):
+                assert (part >= 0).all()
+                assert (part <= 1).all()
+                if y.ndim == 1 or len(parts) > 1:
+                    np.testing.assert_allclose(part.sum(axis=1), 1, rtol=1e-5)
+    assert np.isfinite(score) or X.shape[0] < 2, "score"
+    assert np.isfinite(model.loss_curve_).all()
+    assert len(shown) > 10
+    for part in arrays(getattr(model, "oof_prediction_", [])):
+        assert np.isfinite(part).all()
+    for name, parts in predict(restored, X).items():
+        for part, expected in zip(parts, predict(model, X)[name], strict=True):
+            np.testing.assert_array_equal(part, expected)
+    assert pickle.dumps([X, y, weight]) == before  # nothing is written to the data
+    assert time.process_time() - start < CPU_SECONDS
+    return "diverged" if diverged else "trained"
