@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 
 from sknn_adam._kernels import NUMPY, NumpyKernels
 from sknn_adam._layout import Layout, by_member, weight_bounds
+from sknn_adam._validation import extreme_exponent
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import Initializer
 from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
@@ -122,17 +123,26 @@ class Network:
 
     def unit_variance(self, x: Any) -> None:
         """Rescale the weights from layer to layer so that every output on `x` has variance 1."""
-        for layer in self.layers:
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                output = layer.forward(x, Workspace())
+                if isinstance(layer, Dense):
+                    output = self._rescaled(layer, x, output)
+                x = output
+
+    def _rescaled(self, layer: Dense, x: Any, output: np.ndarray) -> np.ndarray:
+        """Rescale the weights of a dense layer; return its new output."""
+        for _ in range(10):  # biases are not rescaled, so once may not be enough
+            exponent = int(extreme_exponent(output))  # squares of large outputs would overflow
+            ordinary = np.ldexp(output, -exponent) if exponent else output
+            deviation = ordinary.std(axis=(-1, -2), keepdims=True, dtype=np.float64)
+            deviation = np.ldexp(deviation, exponent)
+            usable = (deviation > 0) & np.isfinite(deviation)
+            if not usable.all() or abs(deviation - 1).max() < 1e-3:
+                break
+            layer.W /= deviation
             output = layer.forward(x, Workspace())
-            if isinstance(layer, Dense):
-                for _ in range(10):  # biases are not rescaled, so once may not be enough
-                    axes = (-1, -2)
-                    deviation = output.std(axis=axes, keepdims=True, dtype=np.float64)
-                    if not (deviation > 0).all() or abs(deviation - 1).max() < 1e-3:
-                        break
-                    layer.W /= deviation
-                    output = layer.forward(x, Workspace())
-            x = output
+        return output
 
     def prepare(self) -> None:
         """Allocate the gradient, before training; copy weights that were loaded read-only."""
