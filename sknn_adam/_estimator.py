@@ -23,6 +23,7 @@ from sknn_adam._building import (
 )
 from sknn_adam._component import NestedNames, Table
 from sknn_adam._inputs import group_codes, validate_pair
+from sknn_adam._interrupts import Interrupts
 from sknn_adam._published import Published, joined
 from sknn_adam._ranges import NETWORK
 from sknn_adam._scores import out_of_fold_score, validator
@@ -167,15 +168,26 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             run.new_fit()
             run.in_fit = True
         n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
-        self._train(plan, data, n_epochs, rows, validation)
-        run.stop_reason, run.in_fit = run.stop_reason or "max_iter", False
-        self._publish(plan)
-        self._publish_out_of_fold(rows, validation if rows.fold is not None else None)
-        report(self, plan, run)
-        if not self.warm_start:
-            del self._run
-            self._network.release()
-        return self
+        if run.stop_reason == "max_iter" and n_epochs > 0:
+            run.stop_reason = None
+        try:
+            with Interrupts() as interrupted:
+                self._train(plan, data, n_epochs, rows, validation, interrupted)
+                run.stop_reason = run.stop_reason or "max_iter"
+                self._publish(plan)
+                self._publish_out_of_fold(rows, validation if rows.fold is not None else None)
+                if not interrupted.by_user:
+                    report(self, plan, run)
+                    run.in_fit = False
+                    if not self.warm_start:
+                        del self._run
+                        self._network.release()
+            return self
+        except KeyboardInterrupt:  # the next fit with warm_start=True finishes this one
+            run.in_fit, self._run = True, run
+            if run.stop_reason != "diverged":
+                self.stop_reason_, self.converged_ = None, False
+            raise
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         resume = self.__sklearn_is_fitted__()
@@ -199,12 +211,13 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
                 "at its last factor. Raise max_iter, or use a schedule that does not depend on "
                 "progress, such as 'constant' or 'inverse_scaling'."
             )
-        self._train(plan, data, 1, rows)
-        self._publish(plan)
-        report(self, plan, run)
+        with Interrupts() as interrupted:
+            self._train(plan, data, 1, rows, None, interrupted)
+            self._publish(plan)
+            report(self, plan, run)
         return self
 
-    def _train(self, plan, data, n_epochs, rows, validation=None) -> None:
+    def _train(self, plan, data, n_epochs, rows, validation, interrupted) -> None:
         """Train, telling callbacks and the terminal about every epoch."""
         run, self._loss = self._run, plan.loss
         self._forget()
@@ -218,7 +231,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
         context.call_on_fit_task_begin(**task)
         table = LiveTable() if self.verbose else None
-        told = table is not None or hasattr(self, "_skl_callbacks")
+        told: Any = table is not None or hasattr(self, "_skl_callbacks")
 
         def snapshot():
             return {"_network": deepcopy(run.network.at(run.point(plan))), "_run": None}
@@ -232,8 +245,10 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
         try:
-            validate = validator(self, validation, plan, run)
-            train(run, plan, data, n_epochs, validate, on_epoch if told else None)
+            if run.stop_reason is None:  # else an interrupted fit had come to its end
+                validate = validator(self, validation, plan, run)
+                told = on_epoch if told else None
+                train(run, plan, data, n_epochs, validate, told, interrupted)
         except KeyboardInterrupt:
             self._publish(plan)
             raise

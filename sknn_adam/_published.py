@@ -24,7 +24,10 @@ class Published(BaseEstimator):
     """The part of an estimator that predicts and publishes."""
 
     _network: Any
+    _run: Any
     _loss: Any
+    n_iter_: int
+    t_: int
     history_: Any
     best_validation_score_: float | None
 

@@ -150,6 +150,7 @@ def train(
     n_epochs: int,
     validate: Callable[[Network], float] | None = None,
     on_epoch: Callable[[Run], bool] | None = None,
+    interrupted: Interrupts | None = None,
 ) -> None:
     """Train for at most `n_epochs` epochs; ``run.stop_reason`` says why training ended.
 
@@ -169,12 +170,18 @@ def train(
         restored.
     on_epoch : callable, optional
         Called after every epoch; training stops when it returns True.
+    interrupted : Interrupts, optional
+        An open context that defers Ctrl-C, if the caller has work to finish after training.
 
     Raises
     ------
     KeyboardInterrupt
         After Ctrl-C, between two steps: the run is consistent and can go on.
     """
+    if interrupted is None:
+        with Interrupts() as interrupted:
+            train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
+        return
     run.prepare(plan)
     if run.best is None:
         run.keep(-inf, run.point(plan))
@@ -186,7 +193,7 @@ def train(
             with np.errstate(all="ignore"), _threads(run.network, data):
                 if plan.record and not run.history.table:
                     run.history.table = facts(data, plan.loss)
-                work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch))
+                work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch), interrupted)
         except KeyboardInterrupt:
             if run.stop_reason == "diverged":
                 run.restore(plan)
@@ -208,7 +215,8 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     data. They also do where the last step exploded, as every loss is that before its step.
     """
     point, tracks = run.point(plan), run.network.statistics.size > 0
-    if not tracks and norm(point) < LARGE_WEIGHTS:
+    # A minimizer over all samples returns weights and statistics whose loss it has seen.
+    if plan.optimizer.full_batch or (not tracks and norm(point) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
     network, limit = run.network.at(point), inf if run.limit is None else run.limit
@@ -262,18 +270,21 @@ class _EpochEnd:
         return run.stop_reason is not None
 
 
-def _descend(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) -> None:
+def _descend(
+    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+) -> None:
     """Train by optimizer steps on batches."""
-    with Interrupts() as interrupted:
-        for _ in range(n_epochs):
-            if interrupted.by_user:
-                raise KeyboardInterrupt
-            loss, factor = _epoch(run, plan, data, interrupted)
-            if ended(run, plan, loss, factor):
-                break
+    for _ in range(n_epochs):
+        if interrupted.by_user:
+            raise KeyboardInterrupt
+        loss, factor = _epoch(run, plan, data, interrupted)
+        if ended(run, plan, loss, factor):
+            break
 
 
-def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd) -> None:
+def _minimize(
+    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+) -> None:
     """Hand the objective over all rows to an optimizer that minimizes by itself."""
     network = run.network
     x, y, weight = data.batch(0, None)
@@ -281,6 +292,8 @@ def _minimize(run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd)
         plan = replace(plan, n_iter_no_change=inf)
 
     def fun(theta):
+        if interrupted.by_user:
+            raise KeyboardInterrupt
         network.theta[...] = theta
         value = objective(network, plan, x, y, weight, run.rng, probe)
         if not isfinite(value):  # the line search would go on for ever

@@ -2,14 +2,17 @@
 
 import pickle
 import signal
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, history
 from sknn_adam.clipping import Clipping
-from sknn_adam.optimizers import ScheduleFreeAdamW
+from sknn_adam.optimizers import LBFGS, ScheduleFreeAdamW
 from sknn_adam.schedules import Plateau, Step
 
 pytestmark = pytest.mark.usefixtures("python_handles_interrupts")
@@ -238,6 +241,75 @@ def test_an_interrupted_fit_goes_on_with_other_rows(estimator, y, n_rows, batch_
 def test_without_warm_start_an_interrupted_fit_begins_anew(estimator, y):
     model = interrupted(make(estimator, network="everything"), y, 7)
     same(make(estimator, network="everything").fit(X, y), model.fit(X, y))
+
+
+LATE = {  # settings, and what the uninterrupted training ends with
+    "plain": ({"max_iter": 2}, "max_iter"),
+    "tol": ({"max_iter": 9, "tol": 1e3, "n_iter_no_change": 1, "schedule": "plateau"}, "tol"),
+    "early_stopping": (
+        {"max_iter": 9, "tol": 1e3, "n_iter_no_change": 1, "early_stopping": True}
+        | {"network": "everything", "optimizer": "schedule_free", "averaging": None},
+        "early_stopping",
+    ),
+    "members": ({"max_iter": 2, "early_stopping": True, "n_members": 2}, "max_iter"),
+    "lbfgs": ({"max_iter": 2, "batch_size": 50}, "max_iter"),
+}
+PACKAGE = str(Path(history.__file__).parent)
+
+
+def traced(model, y, at=None):
+    """Fit; return the lines of the package after the first epoch. Press Ctrl-C before one."""
+    lines = []
+
+    def trace(frame, event, argument):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line" and len(vars(model).get("history_", ())):
+            lines.append((frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno))
+            if len(lines) - 1 == at:
+                sys.settrace(before)
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        model.fit(X, y)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.usefixtures("plain_numpy")
+@pytest.mark.parametrize("late", LATE)
+def test_interrupted_at_any_line_after_the_first_epoch(late):
+    """Before the last visit of lines, most of them after the last epoch."""
+    params, reason = LATE[late]
+    warm_start = late in ("plain", "members")
+    unfitted = make(MLPClassifier, **params, warm_start=warm_start)
+    if late == "lbfgs":
+        unfitted.set_params(optimizer=LBFGS())
+    whole = clone(unfitted)
+    lines = traced(whole, LABELS)
+    assert whole.stop_reason_ == reason
+    names = [name for _, name, _ in lines]
+    end = max(i for i, name in enumerate(names) if name == "out_of_patience")
+    if late == "lbfgs":  # its memory is that of the minimizer: only what comes after it is resumed
+        end = max(i for i, name in enumerate(names) if name == "fun")
+    visits = sorted({line: i for i, line in enumerate(lines)}.values())
+    events = [i for i in visits if i > end][:: 2 if late == "plain" else 8]
+    assert len(events) > 10
+    events += [i for i in visits if i < end][::40] if late != "lbfgs" else []
+    for i in events:
+        model = clone(unfitted)
+        with pytest.raises(KeyboardInterrupt):
+            traced(model, LABELS, at=i)
+        where = lines[i]
+        assert (model.stop_reason_, model.converged_) == (None, False), where
+        model.set_params(warm_start=True).fit(X, LABELS)
+        same(whole, model)
+        assert (model.n_iter_, model.stop_reason_) == (whole.n_iter_, reason), where
+        assert model.best_iter_ == pytest.approx(whole.best_iter_), where
 
 
 # -- partial_fit ---------------------------------------------------------------------------------
