@@ -156,6 +156,8 @@ def as_words(X: Any, truths: Any = None) -> np.ndarray:
 
 
 def _word(value: Any, truth: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
     if value is None:
         return MISSING
     if isinstance(value, bool | np.bool_):

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from math import isinf
 from typing import Any, Self
 
 import numpy as np
@@ -48,13 +49,16 @@ class Columns(ColumnTransformer):
         return unique_names(super().get_feature_names_out(input_features))
 
     def _selected(self, X: Any) -> Any:
-        """Return the columns that ``fit`` saw, where they have names that are no strings."""
+        """Return the columns that ``fit`` saw, where scikit-learn would go by position or fail."""
         given = getattr(X, "columns", None)
         if given is None:
             return X
         names = getattr(self, "_names", None)
-        if names is None and not hasattr(self, "feature_names_in_"):
-            # An array was fitted: the frame that pandas makes of it names columns by position.
+        if hasattr(self, "feature_names_in_"):  # scikit-learn selects by strings itself
+            by_string = all(isinstance(name, str) for name in given)
+            names = None if by_string else self.feature_names_in_
+        elif names is None:
+            # The columns of an array have the names that a frame made of it has.
             numbers = range(getattr(self, "n_features_in_", 0))
             names = numbers if set(numbers) <= set(given) else None
         return X if names is None else select(X, names)
@@ -67,13 +71,15 @@ class Columns(ColumnTransformer):
             with config_context(transform_output="default"):
                 out = function(self, X, *args, **params)
         except OneTargetOnly as error:
-            many = next(chosen for name, _, chosen in self.transformers if name == "many")
-            raise ValueError(_ONE_TARGET.format(error, many(X))) from error
-        except ValueError as error:
+            chosen = {name: columns for name, _, columns in self.transformers}.get("many", [])
+            many = chosen(X) if callable(chosen) else chosen
+            raise ValueError(_ONE_TARGET.format(error, many)) from error
+        except (OverflowError, ValueError) as error:
             found = columns_with_infinity(X)
             if not found:
                 raise
-            raise ValueError(_INFINITE.format(", ".join(map(repr, found)))) from error
+            which = f"Column {found[0]!r} holds" if len(found) == 1 else f"Columns {found!r} hold"
+            raise ValueError(_INFINITE.format(which)) from error
         if issparse(out) and output_format(self) == "pandas":
             import pandas as pd
 
@@ -87,8 +93,8 @@ _ONE_TARGET = (
     "handle_unknown='infrequent_if_exist', sparse_output=False)), or leave them out."
 )
 _INFINITE = (
-    "Infinite numbers (or numbers too large for float64) are in column {}; numbers must be finite "
-    "or missing. Replace them, for instance by NaN."
+    "{} infinity or a number too large for float64; numbers must be finite or missing. Replace "
+    "such values, for instance by NaN."
 )
 
 
@@ -99,6 +105,8 @@ def plain(X: Any) -> Any:
     booleans of pandas become sparse numbers, and a sparse column that is not filled with zeros
     becomes dense. Other columns are not copied.
     """
+    if isinstance(X, list | tuple):
+        X = np.array(X, dtype=object)
     if isinstance(X, np.ndarray) and X.dtype == object:
         missing = _missing(X)
         return np.where(missing, np.nan, X) if missing.any() else X
@@ -159,7 +167,13 @@ def columns_with_infinity(X: Any) -> list:
     found = []
     for name, column in columns_of(X):
         if kind_of(column, name) in ("numbers", "sparse"):
-            values = [np.nan if v is None else float(v) for v in values_of(column)]
-            if np.isinf(values).any():
+            if any(_is_infinite(value) for value in values_of(column)):
                 found.append(name)
     return found
+
+
+def _is_infinite(value: Any) -> bool:
+    try:
+        return value is not None and isinf(value)
+    except OverflowError:  # an integer beyond float64
+        return True

@@ -247,10 +247,10 @@ def hold_out(
             random_state = check_random_state(random_state)
             order = random_state.permutation(n_rows)
             movable = np.setdiff1d(rows, order[np.unique(codes[order], return_index=True)[1]])
-    if 2 <= n_held < len(rows) - 1 and len(movable) <= n_held:
+    if codes is not None and 2 <= n_held < n_rows - 1 and len(movable) <= n_held:
         raise ValueError(
-            f"validation_fraction={fraction} of {n_rows} rows would hold out {n_held}, but one row "
-            f"of each of {len(np.unique(codes))} classes is needed for training. Lower "
+            f"validation_fraction={fraction} of {n_rows} rows would hold out {n_held} and leave "
+            f"some of {len(np.unique(codes))} classes without a training row. Lower "
             "validation_fraction, give more rows, or pass X_val and y_val."
         )
     if n_held < 2 or n_rows - n_held < 2:
@@ -302,7 +302,7 @@ def fold_numbers(
     Raises
     ------
     ValueError
-        If there are too few rows or groups, or a class is in one group only.
+        If there are too few rows or groups, or groups keep a class of many rows in one fold.
     """
     if n_rows // 2 < n_folds:
         reason = f"there are {n_rows} rows, of which every member leaves out 2 or more"
@@ -328,7 +328,8 @@ def fold_numbers(
     if codes is not None:
         counts = np.zeros((codes.max() + 1, n_folds), dtype=np.intp)
         np.add.at(counts, (codes, fold), 1)
-        lost = np.sum((np.count_nonzero(counts, axis=1) == 1) & (counts.sum(axis=1) > 1))
+        large = counts.sum(axis=1) >= n_folds  # for the others a warning was issued
+        lost = np.sum(large & (np.count_nonzero(counts, axis=1) == 1))
         if lost:
             raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
     return fold
@@ -343,14 +344,12 @@ def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
     rare = (counts > 0) & (counts < n_folds)
     if not rare.any():
         return codes
-    single = ""
-    if (counts == 1).any():
-        single = " A network that leaves out the only sample of a class is trained without it."
     warn(
         f"Of {(counts > 0).sum()} classes {rare.sum()} have fewer samples than the {n_folds} "
         f"cross-fitted networks; the smallest has {counts[rare].min()}. Each of these samples is "
-        f"left out by one network, so some networks leave out none of the class.{single} Give "
-        "more samples of small classes, merge them, or set early_stopping=False."
+        "left out by one network, so some networks leave out none of the class, and one that "
+        "leaves out all of it is trained without it. Give more samples of small classes, merge "
+        "them, or set early_stopping=False."
     )
     return None if counts.max() < n_folds else np.where(rare[codes], counts.argmax(), codes)
 

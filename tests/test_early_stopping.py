@@ -347,6 +347,14 @@ def test_small_classes_keep_a_training_row(counts):
         assert set(y[train]) == set(y)
 
 
+def test_the_reason_is_given_where_classes_are_too_many_to_hold_out():
+    y = np.r_[np.arange(28), 0, 1]
+    with pytest.raises(
+        ValueError, match=r"hold out 3 and leave some of 28 classes without a train"
+    ):
+        hold_out(30, 0.1, y, 0)
+
+
 def test_a_single_row_of_a_class_is_no_obstacle():
     y = LABELS.copy().astype("<U9")
     y[0] = "only once"

@@ -453,6 +453,72 @@ def test_folds(rng):
         assert sorted(set(fold)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [[40, 20, 3], [57, 4, 1, 1], [30, 30, 7], [5] * 6, [2] * 16, [1] * 20],
+    ids=str,
+)
+def test_folds_of_small_classes(counts):
+    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    with pytest.warns(UserWarning, match="fewer samples than the 8 cross-fitted") as caught:
+        fold = fold_numbers(len(codes), 8, codes, None, 0)
+    assert len(caught) == 1
+    sizes = np.bincount(fold, minlength=8)
+    assert len(sizes) == 8
+    assert np.ptp(sizes) <= 1
+    for code, count in enumerate(counts):
+        held = np.bincount(fold[codes == code], minlength=8)
+        assert held.max() == -(-count // 8)  # spread as evenly as can be
+        assert held.min() == count // 8
+
+
+def test_groups_of_small_classes():
+    groups = np.arange(68) // 2
+    for counts in ([40, 25, 3], [4] * 17):
+        codes = np.repeat(np.arange(len(counts)), counts)
+        with pytest.warns(UserWarning, match="fewer samples than the 5 cross-fitted"):
+            fold = fold_numbers(68, 5, codes, groups, 0)
+        assert len(np.unique(np.c_[groups, fold], axis=0)) == 34  # each in one fold
+        assert sorted(set(fold)) == list(range(5))
+
+
+@pytest.mark.parametrize("n_rare", [1, 2, 4])
+def test_a_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
+    y = np.where(CODES > 0, "a", "b")
+    y[:n_rare] = "c"
+    shifted = X + 6.0 * (y == "c")[:, None]
+    model = crossed(MLPClassifier, n_members=5, max_iter=60)
+    with pytest.warns(UserWarning, match="fewer samples than the 5 cross-fitted"):
+        model.fit(shifted, y)
+    assert (model.predict(shifted[:n_rare]) == "c").all()
+    np.testing.assert_allclose(model.oof_prediction_.sum(axis=1), 1, rtol=1e-6)
+    out_of_fold = model.classes_[model.oof_prediction_[:n_rare].argmax(axis=1)]
+    # The network that leaves out the only sample of a class has never seen the class.
+    assert (out_of_fold == "c").all() == (n_rare > 1)
+
+
+@pytest.mark.parametrize("scoring", ["loss", "default"])
+def test_a_class_that_a_member_has_not_seen_does_not_end_its_training(scoring):
+    """The loss of such a sample only grows, so its weights must not depend on it."""
+    y = np.repeat([0, 1, 2], [30, 29, 1])
+    params = {"max_iter": 40, "n_iter_no_change": inf, "random_state": 1}
+    if scoring != "loss":
+        params["scoring"] = None
+    found = []
+    for far in (0.0, 2.0, 30.0):
+        shifted = X.copy()
+        shifted[:, 0] += 2 * y
+        shifted[-1] += far
+        model = crossed(MLPClassifier, **params)
+        with pytest.warns(UserWarning, match="trained without it"):
+            found.append(model.fit(shifted, y))
+    alike = [
+        all(np.array_equal(other.coefs_[0][m], found[0].coefs_[0][m]) for other in found)
+        for m in range(3)
+    ]
+    assert sum(alike) == 1
+
+
 def test_groups_stay_together():
     """Copies of a row in another fold would give its target away."""
     rng = np.random.default_rng(3)
@@ -539,7 +605,6 @@ FOUR = np.repeat(["a", "b"], [56, 4])
     [
         (MLPRegressor, NUMBERS, {"n_members": 61}, {}, "n_members=61 .* there are 60 rows"),
         (MLPRegressor, NUMBERS, {"n_members": 31}, {}, "leaves out 2 or more"),
-        (MLPClassifier, FOUR, {"n_members": 5}, {}, "there are 4 rows in the smallest class"),
         (MLPClassifier, LABELS, {"optimizer": "lbfgs"}, {}, "LBFGS .* set n_members=1"),
         (MLPRegressor, NUMBERS, {}, {"groups": np.arange(60) % 2}, "there are 2 groups"),
         (MLPRegressor, NUMBERS, {}, {"groups": np.arange(59)}, "inconsistent numbers"),

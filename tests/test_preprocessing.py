@@ -63,6 +63,39 @@ def test_missing_values_do_not_count(rng):
     assert np.isnan(nothing).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("value", [0.3, -1 / 3, 1e-9, 123456.7])
+def test_rounding_is_no_variation(dtype, value):
+    """Values next to each other: what different orders of one sum give."""
+    value = dtype(value)
+    steps = np.tile([value, np.nextafter(value, dtype(9e9)), np.nextafter(value, dtype(-9e9))], 40)
+    noisy = np.append(steps, np.nan)[:, None].astype(dtype)
+    found = SmoothClip().fit_transform(noisy)
+    np.testing.assert_array_equal(found[:-1], 0)
+    assert np.isnan(found[-1])
+    bins = PiecewiseLinear(rows_per_bin=1).fit(noisy[:-1])
+    assert bins.transform(noisy[:-1]).shape == (120, 1)
+    # Most values equal but for rounding, and a few others: scaled by these.
+    few = np.append(steps, [value + dtype(4) * abs(value), np.nan]).astype(dtype)[:, None]
+    found = SmoothClip().fit_transform(few)
+    np.testing.assert_array_equal(found[:120], 0)
+    z = 2.0  # of half the range
+    np.testing.assert_allclose(found[120], z / np.hypot(1, z / 3), rtol=1e-5)
+    edges = PiecewiseLinear(n_bins=9, rows_per_bin=1).fit(few[:-1]).edges_[0]
+    assert (np.diff(edges) > abs(value)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_small_variation_is_kept(dtype):
+    """Integers are exact, and a huge outlier is no measure of the others."""
+    large = dtype(2**23 if dtype is np.float32 else 2**51)
+    X = np.tile(large + np.arange(4, dtype=dtype), 30)[:, None]
+    assert len(np.unique(SmoothClip().fit_transform(X))) == 4
+    assert len(PiecewiseLinear(n_bins=4, rows_per_bin=1).fit(X).edges_[0]) == 4
+    X = np.append(np.linspace(0.1, 1, 50), 1e18).astype(dtype)[:, None]
+    assert len(np.unique(SmoothClip().fit_transform(X))) == 51
+
+
 def test_skrub_does_the_same(rng):
     skrub = pytest.importorskip("skrub")
     X = np.column_stack([rng.standard_cauchy(300), rng.integers(0, 9, 300), rng.random(300) < 0.1])
@@ -119,6 +152,14 @@ def test_names_of_columns():
     encode = PiecewiseLinear(n_bins=2, rows_per_bin=3).set_output(transform="pandas")
     assert list(encode.fit_transform(X)) == ["size", "size_bin0", "size_bin1", "on"]
     assert list(SmoothClip().fit(X).get_feature_names_out()) == ["size", "on"]
+
+
+def test_names_occur_once():
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"a": np.arange(6.0), "a_bin0": np.arange(6.0)})
+    encode = PiecewiseLinear(n_bins=2, rows_per_bin=1).set_output(transform="pandas")
+    names = ["a", "a_bin0_2", "a_bin1", "a_bin0", "a_bin0_bin0", "a_bin0_bin1"]
+    assert sorted(encode.fit_transform(X)) == sorted(names)
 
 
 @BOTH

@@ -10,6 +10,8 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict
@@ -18,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import sknn_adam
 from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
-from sknn_adam._columns import as_dates, as_words, kind_of
+from sknn_adam._columns import as_dates, as_words, kind_of, unique_names
 from sknn_adam.search import search_space
 from sknn_adam.tabular import RECIPES
 
@@ -187,6 +189,28 @@ def test_dates_with_a_time_zone_are_brought_to_utc(library):
     np.testing.assert_allclose(as_dates(objects), as_dates(plain))
 
 
+@pytest.mark.parametrize("clock", ["00:00", "08:37", "23:59:59.123457"])
+def test_one_time_of_day_is_one_phase(clock):
+    """Rounding of the phase would be scaled up to a column that looks as if it varied."""
+    pd = pytest.importorskip("pandas")
+    days = pd.DataFrame({"d": pd.date_range(f"2020-01-01T{clock}", periods=1000)})
+    model = tabular_pipeline(Ridge())
+    Z = model["columns"].fit_transform(days, np.arange(1000.0))
+    names = model["columns"].get_feature_names_out()
+    assert [name for name in names if "_day_" in name] == ["d_day_sin", "d_day_cos"]
+    for name in ("d_day_sin", "d_day_cos"):
+        assert Z[:, list(names).index(name)].std() == 0
+    at = pd.Timestamp(f"2020-01-01T{clock}")
+    turn = (at - at.normalize()) / pd.Timedelta(days=1)
+    expected = np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)
+    np.testing.assert_allclose(as_dates(days)[:, 5:], [expected] * 1000, atol=1e-15)
+
+
+def test_one_weekday_is_one_phase():
+    weeks = np.arange("1950-01-02", "2090-01-01", 7, dtype="datetime64[D]")[:, None]
+    assert (np.ptp(as_dates(weeks)[:, 3:], axis=0) == 0).all()
+
+
 # -- tables --------------------------------------------------------------------------------------
 
 
@@ -220,6 +244,115 @@ def test_order_of_columns_and_new_ones(library):
     np.testing.assert_array_equal(model.predict(turned), model.predict(X))
     with pytest.raises(ValueError, match=r"columns are missing.*town"):
         model.predict(frame(library, {k: v for k, v in COLUMNS.items() if k != "town"}))
+
+
+def named(*names):
+    """A frame of two numbers and a text under these names; the first column decides the class."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(1)
+    columns = [rng.normal(size=N), rng.choice(["x", "y"], N), rng.normal(size=N)]
+    X = pd.concat([pd.Series(column) for column in columns], axis=1)
+    X.columns = pd.MultiIndex.from_tuples(names) if isinstance(names[0], tuple) else names
+    return X, columns[0] > 0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (0, 1, 2),
+        (2, 0, 1),
+        (5, 3, 9),
+        (True, False, 2.5),
+        (("a", 1), ("a", 2), ("b", 1)),
+        tuple(np.array(["2020", "2021", "2022"], "datetime64[s]")),
+    ],
+    ids=str,
+)
+def test_names_that_are_no_strings_are_names(names):
+    X, y = named(*names)
+    model = tabular_pipeline(LogisticRegression()).fit(X, y)
+    assert model.score(X, y) > 0.95
+    found = model.predict_proba(X)
+    for order in ([2, 0, 1], [1, 2, 0], [2, 1, 0]):
+        np.testing.assert_array_equal(model.predict_proba(X.iloc[:, order]), found)
+    more = X.iloc[:, [1, 0, 2]].copy()
+    more.insert(0, ("new", 7) if isinstance(names[0], tuple) else 77, 1.0)
+    np.testing.assert_array_equal(model.predict_proba(more), found)
+    np.testing.assert_array_equal(model.predict_proba(X.to_numpy(dtype=object)), found)
+    with pytest.raises(ValueError, match="columns are missing"):
+        model.predict(X.iloc[:, :2])
+    with pytest.raises(ValueError, match="columns are missing"):
+        model.predict(named("a", "b", "c")[0])
+
+
+def test_the_columns_of_an_array_are_numbered():
+    X, y = named(0, 1, 2)
+    model = tabular_pipeline(LogisticRegression()).fit(X.to_numpy(dtype=object), y)
+    found = model.predict_proba(X.to_numpy(dtype=object))
+    np.testing.assert_array_equal(model.predict_proba(X), found)
+    np.testing.assert_array_equal(model.predict_proba(X[[2, 1, 0]]), found)
+
+
+def test_names_that_cannot_be_used_are_refused():
+    model = tabular_pipeline(LogisticRegression())
+    with pytest.raises(ValueError, match=r"must be unique.* Got 'a' more than once"):
+        model.fit(*named("a", "b", "a"))
+    with pytest.raises(TypeError, match="convert them all to strings"):
+        model.fit(*named("a", 1, 2))
+    X, y = named("a", "b", "c")
+    model.fit(X, y)
+    X.columns = ["a", "b", "b"]
+    with pytest.raises(ValueError, match=r"must be unique.* Got 'b' more than once"):
+        model.predict(X)
+    with pytest.raises(ValueError, match=r"columns are missing: \['a', 'b', 'c'\]"):
+        model.predict(named(0, 1, 2)[0])
+    X = named("a", "b", "c")[0]
+    X[7] = 1.0  # beside the columns of fit, and so it does not matter
+    assert model.predict(X).shape == (N,)
+
+
+TRUTH = np.random.default_rng(2).random(N) < 0.5
+FORMS = ["bool", "int8", "float64", "boolean", "Int64", "object", "category", "numbers", "mixed"]
+
+
+def truths(form):
+    """Yes and no in one of many forms."""
+    pd = pytest.importorskip("pandas")
+    column = pd.Series(TRUTH)
+    if form == "numbers":
+        column = column.astype(int).astype("category")
+    elif form == "mixed":
+        mixed = [
+            [bool(v), np.bool_(v), int(v), float(v), np.float32(v)][i % 5]
+            for i, v in enumerate(TRUTH)
+        ]
+        column = pd.Series(mixed, dtype=object)
+    else:
+        column = column.astype(form)
+    return pd.DataFrame({"flag": column})
+
+
+@pytest.mark.parametrize("fitted", FORMS)
+def test_true_and_one_are_the_same_level(fitted):
+    model = tabular_pipeline(LogisticRegression()).fit(truths(fitted), TRUTH)
+    for form in FORMS:
+        assert model.score(truths(form), TRUTH) == 1
+    gap = truths("object")
+    gap.iloc[0] = None
+    assert model.score(gap[1:], TRUTH[1:]) == 1
+    polars = pytest.importorskip("polars")
+    for column in (TRUTH, TRUTH.astype(int), TRUTH.astype(float)):
+        assert model.score(polars.DataFrame({"flag": column}), TRUTH) == 1
+
+
+def test_text_stays_text():
+    X = np.where(TRUTH, "True", "False").astype(object)[:, None]
+    model = tabular_pipeline(LogisticRegression()).fit(X, TRUTH)
+    assert model.score(TRUTH.astype(object)[:, None], TRUTH) == 1
+    ones = np.where(TRUTH, "1", "0").astype(object)[:, None]
+    assert len(set(model.predict(ones))) == 1  # levels that fit did not see
+    model.fit(ones, TRUTH)
+    assert model.score(TRUTH.astype(int).astype(object)[:, None], TRUTH) == 1
 
 
 @FRAMES
@@ -260,6 +393,74 @@ def test_sparse_tables(rng):
         assert np.isfinite(model.predict_proba(X)).all()
 
 
+def test_missing_values_of_pandas_in_objects():
+    pd = pytest.importorskip("pandas")
+    given = [1, 2.5, pd.NA, None, float("nan"), 3] * 20
+    plain = np.array(given[:2] + [np.nan] * 3 + given[-1:], dtype=float).tolist() * 20
+    X, same = pd.DataFrame({"o": pd.Series(given, dtype=object)}), pd.DataFrame({"o": plain})
+    expected = tabular_pipeline(Ridge()).fit(same, NUMBERS).predict(same)
+    rows = [[value] for value in given]
+    for table in (X, X.to_numpy(), rows):
+        model = tabular_pipeline(Ridge()).fit(table, NUMBERS)
+        assert list(chosen(model)) == ["numbers"]
+        np.testing.assert_array_equal(model.predict(table), expected)
+    one = pd.DataFrame({"o": pd.Series([pd.NA], dtype=object)})
+    model = tabular_pipeline(Ridge()).fit(same, NUMBERS)
+    np.testing.assert_array_equal(model.predict(one), expected[2:3])
+
+
+def test_sparse_columns_of_pandas():
+    pd = pytest.importorskip("pandas")
+    colour = pd.Series([f"c{i % 3}" for i in range(N)])
+    y = np.arange(N) % 3 + 0.5
+    sparse, dense = (pd.get_dummies(colour, sparse=s) for s in (True, False))
+    model = tabular_pipeline(Ridge(1e-9)).fit(sparse, y)
+    assert list(chosen(model)) == ["sparse"]
+    for table in (sparse, dense, dense.astype(int)):
+        np.testing.assert_allclose(model.predict(table), y, atol=1e-6)
+    # A sparse column that is not filled with zeros is one of plain numbers.
+    numbers = np.where(np.arange(N) % 2, NUMBERS, np.nan)
+    plain = tabular_pipeline(Ridge()).fit(pd.DataFrame({"x": numbers}), NUMBERS)
+    for fill in (np.nan, 1.0):
+        X = pd.DataFrame({"x": pd.arrays.SparseArray(numbers, fill_value=fill)})
+        model = tabular_pipeline(Ridge()).fit(X, NUMBERS)
+        np.testing.assert_array_equal(model.predict(X), plain.predict(pd.DataFrame({"x": numbers})))
+    flags = pd.DataFrame({"x": pd.arrays.SparseArray(TRUTH, fill_value=True)})
+    assert tabular_pipeline(LogisticRegression()).fit(flags, TRUTH).score(flags, TRUTH) == 1
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinity_is_refused_by_the_name_of_the_column(value):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = {
+        "fine": NUMBERS,
+        "text": COLUMNS["town"],
+        "odd": np.where(LABELS == "no", value, 1.0),
+    }
+    odd = columns["odd"]
+    tables = [pd.DataFrame(columns), pl.DataFrame(columns)]
+    tables.append(pd.DataFrame(columns).assign(odd=pd.Series([pd.NA, *odd[1:]], dtype=object)))
+    tables.append(pd.DataFrame(columns).assign(odd=pd.arrays.SparseArray(odd, fill_value=0.0)))
+    for X in tables:
+        with pytest.raises(ValueError, match="Column 'odd' holds infinity"):
+            small("regressor").fit(X, NUMBERS)
+    for X in (np.c_[NUMBERS, odd], csr_array(np.c_[NUMBERS * 0, odd])):
+        with pytest.raises(ValueError, match="Column 1 holds infinity"):
+            small("regressor").fit(X, NUMBERS)
+    with pytest.raises(ValueError, match=r"Columns \['odd', 'more'\] hold infinity"):
+        small("regressor").fit(tables[0].assign(more=odd), NUMBERS)
+    fitted = small("regressor").fit(tables[0].assign(odd=1.0), NUMBERS)
+    with pytest.raises(ValueError, match="Column 'odd' holds infinity"):
+        fitted.predict(tables[0])
+
+
+def test_integers_beyond_floats_are_refused_by_name():
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"huge": pd.Series([1, 2, 10**400] * 40, dtype=object)})
+    with pytest.raises(ValueError, match=r"Column 'huge' holds .* too large for float64"):
+        small("regressor").fit(X, NUMBERS)
+
+
 def test_names_of_features():
     model = small("classifier").fit(frame("pandas"), LABELS)
     names = list(model[:-1].get_feature_names_out())
@@ -281,6 +482,55 @@ def test_output_as_frames(library, output):
     assert type(table).__module__.partition(".")[0] == output
     np.testing.assert_array_equal(table.to_numpy(), plain["columns"].transform(X))
     np.testing.assert_array_equal(named.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("globally", [False, True])
+def test_names_that_collide_get_a_number(output, globally):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip(output)
+    rng = np.random.default_rng(0)
+    names = ["a", "a_bin0", "missingindicator_a", "when_days"]
+    X = pd.DataFrame({name: rng.normal(size=N) for name in names})
+    X["c"], X["c_x"] = rng.choice(["x", "y"], N), X["a"] ** 2
+    X["when"] = COLUMNS["when"]
+    X.loc[::9, "a"] = np.nan
+    model = small("classifier")
+    plain = clone(model).fit(X, LABELS)
+    found = plain["columns"].get_feature_names_out()
+    assert len(set(found)) == len(found)
+    assert {*X.columns[:-3], "c_x", "a_bin0_2"} <= set(found)
+    expected = plain.predict_proba(X)
+    if not globally:
+        model.set_output(transform=output)
+    with config_context(transform_output=output if globally else "default"):
+        table = model.fit(X, LABELS)["columns"].transform(X)
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+        prepared = model["columns"].fit_transform(X, LABELS)
+    assert list(prepared.columns) == list(found)
+    assert list(table.columns) == list(found)
+    np.testing.assert_array_equal(table.to_numpy(), plain["columns"].transform(X))
+
+
+def test_numbers_of_names_by_hand():
+    assert unique_names(["a", "b", "a", "a_2", "a"]).tolist() == ["a", "b", "a_3", "a_2", "a_4"]
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("globally", [False, True])
+def test_sparse_tables_as_frames(rng, output, globally):
+    pytest.importorskip(output)
+    X = csr_array(rng.random((N, 6)) * (rng.random((N, 6)) < 0.2))
+    plain = small("classifier").fit(X, LABELS)
+    expected = plain.predict_proba(X)
+    model = small("classifier")
+    if not globally:
+        model.set_output(transform=output)
+    with config_context(transform_output=output if globally else "default"):
+        table = model.fit(X, LABELS)["columns"].transform(X)
+        np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
+    assert type(table).__module__.partition(".")[0] == output
+    np.testing.assert_array_equal(np.asarray(table), plain["columns"].transform(X).toarray())
 
 
 # -- as a part of scikit-learn -------------------------------------------------------------------
@@ -324,12 +574,60 @@ def test_any_estimator_can_stand_at_the_end():
     assert model.predict(X).shape == (N,)
 
 
+INTEGERS = np.random.default_rng(0).integers(0, 100, N)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        INTEGERS,
+        INTEGERS.astype(float),
+        INTEGERS.astype(np.float32),
+        INTEGERS.astype(object),
+        INTEGERS[:, None].astype(float)[:, 0].tolist(),
+        INTEGERS > 50,
+        INTEGERS % 2 + 5,
+    ],
+    ids=["int", "float", "float32", "object", "list", "bool", "two"],
+)
+def test_many_levels_become_one_column_in_regression(y):
+    X = frame("pandas", {"town": COLUMNS["town"]})
+    columns = tabular_pipeline("regressor", random_state=0)["columns"]
+    found = columns.fit_transform(X, y)
+    assert found.shape == (N, 1)
+    shifted = np.array(y, dtype=float) + 0.25  # beyond doubt no classes
+    np.testing.assert_allclose(found, clone(columns).fit_transform(X, shifted), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "width"),
+    [
+        (MLPRegressor(), 1),
+        (TransformedTargetRegressor(Ridge()), 1),
+        (GridSearchCV(Ridge(), {"alpha": [1.0]}), 1),
+        (Pipeline([("reduce", PCA(1)), ("ridge", Ridge())]), 1),
+        (MLPClassifier(), 3),
+        (GridSearchCV(LogisticRegression(), {"C": [1.0]}), 3),
+        (KMeans(2), 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_estimator_decides_what_integers_are(estimator, width):
+    X = frame("pandas", {"town": COLUMNS["town"]})
+    for y in (INTEGERS % 3, INTEGERS % 3 * 1.0):
+        assert tabular_pipeline(estimator)["columns"].fit_transform(X, y).shape == (N, width)
+
+
 def test_several_targets():
     X = frame("pandas")
     targets = np.column_stack([NUMBERS, -NUMBERS])
     few = X.drop(columns="town")
     assert small("regressor").fit(few, targets).predict(few).shape == (N, 2)
     assert small("classifier").fit(few, targets > 0).predict(few).shape == (N, 2)
+    with pytest.raises(
+        ValueError, match=r"y has 2\. The columns \['town'\].*columns__many__encode"
+    ):
+        small("regressor").fit(X, targets)
     model = small("regressor").set_params(
         columns__many__encode=OneHotEncoder(
             max_categories=9, handle_unknown="infrequent_if_exist", sparse_output=False
@@ -384,6 +682,18 @@ def test_recipes_are_parameters_of_the_network(kind, y, recipe):
     assert repr(model.set_params(**model.get_params()))
     model[-1].set_params(max_iter=2)
     assert np.isfinite(outputs(model.fit(frame("pandas"), y), frame("pandas"))).all()
+
+
+def test_rare_classes():
+    X = frame("pandas")
+    y = np.where(np.arange(N) < 3, "rare", LABELS)
+    model = tabular_pipeline("classifier", random_state=0).set_params(mlpclassifier__max_iter=2)
+    with pytest.warns(UserWarning, match="1 have fewer samples than the 8") as caught:
+        model.fit(X, y)
+    assert len(caught) == 1
+    assert "rare" in model.classes_
+    with pytest.raises(ValueError, match=r"there are 10 rows.*recipe='fast'"):
+        model.fit(X[:10], y[:10])
 
 
 def test_bad_names():
