@@ -9,7 +9,6 @@ processor time and 300 MB of memory; more ends the process, and the line of this
 import copy
 import json
 import os
-import resource
 import subprocess
 import sys
 import warnings
@@ -212,6 +211,8 @@ def load_all(forged, folder, kernels="numpy"):
 
 def _limit():
     """Allow so much more memory than there is now, and so many more seconds."""
+    import resource  # not on Windows
+
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
