@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import sys
 from itertools import islice
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -30,7 +31,10 @@ from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.persistence import TRUSTED_TYPES, save
 from sknn_adam.persistence.trusted import names_by_loader
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux"),
+]
 
 SEED = int(os.environ.get("FORGE_SEED", random.randrange(10**6)))
 N = int(os.environ.get("FORGE_N", 100))  # of each kind of change
