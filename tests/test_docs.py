@@ -256,10 +256,47 @@ TASTE = ("ES01", "SA01")
 # -- the check of the built site -----------------------------------------------------------------
 
 
-def test_broken_links_are_found(tmp_path):
+def load_check_site():
     spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
     check_site = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(check_site)
+    return check_site
+
+
+def test_no_page_has_a_name_of_sphinx():
+    """Sphinx writes these pages itself, over those of the sources."""
+    own = {"search", "genindex", "modindex", "py-modindex", "searchindex", "objects"}
+    assert not own & {path.stem for path in DOCS.glob("*.md")}
+
+
+def test_lost_pages_are_found(tmp_path):
+    check_site = load_check_site()
+    sources = {
+        "right.md": ("Intro first\n\n# The `Adam` page: [a link](x.md)\n\n# Other", "md"),
+        "search.md": ("# Choosing hyper-parameters\n", "lost"),
+        "sub/rest.rst": ("..\n  comment\n\n.. _a:\n\nsknn\\_adam.Adam\n===============\n", "rst"),
+        "gone.md": ("# Gone", None),
+        "none.md": ("no heading", "lost"),
+    }
+    html = {
+        "md": '<h1>The <code>Adam</code> page: a link<a class="headerlink" href="#a">#</a></h1>',
+        "rst": "<h1>sknn_adam.Adam</h1><h1>More</h1>",
+        "lost": "<noscript>Activate JavaScript.</noscript>",
+    }
+    for name, (text, page) in sources.items():
+        source = tmp_path / "_sources" / f"{name}.txt"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(text)
+        target = (tmp_path / name).with_suffix(".html")
+        target.parent.mkdir(exist_ok=True)
+        if page:
+            target.write_text(html[page])
+    found = [line.partition(":")[0] for line in check_site.lost_pages(tmp_path)]
+    assert found == ["gone.html", "none.html", "search.html"]
+
+
+def test_broken_links_are_found(tmp_path):
+    check_site = load_check_site()
     (tmp_path / "sub").mkdir()
     (tmp_path / "index.html").write_text(
         '<h1 id="top">A</h1><a href="sub/b.html#here">1</a><a href="sub/b.html#gone">2</a>'
