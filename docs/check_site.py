@@ -4,11 +4,11 @@
 
 Checked are: each page renders and has a heading, each of its pictures loads, nothing that it asks
 of the site is missing, no script of it fails, no link leads to a page or a section of the site
-that is not there, and each page of the sources is there under its own heading: Sphinx overwrites
-pages that have a name of its own, such as search.html. The program is looked for as ``chromium``, ``chromium-browser`` or
-``google-chrome``; ``--chromium`` names another one, and ``--links-only`` does without. The site is
-served on the loopback interface, to this run only. The exit code is the number of faults, at most
-100.
+that is not there, and each page has the heading of its source: Sphinx overwrites pages that have a
+name of its own, such as search.html. The program is looked for as ``chromium``,
+``chromium-browser`` or ``google-chrome``; ``--chromium`` names another one, and ``--links-only``
+does without. The site is served on the loopback interface, to this run only. The exit code is the
+number of faults, at most 100.
 """
 
 import argparse
@@ -128,7 +128,8 @@ class Heading(HTMLParser):
 
 def words(text: str) -> list[str]:
     """Return the words of a heading without markup."""
-    text = re.sub(r":[\w:]+:`|\\", "", text)  # roles and escapes of reStructuredText
+    # Roles and escapes of reStructuredText, and the targets of links in Markdown.
+    text = re.sub(r":[\w:]+:`|\\|(?<=\])\([^)]*\)", "", text)
     return re.findall(r"[^\W_]+", text)
 
 
