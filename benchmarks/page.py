@@ -420,7 +420,8 @@ def search(results: dict) -> str:
         "",
         f"![regret by candidates and by seconds]({SEARCHES.name})",
         "",
-        "What this says about the claims of the literature is told in [](search.md).",
+        "What this says about the claims of the literature is told in "
+        "[](hyperparameter_search.md).",
     ]
     return "\n".join([*lines, "", origin(results), ""])
 

@@ -3,16 +3,18 @@
     python docs/check_site.py docs/_build/html
 
 Checked are: each page renders and has a heading, each of its pictures loads, nothing that it asks
-of the site is missing, no script of it fails, and no link leads to a page or a section of the site
-that is not there. The program is looked for as ``chromium``, ``chromium-browser`` or
-``google-chrome``; ``--chromium`` names another one, and ``--links-only`` does without. The site is
-served on the loopback interface, to this run only. The exit code is the number of faults, at most
-100.
+of the site is missing, no script of it fails, no link leads to a page or a section of the site
+that is not there, and each page has the heading of its source: Sphinx overwrites pages that have a
+name of its own, such as search.html. The program is looked for as ``chromium``,
+``chromium-browser`` or ``google-chrome``; ``--chromium`` names another one, and ``--links-only``
+does without. The site is served on the loopback interface, to this run only. The exit code is the
+number of faults, at most 100.
 """
 
 import argparse
 import html
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -100,6 +102,66 @@ def broken_links(site: Path) -> list[str]:
     return faults
 
 
+class Heading(HTMLParser):
+    """Collects the text of the first heading of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.text, self.inside, self.links = "", None, 0
+
+    def handle_starttag(self, tag, attrs):
+        """Enter the first heading; skip the link to itself that Sphinx puts in it."""
+        if tag == "h1" and self.inside is None:
+            self.inside = True
+        self.links += self.inside is True and "headerlink" in (dict(attrs).get("class") or "")
+
+    def handle_endtag(self, tag):
+        """Leave the heading."""
+        if tag == "h1":
+            self.inside = False
+
+    def handle_data(self, data):
+        """Collect the text."""
+        if self.inside and not self.links:
+            self.text += data
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a heading without markup."""
+    # Roles and escapes of reStructuredText, and the targets of links in Markdown.
+    text = re.sub(r":[\w:]+:`|\\|(?<=\])\([^)]*\)", "", text)
+    return re.findall(r"[^\W_]+", text)
+
+
+def first_heading(source: str) -> str:
+    """Return the first heading of a page in Markdown or reStructuredText."""
+    lines = source.splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("# "):
+            return line[2:]
+        underline = re.fullmatch(r"([=*#^~\"-])\1+", below.rstrip())
+        if underline and line.strip() and len(below.rstrip()) >= len(line.rstrip()):
+            return line
+    return ""
+
+
+def lost_pages(site: Path) -> list[str]:
+    """Return a line for each page whose own heading is not in its HTML."""
+    faults = []
+    for source in sorted((site / "_sources").rglob("*.txt")):
+        name = source.relative_to(site / "_sources").with_suffix("").with_suffix(".html")
+        expected = first_heading(source.read_text(encoding="utf-8-sig"))
+        parser = Heading()
+        if (site / name).exists():
+            parser.feed((site / name).read_text(encoding="utf-8"))
+        if not words(expected) or words(parser.text) != words(expected):
+            faults.append(
+                f"{name.as_posix()}: its heading is {parser.text.strip()!r}, that of its source "
+                f"{expected!r}"
+            )
+    return faults
+
+
 class Handler(SimpleHTTPRequestHandler):
     """Serves the site and the page that walks through it; remembers what was missing."""
 
@@ -163,7 +225,7 @@ def main() -> int:
     args = parser.parse_args()
     if not (args.site / "index.html").exists():
         raise SystemExit(f"{args.site} has no index.html: build the site first, see docs/conf.py.")
-    faults = broken_links(args.site)
+    faults = broken_links(args.site) + lost_pages(args.site)
     if not args.links_only:
         chromium = args.chromium or next(filter(None, map(shutil.which, CHROMIUM)), None)
         if chromium is None:
@@ -172,6 +234,7 @@ def main() -> int:
         faults += missing
         for page in pages:
             faults += [f"{page['page']}: {picture} does not load" for picture in page["broken"]]
+            # Sphinx's own page for searching the site has no source, and no heading.
             if page["height"] < 100 or not (page["heading"] or page["page"] == "search.html"):
                 faults.append(f"{page['page']}: renders nothing, or has no heading")
         print(f"{len(pages)} pages, {sum(page['pictures'] for page in pages)} pictures")

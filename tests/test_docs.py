@@ -210,6 +210,46 @@ def test_every_claim_has_an_example_a_number_and_a_verdict(claim):
     assert re.match("(holds|partly|not here|a definition)($|[;:,])", verdict)
 
 
+def test_claims_that_a_study_measured_have_its_figures():
+    """The verdicts must not contradict the committed results of the benchmarks."""
+    results = DOCS.parent / "benchmarks" / "results"
+    regret = json.loads((results / "search.json").read_text(encoding="utf-8"))
+    regret = regret["regret at candidates: mean, standard error, runs"]
+    found = {claim[0]: claim[2:] for claim in CLAIMS if "](benchmarks.md)" in claim[2]}
+
+    def row(part):
+        (key,) = (sentence for sentence in found if part in sentence)
+        return found.pop(key)
+
+    measured, verdict = row("uses past evaluations to guide")
+    for n in ("16", "32", "64"):
+        bayes, random = (f"{regret[name][n][0]:.2f}" for name in ("bayes", "random"))
+        assert re.search(f"{bayes} against {random}.* after {n}", measured)
+    assert verdict == "partly: from about 32 candidates on"
+    measured, _ = row("you randomly sample values")
+    for n in ("8", "32", "64"):
+        grid, random = (f"{regret[name][n][0]:.2f}" for name in ("grid", "random"))
+        assert re.search(f"{grid} and {random} after {n}", measured)
+
+    ratios = json.loads((results / "defaults.json").read_text(encoding="utf-8"))["ratios"]
+
+    def change(metric, candidate):
+        ratio = ratios[metric][candidate] / ratios[metric]["the defaults"]
+        return f"{abs(ratio - 1):.0%}".replace("%", " %")
+
+    measured, _ = row("decay the learning rate")
+    assert f"raises the error by {change('error', 'schedule=cosine')}" in measured
+    measured, _ = row("a technique to prevent overfitting")
+    early = "early_stopping=True"
+    assert f"lowers the log loss by {change('logloss', early)}" in measured
+    assert change("error", early) == change("nrmse", early)
+    assert f"the error and the RMSE by {change('error', early)} each" in measured
+    measured, _ = row("somewhere between 64 and 256")
+    for n in (32, 128, 200):
+        assert f"{ratios['error'][f'batch_size={n}']:.2f} at {n}" in measured
+    assert not found
+
+
 def test_every_example_answers_a_claim():
     told = {name for claim in CLAIMS for name in re.findall(r"plot_\w+", claim[1])}
     examples = {path.stem for path in (DOCS / "examples").glob("plot_*.py")}
@@ -256,10 +296,47 @@ TASTE = ("ES01", "SA01")
 # -- the check of the built site -----------------------------------------------------------------
 
 
-def test_broken_links_are_found(tmp_path):
+def load_check_site():
     spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
     check_site = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(check_site)
+    return check_site
+
+
+def test_no_page_has_a_name_of_sphinx():
+    """Sphinx writes these pages itself, over those of the sources."""
+    own = {"search", "genindex", "modindex", "py-modindex", "searchindex", "objects"}
+    assert not own & {path.stem for path in DOCS.glob("*.md")}
+
+
+def test_lost_pages_are_found(tmp_path):
+    check_site = load_check_site()
+    sources = {
+        "right.md": ("Intro first\n\n# The `Adam` page: [a link](x.md)\n\n# Other", "md"),
+        "search.md": ("# Choosing hyper-parameters\n", "lost"),
+        "sub/rest.rst": ("..\n  comment\n\n.. _a:\n\nsknn\\_adam.Adam\n===============\n", "rst"),
+        "gone.md": ("# Gone", None),
+        "none.md": ("no heading", "lost"),
+    }
+    html = {
+        "md": '<h1>The <code>Adam</code> page: a link<a class="headerlink" href="#a">#</a></h1>',
+        "rst": "<h1>sknn_adam.Adam</h1><h1>More</h1>",
+        "lost": "<noscript>Activate JavaScript.</noscript>",
+    }
+    for name, (text, page) in sources.items():
+        source = tmp_path / "_sources" / f"{name}.txt"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(text)
+        target = (tmp_path / name).with_suffix(".html")
+        target.parent.mkdir(exist_ok=True)
+        if page:
+            target.write_text(html[page])
+    found = [line.partition(":")[0] for line in check_site.lost_pages(tmp_path)]
+    assert found == ["gone.html", "none.html", "search.html"]
+
+
+def test_broken_links_are_found(tmp_path):
+    check_site = load_check_site()
     (tmp_path / "sub").mkdir()
     (tmp_path / "index.html").write_text(
         '<h1 id="top">A</h1><a href="sub/b.html#here">1</a><a href="sub/b.html#gone">2</a>'

@@ -279,6 +279,16 @@ def test_regressors(name, dtype):
     np.testing.assert_array_equal(converted(frozen, X, dtype)[1][0], found)
 
 
+def test_cast_regressor_is_refused():
+    """skl2onnx leaves the cast to float32 out of a float64 graph."""
+    from skl2onnx.sklapi import CastRegressor
+
+    X, y = table("diabetes")
+    model = CastRegressor(number().fit(X, y), dtype=np.float32)
+    with pytest.raises(NotImplementedError, match="CastRegressor"):
+        converted(model, X, np.float64)
+
+
 # -- raw scores ----------------------------------------------------------------------------------
 
 
@@ -344,6 +354,10 @@ REFUSED = {
     "dropped": (
         lambda X, y: vote("drop", net(), LOGISTIC, weights=np.array([0.3, 0.7, 0.1])),
         "VotingClassifier.*one was dropped",
+    ),
+    "weights": (
+        lambda X, y: vote(net(), LOGISTIC, weights=[0.3, 0.7]),
+        "VotingClassifier.*NumPy array",
     ),
     "stacked scores": (
         lambda X, y: StackingClassifier(pairs(net()), cv=2, stack_method="decision_function"),

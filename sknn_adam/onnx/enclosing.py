@@ -9,6 +9,7 @@ of our estimators is checked first, and all but those that are known to be right
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _inside(estimator: Any) -> Iterator[Any]:
             stack += value
         elif isinstance(value, np.ndarray):
             stack += value.ravel().tolist() if value.dtype == object else []
-        elif not isinstance(value, type):
+        elif not isinstance(value, type | ModuleType):
             stack += getattr(value, "__dict__", {}).values()
 
 
@@ -113,6 +114,7 @@ def _all_classes(meta: Any, operator: Any) -> str | None:
 
 
 def _direct(meta: Any) -> str | None:
+    # The option "raw_scores" reaches our classifiers through pipelines and searches only.
     children = [unwrap(e) for e in _children(meta)]
     if any([*_inside(e)] and not isinstance(e, MLPClassifier) for e in children):
         return "it needs the scores of MLPClassifier, but there is a meta-estimator in between"
@@ -146,6 +148,8 @@ def _voting_classifier(meta: Any, operator: Any) -> str | None:
 
 
 def _voting(meta: Any, operator: Any) -> str | None:
+    if isinstance(meta.weights, list | tuple):
+        return "skl2onnx needs the weights as a NumPy array"
     if meta.weights is not None and any(e == "drop" for _, e in meta.estimators):
         return "the weights would be those of other estimators, as one was dropped"
     return _one_column(meta, operator)
@@ -182,7 +186,6 @@ def _stacking_classifier(meta: Any, operator: Any) -> str | None:
 RULES: dict[str, Rule] = {
     "SklearnPipeline": _right,
     "SklearnGridSearchCV": _right,
-    "SklearnCastRegressor": _right,
     "SklearnRANSACRegressor": _right,
     "SklearnStackingRegressor": _right,
     "SklearnOneVsRestClassifier": _one_column,
