@@ -278,6 +278,10 @@ def defaults(results: dict) -> str:
 
 
 def small(results: dict) -> str:
+    first, second = (
+        "{ratio:.3f} ± {se:.3f}".format(**half)
+        for half in results["tasks"]["classification"]["120"]["batch_size=32"]["error"]["halves"]
+    )
     lines = [
         "## Batches on small tables",
         "",
@@ -287,6 +291,10 @@ def small(results: dict) -> str:
         "batch of all samples, with their standard errors over tables. In parentheses the ratios "
         "of the two halves of the tables: a candidate that was chosen on the first half is "
         "confirmed on the second.",
+        "",
+        "The default is a batch of 32 in classifiers and of all samples in regressors. The gain of "
+        f"classifiers is not the same everywhere: on 120 samples their errors are {first} times "
+        f"those of the full batch on the first half of the tables and {second} on the second.",
     ]
     for task, sizes in results["tasks"].items():
         metrics = ("error", "logloss") if task == "classification" else ("nrmse",)
