@@ -35,3 +35,24 @@ def test_the_page_is_made_from_the_results():
 
     assert page.PAGE.read_text() == page.text()
     assert "eometric mean" in page.text()
+
+
+def test_ratios_to_the_full_batch_are_paired_by_table():
+    from math import log
+
+    from benchmarks import small
+
+    def row(table, candidate, error):
+        return {"table": table, "n": 30, "candidate": candidate, "error": error}
+
+    # 0.01 is added to every error: the ratios are 1/2 and 2.
+    rows = [row("a", small.FULL, 0.19), row("a", "other", 0.09)]
+    rows += [row("b", small.FULL, 0.09), row("b", "other", 0.19)]
+    logs = small.log_ratios(rows, 30, "other", "error")
+    assert logs == pytest.approx({"a": -log(2), "b": log(2)})
+    # The deviation of +-log 2 with one degree of freedom is sqrt(2) log 2, over sqrt(2 tables).
+    assert small.summary(list(logs.values())) == {
+        "ratio": pytest.approx(1),
+        "se": pytest.approx(log(2)),
+        "tables": 2,
+    }
