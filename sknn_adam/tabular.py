@@ -1,5 +1,6 @@
 """A ready pipeline for tables: columns of any kind, then a network."""
 
+import warnings
 from math import inf
 from typing import Any
 
@@ -161,7 +162,9 @@ class ByTarget(TargetEncoder):
             raise OneTargetOnly(f"The target encoder takes one target, and y has {shape[1]}.")
         if self.target_type == "continuous":
             y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
-        with config_context(enable_metadata_routing=False):
+        with config_context(enable_metadata_routing=False), warnings.catch_warnings():
+            # Before scikit-learn 1.9 the folds are stratified; a mean needs no row of every class.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             return super().fit_transform(X, y)
 
 
