@@ -11,10 +11,9 @@ from sknn_adam.losses.columns import PerColumn
 from sknn_adam.members import Members
 from sknn_adam.network import Network
 from sknn_adam.optimizers import Optimizer
-from sknn_adam.persistence.fitted import (
-    REASONS,
+from sknn_adam.persistence.fitted import REASONS, check_state
+from sknn_adam.persistence.values import (
     check_component,
-    check_state,
     is_array,
     is_count,
     is_finite,

@@ -8,8 +8,7 @@ Where an object follows from a few parameters, it is made anew from them and com
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
-from math import isclose, prod
-from numbers import Integral, Real
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from sknn_adam._kernels import NumpyKernels
 from sknn_adam._labels import SHAPES
-from sknn_adam._validation import check_parameters
 from sknn_adam.activations import Activation
 from sknn_adam.history import History, LayerHistory
 from sknn_adam.initializers import INITIALIZERS
@@ -26,14 +24,22 @@ from sknn_adam.losses import Loss
 from sknn_adam.members import Members, OutOfFold
 from sknn_adam.network import Network
 from sknn_adam.normalization import BatchNormLayer, RowNormLayer
-from sknn_adam.persistence.contents import Refused
+from sknn_adam.persistence.values import (
+    alike,
+    check_component,
+    is_array,
+    is_count,
+    is_finite,
+    is_number,
+    is_one_or_each,
+    require,
+)
 from sknn_adam.run import Run
 from sknn_adam.schedules import Clock
 
 __all__ = [
     "REASONS",
     "check_clock",
-    "check_component",
     "check_history",
     "check_labels",
     "LAYERS",
@@ -45,62 +51,9 @@ __all__ = [
     "check_per_column",
     "check_run",
     "check_state",
-    "is_array",
-    "is_count",
-    "is_finite",
-    "is_number",
-    "is_one_or_each",
-    "require",
 ]
 
 REASONS = {None, "callback", "diverged", "early_stopping", "max_iter", "no_progress", "tol"}
-
-
-def require(holds: Any, what: str) -> None:
-    """Raise with this reason unless it holds."""
-    if not holds:
-        raise Refused(f"{what}; it may have been changed after it was saved")
-
-
-def is_count(value: Any, least: int = 0) -> bool:
-    """Return whether a value is an integer, `least` or larger."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is one real number."""
-    return isinstance(value, Real | np.floating) and not isinstance(value, bool)
-
-
-def is_array(value: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> bool:
-    """Return whether a value is a plain array of this shape and dtype, stored by row."""
-    fits = type(value) is np.ndarray and value.shape == shape and value.dtype == dtype
-    return bool(fits and value.flags.c_contiguous)
-
-
-def is_finite(array: np.ndarray) -> bool:
-    """Return whether all elements are finite."""
-    return bool(np.isfinite(array).all())
-
-
-def is_one_or_each(value: Any, n_members: int | None, kinds: str) -> bool:
-    """Return whether a value is one number, or one of every member."""
-    value = np.asarray(value)
-    shapes: tuple = ((),) if n_members is None else ((), (n_members,))
-    return value.shape in shapes and value.dtype.kind in kinds
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Return whether two values are the same, floats up to rounding on another machine."""
-    if isinstance(one, float) and isinstance(other, float):
-        return isclose(one, other, rel_tol=1e-9)
-    return type(one) is type(other) and bool(one == other)
-
-
-def check_component(value: Any, base: type, what: str) -> None:
-    """Check the type and the parameters of a component that is used without a fit."""
-    require(isinstance(value, base), f"{what} is of type {type(value).__name__}")
-    check_parameters(value)
 
 
 # -- layers and networks -------------------------------------------------------------------------
@@ -175,7 +128,7 @@ def check_layer(state: dict[str, Any], name: str) -> None:
     expected = vars(LAYERS[name](state))
     found = {key: value for key, value in state.items() if key != "bias_later"}
     same = found.keys() == expected.keys()
-    same = same and all(_alike(found[key], expected[key]) for key in expected)
+    same = same and all(alike(found[key], expected[key]) for key in expected)
     require(same, f"the state of a layer {name} does not follow from its parameters")
     require(state.get("bias_later", True) is True, "'bias_later' of a layer is not True")
 
