@@ -11,10 +11,9 @@ from sknn_adam.losses.columns import PerColumn
 from sknn_adam.members import Members
 from sknn_adam.network import Network
 from sknn_adam.optimizers import Optimizer
-from sknn_adam.persistence.fitted import (
-    REASONS,
+from sknn_adam.persistence.fitted import REASONS, check_state
+from sknn_adam.persistence.values import (
     check_component,
-    check_state,
     is_array,
     is_count,
     is_finite,
@@ -29,7 +28,10 @@ __all__ = ["check_classifier", "check_piecewise_linear", "check_regressor", "che
 
 
 def _check_features(state: dict[str, Any], n_features: int) -> None:
-    require(state["n_features_in_"] == n_features, "an estimator has another number of features")
+    require(
+        state["n_features_in_"] == n_features,
+        "n_features_in_ is not the number of features that the state is for",
+    )
     names = state.get("feature_names_in_")
     if names is not None:
         fits = type(names) is np.ndarray and names.shape == (n_features,)
@@ -52,16 +54,22 @@ def _check_fitted(state: dict[str, Any], task: str) -> None:
     check_component(optimizer, Optimizer, "the optimizer of an estimator")
     require(type(state["history_"]) is History, "an estimator has no history")
     for name in ("n_iter_", "t_"):
-        require(is_count(state[name]), f"the {name!r} of an estimator is no number of steps")
-    require(state["n_layers_"] == len(network.dense()) + 1, "an estimator has other layers")
+        require(is_count(state[name]), f"the {name!r} of an estimator is not a count")
+    require(
+        state["n_layers_"] == len(network.dense()) + 1,
+        "n_layers_ is not the number of layers of the network",
+    )
     require(state["stop_reason_"] in REASONS, "an estimator has an unknown reason to stop")
     fits = is_one_or_each(state["best_iter_"], network.members, "iu")
-    require(fits, "an estimator has a wrong best iteration")
+    require(fits, "best_iter_ has a wrong shape or type")
     score = state["best_validation_score_"]
-    require(score is None or is_number(score), "an estimator has a wrong best score")
+    require(score is None or is_number(score), "best_validation_score_ is not a number")
     scores = state["validation_scores_"]
     fits = scores is None or (type(scores) is list and all(map(is_number, scores)))
-    require(fits and isinstance(state["converged_"], bool), "an estimator has wrong scores")
+    require(
+        fits and isinstance(state["converged_"], bool),
+        "validation_scores_ or converged_ has a wrong type",
+    )
     predictions = state.get("oof_prediction_", [])
     for array in predictions if isinstance(predictions, list) else [predictions]:
         fits = type(array) is np.ndarray and array.dtype.kind == "f" and is_finite(array)
@@ -105,7 +113,7 @@ def _check_run_of(state: dict[str, Any], run: Any, network: Network, optimizer: 
     kind = Run if network.members is None else Members
     require(type(run) is kind, "an estimator has a run of another kind")
     require(_plan_of(run.network) == _plan_of(network), "an estimator has a run of another network")
-    require(state["t_"] == run.clock.step, "an estimator has a run of another length")
+    require(state["t_"] == run.clock.step, "t_ is not the number of steps of the run")
     layout = run.network.layout
     check_state(run.optimizer_state, optimizer.init(run.network.theta, layout), "optimizer_state")
     vectors = [run.network.theta, *(getattr(run.optimizer_state, name) for name in optimizer.slots)]
@@ -146,7 +154,7 @@ def check_regressor(state: dict[str, Any]) -> None:
         return
     n_outputs, n_axes = state["n_outputs_"], state["_y_ndim"]
     require(is_count(n_outputs, 1), "a regressor has no number of outputs")
-    require(n_axes == 2 or (n_axes == 1 and n_outputs == 1), "a regressor has targets of no shape")
+    require(n_axes == 2 or (n_axes == 1 and n_outputs == 1), "_y_ndim is neither 1 nor 2")
     for name in ("_y_shift", "_y_scale"):
         fits = is_array(state[name], (n_outputs,)) and is_finite(state[name])
         require(fits, f"the {name!r} of a regressor must be finite, of shape {(n_outputs,)}")

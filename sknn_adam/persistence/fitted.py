@@ -8,8 +8,7 @@ Where an object follows from a few parameters, it is made anew from them and com
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
-from math import isclose, prod
-from numbers import Integral, Real
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from sknn_adam._kernels import NumpyKernels
 from sknn_adam._labels import SHAPES
-from sknn_adam._validation import check_parameters
 from sknn_adam.activations import Activation
 from sknn_adam.history import History, LayerHistory
 from sknn_adam.initializers import INITIALIZERS
@@ -26,14 +24,22 @@ from sknn_adam.losses import Loss
 from sknn_adam.members import Members, OutOfFold
 from sknn_adam.network import Network
 from sknn_adam.normalization import BatchNormLayer, RowNormLayer
-from sknn_adam.persistence.contents import Refused
+from sknn_adam.persistence.values import (
+    alike,
+    check_component,
+    is_array,
+    is_count,
+    is_finite,
+    is_number,
+    is_one_or_each,
+    require,
+)
 from sknn_adam.run import Run
 from sknn_adam.schedules import Clock
 
 __all__ = [
     "REASONS",
     "check_clock",
-    "check_component",
     "check_history",
     "check_labels",
     "LAYERS",
@@ -45,62 +51,9 @@ __all__ = [
     "check_per_column",
     "check_run",
     "check_state",
-    "is_array",
-    "is_count",
-    "is_finite",
-    "is_number",
-    "is_one_or_each",
-    "require",
 ]
 
 REASONS = {None, "callback", "diverged", "early_stopping", "max_iter", "no_progress", "tol"}
-
-
-def require(holds: Any, what: str) -> None:
-    """Raise with this reason unless it holds."""
-    if not holds:
-        raise Refused(f"{what}; it may have been changed after it was saved")
-
-
-def is_count(value: Any, least: int = 0) -> bool:
-    """Return whether a value is an integer, `least` or larger."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is one real number."""
-    return isinstance(value, Real | np.floating) and not isinstance(value, bool)
-
-
-def is_array(value: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> bool:
-    """Return whether a value is a plain array of this shape and dtype, stored by row."""
-    fits = type(value) is np.ndarray and value.shape == shape and value.dtype == dtype
-    return bool(fits and value.flags.c_contiguous)
-
-
-def is_finite(array: np.ndarray) -> bool:
-    """Return whether all elements are finite."""
-    return bool(np.isfinite(array).all())
-
-
-def is_one_or_each(value: Any, n_members: int | None, kinds: str) -> bool:
-    """Return whether a value is one number, or one of every member."""
-    value = np.asarray(value)
-    shapes: tuple = ((),) if n_members is None else ((), (n_members,))
-    return value.shape in shapes and value.dtype.kind in kinds
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Return whether two values are the same, floats up to rounding on another machine."""
-    if isinstance(one, float) and isinstance(other, float):
-        return isclose(one, other, rel_tol=1e-9)
-    return type(one) is type(other) and bool(one == other)
-
-
-def check_component(value: Any, base: type, what: str) -> None:
-    """Check the type and the parameters of a component that is used without a fit."""
-    require(isinstance(value, base), f"{what} is of type {type(value).__name__}")
-    check_parameters(value)
 
 
 # -- layers and networks -------------------------------------------------------------------------
@@ -134,21 +87,29 @@ def _activate_learned(state: dict[str, Any]) -> Layer:
 
 def _dropout(state: dict[str, Any]) -> Layer:
     rate, dropped = state["rate"], state["dropped_value"]
-    require(is_number(rate) and 0 < rate < 1 and is_number(dropped), "a dropout layer is wrong")
+    require(
+        is_number(rate) and 0 < rate < 1 and is_number(dropped),
+        "the rate of a dropout layer is not between 0 and 1",
+    )
     return Dropout(rate, dropped)
 
 
 def _batch_norm(state: dict[str, Any]) -> Layer:
     momentum, epsilon = state["momentum"], state["epsilon"]
-    require(is_number(momentum) and 0 <= momentum < 1, "batch normalization has no momentum")
-    require(is_number(epsilon) and epsilon > 0, "batch normalization has no epsilon")
+    require(
+        is_number(momentum) and 0 <= momentum < 1,
+        "the momentum of batch normalization is not in [0, 1)",
+    )
+    require(
+        is_number(epsilon) and epsilon > 0, "the epsilon of batch normalization is not positive"
+    )
     return BatchNormLayer(_width(state), momentum, epsilon)
 
 
 def _row_norm(state: dict[str, Any]) -> Layer:
     epsilon, centered = state["epsilon"], state["centered"]
-    require(is_number(epsilon) and epsilon > 0, "normalization has no epsilon")
-    require(isinstance(centered, bool), "normalization is neither centered nor not")
+    require(is_number(epsilon) and epsilon > 0, "the epsilon of normalization is not positive")
+    require(isinstance(centered, bool), "'centered' of normalization is not a boolean")
     return RowNormLayer(_width(state), epsilon, centered)
 
 
@@ -167,15 +128,17 @@ def check_layer(state: dict[str, Any], name: str) -> None:
     expected = vars(LAYERS[name](state))
     found = {key: value for key, value in state.items() if key != "bias_later"}
     same = found.keys() == expected.keys()
-    same = same and all(_alike(found[key], expected[key]) for key in expected)
-    require(same, f"a layer {name} is not as its parameters say")
-    require(state.get("bias_later", True) is True, "a layer has a wrong mark for its bias")
+    same = same and all(alike(found[key], expected[key]) for key in expected)
+    require(same, f"the state of a layer {name} does not follow from its parameters")
+    require(state.get("bias_later", True) is True, "'bias_later' of a layer is not True")
 
 
 def _check_chain(layers: Any) -> None:
     """Raise unless the layers follow each other with the right widths."""
     require(type(layers) is list and layers, "a network has no list of layers")
-    require(all(isinstance(layer, Layer) for layer in layers), "a network has other layers")
+    require(
+        all(isinstance(layer, Layer) for layer in layers), "a network has layers of an unknown type"
+    )
     require(len(set(map(id, layers))) == len(layers), "a network has the same layer twice")
     ends = isinstance(layers[0], Dense) and isinstance(layers[-1], Dense)
     require(ends, "a network does not begin and end with a dense layer")
@@ -193,7 +156,7 @@ def _check_chain(layers: Any) -> None:
 def check_network(state: dict[str, Any]) -> None:
     """Check the state of a network."""
     known = {"layers", "dtype", "members", "theta", "statistics"}
-    require(state.keys() == known, "a network has other attributes")
+    require(state.keys() == known, "a network lacks an attribute or has an unknown one")
     layers, dtype, members = state["layers"], state["dtype"], state["members"]
     require(isinstance(dtype, np.dtype), "a network has no dtype")
     require(dtype in (np.float32, np.float64), f"a network has the dtype {dtype}")
@@ -223,11 +186,16 @@ def check_network(state: dict[str, Any]) -> None:
 
 def check_clock(state: dict[str, Any]) -> None:
     """Check the state of a clock."""
-    require(state.keys() == {f.name for f in fields(Clock)}, "a clock has other attributes")
+    require(
+        state.keys() == {f.name for f in fields(Clock)},
+        "a clock lacks an attribute or has an unknown one",
+    )
     counts = is_count(state["step"]) and is_count(state["epoch"])
-    require(counts, "a clock has no numbers of steps and epochs")
+    require(counts, "the step or epoch of a clock is not a count")
     progress = state["progress"]
-    require(is_number(progress) and 0 <= progress <= 1, "a clock has a wrong progress")
+    require(
+        is_number(progress) and 0 <= progress <= 1, "the progress of a clock is not between 0 and 1"
+    )
     require(is_number(state["loss"]), "a clock has no loss")
 
 
@@ -241,7 +209,10 @@ def _check_columns(columns: Any, item: Callable[[Any], bool]) -> None:
 
 def check_history(state: dict[str, Any]) -> None:
     """Check the state of a history."""
-    require(state.keys() == {"columns", "layers", "table"}, "a history has other attributes")
+    require(
+        state.keys() == {"columns", "layers", "table"},
+        "a history lacks an attribute or has an unknown one",
+    )
     _check_columns(state["columns"], is_number)
     require(type(state["layers"]) is LayerHistory, "a history has no history of layers")
     table = state["table"]
@@ -251,7 +222,10 @@ def check_history(state: dict[str, Any]) -> None:
 def check_layer_history(state: dict[str, Any]) -> None:
     """Check the state of a history of layers."""
     known = {"columns", "distance", "next_step"}
-    require(state.keys() <= known and "distance" in state, "a history has other attributes")
+    require(
+        state.keys() <= known and "distance" in state,
+        "a history lacks an attribute or has an unknown one",
+    )
     require(is_count(state["distance"], 1), "a history has no distance of samples")
     require(is_count(state.get("next_step", 0)), "a history has no next sample")
     _check_columns(
@@ -262,7 +236,10 @@ def check_layer_history(state: dict[str, Any]) -> None:
 
 def check_out_of_fold(state: dict[str, Any]) -> None:
     """Check the state of out-of-fold predictions."""
-    require(state.keys() == {"z", "best", "waited"}, "a run has other out-of-fold attributes")
+    require(
+        state.keys() == {"z", "best", "waited"},
+        "out-of-fold predictions lack an attribute or have an unknown one",
+    )
     z, n_samples = state["z"], len(state["best"])
     require(
         all(is_array(state[name], (n_samples,)) for name in ("best", "waited")),
@@ -275,7 +252,10 @@ def check_out_of_fold(state: dict[str, Any]) -> None:
 
 def check_run(state: dict[str, Any], cls: type = Run) -> None:
     """Check the state of a run."""
-    require(state.keys() == {f.name for f in fields(cls)}, "a run has other attributes")
+    require(
+        state.keys() == {f.name for f in fields(cls)},
+        "a run lacks an attribute or has an unknown one",
+    )
     network, clock = state["network"], state["clock"]
     require(type(network) is Network, "a run has no network")
     require(isinstance(state["rng"], np.random.Generator), "a run has no random generator")
@@ -299,7 +279,10 @@ def check_run(state: dict[str, Any], cls: type = Run) -> None:
         fits = is_one_or_each(state[name], n_members, kinds)
         require(fits, f"the {name!r} of a run has a wrong shape or type")
     epochs = np.asarray(state["best_epoch"])
-    require(((epochs >= 0) & (epochs <= clock.epoch)).all(), "a run has a best epoch to come")
+    require(
+        ((epochs >= 0) & (epochs <= clock.epoch)).all(),
+        "'best_epoch' of a run is after its present epoch",
+    )
 
 
 def _check_progress(state: dict[str, Any], clock: Clock) -> None:
@@ -309,20 +292,27 @@ def _check_progress(state: dict[str, Any], clock: Clock) -> None:
     require(fits, "the shape of a run is not two numbers")
     n_samples, batch_size = shape
     n_batches = -(-n_samples // batch_size) if batch_size else 0
-    require(is_count(batch) and batch < max(1, n_batches), "a run is in a batch that is not there")
+    require(
+        is_count(batch) and batch < max(1, n_batches), "the batch of a run is not one of its epoch"
+    )
     if order is not None:
         fits = is_array(order, (n_samples,), np.intp)
         fits = fits and np.array_equal(np.sort(order), np.arange(n_samples))
-        require(fits, f"the order of a run is no permutation of {n_samples} samples")
+        require(fits, f"the order of a run is not a permutation of {n_samples} samples")
     for name in ("total", "unclipped", "clip_rate"):
-        require(is_number(state[name]), f"the {name!r} of a run is no number")
-    require(is_count(state["clipped"]), "a run has no number of clipped gradients")
-    require(is_count(state["first_epoch"]), "a run has no first epoch")
-    require(state["first_epoch"] <= clock.epoch, "a run has a first epoch to come")
+        require(is_number(state[name]), f"the {name!r} of a run is not a number")
+    require(is_count(state["clipped"]), "'clipped' of a run is not a count")
+    require(is_count(state["first_epoch"]), "'first_epoch' of a run is not a count")
+    require(
+        state["first_epoch"] <= clock.epoch, "'first_epoch' of a run is after its present epoch"
+    )
     limit = state["limit"]
-    require(limit is None or (is_number(limit) and limit > 0), "a run has a wrong limit")
+    require(
+        limit is None or (is_number(limit) and limit > 0),
+        "'limit' of a run is not a positive number",
+    )
     require(state["stop_reason"] in REASONS, "a run has an unknown reason to stop")
-    require(isinstance(state["in_fit"], bool), "a run is neither in a fit nor not")
+    require(isinstance(state["in_fit"], bool), "'in_fit' of a run is not a boolean")
 
 
 def check_members(state: dict[str, Any]) -> None:
@@ -333,8 +323,11 @@ def check_members(state: dict[str, Any]) -> None:
     for name, kinds in (("limits", "f"), ("totals", "f"), ("lost", "b")):
         fits = is_one_or_each(state[name], n_members, kinds)
         require(fits or (name, state[name]) == ("limits", None), f"the {name!r} of a run is wrong")
-    require(is_number(state["least"]) and is_count(state["seen"]), "a run has wrong sums")
-    require(oof is None or type(oof) is OutOfFold, "a run has wrong out-of-fold predictions")
+    require(
+        is_number(state["least"]) and is_count(state["seen"]),
+        "'least' or 'seen' of a run is not a number",
+    )
+    require(oof is None or type(oof) is OutOfFold, "'oof' of a run has an unknown type")
     if oof is not None and oof.z is not None:
         n_raw = state["network"].layers[-1].fan_out
         require(oof.z.shape[1] == n_raw, "a run has out-of-fold outputs of a wrong width")
@@ -367,7 +360,9 @@ def check_state(found: Any, like: Any, name: str) -> None:
 
 def check_labels(state: dict[str, Any]) -> None:
     """Check the state of a classifier's labels."""
-    require(state.keys() == {"kind", "columns"}, "labels have other attributes")
+    require(
+        state.keys() == {"kind", "columns"}, "the labels lack an attribute or have an unknown one"
+    )
     kind, columns = state["kind"], state["columns"]
     require(kind in SHAPES and type(columns) is list and columns, "labels have no columns")
     require(kind != "exclusive" or len(columns) == 1, "labels have several columns")
@@ -379,7 +374,10 @@ def check_labels(state: dict[str, Any]) -> None:
 
 def check_per_column(state: dict[str, Any]) -> None:
     """Check the state of a loss of several columns."""
-    require(state.keys() - {"_sklearn_version"} == {"loss", "n_classes"}, "a loss is wrong")
+    require(
+        state.keys() - {"_sklearn_version"} == {"loss", "n_classes"},
+        "a loss of several columns lacks an attribute or has an unknown one",
+    )
     check_component(state["loss"], Loss, "the loss of a column")
     n_classes = state["n_classes"]
     fits = type(n_classes) is list and all(is_count(n, 1) for n in n_classes)

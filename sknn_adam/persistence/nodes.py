@@ -332,7 +332,7 @@ def _loss(node: dict, name: str, below: list, contents: Contents) -> Any:
     if state not in ({}, ()) or not isinstance(arguments, tuple) or len(arguments) > 2:
         raise Refused(f"{name} has a state, or arguments that no loss has")
     if not all(type(argument) in (int, float) for argument in arguments):
-        raise Refused(f"{name} has arguments that are no numbers")
+        raise Refused(f"{name} has arguments that are not numbers")
     return resolve(name)(*arguments)
 
 
