@@ -149,15 +149,14 @@ class FusedKernels(NumpyKernels):
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
         key = rule, theta.dtype
-        n_slots, n_scalars = len(slots), len(scalars)
-        kernel = self._recorded_once(
-            self._kernels,
-            key,
-            (rule,),
-            lambda: compiled(
-                update_loop, record_rule(rule, n_slots, n_scalars, theta.dtype), theta.dtype
-            ),
-        )
+        if not self._is_known(self._kernels, key):
+            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
+
+            def make():
+                return compiled(update_loop, record_rule(rule, n_slots, n_scalars, dtype), dtype)
+
+            self._record_once(self._kernels, key, make, rule)
+        kernel = self._kernels[key]
         if kernel is not None:
             try:
                 kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
@@ -195,17 +194,15 @@ class FusedKernels(NumpyKernels):
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
         key = activation, in_place, z.dtype
-        kernel = self._recorded_once(
-            self._kernels,
-            key,
-            (activation.apply, activation.__call__),
-            lambda: compiled(
-                activate_loop,
-                record_apply(activation.apply, z.dtype, in_place),
-                z.dtype,
-                in_place,
-            ),
-        )
+        if not self._is_known(self._kernels, key):
+
+            def make():
+                formula = record_apply(activation.apply, z.dtype, in_place)
+                return compiled(activate_loop, formula, z.dtype, in_place)
+
+            functions = activation.apply, activation.__call__
+            self._record_once(self._kernels, key, make, *functions)
+        kernel = self._kernels[key]
         if kernel is None or b is None:
             self.do(super().activate, activation, z, b, out)
         elif in_place:
@@ -216,18 +213,15 @@ class FusedKernels(NumpyKernels):
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
         key = derivative, z is None, g.dtype
-        lacks = (0,) if z is None else ()
-        kernel = self._recorded_once(
-            self._kernels,
-            key,
-            (derivative,),
-            lambda: compiled(
-                chain_loop,
-                record(derivative, 2, dtype=g.dtype, lacks=lacks),
-                g.dtype,
-                z is not None,
-            ),
-        )
+        if not self._is_known(self._kernels, key):
+
+            def make():
+                lacks = (0,) if z is None else ()
+                formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
+                return compiled(chain_loop, formula, g.dtype, z is not None)
+
+            self._record_once(self._kernels, key, make, derivative)
+        kernel = self._kernels[key]
         if kernel is None or sums is None or not g.flags.c_contiguous:
             self.do(super().chain, derivative, g, z, a, sums)
         elif z is None:

@@ -55,24 +55,21 @@ class NumpyKernels:
     def __reduce__(self) -> Any:
         return type(self), ()
 
-    def _recorded_once(
-        self, store: dict, key: Any, functions: tuple, make: Callable[[], Any]
-    ) -> Any:
-        """Return what `make` makes of functions, kept in a store; None if it may not be kept.
-
-        It is thrown away for good when something has changed that the functions read.
-        """
+    def _is_known(self, store: dict, key: Any) -> bool:
+        """Return whether a formula has been recorded; drop those that read what has changed."""
         if self._watched:
             self._drop_changed()
-        if key not in store:
-            found = watch(*functions)
-            store[key] = None if found is None else make()
-            if store[key] is not None and found is not None and found.values:
-                self._watched.append((store, key, found))
-        return store[key]
+        return key in store
+
+    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
+        """Store what `make` makes of functions; None if they read what cannot be watched."""
+        found = watch(*functions)
+        store[key] = None if found is None else make()
+        if store[key] is not None and found is not None and found.values:
+            self._watched.append((store, key, found))
 
     def _drop_changed(self) -> bool:
-        """Drop formulas that read what has changed; return whether there are any."""
+        """Drop formulas that read what has changed, for good; return whether there are any."""
         changed = [entry for entry in self._watched if entry[2].changed()]
         for entry in changed:
             store, key, _ = entry
@@ -107,10 +104,12 @@ class NumpyKernels:
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
         key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
-        n_slots, n_scalars = len(slots), len(scalars)
-        program = self._recorded_once(
-            self._programs, key, (rule,), lambda: trace(rule, n_slots, n_scalars, theta.dtype)
-        )
+        if not self._is_known(self._programs, key):
+            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
+            self._record_once(
+                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
+            )
+        program = self._programs[key]
         if program is None:
             for block in _blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]

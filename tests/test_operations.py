@@ -23,8 +23,8 @@ VALUES = [-inf, -2.5, -1.0, -1e-30, -0.0, 0.0, 1e-30, 0.1, 0.5, 1.0, 2.0, 3.0, 1
 ROUNDED = {*SLOW}
 
 
-def arity(function):
-    return 3 if function is np.where else function.nin
+def n_arguments(function):
+    return 3 if function is np.where else function.nargs - 1
 
 
 def operands(z, a):
@@ -35,10 +35,10 @@ def operands(z, a):
 def expressions(function):
     """Yield formulas of (z, a) that call a function once, on every combination of operands."""
     n = len(operands(np.ones(1), np.ones(1)))
-    if arity(function) == 3:
+    if n_arguments(function) == 3:
         picks = [(i, j, k) for i in (0, 2, 3, 4, 6) for j in range(n) for k in (0, 2, 5, 10, 13)]
     else:
-        picks = np.ndindex(*[n] * arity(function))
+        picks = np.ndindex(*[n] * n_arguments(function))
     for pick in picks:
 
         def formula(z, a, pick=pick):

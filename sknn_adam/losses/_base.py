@@ -85,7 +85,10 @@ class Loss(Component):
         check_shape(self, "The gradient", gradient, z.shape)
         factor = 1 / z.shape[-2] if weight is None else (weight / z.shape[-2])[..., None]
         # Not in place: a user's gradient may be the targets themselves, or an array that is kept.
-        return _reduce(value, weight), np.multiply(gradient, factor, dtype=z.dtype)
+        gradient = gradient * factor
+        if gradient.dtype != z.dtype:
+            gradient = gradient.astype(z.dtype)
+        return _reduce(value, weight), gradient
 
 
 def _reduce(value: np.ndarray, weight: np.ndarray | None) -> Any:
