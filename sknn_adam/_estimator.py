@@ -166,7 +166,6 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         run = self._run
         if not run.in_fit:
             run.new_fit()
-            run.in_fit = True
         n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
         if run.stop_reason == "max_iter" and n_epochs > 0:
             run.stop_reason = None
@@ -201,8 +200,16 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         rows.targets = self._encode(rows.y, rows.weight, not resume, classes)
         rows.weight = self._with_class_weight(rows.weight, rows.targets, partial=True)
         seed = check_random_state(self.random_state)
-        careful = self.on_divergence == "raise" or hasattr(self, "_skl_callbacks")
-        plan, data = self._ready(parts, plan, rows, resume, seed, careful)
+        plan, data = self._ready(parts, plan, rows, resume, seed, careful=False)
+        undo = self._run.remember()
+        try:
+            self._one_epoch(plan, data, rows)
+        except Exception:
+            undo()
+            raise
+        return self
+
+    def _one_epoch(self, plan, data, rows):
         run = self._run
         run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
         if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
@@ -215,7 +222,6 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             self._train(plan, data, 1, rows, None, interrupted)
             self._publish(plan)
             report(self, plan, run)
-        return self
 
     def _train(self, plan, data, n_epochs, rows, validation, interrupted) -> None:
         """Train, telling callbacks and the terminal about every epoch."""

@@ -53,8 +53,8 @@ class History:
         for name, column in self.columns.items():
             column.append(row.get(name, nan))
         if len(self) > MOST_ROWS:
-            for column in self.columns.values():
-                del column[: MOST_ROWS // 2]
+            # New lists: an error may ask for the old ones again.
+            self.columns = {name: c[MOST_ROWS // 2 :] for name, c in self.columns.items()}
 
     def __getitem__(self, key: str | int) -> Any:
         if isinstance(key, str):

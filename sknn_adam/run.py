@@ -1,5 +1,7 @@
 """The run: all state of a training that changes."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
@@ -16,6 +18,18 @@ from sknn_adam.schedules import Clock
 __all__ = ["EXPLODED", "Run"]
 
 EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
+
+
+# What an optimizer's state refers to, but no step changes.
+CONSTANT = ("kernels", "layout", "parts")
+
+
+def _own_values(state: Any) -> dict[str, Any]:
+    """Return the values of a state, with copies of all that may change in place, but for arrays."""
+    return {
+        name: value if name in CONSTANT or isinstance(value, np.ndarray) else deepcopy(value)
+        for name, value in vars(state).items()
+    }
 
 
 @dataclass
@@ -47,6 +61,10 @@ class Run:
     contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
     in_fit: bool = False  # whether a ``fit`` began and has not ended
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the memory that `remember` uses."""
+        return {name: value for name, value in vars(self).items() if name != "_spare"}
+
     def begin(self, plan: Plan) -> None:
         """Make the state of optimizer, schedule and averaging, at the present weights."""
         theta = self.network.theta
@@ -70,8 +88,48 @@ class Run:
         if self.best is not None and not self.best[0].flags.writeable:
             self.best = tuple(array.copy() for array in self.best)
 
+    def remember(self) -> Callable[[], None]:
+        """Return a function that undoes what training changes from now on, also in place.
+
+        A deep copy of the run would take about as long as a step. Here arrays are copied, always
+        to the same memory, and columns of the history are only measured.
+        """
+        network, histories = self.network, (self.history, self.history.layers)
+        fields = [(holder, vars(holder).copy()) for holder in (self, self.clock, *histories)]
+        fields.append((self.optimizer_state, _own_values(self.optimizer_state)))
+        arrays = [v for _, kept in fields for v in kept.values() if isinstance(v, np.ndarray)]
+        arrays += [network.theta, network.statistics, *(self.best or ())]
+        spare: Any = vars(self).get("_spare", ())
+        if [(c.shape, c.dtype) for c in spare] != [(a.shape, a.dtype) for a in arrays]:
+            spare = self._spare = [np.empty_like(array) for array in arrays]
+        for copy, array in zip(spare, arrays, strict=True):
+            np.copyto(copy, array)
+        theta, statistics = network.theta, network.statistics
+        columns = [{name: len(c) for name, c in history.columns.items()} for history in histories]
+        rng_state = self.rng.bit_generator.state
+        schedule_state = deepcopy(self.schedule_state)
+
+        def undo() -> None:
+            for holder, kept in fields:
+                vars(holder).clear()
+                vars(holder).update(kept)
+            for array, copy in zip(arrays, spare, strict=True):
+                if array.flags.writeable:
+                    array[...] = copy
+            # Arrays that were loaded as read-only maps are still as they were.
+            network.theta[...], network.statistics[...] = theta, statistics
+            for history, lengths in zip(histories, columns, strict=True):
+                history.columns = {name: history.columns[name] for name in lengths}
+                for name, length in lengths.items():
+                    del history.columns[name][length:]
+            self.rng.bit_generator.state = rng_state
+            self.schedule_state = schedule_state
+
+        return undo
+
     def new_fit(self) -> None:
         """Start counting epochs and waiting for improvement anew."""
+        self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
 

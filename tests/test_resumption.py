@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, history
+from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.optimizers import LBFGS, ScheduleFreeAdamW
-from sknn_adam.schedules import Plateau, Step
+from sknn_adam.schedules import Plateau, Schedule, Step
 
 pytestmark = pytest.mark.usefixtures("python_handles_interrupts")
 
@@ -374,3 +376,126 @@ def test_a_schedule_without_progress_never_runs_out(estimator, y):
         model.partial_fit(X, y)
     rates = model.history_["learning_rate"]
     assert rates == [0.01 * 0.5 ** (epoch // 2) for epoch in range(8)]
+
+
+# -- errors in partial_fit -----------------------------------------------------------------------
+
+
+class Failing:
+    """Mixed into a component: raises in its call of this number, counted from 1."""
+
+    countdown = None  # a list of one number, or None for a component that never fails
+
+    def count(self):
+        if self.countdown is not None:
+            self.countdown[0] -= 1
+            if self.countdown[0] == 0:
+                raise RuntimeError("a bug of the user")
+
+
+class FailingClip(Failing, Clipping):
+    def __call__(self, grad, layout=None):
+        grad *= 0.5
+        self.count()
+        return grad
+
+
+class FailingStep(Failing, Adam):
+    """Keeps state of its own, and fails when theta, state and grad have changed already."""
+
+    def init(self, theta, layout=None):
+        state = super().init(theta, layout)
+        state.norms, state.sums = [], {"grad": np.zeros(1)}
+        return state
+
+    def step(self, theta, grad, state, lr_scale=1.0):
+        super().step(theta, grad, state, lr_scale)
+        state.norms.append(float(np.abs(grad).sum()))
+        state.sums["grad"] += state.norms[-1]
+        theta -= 1e-3 * state.sums["grad"]
+        self.count()
+
+
+class FailingSchedule(Failing, Schedule):
+    kind = "failing"
+
+    def init(self):
+        return {"calls": [0]}
+
+    def __call__(self, clock, state=None):
+        state["calls"][0] += 1
+        self.count()
+        return 1 / state["calls"][0]
+
+
+class FailingAverage(Failing, EMA):
+    def update(self, average, theta, t, kernels=None):
+        super().update(average, theta, t)
+        self.count()
+
+
+FAILING = {
+    "gradient_clip": FailingClip,
+    "optimizer": FailingStep,
+    "schedule": FailingSchedule,
+    "averaging": FailingAverage,
+}
+
+
+def state_of(model):
+    """Everything but the time that epochs took."""
+    run = vars(model._run).copy()
+    run["kernels"] = run["network"] = run["_spare"] = None
+    run["optimizer_state"] = vars(run["optimizer_state"]) | {"kernels": None}
+    history = run["history"]
+    columns = {k: v for k, v in history.columns.items() if k != "seconds"}
+    run["history"] = (columns, history.layers.columns, history.layers.next_step, history.table)
+    run["rng"] = run["rng"].bit_generator.state
+    network = model._run.network
+    return pickle.dumps((run, network.theta, network.statistics, model._network.theta))
+
+
+@BOTH
+@pytest.mark.parametrize("part", FAILING)
+@pytest.mark.parametrize("call", [1, 3, 4])
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_an_error_in_partial_fit_leaves_everything_as_it_was(
+    estimator, y, part, call, n_members, monkeypatch
+):
+    monkeypatch.setattr(history, "MOST_ROWS", 3)  # the failing call is the one that would trim
+    params = {"normalization": "batch", "dropout": 0.2, "averaging": "ema", "record": "all"}
+    model = make(estimator, **params, n_members=n_members).set_params(**{part: FAILING[part]()})
+    for _ in range(3):
+        model.partial_fit(X, y)
+    twin, before = copied(model), state_of(model)
+    attributes, predicted = vars(model).copy(), model.predict(X)
+    monkeypatch.setattr(FAILING[part], "countdown", [call])
+    with pytest.raises(RuntimeError, match="a bug of the user"):
+        model.partial_fit(X, y)
+    monkeypatch.setattr(FAILING[part], "countdown", None)
+    assert state_of(model) == before
+    assert vars(model).keys() == attributes.keys()
+    assert all(vars(model)[name] is value for name, value in attributes.items())
+    np.testing.assert_array_equal(model.predict(X), predicted)
+    same(model.partial_fit(X, y), twin.partial_fit(X, y))
+
+
+@BOTH
+def test_a_warning_that_is_an_error_undoes_partial_fit(estimator, y):
+    """Divergence is found after the epoch, and reported after everything has been published."""
+    model = make(estimator).partial_fit(X, y)
+    before = state_of(model)
+    model.set_params(optimizer=Adam(learning_rate=1e300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning, match="diverged"):
+            model.partial_fit(X, y)
+    assert state_of(model) == before
+
+
+def test_memory_for_undoing_is_not_saved():
+    """A saved estimator holds weights, best weights, their average and two slots, and no more."""
+    model = make(MLPClassifier, averaging="ema")
+    model.set_params(hidden_layer_sizes=(2000,)).partial_fit(X, LABELS)
+    size = model._run.network.theta.nbytes
+    assert len(pickle.dumps(model)) < 8 * size
