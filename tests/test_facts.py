@@ -72,7 +72,7 @@ def test_every_loss_has_a_constant_answer(name):
 def test_recorded_once_and_only_where_it_is_asked_for():
     model = MLPClassifier(max_iter=1, warm_start=True).fit(X, CODES)
     told = model.history_.table
-    assert told == pytest.approx({**look(X, CODES, LogLoss()), "batch_size": 90.0}, nan_ok=True)
+    assert told == pytest.approx({**look(X, CODES, LogLoss()), "batch_size": 32.0}, nan_ok=True)
     assert model.fit(X / 2, CODES).history_.table == pytest.approx(told, nan_ok=True)
     assert MLPClassifier(max_iter=1, record=False).fit(X, CODES).history_.table == {}
     scaled = MLPRegressor(max_iter=1).fit(X, POSITIVE).history_.table

@@ -487,7 +487,7 @@ def test_a_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
     y = np.where(CODES > 0, "a", "b")
     y[:n_rare] = "c"
     shifted = X + 6.0 * (y == "c")[:, None]
-    model = crossed(MLPClassifier, n_members=5, max_iter=60)
+    model = crossed(MLPClassifier, n_members=5, max_iter=60, batch_size=len(X))
     with pytest.warns(UserWarning, match="fewer samples than the 5 cross-fitted"):
         model.fit(shifted, y)
     assert (model.predict(shifted[:n_rare]) == "c").all()

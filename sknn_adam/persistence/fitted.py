@@ -6,7 +6,7 @@ Where an object follows from a few parameters, it is made anew from them and com
 """
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from math import prod
 from types import SimpleNamespace
@@ -251,7 +251,9 @@ def check_out_of_fold(state: dict[str, Any]) -> None:
 
 
 def check_run(state: dict[str, Any], cls: type = Run) -> None:
-    """Check the state of a run."""
+    """Check the state of a run; attributes that an older release did not have get their default."""
+    defaults = {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+    state.update({name: value for name, value in defaults.items() if name not in state})
     require(
         state.keys() == {f.name for f in fields(cls)},
         "a run lacks an attribute or has an unknown one",
@@ -311,6 +313,11 @@ def _check_progress(state: dict[str, Any], clock: Clock) -> None:
         limit is None or (is_number(limit) and limit > 0),
         "'limit' of a run is not a positive number",
     )
+    losses = state["contradiction"]
+    fits = losses is None or (
+        type(losses) is tuple and len(losses) == 2 and all(map(is_number, losses))
+    )
+    require(fits, "a run has wrong losses of predictions and training")
     require(state["stop_reason"] in REASONS, "a run has an unknown reason to stop")
     require(isinstance(state["in_fit"], bool), "'in_fit' of a run is not a boolean")
 
