@@ -25,6 +25,7 @@ from sknn_adam.run import EXPLODED, Run
 __all__ = ["Plan", "Run", "objective", "step", "train"]
 
 LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
+COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
 
 
 def penalty(
@@ -208,16 +209,18 @@ def train(
 def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     """Have training end as diverged where its loss and that of predictions contradict each other.
 
-    They do where predictions are no better than a constant while training was much better: the
-    running statistics of batch normalization then describe a few extreme samples instead of the
-    data. They also do where the last step exploded, as every loss is that before its step.
+    They do where predictions are no better than a constant while training was much better, and
+    nearly all samples are the same to the running statistics of batch normalization: these then
+    describe a few extreme samples instead of the data. They also do where the last step exploded,
+    as every loss is that before its step.
     """
-    point, tracks = run.point(plan), run.network.statistics.size > 0
+    # Running statistics and losses are those of the weights in training, not of their average.
+    network, tracks = run.network, run.network.statistics.size > 0
     # A minimizer over all samples returns weights and statistics whose loss it has seen.
-    if plan.optimizer.full_batch or (not tracks and norm(point) < LARGE_WEIGHTS):
+    if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
-    network, limit = run.network.at(point), inf if run.limit is None else run.limit
+    limit = inf if run.limit is None else run.limit
     # All samples only where some of them raise suspicion.
     for some in (data.look(), slice(None)):
         x, y, weight = data.some(some)
@@ -225,7 +228,9 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
         constant = np.ones((len(y), 1)) * plan.loss.constant(y)
         answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
         useless = (answer > 0.01) & (predicted > 0.98 * answer) & (trained < 0.7 * predicted)
-        failed = ~(predicted <= limit) | (useless & tracks)
+        failed = ~(predicted <= limit)
+        if tracks and useless.any():
+            failed |= useless & (network.normalized_spread(x) < COLLAPSED)
         if not failed.any():
             return
     run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
