@@ -237,6 +237,21 @@ class Network:
             )
         return np.clip(np.nan_to_num(z, copy=False), -limit, limit, out=z)
 
+    def normalized_spread(self, X: Any) -> np.ndarray:
+        """Return how far samples differ after normalization by running statistics.
+
+        That is the interquartile range over the samples, the median of it over the units of a
+        layer, and the smallest of these over the layers; one value for each member.
+        """
+        workspaces = [Workspace() for _ in self.layers]
+        self._pass(X.astype(self.dtype), workspaces)
+        spreads = []
+        for layer, ws in zip(self.layers, workspaces, strict=True):
+            if layer.statistics:
+                low, high = np.quantile(ws["x"], (0.25, 0.75), axis=-2)
+                spreads.append(np.median(high - low, axis=-1))
+        return np.atleast_1d(np.min(spreads, axis=0))
+
     def at(self, theta: np.ndarray) -> "Network":
         """Return a network of the same layers and statistics with other parameters."""
         if theta is self.theta:

@@ -15,7 +15,6 @@ import numpy as np
 from sknn_adam import _kernels
 from sknn_adam._interrupts import Interrupts
 from sknn_adam._kernels import NUMPY, flush_denormals
-from sknn_adam._validation import in_place
 from sknn_adam.clipping import norm
 from sknn_adam.data import Data, facts
 from sknn_adam.history import Probe
@@ -25,8 +24,8 @@ from sknn_adam.run import EXPLODED, Run
 
 __all__ = ["Plan", "Run", "objective", "step", "train"]
 
-FEW_STEPS = 10
 LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
+COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
 
 
 def penalty(
@@ -90,13 +89,12 @@ def step(
         probe.before(network.workspaces(len(y)))
     if plan.clip is not None:  # 4
         run.unclipped = norm(network.grad)
-        in_place(plan.clip.__call__, network.grad, network.layout)
+        plan.clip(network.grad, network.layout)
         run.clipped += abs(norm(network.grad) - run.unclipped) > 1e-6 * run.unclipped
-    in_place(plan.optimizer.step, network.theta, network.grad, run.optimizer_state, factor)  # 5
+    plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
     if plan.averaging is not None:
-        update, clock = plan.averaging.update, run.clock
-        in_place(update, run.average, network.theta, clock.step, run.kernels)
+        plan.averaging.update(run.average, network.theta, run.clock.step, run.kernels)
     return value
 
 
@@ -211,30 +209,28 @@ def train(
 def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     """Have training end as diverged where its loss and that of predictions contradict each other.
 
-    They do where predictions are no better than a constant while training was much better: the
-    running statistics of batch normalization then describe a few extreme samples instead of the
-    data. They also do where the last step exploded, as every loss is that before its step.
+    They do where predictions are no better than a constant while training was much better, and
+    nearly all samples are the same to the running statistics of batch normalization: these then
+    describe a few extreme samples instead of the data. They also do where the last step exploded,
+    as every loss is that before its step.
     """
-    # Running statistics of a few steps describe hardly anything yet.
-    tracks = run.network.statistics.size > 0 and run.clock.step >= FEW_STEPS
-    point = run.point(plan)
+    # Running statistics and losses are those of the weights in training, not of their average.
+    network, tracks = run.network, run.network.statistics.size > 0
     # A minimizer over all samples returns weights and statistics whose loss it has seen.
-    if plan.optimizer.full_batch or (not tracks and norm(point) < LARGE_WEIGHTS):
+    if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
-    network, limit = run.network.at(point), inf if run.limit is None else run.limit
+    limit = inf if run.limit is None else run.limit
     # All samples only where some of them raise suspicion.
     for some in (data.look(), slice(None)):
         x, y, weight = data.some(some)
         predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
+        constant = np.ones((len(y), 1)) * plan.loss.constant(y)
+        answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
+        useless = (answer > 0.01) & (predicted > 0.98 * answer) & (trained < 0.7 * predicted)
         failed = ~(predicted <= limit)
-        if tracks:
-            # At the weights of the training, because averaged ones lag behind in a short fit.
-            found = np.atleast_1d(plan.loss.mean(y, run.network.predict(x), weight))
-            constant = np.ones((len(y), 1)) * plan.loss.constant(y)
-            answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
-            useless = (answer > 0.01) & (found > 0.98 * answer) & (trained < 0.7 * found)
-            predicted, failed = np.where(useless, found, predicted), failed | useless
+        if tracks and useless.any():
+            failed |= useless & (network.normalized_spread(x) < COLLAPSED)
         if not failed.any():
             return
     run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
