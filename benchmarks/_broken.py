@@ -193,7 +193,7 @@ def draw(kind, group, seed):
             healthy.given = bool(rng.random() < 0.5)
             return healthy
         if kind == "healthy on few samples":
-            case = _few_steps(healthy, rng)
+            case = _on_few_samples(healthy, rng, most=120, batch_size="auto")
             case.kind, case.given, case.reference = kind, bool(rng.random() < 0.5), healthy.score
             case.score = train(case.model, case)
             if case.score < 0.95 * case.reference or case.reference < 0.3:
@@ -206,6 +206,11 @@ def draw(kind, group, seed):
         case.score = train(case.model, case)
         if kind == "diverged" and _inner(case.model).stop_reason_ != "diverged":
             continue
+        if kind == "too_few_steps":
+            # Smaller batches may also predict better by their noise: only a network that has not
+            # learned its own samples was short of steps.
+            if case.model.score(*case.fit) >= 0.9 * healthy.model.score(*case.fit):
+                continue
         if case.score < 0.9 * case.reference:
             return case
     raise RuntimeError(f"no broken network of kind {kind} in 60 draws")
@@ -405,23 +410,30 @@ def _batch(healthy, rng):
     )
 
 
-def _few_steps(healthy, rng):
+def _on_few_samples(healthy, rng, most, **params):
+    """Return a case on few samples; healthy on them is a network that takes many steps."""
     X, y = healthy.fit
-    few = rng.permutation(len(y))[: int(rng.integers(25, 121))]
-    healthy.fit, healthy.options = (X[few], y[few]), {}
-    case = _broken(
-        healthy,
-        "too_few_steps",
-        rng,
-        batch_size="auto",
-        max_iter=int(rng.choice([30, 60, 100])),
-        early_stopping=False,
+    few, _ = train_test_split(
+        np.arange(len(y)),
+        train_size=int(rng.integers(25, most + 1)),
+        stratify=y if y.dtype.kind in "iu" else None,  # the test set has all classes
+        random_state=int(rng.integers(1000)),
     )
-    # Healthy on these samples is a network that takes many steps.
-    healthy.model = clone(case.model).set_params(batch_size=16 if len(few) > 48 else 8)
-    healthy.model.set_params(max_iter=100)
+    healthy.fit, healthy.options = (X[few], y[few]), {}
+    params |= {"early_stopping": False, "max_iter": int(rng.choice([60, 100]))}
+    case = _broken(healthy, "too_few_steps", rng, **params)
+    healthy.model = clone(case.model).set_params(
+        batch_size=16 if len(few) > 48 else 8, max_iter=100
+    )
     healthy.score = train(healthy.model, healthy)
     return case
+
+
+def _few_steps(healthy, rng):
+    # A batch of all samples, and nothing else that would end or slow down the training.
+    alone = {"schedule": "constant", "dropout": 0.0, "n_iter_no_change": np.inf}
+    alone["normalization"] = None  # its running statistics need many steps even at a small loss
+    return _on_few_samples(healthy, rng, most=63, batch_size=63, **alone)
 
 
 BREAK = {

@@ -163,12 +163,12 @@ def test_too_few_steps_on_a_small_table(n_samples, size):
     assert cured.score(X_new, y_new) > model.score(X_new, y_new)
 
 
-def test_more_epochs_where_batches_cannot_be_smaller():
+def test_more_epochs_where_no_batch_gives_enough_steps():
     X, y = load_iris(return_X_y=True)
     X, y = scale(X)[::10], y[::10]
-    model = MLPClassifier(batch_size=8, max_iter=60, random_state=0).fit(X, y)
+    model = MLPClassifier(max_iter=60, random_state=0).fit(X, y)
     finding = next(f for f in diagnose(model) if f.kind == "too_few_steps")
-    assert finding.params == {"max_iter": 200}  # 15 samples: 2 steps in each epoch
+    assert finding.params == {"max_iter": 400}  # batches of 8 would be 120 steps
     cured = clone(model).set_params(**finding.params).fit(X, y)
     assert "too_few_steps" not in kinds(diagnose(cured))
 

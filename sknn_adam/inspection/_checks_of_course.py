@@ -15,7 +15,7 @@ LEFT = 0.15  # loss at the end over that of a constant answer: below it, nothing
 FALLING = 0.012  # fall of the loss in an epoch over that of a constant answer
 FEW_EPOCHS, FEW_STEPS = 10, 400
 GAIN = 0.03  # relative fall of the loss during the last tenth of the epochs
-LEFT_BY_NOISE = 0.3  # as LEFT, for numbers: more steps on a small table would fit their noise
+LEFT_BY_NOISE = 0.3  # as LEFT, where more steps on a small table would often fit noise
 SMALLER_BATCHES = 32, 16, 8
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 GAP, GAP_OF_FREE = 0.6, 0.25  # loss on new rows less that in training; without any penalty
@@ -117,10 +117,11 @@ def too_few_steps(e: Evidence) -> Finding | None:
     """
     if e.optimizer.full_batch or e.mlp.stop_reason_ != "max_iter" or not e.mlp.t_ < FEW_STEPS:
         return None
-    enough_left = LEFT_BY_NOISE if e.mlp._loss.task == "regression" else LEFT
-    if len(e.loss) < FEW_EPOCHS or not (e.left > enough_left and e.gain > GAIN):
-        return None
     batch, n_samples = int(e.table["batch_size"]), int(e.table["n_rows"])
+    noisy = e.mlp._loss.task == "regression" or batch < n_samples
+    enough_left = e.left > (LEFT_BY_NOISE if noisy else LEFT)
+    if len(e.loss) < FEW_EPOCHS or not (enough_left and e.gain > GAIN):
+        return None
     enough = (
         size
         for size in SMALLER_BATCHES
