@@ -96,6 +96,7 @@ class Data:
         index: np.ndarray | None = None,
     ):
         self.X, self.y, self.weight, self.dtype = X, y, weight, np.dtype(dtype)
+        _check_range(X, self.dtype)
         self.index, self.n_rows = index, len(y)
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
@@ -161,6 +162,20 @@ class Data:
         if weight is not None:
             self.weight.take(rows, axis=-1, out=weight, mode="clip")
         return cast, y, weight
+
+
+def _check_range(X: Any, dtype: np.dtype) -> None:
+    """Raise ValueError if X holds values that would become infinite in the dtype of a batch."""
+    cells, largest = X.data if issparse(X) else X, np.finfo(dtype).max
+    if cells.dtype == dtype or not cells.size or -largest <= cells.min() <= cells.max() <= largest:
+        return
+    where = ""
+    if not issparse(X):
+        columns = np.flatnonzero((X.max(axis=0) > largest) | (X.min(axis=0) < -largest))
+        where = f" in columns {columns[:5].tolist()}"
+    raise ValueError(
+        f"X holds values too large for {dtype}{where}. Scale X, or set dtype='float64'."
+    )
 
 
 MOST_LOOKED_AT = 128

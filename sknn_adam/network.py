@@ -224,7 +224,7 @@ class Network:
                     block = index[block]
                 x = X if index is None and n_rows <= rows else X[block]
                 if x.dtype != self.dtype:
-                    x = x.astype(self.dtype)
+                    x = _cast(x, self.dtype)
                 parts.append(self._pass(x, [Workspace() for _ in self.layers]))
         z = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
         limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
@@ -307,6 +307,18 @@ class Network:
     def dense(self) -> list[Dense]:
         """Return the dense layers."""
         return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+
+def _cast(x: Any, dtype: np.dtype) -> Any:
+    """Return a table in another dtype; values beyond its range become its largest number.
+
+    An infinite value would make the outputs nan.
+    """
+    x = x.astype(dtype)
+    cells = x.data if issparse(x) else x
+    if np.isinf(cells).any():
+        np.nan_to_num(cells, copy=False)
+    return x
 
 
 def build(

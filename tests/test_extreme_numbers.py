@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
@@ -303,3 +304,30 @@ def test_partial_fit_keeps_finite_statistics(n_members):
         model.partial_fit(extreme, LABELS)
     assert np.isfinite(model._network.statistics).all()
     np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+# -- values beyond the dtype of the network ------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_matrix])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_values_that_float32_cannot_hold_are_refused(container, method):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = X[:, 0]
+    X[5, 1] = -1e39
+    model = MLPRegressor((4,), dtype="float32", max_iter=2)
+    with pytest.raises(ValueError, match=r"too large for float32.*dtype='float64'"):
+        getattr(model, method)(container(X), y)
+    assert not hasattr(model, "n_iter_")
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_matrix])
+def test_predictions_for_values_that_float32_cannot_hold(container):
+    """They are those for the largest number that it can hold."""
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    model = MLPRegressor((4,), dtype="float32", max_iter=2, random_state=0).fit(X, X[:, 0])
+    beyond, largest = X[:5].copy(), X[:5].copy()
+    beyond[2], largest[2] = [1e39, -1e300, 0], [np.finfo("f4").max, np.finfo("f4").min, 0]
+    found, expected = model.predict(container(beyond)), model.predict(container(largest))
+    np.testing.assert_array_equal(found, expected)
+    assert np.isfinite(found).all()
