@@ -26,6 +26,7 @@ class Members(Run):
     if no member is left, training has diverged.
     """
 
+    limit: float | None = inf  # each member has a limit of its own
     limits: Any = None  # a member's loss above its limit has diverged
     least: float = 0.0  # of the limits
     totals: Any = 0.0  # sums of the losses of the present epoch, nan for who has diverged in it
@@ -58,6 +59,10 @@ class Members(Run):
         sound = np.abs(values) < self.limits
         self.totals = self.totals + n_rows * np.where(sound, values, np.nan)
         return float(values[sound].mean()) if sound.any() else np.nan
+
+    def largest_losses(self) -> Any:
+        """Return the losses above which training has diverged, one for each member."""
+        return inf if self.limits is None else np.nan_to_num(self.limits, nan=inf)
 
     def score(self, loss: float) -> np.ndarray:
         """Return minus the losses of the epoch."""

@@ -155,6 +155,10 @@ class Run:
         """Whether there was a score that is a number."""
         return bool(self.best_score > -inf)
 
+    def largest_losses(self) -> Any:
+        """Return the loss above which training has diverged."""
+        return inf if self.limit is None else self.limit
+
     def score(self, loss: float) -> Any:
         """Return minus the loss of the epoch."""
         return -loss

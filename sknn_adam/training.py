@@ -220,7 +220,7 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
-    limit = inf if run.limit is None else run.limit
+    limit = run.largest_losses()
     # All samples only where some of them raise suspicion.
     for some in (data.look(), slice(None)):
         x, y, weight = data.some(some)

@@ -12,8 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
+from sknn_adam.activations import ReLU
 from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.losses import LogLoss, SquaredError
+from sknn_adam.members import Members
+from sknn_adam.network import build
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import Exponential
 
@@ -317,3 +320,13 @@ def test_partial_fit_has_no_reason_to_stop(estimator, y):
     with pytest.warns(ConvergenceWarning, match="epoch 2"):
         model.partial_fit(X, y)
     assert model.stop_reason_ == "diverged"
+
+
+def test_a_member_goes_on_with_a_loss_that_would_end_another():
+    """The first loss of the second member is 1e20 times that of the first, which is its own."""
+    network = build(1, (2,), 1, [ReLU()], members=2)
+    run = Members(network, np.random.default_rng(0))
+    assert run.mean(np.array([1.0, np.inf]), 5) == 1.0
+    assert run.mean(np.array([1.0, 1e20]), 5) == pytest.approx(5e19)
+    assert run.limit == np.inf
+    assert np.isnan(run.mean(np.array([1e11, 1e31]), 5))
