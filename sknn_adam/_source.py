@@ -55,22 +55,7 @@ BOOLEAN = {
     np.minimum: "({} and {})",
     np.where: "({1} if {0} else {2})",
 }
-# NumPy's own loops over these use vector instructions that Numba's have not: a formula gains from
-# being fused only if it calls none. In the rule of an optimizer they are still fused.
-SLOW = {
-    np.exp: "np.exp({})",
-    np.expm1: "np.expm1({})",
-    np.log: "np.log({})",
-    np.log1p: "np.log1p({})",
-    np.tanh: "np.tanh({})",
-    np.sin: "np.sin({})",
-    np.cos: "np.cos({})",
-    np.arctan: "np.arctan({})",
-    np.power: "({} ** {})",
-    np.cbrt: "np.cbrt({})",
-    np.hypot: "np.hypot({}, {})",
-}
-POWERS = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 1: "{0}"}
+POWERS = {2: "({0} * {0})", 1: "{0}"}
 
 
 # Over the members, rows and units of an array.
@@ -83,7 +68,7 @@ class Unwritable(Exception):
     """The formula has an operation that has no place in a fused loop."""
 
 
-def _write(formula: Formula, names: list[str], dtype: np.dtype, slow: bool) -> tuple:
+def _write(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
     """Return the lines of the constants, the lines of the operations, and the outputs' names.
 
     `names` are those of the arrays' elements and the scalars.
@@ -111,8 +96,6 @@ def _write(formula: Formula, names: list[str], dtype: np.dtype, slow: bool) -> t
         pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
-        elif pattern is None and slow:
-            pattern = SLOW.get(function)
         if pattern is None:
             raise Unwritable
         pairs = zip(arguments, wanted, strict=False)
@@ -143,7 +126,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
-    constants, lines, (update, *new) = _write(formula, elements, dtype, slow=True)
+    constants, lines, (update, *new) = _write(formula, elements, dtype)
     arguments = ["theta", "grad", *slots, "scalars"]
     same_size = " or ".join(f"{name}.size != theta.size" for name in arguments[1:-1])
     body = [
@@ -163,7 +146,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
 
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
     """Return the same for an activation behind a bias; `z` is written if it is kept."""
-    constants, lines, (value,) = _write(formula, ["z"], dtype, slow=False)
+    constants, lines, (value,) = _write(formula, ["z"], dtype)
     other = "" if in_place else "zs.shape != out.shape or "
     body = [
         f"if {other}b.shape != (zs.shape[0], zs.shape[2]):",
@@ -182,7 +165,7 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
     """Return the same for the chain rule through a derivative, with the columns' sums."""
-    constants, lines, (value,) = _write(formula, ["z", "a"], dtype, slow=False)
+    constants, lines, (value,) = _write(formula, ["z", "a"], dtype)
     other = "zs.shape != g.shape or " if with_z else ""
     body = [
         f"if {other}activations.shape != g.shape or sums.shape != (g.shape[0], g.shape[2]):",

@@ -21,12 +21,15 @@ __all__ = ["Watch", "watch"]
 # Modules and classes of these packages hold nothing that changes the result of a formula.
 TRUSTED = {"builtins", "math", "numpy", "scipy", "sknn_adam"}
 ATOMS = int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ufunc
-PURE = {"abs", "bool", "float", "int", "isinstance", "len", "max", "min", "pow", "range", "round"}
-PURE |= {"super", "tuple", "type", "__class__", "__name__", "__doc__"}
+PURE = {"abs", "bool", "float", "int", "len", "max", "min", "pow", "range", "round"}
+PURE |= {"super", "tuple", "__class__", "__name__", "__doc__"}
+# A formula that asks for the type of its argument may treat arrays in another way than tracers.
+OF_TYPES = {"isinstance", "type"}
 EFFECTS = {
     opmap[name]
     for name in ("IMPORT_NAME", "STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL")
 }
+COMPUTED = {"__getattr__", "__getattribute__"}
 MISSING = object()
 
 
@@ -83,15 +86,21 @@ class Watch:
         if name in function.__globals__:
             if not _is_trusted(function.__module__):
                 self.read(partial(function.__globals__.get, name, MISSING))
+        elif name in OF_TYPES and _is_trusted(function.__module__):
+            pass
         elif name not in PURE and (hasattr(builtins, name) or name in ("__dict__", "__setattr__")):
             raise _Unwatchable
         if owner is None:
             return
         for base in type(owner).__mro__:  # super() may reach any of them
+            if not _is_trusted(base.__module__) and vars(base).keys() & COMPUTED:
+                raise _Unwatchable
             found = vars(base).get(name)
             if isinstance(found, staticmethod | classmethod | FunctionType):
                 self.function(getattr(found, "__func__", found), owner)
         found = getattr_static(owner, name, MISSING)
+        if hasattr(type(found), "__get__") and not _is_trusted(type(found).__module__):
+            raise _Unwatchable  # a descriptor may return something else each time
         if isinstance(found, property):
             self.function(found.fget, owner)
         elif (

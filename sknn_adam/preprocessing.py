@@ -120,8 +120,9 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         top, bottom = np.nanmax(X, axis=0), np.nanmin(X, axis=0)
         # Each range is compared with the rounding of its own ends: a huge outlier does not make
         # the quartiles equal.
-        # Integers are exact, however large they are.
-        rounded = ((X != np.rint(X)) & known).any(axis=0)
+        # Integers are exact as long as the dtype has them all.
+        exact = (X == np.rint(X)) & (np.abs(X) <= 2 / np.finfo(X.dtype).eps)
+        rounded = (~exact & known).any(axis=0)
         inner = rounded * _noise(np.maximum(np.abs(low), np.abs(high)), X.dtype)
         outer = rounded * _noise(np.maximum(np.abs(bottom), np.abs(top)), X.dtype)
         flat, constant = high - low <= inner, top - bottom <= outer

@@ -73,8 +73,9 @@ def test_a_users_rule_is_fused_and_one_that_is_no_formula_runs_as_numpy(dtype, r
 
         @staticmethod
         def rule(g, m, lr):
-            m = np.where(np.abs(g) > 0.5, np.tanh(m) + g**3, np.minimum(m, 1 / (1 + g * g)))
-            return lr * np.sign(m) * np.sqrt(np.abs(m)) + lr * np.exp(-np.square(g)), m
+            bounded = m / (1 + np.abs(m))
+            m = np.where(np.abs(g) > 0.5, bounded + g**2, np.minimum(m, 1 / (1 + g * g)))
+            return lr * np.sign(m) * np.sqrt(np.abs(m)) + lr / (1 + np.square(g)), m
 
         def scalars(self, t, lr):
             return (lr,)

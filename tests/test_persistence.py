@@ -738,6 +738,8 @@ SEARCH = GridSearchCV(PIPELINE, {"net__alpha": [1.0]})
         (SEARCH, {"param_grid": [{"net__memory": ["cache"]}]}, "'net__memory' is set"),
         (FeatureAgglomeration(pooling_func=np.add), {"memory": "cache"}, "'memory' is set"),
         (SEARCH, {"n_jobs": 10**6}, "'n_jobs' is 1000000"),
+        (SEARCH, {"n_jobs": np.int64(10**6)}, "'n_jobs' is 1000000"),
+        (SEARCH, {"param_grid": {"net__n_jobs": [1, 10**6]}}, "'net__n_jobs' is 1000000"),
         (SEARCH, {"pre_dispatch": "9**9**9"}, "'pre_dispatch' is '9"),
     ],
 )
@@ -761,6 +763,22 @@ def test_memory_is_refused_in_a_file_too(tmp_path):
 
     (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
     with pytest.raises(ArchiveError, match=r"was refused: 'memory' is set, .* unpickle"):
+        load(tmp_path / "forged.skops")
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n", "\t\r "])
+def test_a_plain_value_is_no_container(space, tmp_path):
+    """A dictionary that came as text would escape the check of its keys."""
+    search = GridSearchCV(make_pipeline(small(MLPClassifier)), {"mlpclassifier__alpha": [0.1]})
+    data = archive(search, tmp_path)
+
+    def change(schema):
+        grid = forging.text(1, space + '{"memory": ["/tmp/cache"]}')
+        schema["content"]["content"]["param_grid"] = grid
+        return schema
+
+    (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
+    with pytest.raises(ArchiveError, match="was refused: a plain value is"):
         load(tmp_path / "forged.skops")
 
 

@@ -63,6 +63,13 @@ def test_missing_values_do_not_count(rng):
     assert np.isnan(nothing).all()
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(1e300, "f8"), (1e17, "f8"), (1e10, "f4")])
+def test_rounding_of_numbers_beyond_the_exact_integers(value, dtype):
+    pair = np.array([value, np.nextafter(np.dtype(dtype).type(value), np.inf)], dtype)
+    assert pair[0] < pair[1]
+    np.testing.assert_array_equal(SmoothClip().fit_transform(np.tile(pair, 50)[:, None]), 0)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("value", [0.3, -1 / 3, 1e-9, 123456.7])
 def test_rounding_is_no_variation(dtype, value):

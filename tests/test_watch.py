@@ -89,6 +89,46 @@ class Importing(Linear):
         return z * config_of_this_test.slope
 
 
+class ByType(Linear):
+    """Treats arrays in another way than what records a formula."""
+
+    def __call__(self, z):
+        return z * (2.0 if isinstance(z, np.ndarray) else 0.5)
+
+
+class ByNameOfType(Linear):
+    def __call__(self, z):
+        return z * (2.0 if type(z).__name__ == "ndarray" else 0.5)
+
+
+class Counter:
+    """A descriptor whose value changes when it is read for the third time."""
+
+    reads = 0
+
+    def __get__(self, instance, owner):
+        type(self).reads += 1
+        return 2.0 if self.reads < 3 else 5.0
+
+
+class ByDescriptor(Linear):
+    slowly = Counter()
+
+    def __call__(self, z):
+        return z * self.slowly
+
+
+class ByGetattr(Linear):
+    def __getattr__(self, name):
+        if name != "computed":
+            raise AttributeError(name)
+        SEEN.append(1)
+        return 2.0 if len(SEEN) < 3 else 5.0
+
+    def __call__(self, z):
+        return z * self.computed
+
+
 def activated(kernels, activation):
     z = np.ones((2, 3))
     kernels.activate(activation, z, np.zeros(3), z)
@@ -102,6 +142,7 @@ def everything(monkeypatch):
     config = SimpleNamespace(slope=2.0)
     monkeypatch.setitem(sys.modules, "config_of_this_test", config)
     SEEN.clear()
+    monkeypatch.setattr(Counter, "reads", 0)
 
     def change(activation, slope):
         monkeypatch.setitem(globals(), "SLOPE", slope)
@@ -124,7 +165,13 @@ def test_a_slope_that_changes_is_read_again(activation, kernels, everything):
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("activation", [Counting, Listing])
+@pytest.mark.parametrize("activation", [ByType, ByNameOfType])
+def test_a_formula_that_asks_for_types_sees_arrays(activation, kernels):
+    assert activated(kernels(), activation()) == 2
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("activation", [Counting, Listing, ByDescriptor, ByGetattr])
 @pytest.mark.usefixtures("everything")
 def test_an_activation_that_counts_is_called_as_often_as_by_numpy(activation, kernels):
     kernels, activation = kernels(), activation()

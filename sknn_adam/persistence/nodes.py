@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,12 +67,18 @@ def _items(node: dict) -> list:
 
 # -- plain values --------------------------------------------------------------------------------
 
+PLAIN = re.compile(r'["0-9a-zA-Z-]')
+
 
 def _scalar(node: dict, name: str, below: list, contents: Contents) -> Any:
     text = node["content"]
-    if not isinstance(text, str) or text[:1] in ("[", "{"):
+    # Not even parsed: JSON also allows white space before a bracket.
+    if not isinstance(text, str) or not PLAIN.match(text):
         raise Refused(f"a plain value is {str(text)[:100]!r}")
-    return json.loads(text)
+    value = json.loads(text)
+    if isinstance(value, list | dict):
+        raise Refused(f"a plain value is {text[:100]!r}")
+    return value
 
 
 def _sequence(node: dict, name: str, below: list, contents: Contents) -> Any:
@@ -119,8 +126,10 @@ def _check_parameter(key: str, value: Any) -> None:
             f"{key!r} is set, and the next fit would unpickle files at that place: only None is "
             "allowed, set memory=None before you save"
         )
-    if own == "n_jobs" and isinstance(value, int) and abs(value) > LARGEST_N_JOBS:
-        raise Refused(f"{key!r} is {value}: at most {LARGEST_N_JOBS} is allowed")
+    if own == "n_jobs":  # a grid has a list of values
+        for number in np.ravel(np.asarray(value, dtype=object)):
+            if isinstance(number, Real) and abs(float(number)) > LARGEST_N_JOBS:
+                raise Refused(f"{key!r} is {number}: at most {LARGEST_N_JOBS} is allowed")
     if own == "pre_dispatch" and not (
         isinstance(value, int) or (isinstance(value, str) and DISPATCH.fullmatch(value))
     ):
