@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
-from sknn_adam.activations import Activation, LeakyReLU
+from sknn_adam.activations import Activation, LeakyReLU, ReLU
 from sknn_adam.losses import LogLoss, RegressionLoss
 from sknn_adam.normalization import Normalization, RowNormLayer
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
@@ -334,9 +334,17 @@ class OwnMean(LogLoss):
         return z.mean(axis=0)
 
 
+class Applied(ReLU):
+    """Networks call `apply`."""
+
+    def apply(self, z, out):
+        np.multiply(z, 2.0, out=out)
+
+
 @pytest.mark.parametrize(
     ("model", "named"),
     [
+        (MLPClassifier(**SMALL, activation=Applied()), r"Applied.* has a 'apply' of its own"),
         (MLPClassifier(**SMALL, activation=Square()), r"The activation Square\(\) cannot"),
         (MLPClassifier(**SMALL, activation=Steep()), r"Steep.* has a '__call__' of its own"),
         (MLPClassifier(**SMALL, normalization=OwnNorm()), "The layer OwnLayer cannot be converted"),

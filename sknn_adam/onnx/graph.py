@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam import activations
+from sknn_adam._component import overrides
 from sknn_adam.activations import Activation
 from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout
 from sknn_adam.network import Network
@@ -79,8 +80,13 @@ class Graph:
 
 
 def look_up(table: dict[Any, Any], component: Any, method: str, what: str) -> Any:
-    """Return the entry of the function that `method` is, or raise."""
+    """Return the entry of the function that `method` is, or raise.
+
+    A network calls ``apply`` of an activation, which may be another formula than ``__call__``.
+    """
     found = table.get(getattr(type(component), method))
+    if found is not None and method == "__call__" and overrides(type(component), "apply", method):
+        found, method = None, "apply"
     if found is None:
         raise NotImplementedError(
             f"{what} {component!r} cannot be converted to ONNX: there is a conversion of "
