@@ -15,6 +15,7 @@ import numpy as np
 from sknn_adam import _kernels
 from sknn_adam._interrupts import Interrupts
 from sknn_adam._kernels import NUMPY, flush_denormals
+from sknn_adam._validation import in_place
 from sknn_adam.clipping import norm
 from sknn_adam.data import Data, facts
 from sknn_adam.history import Probe
@@ -89,12 +90,13 @@ def step(
         probe.before(network.workspaces(len(y)))
     if plan.clip is not None:  # 4
         run.unclipped = norm(network.grad)
-        plan.clip(network.grad, network.layout)
+        in_place(plan.clip.__call__, network.grad, network.layout)
         run.clipped += abs(norm(network.grad) - run.unclipped) > 1e-6 * run.unclipped
-    plan.optimizer.step(network.theta, network.grad, run.optimizer_state, factor)  # 5
+    in_place(plan.optimizer.step, network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
     if plan.averaging is not None:
-        plan.averaging.update(run.average, network.theta, run.clock.step, run.kernels)
+        update, clock = plan.averaging.update, run.clock
+        in_place(update, run.average, network.theta, clock.step, run.kernels)
     return value
 
 
