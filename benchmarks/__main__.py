@@ -22,6 +22,7 @@ BENCHMARKS = {
     "members": "what several members cost beside one, and their scores on noise",
     "record": "what recording the layers costs a fit",
     "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
+    "bits": "random fits of two commits, compared bit by bit",
     "page": "make docs/benchmarks.md from the results files",
 }
 

@@ -275,7 +275,8 @@ def test_regressors(name, dtype):
     data, (found,) = converted(model, X, dtype)
     expected = model.predict(data).reshape(found.shape)
     near = 1e-5 if dtype == np.float32 else 1e-6
-    np.testing.assert_allclose(found, expected, rtol=near)
+    # Targets of several hundred are predicted, some of them near 0.
+    np.testing.assert_allclose(found, expected, rtol=near, atol=near * np.abs(expected).max())
     frozen = FrozenEstimator(model)
     np.testing.assert_array_equal(converted(frozen, X, dtype)[1][0], found)
 
