@@ -117,9 +117,12 @@ def test_members_train_as_if_alone(params, normalization):
     data = Data(x, y, None, plan.batch_size, np.float64)
     run, singles = together_and_alone(plan, data, lambda m: data, normalization=normalization)
     found = run.network.at(run.point(plan))
+    # Batch normalization cancels the bias before it, whose gradient is thus rounding noise. Adam
+    # scales the noise up, and older OpenBLAS builds sum in another order for several members.
+    noise = 1e-9 if isinstance(normalization, BatchNorm) else 1e-12
     for m, single in enumerate(singles):
-        np.testing.assert_allclose(found.member(m).theta, single.theta, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(found.predict(x)[m], single.predict(x), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.member(m).theta, single.theta, rtol=1e-9, atol=noise)
+        np.testing.assert_allclose(found.predict(x)[m], single.predict(x), rtol=1e-9, atol=noise)
 
 
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=str)

@@ -65,7 +65,9 @@ def test_missing_values_do_not_count(rng):
 
 @pytest.mark.parametrize(("value", "dtype"), [(1e300, "f8"), (1e17, "f8"), (1e10, "f4")])
 def test_rounding_of_numbers_beyond_the_exact_integers(value, dtype):
-    pair = np.array([value, np.nextafter(np.dtype(dtype).type(value), np.inf)], dtype)
+    pair = np.array(
+        [value, np.nextafter(np.dtype(dtype).type(value), np.dtype(dtype).type(np.inf))], dtype
+    )
     assert pair[0] < pair[1]
     np.testing.assert_array_equal(SmoothClip().fit_transform(np.tile(pair, 50)[:, None]), 0)
 
