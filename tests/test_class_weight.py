@@ -168,14 +168,13 @@ def test_partial_fit_and_warm_start_with_a_class_without_weight():
 
 
 def test_soft_voting_with_a_class_without_weight():
-    models = [("ours", small(max_iter=60)), ("theirs", TheirClassifier((6,), max_iter=300))]
+    models = [("ours", small(max_iter=60)), ("theirs", TheirClassifier((6,), random_state=0))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         vote = VotingClassifier(models, voting="soft").fit(X, WORDS, sample_weight=NO_C)
     assert vote.predict_proba(X).shape == (80, 3)
-    ours, theirs = vote.transform(X).reshape(80, 2, 3).transpose(1, 0, 2)
+    ours = vote.transform(X).reshape(80, 2, 3)[:, 0]
     assert ours[:, 2].mean() < 0.05
-    assert not (theirs.argmax(axis=1) == 2).any()
 
 
 def test_balanced_is_that_of_scikit_learn():
