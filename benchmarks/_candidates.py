@@ -10,9 +10,10 @@ from unittest.mock import patch
 import numpy as np
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from sknn_adam import _building, training
-from sknn_adam.layers import Dropout, Layer
-from sknn_adam.network import Network, build
+from sknn_adam._estimator import setup as _building
+from sknn_adam._nn.layers import Dropout, Layer
+from sknn_adam._nn.network import Network, build
+from sknn_adam._training import loop as training
 
 SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
 COLUMNS = {

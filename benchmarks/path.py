@@ -28,9 +28,9 @@ PACKAGE = ROOT / "sknn_adam"
 LOOP = "train"  # the function that loops over epochs
 COMPONENTS = (
     *("activations", "initializers", "losses", "optimizers", "schedules"),
-    *("normalization", "clipping", "averaging", "_component"),
-    *("_ranges",),
+    *("normalization", "clipping", "averaging", "_component", "_ranges"),
 )
+NOT_COMPONENTS = ("_component/layout.py",)  # where arrays lie in the flat vectors
 
 
 def add_arguments(parser):
@@ -116,6 +116,8 @@ def lines_of_code(path):
 def ladder() -> dict[str, int]:
     """Return the rung of every module and folder, counted from the bottom."""
     rungs = tomllib.loads((ROOT / "docs" / "ladder.toml").read_text())["rung"]
+    if rungs[0]["modules"] == ["__main__"]:  # the file lists the rungs from the top down
+        rungs.reverse()
     return {name: i for i, rung in enumerate(rungs) for name in rung["modules"]}
 
 
@@ -153,7 +155,7 @@ class Recorder:
         module, file, name = place
         if name == LOOP:
             self.looping = True
-        if not self.looping and module not in COMPONENTS:
+        if not self.looping and (module not in COMPONENTS or file in NOT_COMPONENTS):
             self.files.add(file)
         caller = _place(frame.f_back) if frame.f_back is not None else None
         if caller is None or module in COMPONENTS:

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks._report import in_turns, run_on, save, spread
 from sknn_adam import optimizers
-from sknn_adam._fused import FusedKernels
-from sknn_adam._kernels import NumpyKernels
+from sknn_adam._backends.numba_backend import FusedKernels
+from sknn_adam._backends.numpy_backend import NumpyKernels
 
 SIZES = (1_000, 100_000, 10_000_000)
 RULES = ("SGD", "Adam", "AdamW", "Lion")

@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from sknn_adam.tabular import tabular_pipeline
+    from sknn_adam.tabular.pipeline import tabular_pipeline
 else:
 
     def __getattr__(name):
         if name != "tabular_pipeline":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from sknn_adam.tabular import tabular_pipeline  # not a light import
+        from sknn_adam.tabular.pipeline import tabular_pipeline  # not a light import
 
         return tabular_pipeline
 

@@ -8,7 +8,7 @@ from math import inf
 from threadpoolctl import threadpool_info
 
 from sknn_adam import __version__
-from sknn_adam._execution import choose
+from sknn_adam._backends.selection import choose
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-optimize", "threadpoolctl", "numba")
 

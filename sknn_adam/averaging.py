@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component, Table
-from sknn_adam._kernels import NUMPY, NumpyKernels
-from sknn_adam._ranges import Choices
-from sknn_adam._validation import FRACTION
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._component.base import Component
+from sknn_adam._component.ranges import Choices
+from sknn_adam._component.registry import Table
+from sknn_adam._utils.validation import FRACTION
 
 __all__ = ["AVERAGINGS", "EMA"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.base import clone
 
 from sknn_adam import __version__
-from sknn_adam._files import replacing
+from sknn_adam._utils.files import replacing
 
 __all__ = ["Checkpoint"]
 

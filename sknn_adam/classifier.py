@@ -6,13 +6,18 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import column_or_1d
 
-from sknn_adam import _typing as t
-from sknn_adam._building import has_partial_fit
-from sknn_adam._classes import PredictsClasses
-from sknn_adam._estimator import BaseMLP
-from sknn_adam._inputs import check_labels
-from sknn_adam._labels import Labels
-from sknn_adam._validation import StrOptions, available_if, unchanged_on_error, with_callbacks
+from sknn_adam._estimator import typing as t
+from sknn_adam._estimator.base import BaseMLP
+from sknn_adam._estimator.class_prediction import PredictsClasses
+from sknn_adam._estimator.setup import has_partial_fit
+from sknn_adam._estimator.targets import Labels
+from sknn_adam._utils.inputs import check_labels
+from sknn_adam._utils.sklearn_compat import (
+    StrOptions,
+    available_if,
+    unchanged_on_error,
+    with_callbacks,
+)
 from sknn_adam.losses import CLASSIFICATION_LOSSES
 from sknn_adam.losses.columns import PerColumn
 

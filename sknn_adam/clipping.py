@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component, Table
-from sknn_adam._layout import by_member
-from sknn_adam._validation import POSITIVE
+from sknn_adam._component.base import Component
+from sknn_adam._component.layout import by_member
+from sknn_adam._component.registry import Table
+from sknn_adam._utils.validation import POSITIVE
 
 __all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNorm"]
 

@@ -7,14 +7,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._columns import unique_names
-from sknn_adam._inputs import validate as validate_data
-from sknn_adam._validation import (
-    POSITIVE,
-    POSITIVE_INTEGER,
-    check_feature_names_in,
-    check_parameters,
-)
+from sknn_adam._utils.inputs import unique_names
+from sknn_adam._utils.inputs import validate as validate_data
+from sknn_adam._utils.sklearn_compat import check_feature_names_in, check_parameters
+from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER
 
 __all__ = ["PiecewiseLinear", "SmoothClip"]
 

@@ -19,7 +19,7 @@ print(repr(np.abs(model.coefs_[0]).sum()))
 """
 ONE_LOOP = """
 import numpy as np
-from sknn_adam import _compiled
+from sknn_adam._backends import compilation as _compiled
 average, blend = np.zeros(2), _compiled.loop("blend", np.dtype(float))
 blend(average, np.ones(2), np.array([0.5, 0.25]))
 print(average)

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam._validation import Interval, StrOptions
+from sknn_adam._utils.sklearn_compat import Interval, StrOptions
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from rows import AVERAGINGS, with_numpy_numbers
 
+from sknn_adam._nn.network import build
+from sknn_adam._training.batches import Data
+from sknn_adam._training.loop import Plan, Run, train
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
-from sknn_adam.data import Data
 from sknn_adam.initializers import GlorotNormal, Zeros
 from sknn_adam.losses import SquaredError
-from sknn_adam.network import build
 from sknn_adam.optimizers import SGD
 from sknn_adam.schedules import Constant
-from sknn_adam.training import Plan, Run, train
 
 
 def averaged(averaging, path):

@@ -7,8 +7,8 @@ import stat
 import forgeries
 import pytest
 
-from sknn_adam import _compiled
-from sknn_adam._files import private_directory, replacing
+from sknn_adam._backends import compilation as _compiled
+from sknn_adam._utils.files import private_directory, replacing
 
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no user ids")
 
@@ -128,7 +128,7 @@ def test_the_name_of_a_source_depends_on_its_text_and_the_versions(monkeypatch, 
 
 @POSIX
 def test_a_temporary_file_is_new_and_no_link_is_followed(tmp_path, monkeypatch):
-    monkeypatch.setattr("sknn_adam._files.secrets.token_hex", lambda n: "guessed")
+    monkeypatch.setattr("sknn_adam._utils.files.secrets.token_hex", lambda n: "guessed")
     (tmp_path / "victim").write_text("as before")
     (tmp_path / "file.guessed.part").symlink_to(tmp_path / "victim")
     with pytest.raises(FileExistsError), replacing(tmp_path / "file"):

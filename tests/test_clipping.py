@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from rows import CLIPPINGS
 
+from sknn_adam._nn.network import build
+from sknn_adam._training.loop import Plan, Run, step
 from sknn_adam.activations import Tanh
 from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.initializers import GlorotUniform, Zeros
 from sknn_adam.losses import SquaredError
-from sknn_adam.network import build
 from sknn_adam.optimizers import SGD
 from sknn_adam.schedules import Constant
-from sknn_adam.training import Plan, Run, step
 
 LAYOUT = [(slice(0, 6), (2, 3), "weight"), (slice(6, 9), (3,), "bias")]
 

@@ -8,8 +8,9 @@ from rows import COMPONENTS
 from sklearn.base import BaseEstimator, clone
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam._component import Component, NestedNames, Table
-from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam._component.base import Component, NestedNames
+from sknn_adam._component.registry import Table
+from sknn_adam._utils.validation import FRACTION, POSITIVE
 from sknn_adam.activations import ACTIVATIONS, Activation, ReLU
 from sknn_adam.clipping import CLIPPINGS, ClipByNorm
 from sknn_adam.initializers import INITIALIZERS, Initializer
@@ -152,7 +153,7 @@ def lacking(base, *methods):
         (ACTIVATIONS, lacking(Activation, "__call__"), "'derivative'"),
         (INITIALIZERS, lacking(Initializer), "'__call__'"),
         (SCHEDULES, lacking(Schedule), "'__call__'"),
-        (NORMALIZATIONS, lacking(Normalization), "'layer'"),
+        (NORMALIZATIONS, lacking(Normalization), "'layer' or 'over'"),
         (
             REGRESSION_LOSSES,
             lacking(REGRESSION_LOSSES.base, "gradient"),

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from sknn_adam import MLPClassifier, MLPRegressor, _loops
-from sknn_adam._compiled import ARGUMENTS, loop
-from sknn_adam._fused import FusedKernels
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam._backends import loops as _loops
+from sknn_adam._backends.compilation import ARGUMENTS, loop
+from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam.activations import Activation, PReLU
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping

@@ -12,11 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
+from sknn_adam._nn.network import build
+from sknn_adam._training.members import Members
 from sknn_adam.activations import ReLU
 from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
 from sknn_adam.losses import LogLoss, SquaredError
-from sknn_adam.members import Members
-from sknn_adam.network import build
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import Exponential
 

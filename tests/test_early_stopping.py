@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam.data import hold_out
+from sknn_adam._training.splits import hold_out
 from sknn_adam.optimizers import ScheduleFreeAdamW
 
 RNG = np.random.default_rng(0)

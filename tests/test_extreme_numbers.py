@@ -9,7 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam.layers import Workspace
+from sknn_adam._nn.layers import Workspace
+from sknn_adam._nn.normalization import normalization_layer
 from sknn_adam.losses import SquaredError
 from sknn_adam.normalization import BatchNorm, LayerNorm, RMSNorm
 
@@ -170,7 +171,7 @@ FLOATS = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 def passed(normalization, x, g):
     """Return a layer after a pass forward and backward, with the output and both gradients."""
-    layer = normalization.layer(x.shape[-1])
+    layer = normalization_layer(normalization, x.shape[-1])
     for name, shape, _ in layer.parameters:
         setattr(layer, name, np.linspace(1, 2, *shape, dtype=x.dtype))
         setattr(layer, f"grad_{name}", np.zeros((*x.shape[:-2], *shape), x.dtype))

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam.data import Data, facts
+from sknn_adam._training.batches import Data, facts
 from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
 from sknn_adam.losses import SquaredError as Squares
 from sknn_adam.losses.columns import PerColumn

@@ -14,10 +14,13 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from sknn_adam import MLPClassifier, MLPRegressor, _compiled, _fused, _loops
-from sknn_adam._execution import FUSED_PAYS, choose, predicted_gain
-from sknn_adam._fused import FusedKernels
-from sknn_adam._kernels import NUMPY, NumpyKernels
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam._backends import compilation as _compiled
+from sknn_adam._backends import loops as _loops
+from sknn_adam._backends import numba_backend as _fused
+from sknn_adam._backends.numba_backend import FusedKernels
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.selection import FUSED_PAYS, choose, predicted_gain
 from sknn_adam.activations import ACTIVATIONS, Activation
 from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
 from sknn_adam.optimizers import OPTIMIZERS, Adam, Optimizer

@@ -15,15 +15,15 @@ from rows import (
     smooth_targets,
 )
 
+from sknn_adam._nn.layers import Activate, Workspace
+from sknn_adam._nn.network import build
+from sknn_adam._training.loop import Plan, objective
 from sknn_adam.activations import Tanh
 from sknn_adam.initializers import GlorotNormal, VarianceScaling
-from sknn_adam.layers import Activate, Workspace
 from sknn_adam.losses import LogLoss, SquaredError
-from sknn_adam.network import build
 from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import SGD
 from sknn_adam.schedules import Constant
-from sknn_adam.training import Plan, objective
 
 N_ROWS, N_FEATURES, WIDTHS = 7, 3, (5, 4)
 WEIGHTS = np.array([0.0, 2.5, 0.5, 0.0, 1.0, 2.0, 1.0])  # mean 1

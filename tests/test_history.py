@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
-from sknn_adam import history
-from sknn_adam.history import History, LiveTable
+from sknn_adam._training import history
+from sknn_adam._training.history import History, LiveTable
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from rows import INITIALIZERS
 from scipy.stats import truncnorm
 
 from sknn_adam import initializers
+from sknn_adam._nn.layers import Workspace
+from sknn_adam._nn.network import build
 from sknn_adam.activations import ReLU, Tanh
 from sknn_adam.initializers import (
     LSUV,
@@ -22,8 +24,6 @@ from sknn_adam.initializers import (
     VarianceScaling,
     Zeros,
 )
-from sknn_adam.layers import Workspace
-from sknn_adam.network import build
 
 RANDOM = [row for row in INITIALIZERS if not isinstance(row.values[0], Constant)]
 FANS = [(1000, 1000), (250, 4000), (4000, 250)]

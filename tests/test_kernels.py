@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_adam._fused import FusedKernels
-from sknn_adam._kernels import BLOCK, NUMPY, NumpyKernels, one_blas_thread, product
+from sknn_adam._backends.numba_backend import FusedKernels
+from sknn_adam._backends.numpy_backend import BLOCK, NUMPY, NumpyKernels, one_blas_thread, product
 from sknn_adam.activations import Activation, Tanh
 
 SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]

@@ -7,8 +7,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam._training.history import MOST_SAMPLES, LayerHistory
 from sknn_adam.activations import Activation
-from sknn_adam.history import MOST_SAMPLES, LayerHistory
 from sknn_adam.initializers import Constant
 
 COLUMNS = {

@@ -6,11 +6,11 @@ import pytest
 from rows import ACTIVATIONS, load_golden
 from scipy import sparse
 
-from sknn_adam import _kernels
+from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._nn.layers import Activate, Dense, Dropout, Layer, Workspace
+from sknn_adam._nn.network import Network, build
 from sknn_adam.activations import SELU, Activation, PReLU, ReLU, Tanh
 from sknn_adam.initializers import Constant, GlorotUniform, Zeros
-from sknn_adam.layers import Activate, Dense, Dropout, Layer, Workspace
-from sknn_adam.network import Network, build
 
 
 def dense(fan_in, fan_out, members=None, dtype=np.float64):

@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -13,35 +14,18 @@ import rows
 from rows import load_golden
 
 import sknn_adam
-from sknn_adam._component import Component, Table
+from sknn_adam._component.base import Component
+from sknn_adam._component.registry import Table
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sknn_adam"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 
-# A module imports from rungs above its own only. A package such as `optimizers` is one rung;
-# its own files may import each other.
-LADDER = [
-    ["_validation", "_inputs", "_trace", "_watch", "_interrupts", "_ranges", "_files", "_columns"],
-    ["_component", "_kernels", "_layout", "_loops", "_source", "_deprecation", "_tables"],
-    ["activations", "initializers", "losses", "schedules", "clipping", "averaging", "_compiled"],
-    ["optimizers", "layers"],
-    ["normalization"],
-    ["network", "history", "data", "plan", "_fused"],
-    ["run", "_execution"],
-    ["training", "members"],
-    ["callbacks", "_labels", "_typing", "_view"],
-    ["_building", "_scores", "_published"],
-    ["_classes", "_estimator"],
-    ["classifier", "regressor"],
-    ["preprocessing"],
-    ["convert", "inspection", "persistence", "onnx"],
-    ["search", "tabular"],
-    ["__init__"],
-    ["__main__"],
-]
-RUNG = {module: i for i, modules in enumerate(LADDER) for module in modules}
+# From the top down: a module imports from lower rungs only. A folder such as `optimizers` is one
+# module; its own files may import each other.
+LADDER = tomllib.loads((ROOT / "docs" / "ladder.toml").read_text())["rung"]
+RUNG = {module: -i for i, rung in enumerate(LADDER) for module in rung["modules"]}
 
 FORBIDDEN = {"torch", "jax", "optax", "skorch"}
 ONLY_INSIDE_FUNCTIONS = {"skopt", "numba", "matplotlib", "rich", "pandas", "optuna"}
@@ -58,35 +42,12 @@ WITHOUT_GOLDEN: dict[str, str] = {}
 TESTED_IN = {
     "__init__": "test_layout.py",
     "__main__": "test_layout.py",
+    "_backends": "test_kernels.py",
     "_component": "test_component.py",
-    "_kernels": "test_kernels.py",
-    "_trace": "test_kernels.py",
-    "_watch": "test_watch.py",
-    "_execution": "test_fused.py",
-    "_fused": "test_fused.py",
-    "_compiled": "test_fused.py",
-    "_loops": "test_fused.py",
-    "_source": "test_operations.py",
-    "_interrupts": "test_interrupt.py",
-    "_deprecation": "test_deprecation.py",
-    "_files": "test_cache.py",
-    "_typing": "test_typing.py",
-    "_columns": "test_tabular.py",
-    "_tables": "test_tabular.py",
-    "_ranges": "test_search_spaces.py",
-    "_validation": "test_estimators*.py",
-    "_inputs": "test_bad_input.py",
     "_estimator": "test_estimators*.py",
-    "_building": "test_estimators*.py",
-    "_labels": "test_estimators*.py",
-    "_view": "test_view.py",
-    "data": "test_training.py",
-    "plan": "test_training.py",
-    "run": "test_training.py",
-    "_layout": "test_members.py",
-    "_scores": "test_members.py",
-    "_published": "test_members.py",
-    "_classes": "test_classifier.py",
+    "_nn": "test_network.py",
+    "_training": "test_training.py",
+    "_utils": "test_bad_input.py",
     "classifier": "test_estimators*.py",
     "regressor": "test_estimators*.py",
 }
@@ -144,7 +105,16 @@ def imported_from_here(module, name):
 
 
 def test_every_module_has_a_rung():
-    assert set(MODULES) <= set(RUNG)
+    assert sorted(MODULES) == sorted(RUNG)
+
+
+@pytest.mark.parametrize("page", ["sknn_adam/README.md", "CONTRIBUTING.md", "docs/design.md"])
+def test_pages_show_the_ladder(page):
+    rows = [
+        f"| {', '.join(f'`{module}`' for module in rung['modules'])} | {rung['holds']} |"
+        for rung in LADDER
+    ]
+    assert "\n".join(rows) in (ROOT / page).read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -163,9 +133,9 @@ def test_imports_of_other_packages(path):
         package, *parts = module.split(".")
         assert package not in FORBIDDEN, where
         assert inside or package not in ONLY_INSIDE_FUNCTIONS, where
-        if package == "sklearn" and path.name != "_validation.py":
+        if package == "sklearn" and path.name != "sklearn_compat.py":
             private = [part for part in [*parts, name or ""] if part.startswith("_")]
-            assert not private, f"{where} {private}: only _validation.py may"
+            assert not private, f"{where} {private}: only sklearn_compat.py may"
 
 
 def test_import_of_the_package_stays_light():

@@ -13,20 +13,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 from sklearn.utils.fixes import parse_version
 
-from sknn_adam import MLPClassifier, MLPRegressor, _estimator
+from sknn_adam import MLPClassifier, MLPRegressor
+from sknn_adam._estimator import base as _estimator
+from sknn_adam._nn.network import build
+from sknn_adam._training.batches import Data
+from sknn_adam._training.loop import Plan, Run, train
+from sknn_adam._training.members import Members, OutOfFold, of_the_others
+from sknn_adam._training.splits import fold_numbers
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
 from sknn_adam.callbacks import Checkpoint
 from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm
-from sknn_adam.data import Data, fold_numbers
 from sknn_adam.initializers import GlorotNormal, Zeros
 from sknn_adam.losses import LogLoss, SquaredError
-from sknn_adam.members import Members, OutOfFold, of_the_others
-from sknn_adam.network import build
 from sknn_adam.normalization import BatchNorm, LayerNorm
 from sknn_adam.optimizers import OPTIMIZERS, SGD, Adam, AdamW
 from sknn_adam.schedules import Constant, Cosine
-from sknn_adam.training import Plan, Run, train
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))

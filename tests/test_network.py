@@ -7,16 +7,16 @@ import pytest
 from rows import ACTIVATIONS, load_golden
 from scipy import sparse
 
-from sknn_adam import _kernels
-from sknn_adam import network as network_module
+from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._nn import network as network_module
+from sknn_adam._nn.network import build
+from sknn_adam._training.loop import Plan, Run, objective, penalty, step
 from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import Auto, GlorotNormal, VarianceScaling, Zeros
 from sknn_adam.losses import LogLoss
-from sknn_adam.network import build
 from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import SGD, Adam
 from sknn_adam.schedules import Constant
-from sknn_adam.training import Plan, Run, objective, penalty, step
 
 GOLDEN = load_golden("network")
 

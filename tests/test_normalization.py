@@ -6,10 +6,10 @@ from rows import NORMALIZATIONS, load_golden
 from sklearn.datasets import load_digits
 
 from sknn_adam import MLPClassifier
+from sknn_adam._nn.layers import Workspace
+from sknn_adam._nn.network import build
 from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import GlorotNormal, VarianceScaling
-from sknn_adam.layers import Workspace
-from sknn_adam.network import build
 from sknn_adam.normalization import BatchNorm, LayerNorm, RMSNorm
 
 GOLDEN = load_golden("normalization")

@@ -15,9 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
+from sknn_adam._nn.normalization import RowNormLayer
 from sknn_adam.activations import Activation, LeakyReLU, ReLU
 from sknn_adam.losses import LogLoss, RegressionLoss
-from sknn_adam.normalization import Normalization, RowNormLayer
+from sknn_adam.normalization import Normalization
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 
 onnx = pytest.importorskip("onnx")

@@ -5,11 +5,11 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from sknn_adam import _compiled
-from sknn_adam._fused import FusedKernels
-from sknn_adam._kernels import NUMPY, NumpyKernels
-from sknn_adam._source import BOOLEAN, INFIX, Unwritable, update_loop
-from sknn_adam._trace import record, record_rule
+from sknn_adam._backends import compilation as _compiled
+from sknn_adam._backends.codegen import BOOLEAN, INFIX, Unwritable, update_loop
+from sknn_adam._backends.numba_backend import FusedKernels
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.tracing import record, record_rule
 from sknn_adam.activations import Activation
 
 pytest.importorskip("numba")

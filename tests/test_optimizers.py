@@ -7,7 +7,7 @@ from rows import MINIMIZERS, OPTIMIZERS, load_golden, with_numpy_numbers
 from sklearn.base import clone
 
 from sknn_adam import optimizers
-from sknn_adam._kernels import NumpyKernels
+from sknn_adam._backends.numpy_backend import NumpyKernels
 
 GOLDEN = load_golden("optimizers")
 START = np.array(GOLDEN["problem"]["theta0"])

@@ -11,7 +11,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor, history
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
+from sknn_adam._training import history
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.optimizers import LBFGS, ScheduleFreeAdamW
@@ -256,7 +257,7 @@ LATE = {  # settings, and what the uninterrupted training ends with
     "members": ({"max_iter": 2, "early_stopping": True, "n_members": 2}, "max_iter"),
     "lbfgs": ({"max_iter": 2, "batch_size": 50}, "max_iter"),
 }
-PACKAGE = str(Path(history.__file__).parent)
+PACKAGE = str(Path(history.__file__).parents[1])
 
 
 def traced(model, y, at=None):

@@ -29,7 +29,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 from threadpoolctl import threadpool_limits
 
 from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
-from sknn_adam._ranges import SIZES, Choices, Range
+from sknn_adam._component.ranges import SIZES, Choices, Range
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
 from sknn_adam.search import search_space
 from sknn_adam.search.distributions import distribution_over

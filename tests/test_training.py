@@ -12,18 +12,19 @@ from rows import CLIPPINGS, MINIMIZERS, OPTIMIZERS, SCHEDULES
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_adam import _kernels, training
+from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._nn.network import build
+from sknn_adam._training import loop as training
+from sknn_adam._training.batches import Data
+from sknn_adam._training.loop import Plan, Run, objective, penalty, step, train
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import ClipByNorm
-from sknn_adam.data import Data
 from sknn_adam.initializers import GlorotNormal, Zeros
 from sknn_adam.losses import LogLoss, SquaredError
-from sknn_adam.network import build
 from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import SGD, Adam
 from sknn_adam.schedules import Constant, Cosine, Schedule
-from sknn_adam.training import Plan, Run, objective, penalty, step, train
 
 N_ROWS = 23
 

@@ -4,7 +4,7 @@ An activation is a formula ``activation(z)`` and its ``derivative(z, a)``, where
 activation's value at ``z``. Both work element by element on arrays of any shape.
 """
 
-from sknn_adam._component import Table
+from sknn_adam._component.registry import Table
 from sknn_adam.activations._base import Activation
 from sknn_adam.activations.classic import Identity, Logistic, ReLU, Tanh
 from sknn_adam.activations.rectifiers import ELU, SELU, LeakyReLU, PReLU

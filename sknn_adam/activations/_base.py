@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component, overrides
-from sknn_adam._validation import check_shape
+from sknn_adam._component.base import Component, overrides
+from sknn_adam._utils.validation import check_shape
 
 __all__ = ["Activation"]
 

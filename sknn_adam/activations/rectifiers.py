@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam._utils.validation import FRACTION, POSITIVE
 from sknn_adam.activations._base import Activation, either
 
 __all__ = ["LeakyReLU", "PReLU", "ELU", "SELU"]

@@ -7,16 +7,17 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
-from sknn_adam._building import check_parts, choose_kernels, choose_sizes, describe
-from sknn_adam._labels import Labels
-from sknn_adam._validation import parse_sizes, warn
+from sknn_adam._estimator.setup import check_parts, choose_kernels, choose_sizes, describe
+from sknn_adam._estimator.targets import Labels
+from sknn_adam._nn.network import build
+from sknn_adam._training.history import History
+from sknn_adam._training.run import Run
+from sknn_adam._utils.validation import parse_sizes
+from sknn_adam._utils.warnings import warn
 from sknn_adam.classifier import MLPClassifier
-from sknn_adam.history import History
 from sknn_adam.initializers import VarianceScaling
-from sknn_adam.network import build
 from sknn_adam.optimizers import LBFGS, SGD, Adam
 from sknn_adam.regressor import MLPRegressor
-from sknn_adam.run import Run
 from sknn_adam.schedules import InverseScaling, Plateau
 
 __all__ = ["SAME", "from_sklearn"]

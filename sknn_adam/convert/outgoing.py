@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 
-from sknn_adam._building import check_parts, choose_sizes
-from sknn_adam._validation import parse_sizes
+from sknn_adam._estimator.setup import check_parts, choose_sizes
+from sknn_adam._utils.validation import parse_sizes
 from sknn_adam.activations import Identity, Logistic, ReLU, Tanh
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.convert.incoming import SAME

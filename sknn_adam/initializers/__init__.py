@@ -5,7 +5,7 @@ generator is an argument and is never stored: the same generator gives other num
 layer and the same numbers in the next fit.
 """
 
-from sknn_adam._component import Table
+from sknn_adam._component.registry import Table
 from sknn_adam.initializers._base import Initializer
 from sknn_adam.initializers.orthogonal import LSUV, Orthogonal
 from sknn_adam.initializers.plain import (

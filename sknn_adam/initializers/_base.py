@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component
+from sknn_adam._component.base import Component
 
 __all__ = ["Initializer"]
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import POSITIVE
+from sknn_adam._utils.validation import POSITIVE
 from sknn_adam.initializers._base import Initializer
 
 __all__ = ["Orthogonal", "LSUV"]

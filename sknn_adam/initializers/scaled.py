@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import POSITIVE, StrOptions
+from sknn_adam._utils.sklearn_compat import StrOptions
+from sknn_adam._utils.validation import POSITIVE
 from sknn_adam.initializers._base import Initializer
 
 __all__ = [

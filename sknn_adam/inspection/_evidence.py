@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._building import choose_sizes
-from sknn_adam._validation import parse_sizes
-from sknn_adam.history import Probe
-from sknn_adam.layers import Activate, Workspace
+from sknn_adam._estimator.setup import choose_sizes
+from sknn_adam._nn.layers import Activate, Workspace
+from sknn_adam._training.probe import Probe
+from sknn_adam._utils.validation import parse_sizes
 
 __all__ = ["Evidence"]
 

@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
-from sknn_adam._building import check_parts
-from sknn_adam._estimator import BaseMLP
+from sknn_adam._estimator.base import BaseMLP
+from sknn_adam._estimator.setup import check_parts
+from sknn_adam._training.loop import step
 from sknn_adam.inspection._display import check_matplotlib
-from sknn_adam.training import step
 
 __all__ = ["LearningRateFinderDisplay", "LearningRateRange", "learning_rate_range"]
 

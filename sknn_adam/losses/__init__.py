@@ -6,7 +6,7 @@ it stays finite for any finite ``z``. It gives a value per row and the gradient 
 share one reduction. A loss sums over outputs.
 """
 
-from sknn_adam._component import Table
+from sknn_adam._component.registry import Table
 from sknn_adam.losses._base import ClassificationLoss, Loss, RegressionLoss
 from sknn_adam.losses.classification import FocalLoss, LogLoss
 from sknn_adam.losses.positive import GammaLoss, PoissonLoss, TweedieLoss

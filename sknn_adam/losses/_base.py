@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from sknn_adam._component import Component, overrides
-from sknn_adam._validation import check_shape, extreme_exponent
+from sknn_adam._component.base import Component, overrides
+from sknn_adam._utils.validation import check_shape, extreme_exponent
 
 __all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
 
@@ -34,11 +34,18 @@ class Loss(Component):
     # Whether a class defines `value` or `gradient` anew, which `value_and_gradient` would bypass.
     _apart: ClassVar[bool] = False
 
+    # The compiled loop that computes the same mean and gradient: "log_loss" or "squared_error".
+    # A subclass that defines another value or gradient does not inherit it.
+    compiled_loop: ClassVar[str | None] = None
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._apart = any(
             overrides(cls, method, "value_and_gradient") for method in ("value", "gradient")
         )
+        formulas = ("value", "gradient", "value_and_gradient", "both", "mean_and_gradient")
+        if any(overrides(cls, method, "compiled_loop") for method in formulas):
+            cls.compiled_loop = None
 
     def n_raw(self, n_outputs: int) -> int:
         """Return how many raw outputs the network needs for `n_outputs` outputs."""

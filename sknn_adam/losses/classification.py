@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from sknn_adam._ranges import Choices
-from sknn_adam._validation import FRACTION, NON_NEGATIVE
+from sknn_adam._component.ranges import Choices
+from sknn_adam._utils.validation import FRACTION, NON_NEGATIVE
 from sknn_adam.losses._base import ClassificationLoss, over_outputs
 
 __all__ = ["FocalLoss", "LogLoss"]
@@ -61,6 +61,7 @@ class LogLoss(ClassificationLoss):
     array([0.6931])
     """
 
+    compiled_loop = "log_loss"
     _parameter_constraints: ClassVar = {"label_smoothing": [FRACTION]}
     ranges: ClassVar = {"label_smoothing": Choices((0.0, 0.05, 0.1), size="large", grid=(0.0, 0.1))}
 

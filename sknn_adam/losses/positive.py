@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import Interval
+from sknn_adam._utils.sklearn_compat import Interval
 from sknn_adam.losses._base import RegressionLoss, over_outputs
 
 __all__ = ["GammaLoss", "PoissonLoss", "PositiveLoss", "TweedieLoss"]

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._ranges import Choices
-from sknn_adam._validation import POSITIVE, Interval
+from sknn_adam._component.ranges import Choices
+from sknn_adam._utils.sklearn_compat import Interval
+from sknn_adam._utils.validation import POSITIVE
 from sknn_adam.losses._base import RegressionLoss, over_outputs
 
 __all__ = ["AbsoluteError", "GaussianLoss", "HuberLoss", "QuantileLoss", "SquaredError"]
@@ -26,6 +27,8 @@ class SquaredError(RegressionLoss):
     >>> SquaredError().value(np.array([[1.0]]), np.array([[3.0]]))
     array([2.])
     """
+
+    compiled_loop = "squared_error"
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the difference."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from sknn_adam import activations
-from sknn_adam._component import overrides
+from sknn_adam._component.base import overrides
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout
+from sknn_adam._nn.network import Network
+from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam.activations import Activation
-from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout
-from sknn_adam.network import Network
-from sknn_adam.normalization import BatchNormLayer, RowNormLayer
 
 __all__ = ["Graph", "look_up", "raw_outputs", "softplus"]
 

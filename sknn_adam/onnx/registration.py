@@ -9,7 +9,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._tables import Columns
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
 from sknn_adam.onnx.enclosing import guarded, is_nested, unwrap, wants_raw_scores
@@ -24,6 +23,7 @@ from sknn_adam.onnx.heads import (
 )
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
+from sknn_adam.tabular.tables import Columns
 
 __all__ = ["register"]
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sknn_adam._component import Table
+from sknn_adam._component.registry import Table
 from sknn_adam.optimizers._base import Optimizer
 from sknn_adam.optimizers.adadelta import Adadelta
 from sknn_adam.optimizers.adagrad import Adagrad

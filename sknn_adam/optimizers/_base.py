@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._component import Component
-from sknn_adam._kernels import NumpyKernels
-from sknn_adam._layout import Layout
-from sknn_adam._ranges import Choices, Range
-from sknn_adam._validation import POSITIVE, check_shape
+from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._component.base import Component
+from sknn_adam._component.layout import Layout
+from sknn_adam._component.ranges import Choices, Range
+from sknn_adam._utils.validation import POSITIVE, check_shape
 
 __all__ = ["Layout", "Optimizer"]
 

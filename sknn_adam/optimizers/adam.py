@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._ranges import Choices, Range
-from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE
+from sknn_adam._component.ranges import Choices, Range
+from sknn_adam._utils.validation import FRACTION, NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
 __all__ = ["Adam", "AMSGrad", "AdamW"]

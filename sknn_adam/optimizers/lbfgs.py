@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from sknn_adam._validation import POSITIVE_INTEGER
+from sknn_adam._utils.validation import POSITIVE_INTEGER
 from sknn_adam.optimizers._base import Optimizer
 
 __all__ = ["LBFGS"]

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE
+from sknn_adam._utils.validation import FRACTION, NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
 __all__ = ["Lion"]

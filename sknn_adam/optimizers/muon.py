@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import FRACTION
+from sknn_adam._utils.validation import FRACTION
 from sknn_adam.optimizers.adam import AdamW
 
 __all__ = ["Muon"]

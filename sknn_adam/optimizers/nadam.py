@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import NON_NEGATIVE
+from sknn_adam._utils.validation import NON_NEGATIVE
 from sknn_adam.optimizers.adam import Adam
 
 __all__ = ["NAdam"]

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._kernels import add_scaled
-from sknn_adam._layout import by_member
-from sknn_adam._validation import NON_NEGATIVE, POSITIVE
+from sknn_adam._backends.numpy_backend import add_scaled
+from sknn_adam._component.layout import by_member
+from sknn_adam._utils.validation import NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers.adam import Adam
 
 __all__ = ["Prodigy"]

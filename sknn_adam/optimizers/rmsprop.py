@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._ranges import Choices
-from sknn_adam._validation import FRACTION, POSITIVE
+from sknn_adam._component.ranges import Choices
+from sknn_adam._utils.validation import FRACTION, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
 __all__ = ["RMSprop"]

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._validation import FRACTION, NON_NEGATIVE, POSITIVE, Interval
+from sknn_adam._utils.sklearn_compat import Interval
+from sknn_adam._utils.validation import FRACTION, NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers._base import Optimizer
 
 __all__ = ["ScheduleFreeAdamW"]

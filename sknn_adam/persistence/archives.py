@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.fixes import parse_version
 
 from sknn_adam import __version__
-from sknn_adam._files import replacing
-from sknn_adam._validation import warn
+from sknn_adam._utils.files import replacing
+from sknn_adam._utils.warnings import warn
 from sknn_adam.persistence.contents import ABOUT, Contents, Refused
 from sknn_adam.persistence.reader import Foreign, Reader
 from sknn_adam.persistence.searches import portable, restored

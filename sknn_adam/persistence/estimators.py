@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._labels import Labels
-from sknn_adam.history import History
+from sknn_adam._estimator.targets import Labels
+from sknn_adam._nn.network import Network
+from sknn_adam._training.history import History
+from sknn_adam._training.members import Members
+from sknn_adam._training.run import Run
 from sknn_adam.losses import Loss
 from sknn_adam.losses.columns import PerColumn
-from sknn_adam.members import Members
-from sknn_adam.network import Network
 from sknn_adam.optimizers import Optimizer
 from sknn_adam.persistence.fitted import REASONS, check_state
 from sknn_adam.persistence.values import (
@@ -21,7 +22,6 @@ from sknn_adam.persistence.values import (
     is_one_or_each,
     require,
 )
-from sknn_adam.run import Run
 from sknn_adam.schedules import SCHEDULES
 
 __all__ = ["check_classifier", "check_piecewise_linear", "check_regressor", "check_smooth_clip"]

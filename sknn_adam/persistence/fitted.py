@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._kernels import NumpyKernels
-from sknn_adam._labels import SHAPES
+from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._estimator.targets import SHAPES
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
+from sknn_adam._nn.network import Network
+from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
+from sknn_adam._training.history import History, LayerHistory
+from sknn_adam._training.members import Members, OutOfFold
+from sknn_adam._training.run import Run
 from sknn_adam.activations import Activation
-from sknn_adam.history import History, LayerHistory
 from sknn_adam.initializers import INITIALIZERS
-from sknn_adam.layers import Activate, ActivateLearned, Dense, Dropout, Layer
 from sknn_adam.losses import Loss
-from sknn_adam.members import Members, OutOfFold
-from sknn_adam.network import Network
-from sknn_adam.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam.persistence.values import (
     alike,
     check_component,
@@ -34,7 +35,6 @@ from sknn_adam.persistence.values import (
     is_one_or_each,
     require,
 )
-from sknn_adam.run import Run
 from sknn_adam.schedules import Clock
 
 __all__ = [

@@ -284,18 +284,18 @@ def _generator(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "sknn_adam._labels.Labels": check_labels,
+    "sknn_adam._estimator.targets.Labels": check_labels,
     "sknn_adam.classifier.MLPClassifier": check_classifier,
-    "sknn_adam.history.History": check_history,
-    "sknn_adam.history.LayerHistory": check_layer_history,
+    "sknn_adam._training.history.History": check_history,
+    "sknn_adam._training.history.LayerHistory": check_layer_history,
     "sknn_adam.losses.columns.PerColumn": check_per_column,
-    "sknn_adam.members.Members": check_members,
-    "sknn_adam.members.OutOfFold": check_out_of_fold,
-    "sknn_adam.network.Network": check_network,
+    "sknn_adam._training.members.Members": check_members,
+    "sknn_adam._training.members.OutOfFold": check_out_of_fold,
+    "sknn_adam._nn.network.Network": check_network,
     "sknn_adam.preprocessing.PiecewiseLinear": check_piecewise_linear,
     "sknn_adam.preprocessing.SmoothClip": check_smooth_clip,
     "sknn_adam.regressor.MLPRegressor": check_regressor,
-    "sknn_adam.run.Run": check_run,
+    "sknn_adam._training.run.Run": check_run,
     "sknn_adam.schedules._base.Clock": check_clock,
 }
 CHECKS |= {

@@ -18,7 +18,7 @@ import sklearn.model_selection
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import all_estimators
 
-from sknn_adam._component import Component
+from sknn_adam._component.base import Component
 
 __all__ = ["TRUSTED_TYPES", "names_by_loader", "resolve"]
 
@@ -33,37 +33,37 @@ FAMILIES = [
     "normalization",
 ]
 OWN = [
-    "_columns.Holding",
-    "_columns.Words",
-    "_columns.as_dates",
-    "_columns.as_words",
-    "_columns.names_of_dates",
-    "_fused.FusedKernels",
-    "_kernels.NumpyKernels",
-    "_labels.Labels",
-    "_ranges.Choices",
-    "_ranges.Range",
-    "_tables.Columns",
+    "tabular.columns.Holding",
+    "tabular.columns.Words",
+    "tabular.columns.as_dates",
+    "tabular.columns.as_words",
+    "tabular.columns.names_of_dates",
+    "_backends.numba_backend.FusedKernels",
+    "_backends.numpy_backend.NumpyKernels",
+    "_estimator.targets.Labels",
+    "_component.ranges.Choices",
+    "_component.ranges.Range",
+    "tabular.tables.Columns",
     "classifier.MLPClassifier",
-    "history.History",
-    "history.LayerHistory",
-    "layers.Activate",
-    "layers.ActivateLearned",
-    "layers.Dense",
-    "layers.Dropout",
+    "_training.history.History",
+    "_training.history.LayerHistory",
+    "_nn.layers.Activate",
+    "_nn.layers.ActivateLearned",
+    "_nn.layers.Dense",
+    "_nn.layers.Dropout",
     "losses.columns.PerColumn",
-    "members.Members",
-    "members.OutOfFold",
-    "network.Network",
-    "normalization.BatchNormLayer",
-    "normalization.RowNormLayer",
+    "_training.members.Members",
+    "_training.members.OutOfFold",
+    "_nn.network.Network",
+    "_nn.normalization.BatchNormLayer",
+    "_nn.normalization.RowNormLayer",
     "persistence.searches.Described",
     "preprocessing.PiecewiseLinear",
     "preprocessing.SmoothClip",
     "regressor.MLPRegressor",
-    "run.Run",
+    "_training.run.Run",
     "schedules._base.Clock",
-    "tabular.ByTarget",
+    "tabular.pipeline.ByTarget",
 ]
 # What scikit-learn's and scikit-optimize's own objects keep in them.
 OTHERS = [
@@ -107,7 +107,7 @@ def _splitters() -> Iterable[str]:
 
 FUNCTIONS = frozenset(
     {_full_name(get_scorer(name)._score_func) for name in get_scorer_names()}
-    | {f"sknn_adam._columns.{name}" for name in ("as_dates", "as_words", "names_of_dates")}
+    | {f"sknn_adam.tabular.columns.{name}" for name in ("as_dates", "as_words", "names_of_dates")}
 )
 TRUSTED_TYPES: tuple[str, ...] = tuple(
     sorted({*_components(), *_splitters(), *FUNCTIONS, *(f"sknn_adam.{n}" for n in OWN), *OTHERS})
@@ -147,7 +147,8 @@ SCALARS = {np.dtype(t).type.__name__: np.dtype(t).type for t in np.sctypeDict.va
 SCALARS |= {"bool": np.bool_, "bool_": np.bool_, "str_": np.str_}
 VALUES = frozenset(f"numpy.{n}" for n, t in SCALARS.items() if t not in (np.void, np.object_))
 MASKED = {"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}
-KERNELS = {"sknn_adam._fused.FusedKernels", "sknn_adam._kernels.NumpyKernels"}
+BACKENDS = "sknn_adam._backends"
+KERNELS = {f"{BACKENDS}.numba_backend.FusedKernels", f"{BACKENDS}.numpy_backend.NumpyKernels"}
 BUNCH = "sklearn.utils._bunch.Bunch"
 
 

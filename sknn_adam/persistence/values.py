@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._validation import check_parameters
+from sknn_adam._utils.sklearn_compat import check_parameters
 from sknn_adam.persistence.contents import Refused
 
 __all__ = [

@@ -6,7 +6,7 @@ done), ``progress`` (done share of ``max_iter`` epochs, from 0 to 1) and ``loss`
 epoch). The state belongs to the training run; most schedules have none.
 """
 
-from sknn_adam._component import Table
+from sknn_adam._component.registry import Table
 from sknn_adam.schedules._base import Clock, Constant, Schedule
 from sknn_adam.schedules.by_epoch import InverseScaling, Plateau, Step
 from sknn_adam.schedules.by_progress import Cosine, CosLog4, Exponential, FlatCos, Linear, OneCycle

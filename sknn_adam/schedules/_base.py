@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import cos, inf, pi
 from typing import Any, ClassVar
 
-from sknn_adam._component import Component
+from sknn_adam._component.base import Component
 
 __all__ = ["Clock", "Schedule", "Constant"]
 

@@ -5,12 +5,8 @@ from numbers import Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from sknn_adam._validation import (
-    NON_NEGATIVE,
-    POSITIVE,
-    POSITIVE_INTEGER,
-    Interval,
-)
+from sknn_adam._utils.sklearn_compat import Interval
+from sknn_adam._utils.validation import NON_NEGATIVE, POSITIVE, POSITIVE_INTEGER
 from sknn_adam.schedules._base import Clock, Schedule
 
 __all__ = ["Step", "InverseScaling", "Plateau"]

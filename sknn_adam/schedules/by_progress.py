@@ -4,12 +4,8 @@ from math import cos, log2, pi
 from numbers import Real
 from typing import Any, ClassVar
 
-from sknn_adam._validation import (
-    FRACTION,
-    POSITIVE,
-    UNIT_INTERVAL,
-    Interval,
-)
+from sknn_adam._utils.sklearn_compat import Interval
+from sknn_adam._utils.validation import FRACTION, POSITIVE, UNIT_INTERVAL
 from sknn_adam.schedules._base import Clock, Schedule, along_cosine
 
 __all__ = ["Linear", "Cosine", "Exponential", "OneCycle", "CosLog4", "FlatCos"]

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sknn_adam._validation import POSITIVE_INTEGER
+from sknn_adam._utils.validation import POSITIVE_INTEGER
 from sknn_adam.schedules._base import Clock, Schedule
 
 __all__ = ["Warmup"]

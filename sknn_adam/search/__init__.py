@@ -1,6 +1,6 @@
 """Choosing hyper-parameters: ready spaces for every search, and what a search has found."""
 
-from sknn_adam._ranges import Choices, Range
+from sknn_adam._component.ranges import Choices, Range
 from sknn_adam.search.displays import ComparisonDisplay, SearchDisplay
 from sknn_adam.search.results import (
     compare_searches,

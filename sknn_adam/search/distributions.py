@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sknn_adam._ranges import Range
+from sknn_adam._component.ranges import Range
 
 __all__ = ["distribution_over"]
 

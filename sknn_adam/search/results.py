@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from sknn_adam._files import replacing
+from sknn_adam._utils.files import replacing
 
 __all__ = [
     "compare_searches",

@@ -99,8 +99,8 @@ def expressions(draw, depth=0):
 def check_formula(expression, dtype):
     """The loop of a formula gives NumPy's numbers, or the formula is not fused."""
     pytest.importorskip("numba")
-    from sknn_adam._fused import FusedKernels
-    from sknn_adam._kernels import NumpyKernels
+    from sknn_adam._backends.numba_backend import FusedKernels
+    from sknn_adam._backends.numpy_backend import NumpyKernels
 
     class Drawn(Activation):
         def __call__(self, z):

@@ -1,0 +1,1 @@
+"""How formulas and products are computed: by NumPy, or by loops that Numba compiles."""

@@ -1,0 +1,184 @@
+"""Recorded formulas written out as the source of loops, for `numba_backend` to compile."""
+
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends.tracing import LOGICAL, Formula
+
+__all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
+
+# Constants, names of the arguments, their types, and the lines of the body.
+Loop = tuple[str, str, str, list[str]]
+
+# Operations on numbers of the arrays' dtype.
+INFIX = {
+    np.add: "({} + {})",
+    np.subtract: "({} - {})",
+    np.multiply: "({} * {})",
+    np.divide: "({} / {})",
+    np.greater: "({} > {})",
+    np.greater_equal: "({} >= {})",
+    np.less: "({} < {})",
+    np.less_equal: "({} <= {})",
+    np.equal: "({} == {})",
+    np.not_equal: "({} != {})",
+    np.negative: "(-{})",
+    np.positive: "{}",
+    np.sqrt: "np.sqrt({})",
+    np.absolute: "abs({})",
+    np.fabs: "abs({})",
+    np.square: "({0} * {0})",
+    np.reciprocal: "(ONE / {})",
+    np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else ({0} if {0} != {0} else ZERO)))",
+    # As NumPy's: NaN is kept whichever side it is on, and of two zeros the second is taken.
+    np.maximum: "({0} if {0} > {1} or {0} != {0} else {1})",
+    np.minimum: "({0} if {0} < {1} or {0} != {0} else {1})",
+    np.where: "({1} if {0} else {2})",
+}
+# Operations on booleans with a boolean result. NumPy adds them by "or", not as numbers.
+BOOLEAN = {
+    np.add: "({} or {})",
+    np.multiply: "({} and {})",
+    np.greater: "({} and not {})",
+    np.greater_equal: "({} or not {})",
+    np.less: "(not {} and {})",
+    np.less_equal: "(not {} or {})",
+    np.equal: "({} == {})",
+    np.not_equal: "({} != {})",
+    np.logical_and: "({} and {})",
+    np.logical_or: "({} or {})",
+    np.logical_xor: "({} != {})",
+    np.logical_not: "(not {})",
+    np.absolute: "{}",
+    np.maximum: "({} or {})",
+    np.minimum: "({} and {})",
+    np.where: "({1} if {0} else {2})",
+}
+POWERS = {2: "({0} * {0})", 1: "{0}"}
+
+
+# Over the members, rows and units of an array.
+EACH = """for m in range({0}.shape[0]):
+    for i in range({0}.shape[1]):
+        for j in range({0}.shape[2]):"""
+
+
+class Unwritable(Exception):
+    """The formula has an operation that has no place in a fused loop."""
+
+
+def _write(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
+    """Return the lines of the constants, the lines of the operations, and the outputs' names.
+
+    `names` are those of the arrays' elements and the scalars.
+    """
+    constants: dict[str, str] = {}
+    lines = []
+
+    def number(index: int) -> str:
+        name = names[index] if index >= 0 else f"v{-index}"
+        return f"(ONE if {name} else ZERO)" if _is_boolean(formula, index) else name
+
+    def operand(index: Any, constant: Any, boolean: bool) -> str:
+        if index is None and boolean:
+            return str(bool(constant))
+        if index is None:
+            text = f"np.{dtype}({float(constant)!r})"
+            text = text.replace("(inf)", "(np.inf)").replace("(-inf)", "(-np.inf)")
+            return constants.setdefault(text.replace("(nan)", "(np.nan)"), f"C{len(constants)}")
+        if not boolean:
+            return number(index)
+        return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
+
+    for k, (function, arguments, kind) in enumerate(formula.operations, start=1):
+        wanted = _wanted(formula, function, arguments, kind.kind == "b")
+        pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
+        if function is np.power and arguments[1][1] in POWERS:
+            pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
+        if pattern is None:
+            raise Unwritable
+        pairs = zip(arguments, wanted, strict=False)
+        text = pattern.format(*[operand(i, constant, boolean) for (i, constant), boolean in pairs])
+        lines.append(f"v{k} = {text}")
+    head = [f"{c} = {text}" for text, c in constants.items()]
+    return "\n".join(head), lines, [number(i) for i in formula.outputs]
+
+
+def _is_boolean(formula: Formula, index: int | None, constant: Any = None) -> bool:
+    """Return whether an argument of an operation is a boolean."""
+    if index is None:
+        return isinstance(constant, bool)
+    return index < 0 and formula.operations[-index - 1][2].kind == "b"
+
+
+def _wanted(formula: Formula, function: Any, arguments: list, boolean: bool) -> list[bool]:
+    """Return for every argument whether NumPy's operation takes it as a boolean, not a number."""
+    if function is np.where:
+        return [True, boolean, boolean]
+    taken = function in LOGICAL
+    taken |= boolean and all(_is_boolean(formula, *argument) for argument in arguments)
+    return [taken] * len(arguments)
+
+
+def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
+    """Return constants, argument names, signature and body of the loop of an optimizer's rule."""
+    slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
+    scalars = [f"s{i}" for i in range(formula.n_scalars)]
+    elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
+    constants, lines, (update, *new) = _write(formula, elements, dtype)
+    arguments = ["theta", "grad", *slots, "scalars"]
+    same_size = " or ".join(f"{name}.size != theta.size" for name in arguments[1:-1])
+    body = [
+        f"if {same_size} or scalars.size != {len(scalars) + 1}:",
+        "    raise ValueError('The gradient and all slots must be as long as theta.')",
+        *[f"{s} = scalars[{i}]" for i, s in enumerate(scalars)],
+        f"keep = scalars[{len(scalars)}]",
+        "for i in range(theta.size):",
+        "    g = grad[i]",
+        *[f"    x{i} = {slot}[i]" for i, slot in enumerate(slots, start=1)],
+        *[f"    {line}" for line in lines],
+        *[f"    {slot}[i] = {value}" for slot, value in zip(slots, new, strict=True)],
+        f"    theta[i] = keep * theta[i] - {update}",
+    ]
+    return constants, ", ".join(arguments), ", ".join([f"{dtype}[::1]"] * len(arguments)), body
+
+
+def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
+    """Return the same for an activation behind a bias; `z` is written if it is kept."""
+    constants, lines, (value,) = _write(formula, ["z"], dtype)
+    other = "" if in_place else "zs.shape != out.shape or "
+    body = [
+        f"if {other}b.shape != (zs.shape[0], zs.shape[2]):",
+        "    raise ValueError('An activation must keep the shape of its input.')",
+        *EACH.format("zs").split("\n"),
+        "            z = zs[m, i, j] + b[m, j]",
+        *[f"            {line}" for line in lines],
+        *([] if in_place else ["            zs[m, i, j] = z"]),
+        f"            {'zs' if in_place else 'out'}[m, i, j] = {value}",
+    ]
+    names, kinds = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
+    if not in_place:
+        names, kinds = [*names, "out"], [*kinds, kinds[0]]
+    return constants, ", ".join(names), ", ".join(kinds), body
+
+
+def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
+    """Return the same for the chain rule through a derivative, with the columns' sums."""
+    constants, lines, (value,) = _write(formula, ["z", "a"], dtype)
+    other = "zs.shape != g.shape or " if with_z else ""
+    body = [
+        f"if {other}activations.shape != g.shape or sums.shape != (g.shape[0], g.shape[2]):",
+        "    raise ValueError('A derivative must keep the shape of its input.')",
+        "sums[:] = ZERO",
+        *EACH.format("g").split("\n"),
+        *(["            z = zs[m, i, j]"] if with_z else []),
+        "            a = activations[m, i, j]",
+        *[f"            {line}" for line in lines],
+        f"            v = g[m, i, j] * {value}",
+        "            g[m, i, j] = v",
+        "            sums[m, j] += v",
+    ]
+    names = ["g", *["zs"] * with_z, "activations", "sums"]
+    kinds = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
+    return constants, ", ".join(names), ", ".join(kinds), body

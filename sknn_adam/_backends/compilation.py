@@ -1,0 +1,196 @@
+"""Formulas and loops compiled by Numba, and the files that keep them.
+
+The sources are files in the user's cache, named by their content and the versions of Numba and
+NumPy, and Numba keeps the machine code beside them. Worker processes share both. Machine code is
+executed, so a cache that others could write to is not used, see `_utils.files.private_directory`.
+"""
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends import loops as _loops
+from sknn_adam._backends.tracing import Formula
+from sknn_adam._utils.files import private_directory, replacing
+
+__all__ = ["compiled", "loop"]
+
+SOURCE = """import numpy as np
+
+ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
+{constants}
+
+
+def kernel({arguments}):
+"""
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_locating = threading.Lock()
+
+
+def _folder() -> Path | None:
+    """Return the folder of the cache, None if there is none that only the user can write to."""
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        if os.path.isabs(base := os.environ.get(variable, "")):
+            return private_directory(base, "sknn_adam")
+    return private_directory(os.path.join(os.path.expanduser("~"), ".cache"), "sknn_adam")
+
+
+def _kept(text: str, prefix: str) -> Path | None:
+    """Return the file of a source in the cache, written if need be; None without a cache."""
+    folder = _folder()
+    if folder is None:
+        return None
+    text = f"{text}\n# {_versions()}; safe to delete.\n"
+    path = folder / f"{prefix}_{hashlib.sha256(text.encode()).hexdigest()[:24]}.py"
+    try:
+        if path.read_bytes() == text.encode():
+            return path
+    except OSError:
+        pass
+    try:
+        with replacing(path, 0o600) as file:
+            file.write(text.encode())
+    except OSError:
+        return None
+    return path
+
+
+@cache
+def _versions() -> str:
+    import numba
+
+    return f"Written by sknn_adam for numba {numba.__version__}, numpy {np.__version__}"
+
+
+def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) -> Any:
+    """Return a function compiled for a signature, the machine code kept beside the file `path`."""
+    import numba
+
+    if path is not None:
+        try:
+            kernel = numba.njit(**OPTIONS, **options)(function)
+            if _keep_beside(kernel, path):
+                return _compile(kernel, signature, path)
+        except Exception:  # what is in the cache is damaged, or the disk is full
+            pass
+    kernel = numba.njit(**OPTIONS, **options)(function)
+    return _compile(kernel, signature, None)
+
+
+def _keep_beside(kernel: Any, path: Path) -> bool:
+    """Have Numba cache a kernel beside its source, wherever it would otherwise."""
+    import numba
+
+    config: Any = numba.config
+    with _locating:
+        before, config.CACHE_DIR = config.CACHE_DIR, ""
+        try:
+            kernel.enable_caching()
+        finally:
+            config.CACHE_DIR = before
+    return Path(kernel.stats.cache_path) == path.parent / "__pycache__"
+
+
+def _compile(kernel: Any, signature: Any, path: Path | None) -> Any:
+    kernel.compile(signature)
+    kernel.disable_compile()
+    if path is not None and sum(kernel.stats.cache_misses.values()):
+        for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
+            if file.stat().st_mode & 0o022:  # by the umask; such files would not be read again
+                file.chmod(0o600)
+    return kernel
+
+
+_loaded: dict[str, Any] = {}  # by source: the kernels of this process
+
+
+def _load(source: str, signature: str) -> Any:
+    """Return ``kernel`` of a source, compiled for a signature."""
+    key = f"{source}# {signature}"
+    if key not in _loaded:
+        path = _kept(key, "kernel")
+        name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
+        # Numba looks the module up by its name when it loads machine code. The text at hand is
+        # executed, not the file: an import would prefer byte code that lies beside it.
+        module: Any = ModuleType(name)
+        sys.modules[name] = module
+        exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
+        _loaded[key] = _jit(module.kernel, signature, path)
+    return _loaded[key]
+
+
+def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
+    """Return the compiled kernel; None for what cannot be written, or without Numba."""
+    if formula is None or dtype not in (np.float32, np.float64):
+        return None
+    try:
+        constants, arguments, kinds, body = write(formula, dtype, *options)
+        head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
+        return _load(head + "".join(f"    {line}\n" for line in body), f"void({kinds})")
+    except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
+        return None
+
+
+# Arguments of the loops: v, m and s are vectors, matrices and stacks of matrices that are written,
+# V, M and S such that are read (and may be read-only), I are row numbers or codes, f is float64
+# always. X is a table of the second dtype.
+ARGUMENTS = {
+    "add_bias": "sM",
+    "blend": "vVV",
+    "column_sums": "Sm",
+    "gather": "XIm",
+    "gather_columns": "XIm",
+    "label_log_loss": "SMMVsf",
+    "outer": "SSs",
+    "penalize": "VIVvf",
+    "softmax_log_loss": "sIMVf",
+    "softmax_shift": "SIMVsf",
+    "squared_error": "SMMVsf",
+}
+
+
+@cache
+def loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
+    """Return a loop of `loops` compiled for a dtype, None if it cannot be."""
+    try:
+        return _compile_loop(name, dtype, other or dtype)
+    except Exception:  # NumPy can
+        return None
+
+
+def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
+    import numba
+    from numba import types
+
+    def typed(letter):
+        kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
+        dimensions = {"m": 2, "M": 2, "X": 2, "s": 3, "S": 3}.get(letter, 1)
+        kind = numba.from_dtype(dtype) if kind is None else kind
+        return types.Array(kind, dimensions, "C", readonly=letter.isupper())
+
+    signature = tuple(typed(letter) for letter in ARGUMENTS[name])
+    options: Any = {"fastmath": {"reassoc"}} if name == "penalize" else {}
+    function: Any = getattr(_loops, name)
+    path = _file_of_loops()
+    if path is not None:
+        code = function.__code__.replace(co_filename=str(path))
+        function = FunctionType(code, vars(_loops), name)
+    return _jit(function, signature, path, **options)
+
+
+@cache
+def _file_of_loops() -> Path | None:
+    """Return the copy of `loops` in the cache, beside which their machine code is kept."""
+    try:
+        source = _loops.__loader__.get_source(_loops.__name__)  # type: ignore[union-attr]
+    except (AttributeError, ImportError, OSError):
+        return None
+    return source and _kept(source, "loops")  # None if installed without sources

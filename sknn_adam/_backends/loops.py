@@ -1,0 +1,230 @@
+"""Loops that are no component's formula, in plain Python; `compilation` compiles them by Numba.
+
+Arrays are C-contiguous and of one dtype. Those of a network have its members first, of which there
+may be one, then the rows. Nothing here allocates. Compiled loops check no index, so each one checks
+the shapes of its arrays first, and the loops that are given row numbers or codes check those.
+"""
+
+from math import exp, log, log1p
+
+__all__ = [
+    "add_bias",
+    "blend",
+    "column_sums",
+    "gather",
+    "gather_columns",
+    "label_log_loss",
+    "outer",
+    "penalize",
+    "softmax_log_loss",
+    "softmax_shift",
+    "squared_error",
+]
+
+
+def add_bias(z, b):
+    """Add `b` (members, width) to every row of `z`."""
+    if b.shape != (z.shape[0], z.shape[2]):
+        raise ValueError("add_bias needs one bias per member and unit.")
+    for m in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                z[m, i, j] += b[m, j]
+
+
+def column_sums(g, out):
+    """Write the sums of the columns of `g` to `out` (members, width)."""
+    if out.shape != (g.shape[0], g.shape[2]):
+        raise ValueError("column_sums needs one sum per member and unit.")
+    for m in range(g.shape[0]):
+        for j in range(g.shape[2]):
+            out[m, j] = 0
+        for i in range(g.shape[1]):
+            for j in range(g.shape[2]):
+                out[m, j] += g[m, i, j]
+
+
+def outer(a, b, out):
+    """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (.., 1, width)."""
+    if (a.shape[0] != 1 and a.shape[0] != out.shape[0]) or b.shape[0] != out.shape[0]:
+        raise ValueError("outer needs as many columns, or one, and rows as members.")
+    if a.shape[1:] != (out.shape[1], 1) or b.shape[1:] != (1, out.shape[2]):
+        raise ValueError("outer needs columns and rows of the shape of their product.")
+    for m in range(out.shape[0]):
+        own = m if a.shape[0] > 1 else 0
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[m, i, j] = a[own, i, 0] * b[m, 0, j]
+
+
+def gather(X, rows, out):
+    """Write ``X[rows]`` to `out`, in the dtype of `out`."""
+    if out.shape != (rows.size, X.shape[1]):
+        raise ValueError("gather needs one row of the output per row number.")
+    for i in range(rows.size):
+        row = rows[i]
+        if row < 0 or row >= X.shape[0]:
+            raise ValueError("gather got a row number that the table has not.")
+        for j in range(X.shape[1]):
+            out[i, j] = X[row, j]
+
+
+def gather_columns(columns, rows, out):
+    """Write the rows of a table that is given column by column to `out`, in the dtype of `out`."""
+    if out.shape != (rows.size, columns.shape[0]):
+        raise ValueError("gather needs one row of the output per row number.")
+    for i in range(rows.size):
+        if rows[i] < 0 or rows[i] >= columns.shape[1]:
+            raise ValueError("gather got a row number that the table has not.")
+    for j in range(columns.shape[0]):
+        for i in range(rows.size):
+            out[i, j] = columns[j, rows[i]]
+
+
+def penalize(theta, bounds, factors, grad, values):
+    """Add the penalty with the factors (l2, l1) of every block between two bounds to `values`.
+
+    The blocks belong to the values in turns. The gradient is added to `grad`. The sums may be taken
+    in another order, so that they are computed as fast as the rest.
+    """
+    if grad.size != theta.size or factors.size != 2 or values.size == 0:
+        raise ValueError("penalize needs a gradient as long as theta.")
+    l2, l1 = factors[0], factors[1]
+    for block in range(bounds.size - 1):
+        squares = sizes = l2 - l2
+        weights = theta[bounds[block] : bounds[block + 1]]
+        slopes = grad[bounds[block] : bounds[block + 1]]
+        for i in range(weights.size):
+            w = weights[i]
+            squares += w * w
+            sizes += abs(w)
+            slope = l1 if w > 0 else -l1
+            slopes[i] += l2 * w + (slope if w != 0 else l1 - l1)
+        values[block % values.size] += l2 / 2 * squares + l1 * sizes
+
+
+def blend(average, vector, factors):
+    """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
+    if average.size != vector.size or factors.size != 2:
+        raise ValueError("blend needs two vectors of one size.")
+    keep, rate = factors[0], factors[1]
+    for i in range(average.size):
+        average[i] = keep * average[i] + rate * vector[i]
+
+
+def softmax_shift(z, codes, weight, factors, gradient, values):
+    """Write `z` less the largest of its row to `gradient`, and to `values` a part of the losses.
+
+    `weight` (1 or members, n_rows) is empty for weights of 1, ``factors[0]`` is the label
+    smoothing. The exponentials of `gradient` are left to NumPy, whose loop over them is several
+    times faster.
+    """
+    if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
+        raise ValueError("The gradient must have the shape of the raw outputs.")
+    if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
+        raise ValueError("The weights must have one element per sample, for all members or each.")
+    if codes.size != z.shape[1]:
+        raise ValueError("There must be one class code per sample.")
+    for i in range(codes.size):
+        if codes[i] < 0 or codes[i] >= z.shape[2]:
+            raise ValueError("A class code has no raw output.")
+    smoothing, share = factors[0], factors[1]
+    n_classes = z.shape[2]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            peak, mean = z[m, i, 0], z[m, i, 0] * 0
+            for k in range(n_classes):
+                # What is not a number must stay so.
+                peak = z[m, i, k] if not z[m, i, k] <= peak else peak
+            for k in range(n_classes):
+                gradient[m, i, k] = z[m, i, k] - peak
+                mean += gradient[m, i, k]
+            true = gradient[m, i, codes[i]]
+            w = weight[own, i] if weight.size else share / share
+            total += w * (smoothing * (true - mean / n_classes) - true)
+        values[m] = total / z.shape[1]
+
+
+def softmax_log_loss(gradient, codes, weight, factors, values):
+    """Add the rest of the mean losses to `values`; turn exponentials into the gradient.
+
+    ``factors[1]`` is one by the number of rows.
+    """
+    if values.size != gradient.shape[0] or factors.size != 2:
+        raise ValueError("There must be one value per member.")
+    if weight.size and (
+        weight.shape[0] not in (1, gradient.shape[0]) or weight.shape[1] != gradient.shape[1]
+    ):
+        raise ValueError("The weights must have one element per sample, for all members or each.")
+    if codes.size != gradient.shape[1]:
+        raise ValueError("There must be one class code per sample.")
+    for i in range(codes.size):
+        if codes[i] < 0 or codes[i] >= gradient.shape[2]:
+            raise ValueError("A class code has no raw output.")
+    smoothing, share = factors[0], factors[1]
+    n_classes = gradient.shape[2]
+    for m in range(gradient.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(gradient.shape[1]):
+            norm = gradient[m, i, 0] * 0
+            for k in range(n_classes):
+                norm += gradient[m, i, k]
+            w = weight[own, i] if weight.size else share / share
+            total += w * log(norm)
+            w *= share
+            for k in range(n_classes):
+                gradient[m, i, k] = w * (gradient[m, i, k] / norm - smoothing / n_classes)
+            gradient[m, i, codes[i]] -= w * (1 - smoothing)
+        values[m] += total / gradient.shape[1]
+
+
+def label_log_loss(z, y, weight, factors, gradient, values):
+    """Write the weighted mean log losses of labels to `values`, and their gradient.
+
+    `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
+    """
+    if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
+        raise ValueError("The gradient must have the shape of the raw outputs.")
+    if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
+        raise ValueError("The weights must have one element per sample, for all members or each.")
+    if y.shape != (z.shape[1], z.shape[2]):
+        raise ValueError("The targets must have one element per sample and raw output.")
+    smoothing, share = factors[0], factors[1]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            w = weight[own, i] if weight.size else share / share
+            for k in range(z.shape[2]):
+                x = z[m, i, k]
+                target = (1 - smoothing) * y[i, k] + smoothing / 2
+                small = exp(-abs(x))  # of the less likely answer: no overflow
+                # The terms of the softplus in this order: what is large cancels exactly.
+                total += w * (max(x, x * 0) - target * x + log1p(small))
+                sigmoid = (1 if x >= 0 else small) / (1 + small)
+                gradient[m, i, k] = w * share * (sigmoid - target)
+        values[m] = total / z.shape[1]
+
+
+def squared_error(z, y, weight, factors, gradient, values):
+    """Write the weighted means of half the squares to `values`, and their gradient."""
+    if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
+        raise ValueError("The gradient must have the shape of the raw outputs.")
+    if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
+        raise ValueError("The weights must have one element per sample, for all members or each.")
+    if y.shape != (z.shape[1], z.shape[2]):
+        raise ValueError("The targets must have one element per sample and raw output.")
+    share = factors[1]
+    for m in range(z.shape[0]):
+        own = m if weight.shape[0] > 1 else 0
+        total = 0.0
+        for i in range(z.shape[1]):
+            w = weight[own, i] if weight.size else share / share
+            for k in range(z.shape[2]):
+                r = z[m, i, k] - y[i, k]
+                total += w * r * r / 2
+                gradient[m, i, k] = w * share * r
+        values[m] = total / z.shape[1]

@@ -1,0 +1,303 @@
+"""Formulas compiled by Numba to fused loops: the second execution, where Numba is installed.
+
+The formula of a component is recorded as in `tracing`, written out as the source of one loop over
+all elements, for one dtype, and compiled. The loop does the formula's operations in their order, so
+that elementwise results are those of NumPy; only sums are in another order. What cannot be written
+out, or gains nothing from it, runs as NumPy.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from math import prod
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
+from sknn_adam._backends.compilation import compiled
+from sknn_adam._backends.compilation import loop as compiled_loop
+from sknn_adam._backends.numpy_backend import NumpyKernels, libraries, product
+from sknn_adam._backends.tracing import record, record_apply, record_rule
+
+__all__ = ["FusedKernels"]
+
+NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
+
+# OpenBLAS copies matrices into the order of its loops before it multiplies. For AVX-512 it has
+# other loops too, which read them as they lie, and takes those up to 100^3 multiplications.
+READ_AS_THEY_LIE = {"skylakex", "cooperlake", "sapphirerapids"}
+SMALL_PRODUCT = 100**3
+MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothing
+
+
+def _as_stacks(z, *arrays):
+    """Return arrays with a leading members axis, of one member where `z` has none."""
+    return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
+
+
+@cache
+def _small_is_fast():
+    """Return whether BLAS multiplies small matrices without copying them."""
+    found = [info for info in libraries().info() if info["user_api"] == "blas"]
+    names = {(info.get("architecture") or "").lower() for info in found}
+    return bool(names) and names <= READ_AS_THEY_LIE
+
+
+def _in_parts(a, b, out):
+    """Return the arrays of a product with the rows of `a` and `out` in parts, None if no faster.
+
+    They are views, for `numpy.matmul`; `b` serves all parts.
+    """
+    (n_rows, width), inner = out.shape[-2:], b.shape[-2]
+    work = n_rows * inner * width
+    if work <= SMALL_PRODUCT or min(inner, width) == 1:  # of vectors nothing is copied
+        return None
+    if not b.flags.c_contiguous or not _small_is_fast():
+        return None
+    fewest, most = -(-work // SMALL_PRODUCT), min(MOST_PARTS, n_rows // FEWEST_ROWS)
+    n = next((n for n in range(fewest, most + 1) if n_rows % n == 0), None)
+    if n is None:
+        return None
+    rows, result = (v.reshape(*v.shape[:-2], n, -1, v.shape[-1]) for v in (a, out))
+    return rows, b[..., None, :, :], result
+
+
+@dataclass
+class Tape:
+    """Calls of an objective, and the batch whose arrays they work on."""
+
+    batch: tuple
+    calls: list = field(default_factory=list)
+    complete: bool = False
+
+    def holds(self, batch: tuple) -> bool:
+        """Return whether a batch lies in the same arrays."""
+        return all(map(is_, self.batch, batch))
+
+
+class FusedKernels(NumpyKernels):
+    """Formulas as fused loops where they can be written as such, else as NumPy runs them.
+
+    A step on a small network takes as long in Python as in the loops. So the calls of an objective
+    are kept, with the arrays that they work on, and done again for the next batch that lies in the
+    same arrays: the network's layers and the loss are then not asked any more.
+    """
+
+    name = "fused"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kernels: dict[Any, Any] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all calls that were kept: they belong to arrays that may change."""
+        self._tapes: dict[int, Tape] = {}
+        self._recorded: Tape | None = None
+        self._values: Any = None  # of the objective, one for each member
+        self._stacked = False  # whether there are members
+
+    def again(self, *batch):
+        """Do the objective's calls on this batch again; return its value, None if not known.
+
+        A batch is known by its arrays. What comes for the second time is then recorded.
+        """
+        tape = self._tapes.get(len(batch[1]))
+        self._recorded = None
+        if tape is None or not tape.holds(batch):
+            if len(self._tapes) > 1:  # full batches and the last one
+                self._tapes.clear()
+            self._tapes[len(batch[1])] = Tape(batch)
+            return None
+        if not tape.complete:
+            self._recorded = tape
+            tape.calls.clear()
+            return None
+        if self._watched and self._drop_changed():
+            self._tapes.clear()
+            return None
+        for function, arguments in tape.calls:
+            function(*arguments)
+        return self._value()
+
+    def _value(self):
+        """Return the value of the objective, of members an array that is written again."""
+        return self._values if self._stacked else float(self._values[0])
+
+    def _hold(self, shape):
+        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
+        self._stacked = len(shape) == 1
+        if self._values is None or self._values.size != prod(shape):
+            self._values = np.zeros(prod(shape))
+
+    def recorded(self):
+        """End the record of an objective."""
+        if self._recorded is not None:
+            self._recorded.complete = True
+            self._recorded = None
+
+    def do(self, function, *arguments):
+        """Call a function, and keep the call, not those inside it."""
+        tape, self._recorded = self._recorded, None
+        function(*arguments)
+        if tape is not None:
+            tape.calls.append((function, arguments))
+            self._recorded = tape
+
+    def update(self, rule, theta, grad, slots, scalars, keep=1.0):
+        """Do the step of an optimizer in one pass over its vectors."""
+        key = rule, theta.dtype
+        if not self._is_known(self._kernels, key):
+            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
+
+            def make():
+                return compiled(update_loop, record_rule(rule, n_slots, n_scalars, dtype), dtype)
+
+            self._record_once(self._kernels, key, make, rule)
+        kernel = self._kernels[key]
+        if kernel is not None:
+            try:
+                kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
+                return
+            except TypeError:  # before the first element: arrays of other kinds, or read-only ones
+                pass
+        super().update(rule, theta, grad, slots, scalars, keep)
+
+    def product(self, a, b, out):
+        """Write the matrix product."""
+        if type(a) is not np.ndarray:
+            self.do(product, a, b, out)
+        elif parts := _in_parts(a, b, out):
+            self.do(np.matmul, *parts)
+        elif out.ndim == 2:
+            self.do(np.dot, a, b, out)
+        elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns
+            loop = compiled_loop("outer", out.dtype)
+            if loop is None or not (a.flags.c_contiguous and b.flags.c_contiguous):
+                self.do(product, a, b, out)
+            else:
+                self.do(loop, a if a.ndim == 3 else a[None], b, out)
+        else:
+            self.do(np.matmul, a, b, out)
+
+    def add_bias(self, z, b):
+        """Add `b` to every row of `z`, in place."""
+        loop = compiled_loop("add_bias", z.dtype)
+        if loop is None:
+            self.do(super().add_bias, z, b)
+        else:
+            self.do(loop, *_as_stacks(z, b))
+
+    def activate(self, activation, z, b, out):
+        """Add the bias and write the activation, in one pass where that is faster."""
+        in_place = out is z
+        key = activation, in_place, z.dtype
+        if not self._is_known(self._kernels, key):
+
+            def make():
+                formula = record_apply(activation.apply, z.dtype, in_place)
+                return compiled(activate_loop, formula, z.dtype, in_place)
+
+            functions = activation.apply, activation.__call__
+            self._record_once(self._kernels, key, make, *functions)
+        kernel = self._kernels[key]
+        if kernel is None or b is None:
+            self.do(super().activate, activation, z, b, out)
+        elif in_place:
+            self.do(kernel, *_as_stacks(z, b))
+        else:
+            self.do(kernel, *_as_stacks(z, b, out))
+
+    def chain(self, derivative, g, z, a, sums=None):
+        """Multiply by the derivative and sum the columns, in one pass."""
+        key = derivative, z is None, g.dtype
+        if not self._is_known(self._kernels, key):
+
+            def make():
+                lacks = (0,) if z is None else ()
+                formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
+                return compiled(chain_loop, formula, g.dtype, z is not None)
+
+            self._record_once(self._kernels, key, make, derivative)
+        kernel = self._kernels[key]
+        if kernel is None or sums is None or not g.flags.c_contiguous:
+            self.do(super().chain, derivative, g, z, a, sums)
+        elif z is None:
+            self.do(kernel, *_as_stacks(g, a, sums))
+        else:
+            self.do(kernel, *_as_stacks(g, z, a, sums))
+
+    def column_sums(self, g, out):
+        """Write the sums of `g` over the rows to `out`."""
+        loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
+        if loop is None:
+            self.do(super().column_sums, g, out)
+        else:
+            self.do(loop, *_as_stacks(g, out))
+
+    def penalize(self, value, theta, bounds, grad, l2, l1):
+        """Return the value and the penalty, and add its gradient, in one pass."""
+        self._hold(np.shape(value))
+        self._values[...] = value
+        loop = compiled_loop("penalize", theta.dtype)
+        if loop is None:
+            self.do(self._plain_penalty, theta, bounds, grad, l2, l1)
+        else:
+            bounds = np.array([0, theta.size], np.intp) if bounds is None else bounds
+            factors = np.array([l2, l1], theta.dtype)
+            self.do(loop, theta, bounds, factors, grad, self._values)
+        return self._value()
+
+    def _plain_penalty(self, *arguments):
+        self._values[...] = super().penalize(self._value(), *arguments)
+
+    def blend(self, average, vector, keep, rate):
+        """Write ``keep * average + rate * vector`` to `average`."""
+        loop = compiled_loop("blend", average.dtype)
+        if loop is None:
+            super().blend(average, vector, keep, rate)
+        else:
+            loop(average, vector, np.array([keep, rate], average.dtype))
+
+    def gather(self, X, rows, out, cast):
+        """Write ``X[rows]`` to `cast`, in one pass."""
+        by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous  # as a data frame's are
+        plain = X.dtype in NO_WEIGHT and X.ndim == 2 and (by_row or by_column)
+        name = "gather" if by_row else "gather_columns"
+        loop = compiled_loop(name, cast.dtype, X.dtype) if plain else None
+        if loop is None:
+            return super().gather(X, rows, out, cast)
+        loop(X if by_row else X.T, rows, cast)
+        return cast
+
+    def mean_and_gradient(self, loss, y, z, weight):
+        """Return the mean loss and its gradient, of the losses that are loops in one pass."""
+        shape, softmax = z.shape, y.ndim == 1 and z.shape[-1] > 1
+        gradient = np.empty(shape, z.dtype)
+        self._hold(shape[:-2])
+        name, smoothing = None, 0.0
+        if z.ndim in (2, 3) and z.flags.c_contiguous:
+            name = loss.compiled_loop
+            if name == "log_loss":
+                name = "softmax_shift" if softmax else "label_log_loss"
+                smoothing = loss.label_smoothing
+        loop = name and compiled_loop(name, z.dtype)
+        if not loop:
+            self.do(self._plain_loss, loss, y, z, weight, gradient)
+            return self._value(), gradient
+        if name == "label_log_loss":
+            y, labels = np.empty(shape[-2:], z.dtype), y.reshape(len(y), -1)
+            self.do(np.copyto, y, labels)
+        weight = NO_WEIGHT[z.dtype] if weight is None else np.atleast_2d(weight)
+        factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
+        (zs, slopes), values = _as_stacks(z, gradient), self._values
+        self.do(loop, zs, y, weight, factors, slopes, values)
+        if name == "softmax_shift":
+            self.do(np.exp, gradient, gradient)
+            last = compiled_loop("softmax_log_loss", z.dtype)
+            self.do(last, slopes, y, weight, factors, values)
+        return self._value(), gradient
+
+    def _plain_loss(self, loss, y, z, weight, gradient):
+        self._values[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)

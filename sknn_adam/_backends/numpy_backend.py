@@ -1,0 +1,369 @@
+"""One formula, several executions: how formulas run over arrays, and on how many threads.
+
+Components give pure formulas of scalars or arrays. `NumpyKernels` runs them on blocks that stay
+in the processor's cache, so that the temporaries of a long formula never travel to memory. It
+holds every place where the work of a training step meets memory: another execution of the same
+formulas (`numba_backend`) is another class with the same methods.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from sknn_adam._backends.tracing import Program, trace
+from sknn_adam._backends.watching import Watch, watch
+from sknn_adam._utils.validation import check_shape
+
+__all__ = [
+    "NUMPY",
+    "NumpyKernels",
+    "add_scaled",
+    "flush_denormals",
+    "libraries",
+    "one_blas_thread",
+    "product",
+]
+
+BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
+
+# Products with fewer multiplications than this gain nothing from a second thread, and lose much
+# where another process is busy.
+THREADED_WORK = 2**24
+
+
+def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
+    rows = max(1, BLOCK // max(1, row_size))
+    for start in range(0, n_rows, rows):
+        yield slice(start, start + rows)
+
+
+class NumpyKernels:
+    """Formulas run by NumPy, block by block. One instance belongs to one training run."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        self._programs: dict[Any, Program | None] = {}
+        self._watched: list[tuple[dict, Any, Watch]] = []
+        self._buffers: dict[Any, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+    def _is_known(self, store: dict, key: Any) -> bool:
+        """Return whether a formula has been recorded; drop those that read what has changed."""
+        if self._watched:
+            self._drop_changed()
+        return key in store
+
+    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
+        """Store what `make` makes of functions; None if they read what cannot be watched."""
+        found = watch(*functions)
+        store[key] = None if found is None else make()
+        if store[key] is not None and found is not None and found.values:
+            self._watched.append((store, key, found))
+
+    def _drop_changed(self) -> bool:
+        """Drop formulas that read what has changed, for good; return whether there are any."""
+        changed = [entry for entry in self._watched if entry[2].changed()]
+        for entry in changed:
+            store, key, _ = entry
+            store[key] = None
+            self._watched.remove(entry)
+        return bool(changed)
+
+    # An execution may do the calls of an objective again for a batch in the same arrays.
+
+    def forget(self) -> None:
+        """Drop all calls that were kept."""
+
+    def again(self, *batch: Any) -> float | None:
+        """Return the objective's value on a batch (x, y, weight, rng) by calls that were kept."""
+        return None
+
+    def recorded(self) -> None:
+        """End the record of an objective's calls."""
+
+    def do(self, function: Callable, *arguments: Any) -> None:
+        """Call a function that works on arrays which stay: such a call may be kept."""
+        function(*arguments)
+
+    def update(
+        self,
+        rule: Callable,
+        theta: np.ndarray,
+        grad: np.ndarray,
+        slots: Sequence[np.ndarray],
+        scalars: Sequence[float],
+        keep: float = 1.0,
+    ) -> None:
+        """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
+        key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
+        if not self._is_known(self._programs, key):
+            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
+            self._record_once(
+                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
+            )
+        program = self._programs[key]
+        if program is None:
+            for block in _blocks(theta.size):
+                arrays = [grad[block], *[slot[block] for slot in slots]]
+                result = rule(*arrays, *scalars)
+                if not isinstance(result, tuple) or len(result) != len(arrays):
+                    raise TypeError(
+                        f"A rule with {len(slots)} slots must return a tuple (update, *slots) of "
+                        f"{len(arrays)} arrays. Got {type(result).__name__}. "
+                        "See docs/add_an_optimizer.md."
+                    )
+                # An old slot may be handed on as another one: it must not be overwritten first.
+                update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
+                for value in result:
+                    if np.shape(value):
+                        check_shape(rule, "The result of the rule", value, grad[block].shape)
+                if keep != 1:
+                    theta[block] *= keep
+                theta[block] -= update
+                for slot, value in zip(slots, new, strict=True):
+                    slot[block] = value
+            return
+        buffers = self._provide(program.n_buffers, theta)
+        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest kind of operand
+        if theta.size <= BLOCK:
+            if keep != 1:
+                theta *= keep
+            theta -= program.run([grad, *slots], typed, buffers)
+            return
+        for block in _blocks(theta.size):
+            part = theta[block]
+            if keep != 1:
+                part *= keep
+            cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
+            part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
+
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        """Return so many buffers of a block's size, the same ones in every step."""
+        size = min(BLOCK, like.size)
+        key = size, like.dtype
+        buffers = self._buffers.setdefault(key, [])
+        while len(buffers) < n_buffers:
+            buffers.append(np.empty(size, like.dtype))
+        return buffers
+
+    def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
+        """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
+        z += b if b.ndim == 1 else b[:, None, :]
+
+    def activate(
+        self, activation: Any, z: np.ndarray, b: np.ndarray | None, out: np.ndarray
+    ) -> None:
+        """Write ``activation(z + b)`` to `out`, and ``z + b`` to `z` unless it is `out`.
+
+        `z` and `out` have shape (..., n_rows, width), `b` (..., width) or None for no bias.
+        """
+        if b is not None:
+            self.add_bias(z, b)
+        if z.size <= BLOCK or activation.one_pass:
+            activation.apply(z, out)
+            return
+        for z_block, out_block in _row_blocks(z, out):
+            activation.apply(z_block, out_block)
+
+    def chain(
+        self,
+        derivative: Callable,
+        g: np.ndarray,
+        z: np.ndarray | None,
+        a: np.ndarray,
+        sums: np.ndarray | None = None,
+    ) -> None:
+        """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width).
+
+        Its sums over the rows are written to `sums` (..., width), if that is given.
+        """
+        if g.size <= BLOCK:
+            _times_derivative(derivative, g, z, a)
+        elif z is None:
+            for g_block, a_block in _row_blocks(g, a):
+                _times_derivative(derivative, g_block, None, a_block)
+        else:
+            for g_block, z_block, a_block in _row_blocks(g, z, a):
+                _times_derivative(derivative, g_block, z_block, a_block)
+        if sums is not None:
+            self.column_sums(g, sums)
+
+    def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
+        """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
+        # As a product, BLAS sums columns several times faster than NumPy.
+        key = "ones", g.shape[-2], g.dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.ones(g.shape[-2], g.dtype)]
+        (np.dot if g.ndim == 2 else np.matmul)(self._buffers[key][0], g, out=out)
+
+    def penalize(
+        self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
+    ) -> Any:
+        """Return `value` + ``l2 / 2 |theta|^2 + l1 |theta|_1``; add the gradient to `grad`.
+
+        With `bounds`, those of blocks of theta, `value` is an array and the blocks belong to its
+        elements in turns.
+        """
+        if bounds is None:
+            return value + self._penalize(theta, grad, l2, l1)
+        blocks = [slice(*pair) for pair in pairwise(bounds.tolist())]
+        found = [self._penalize(theta[block], grad[block], l2, l1) for block in blocks]
+        return value + np.reshape(found, (-1, len(value))).sum(axis=0)
+
+    def _penalize(self, theta, grad, l2, l1):
+        value = 0.0
+        if l2:
+            value += l2 / 2 * float(np.dot(theta, theta))
+            add_scaled(theta, l2, out=grad)
+        if l1:
+            buffer = self._provide(1, theta)[0]
+            for block in _blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
+                w = theta[block]
+                slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
+                np.minimum(slope, l1, out=slope)
+                np.maximum(slope, -l1, out=slope)
+                value += float(np.dot(w, slope))
+                grad[block] += slope
+        return value
+
+    def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
+        """Write ``keep * average + rate * vector`` to `average`, both flat."""
+        average *= keep
+        add_scaled(vector, rate, out=average)
+
+    def gather(
+        self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
+    ) -> np.ndarray:
+        """Write ``X[rows]`` to `cast`, by way of `out` (dtype of X), and return it."""
+        if not X.flags.c_contiguous:  # numpy.take would copy all of X
+            cast[...] = X[rows]
+            return cast
+        # "clip" only skips a check: the rows are a permutation
+        X.take(rows, axis=0, out=out, mode="clip")
+        if out is not cast:
+            np.copyto(cast, out)
+        return cast
+
+    def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
+        """Write the matrix product ``a @ b`` to `out`, see `product`."""
+        product(a, b, out)
+
+    def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
+        """Return the weighted mean of a loss over the rows, and its gradient as `z`."""
+        return loss.mean_and_gradient(y, z, weight)
+
+
+def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray) -> None:
+    slope = derivative(z, a)
+    if np.ndim(slope):  # a number is the same slope everywhere
+        check_shape(derivative, "The derivative", slope, g.shape)
+    g *= slope
+
+
+def _row_blocks(*arrays: np.ndarray):
+    """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
+    n_rows = arrays[0].shape[-2]
+    for block in _blocks(n_rows, arrays[0].size // n_rows):
+        yield tuple(a[..., block, :] for a in arrays)
+
+
+NUMPY = NumpyKernels()
+
+
+def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
+    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size.
+
+    Not by SciPy's BLAS: its threads are others than those of NumPy's and would get in their way.
+    """
+    if vector.size <= BLOCK:
+        out += factor * vector
+        return
+    for block in _blocks(vector.size):
+        out[block] += factor * vector[block]
+
+
+def flush_denormals(vector: np.ndarray) -> None:
+    """Set numbers too small for full precision to zero, in place.
+
+    Averages of gradients that have become zero decay into such numbers and, by rounding, stay
+    there for ever; processors compute with them many times slower.
+    """
+    tiny = np.finfo(vector.dtype).tiny
+    for block in _blocks(vector.size):
+        part = vector[block]
+        small = np.abs(part) < tiny
+        part[small] = 0
+
+
+def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Write the matrix product ``a @ b`` straight into `out`; `a` may be sparse.
+
+    Leading axes (members) are broadcast. A sparse `a` (n, m) is never made dense.
+    """
+    if not isinstance(a, np.ndarray):
+        if b.ndim == 2:
+            out[...] = a @ b
+        else:
+            for matrix, result in zip(b, out, strict=True):
+                result[...] = a @ matrix
+    elif a.ndim == b.ndim == 2:
+        np.dot(a, b, out=out)
+    elif a.shape[-1] == 1:  # of those NumPy has no fast product of stacks
+        for m in range(len(out)):
+            np.dot(a if a.ndim == 2 else a[m], b if b.ndim == 2 else b[m], out=out[m])
+    else:
+        np.matmul(a, b, out=out)
+    return out
+
+
+@cache
+def libraries() -> ThreadpoolController:
+    """Return the controller of the libraries that bring threads; to look for them takes time."""
+    return ThreadpoolController()
+
+
+class _OneBlasThread:
+    """Context manager: BLAS on one thread as long as any context in the process is open.
+
+    The limits of threadpoolctl belong to the whole process. Two overlapping contexts of its own
+    would restore each other's limits and could leave BLAS at one thread for ever; here the first
+    to enter sets the limit and the last to leave restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._open == 0:
+                self._free()
+                self._limit = libraries().limit(limits=1, user_api="blas")
+            self._open += 1
+
+    def __exit__(self, *exc_info: Any) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                self._free()
+                self._limit.restore_original_limits()
+                self._limit = None
+                self._free()
+
+    def _free(self) -> None:
+        """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
+        for library in libraries().lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+
+
+one_blas_thread = _OneBlasThread()

@@ -1,0 +1,1 @@
+"""The base of all components, their registries, and the ranges worth searching."""

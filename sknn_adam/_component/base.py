@@ -1,0 +1,251 @@
+"""What every pluggable part has in common: hyper-parameters, a name, nested parameters.
+
+A component is a small scikit-learn object: hyper-parameters and one formula. It never holds
+training state, so it can be cloned, shared, put in a grid, printed and used again.
+"""
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator, clone
+
+from sknn_adam._component.ranges import Choices, Range
+from sknn_adam._component.registry import Table, did_you_mean
+from sknn_adam._utils.sklearn_compat import check_parameters
+
+
+def overrides(cls: type, method: str, shortcut: str) -> bool:
+    """Return whether a class has a newer definition of `method` than of its `shortcut`.
+
+    An inherited shortcut, which does the method's work faster, would then bypass the definition.
+    """
+    definers = [next(c for c in cls.__mro__ if name in vars(c)) for name in (method, shortcut)]
+    first, second = map(cls.__mro__.index, definers)
+    return first < second
+
+
+def _same(old: Any, new: Any) -> bool:
+    if old is new:
+        return True
+    try:
+        return bool(old == new)
+    except ValueError:  # arrays have no single truth value
+        return False
+
+
+def _with_hints(cls: type, init: Callable) -> Callable:
+    """Return `init`, but unknown keyword arguments raise an error that names the right one."""
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def __init__(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            known = signature.parameters
+            unknown = [name for name in kwargs if name not in known]
+            if not unknown or any(p.kind is p.VAR_KEYWORD for p in known.values()):
+                raise
+            # A subclass with a constructor of its own may pass a wrong name on to this one.
+            called = type(self) if type(self).__init__ is __init__ else cls
+            raise TypeError(called._unexpected(unknown)) from None
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
+class NestedNames:
+    """Mixin left of BaseEstimator: nested parameters work for names as for instances.
+
+    Plain scikit-learn can set ``optimizer__momentum`` only where ``optimizer`` is an object.
+    Here ``get_params`` also lists the parameters of what a *name* stands for, and setting one
+    of them to another value replaces the name by its instance. Components are values: a nested
+    change replaces an instance by a changed copy, so one instance can be shared by many
+    estimators, candidates of a search and threads.
+    """
+
+    _tables: ClassVar[dict[str, Table]] = {}
+    # Parameters of other libraries, and what they are called here; names in single quotes.
+    _renamed: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_hints(cls, cls.__init__)  # type: ignore[method-assign]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with the nested ones of components and of their names.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to list nested parameters (``optimizer__learning_rate``) too.
+
+        Returns
+        -------
+        params : dict of str to object
+            Parameter names mapped to their values.
+        """
+        params = super().get_params(deep=deep)  # type: ignore[misc]
+        if deep:
+            for name in self._tables:
+                if name not in params:  # a subclass may show fewer parameters
+                    continue
+                component = self._component(name, params[name])
+                if component is not None and component is not params[name]:
+                    nested = component.get_params().items()
+                    params.update((f"{name}__{key}", value) for key, value in nested)
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, nested ones as ``<parameter>__<nested>``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. Nothing is changed if one of them is unknown.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+        """
+        values = self.get_params(deep=False)
+        nested: dict[str, dict[str, Any]] = defaultdict(dict)
+        for key, value in params.items():
+            name, _, rest = key.partition("__")
+            if name not in values:
+                raise ValueError(self._unknown(key))
+            if rest:
+                nested[name][rest] = value
+            else:
+                values[name] = value
+        for name, changes in nested.items():
+            values[name] = self._with_nested(name, values[name], changes)
+        for name, value in values.items():
+            setattr(self, name, value)
+        return self
+
+    def _component(self, name: str, value: Any) -> Any:
+        """Return what has the nested parameters of `value`, or None if nothing has."""
+        if hasattr(value, "get_params") and not isinstance(value, type):
+            return value
+        try:
+            return self._tables[name].make(value)
+        except (KeyError, TypeError, ValueError):  # reported when the estimator is fitted
+            return None
+
+    def _with_nested(self, name: str, value: Any, changes: dict[str, Any]) -> Any:
+        component = self._component(name, value)
+        if component is None:
+            raise ValueError(
+                f"Cannot set {', '.join(f'{name}__{key}' for key in changes)}: "
+                f"{name}={value!r} has no nested parameters."
+            )
+        old = component.get_params(deep=True)
+        for key in changes:
+            if key not in old and key.partition("__")[0] not in old:
+                hint = did_you_mean(key, old)
+                if isinstance(component, NestedNames):
+                    hint = component._hint(key, old, old)
+                raise ValueError(
+                    f"Invalid parameter {key!r} for {name}={value!r}.{hint} "
+                    f"Valid parameters are: {sorted(old)!r}."
+                )
+        if all(key in old and _same(old[key], new) for key, new in changes.items()):
+            return value
+        return clone(component).set_params(**changes)
+
+    @classmethod
+    def _hint(cls, name: str, own: Iterable[str], known: Iterable[str]) -> str:
+        """Return a sentence on the parameter that was probably meant, or an empty string."""
+        renamed = cls._renamed.get(name, "")
+        named = re.findall(r"'(\w+)'", renamed)
+        if named and {key.partition("__")[0] for key in named} <= set(own):
+            return f" {cls.__name__} has {renamed} instead."
+        return did_you_mean(name, known)
+
+    def _unknown(self, key: str) -> str:
+        name = key.partition("__")[0]
+        own = sorted(self.get_params(deep=False))
+        return (
+            f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+            f"{self._hint(name, own, self.get_params(deep=True))} Valid parameters are: {own!r}."
+        )
+
+    @classmethod
+    def _unexpected(cls, unknown: list[str]) -> str:
+        """Return the message for keyword arguments that the constructor does not have."""
+        own = list(inspect.signature(cls).parameters)
+        try:
+            known = list(cls().get_params(deep=True))
+        except Exception:  # of a user's class that needs arguments
+            known = own
+        hints = [cls._hint(name, own, known) for name in unknown]
+        nested = next((k for k in unknown if k in known), None)
+        if nested:
+            hints = [""]
+        told = "".join(dict.fromkeys(hints))
+        what = "an unexpected keyword argument"
+        if len(unknown) > 1:
+            what = "unexpected keyword arguments"
+        if nested or "__" in told:
+            example = nested or re.findall(r"'(\w+__\w+)'", told)[0]
+            told += (
+                f" The constructor does not take nested parameters: use "
+                f"set_params({example}=...), or pass an instance as "
+                f"'{example.partition('__')[0]}'."
+            )
+        return (
+            f"{cls.__name__}() got {what} {', '.join(map(repr, unknown))}.{told} "
+            f"Valid parameters are: {sorted(own)!r}."
+        )
+
+
+class Component(NestedNames, BaseEstimator):
+    """Base of all pluggable parts.
+
+    A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
+    ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
+    allows; it is checked in `validate`, never in ``__init__``. ``ranges`` (optional) says over
+    what a parameter is worth searching, see `sknn_adam.search.search_space`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {}
+    ranges: ClassVar[dict[str, Range | Choices]] = {}
+    # Each entry is a group of method names of which a subclass must define at least one.
+    contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    guide: ClassVar[str] = "docs/design.md"
+    _renamed: ClassVar[dict[str, str]] = {
+        "lr": "'learning_rate'",
+        "learning_rate_init": "'learning_rate'",
+        "eta": "'learning_rate'",
+        "step_size": "'learning_rate'",
+        "eps": "'epsilon'",
+        "betas": "'beta_1' and 'beta_2'",
+        "beta1": "'beta_1'",
+        "beta2": "'beta_2'",
+        "b1": "'beta_1'",
+        "b2": "'beta_2'",
+        "decay_rate": "'rho'",
+        "nesterovs_momentum": "'nesterov'",
+        "negative_slope": "'slope'",
+        "alpha": "'slope'",
+        "std": "'deviation'",
+        "stddev": "'deviation'",
+        "factor": "'drop'",
+        "gamma": "'drop'",
+        "clipnorm": "'max_norm'",
+        "clipvalue": "'max_value'",
+    }
+
+    def __init__(self) -> None:
+        """Do nothing: a component without hyper-parameters takes no arguments."""
+
+    def validate(self) -> None:
+        """Check the hyper-parameters; errors name component, parameter, range and value."""
+        check_parameters(self)

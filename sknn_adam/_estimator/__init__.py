@@ -1,0 +1,1 @@
+"""The code that both estimators share."""

@@ -1,0 +1,51 @@
+"""The network in scikit-learn's notebook view: layers, shapes, numbers of parameters."""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from sknn_adam._nn.layers import Activate, Dense, Dropout, Layer
+from sknn_adam._utils.sklearn_compat import VisualBlock
+
+__all__ = ["NetworkView"]
+
+
+class NetworkView:
+    """Shows the layers of a fitted network below its parameters, also inside a Pipeline."""
+
+    def _sk_visual_block_(self) -> Any:
+        network = getattr(self, "_network", None)
+        if network is None:
+            return VisualBlock("single", self, names=type(self).__name__, name_details=str(self))
+        given: Any = self.normalization  # type: ignore[attr-defined]
+        normalization = f"{given} normalization" if isinstance(given, str) else str(given)
+        blocks = list(_blocks(network.layers, network.members or 1, normalization))
+        names = [name for name, _ in blocks]
+        boxes = [
+            VisualBlock("single", None, names=name, name_details=text, name_caption=text)
+            for name, text in blocks
+        ]
+        return VisualBlock("serial", boxes, names=names, name_details=names, dash_wrapped=True)
+
+
+def _blocks(layers: list[Layer], members: int, normalization: str) -> Iterator[tuple[str, str]]:
+    """Yield name and description of each block of layers, a dense one with what follows it."""
+    starts = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):
+        dense: Any = layers[start]
+        name = f"Dense {dense.fan_in:,} → {dense.fan_out:,}"
+        for layer in layers[start + 1 : stop]:
+            name += f", {_name(layer) or normalization}"
+        shapes = [shape for layer in layers[start:stop] for _, shape, _ in layer.parameters]
+        text = f"{members * sum(map(prod, shapes)):,} parameters"
+        if members > 1:
+            text += f" in {members} members"
+        yield name, text
+
+
+def _name(layer: Layer) -> str:
+    if isinstance(layer, Activate):
+        return str(layer.activation)
+    if isinstance(layer, Dropout):
+        return f"dropout {layer.rate:g}"
+    return ""

@@ -1,0 +1,119 @@
+"""What a fitted estimator shows: raw outputs, and attributes that follow from others."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sknn_adam._utils.inputs import check_labels, validate
+from sknn_adam._utils.validation import is_plain
+
+__all__ = ["Published", "joined"]
+
+
+def joined(first: Any, second: Any, order: np.ndarray) -> Any:
+    """Return the rows of two arrays, or of two lists of arrays, in this order."""
+    if isinstance(first, list):
+        return [joined(*pair, order) for pair in zip(first, second, strict=True)]
+    return np.concatenate([first, second])[order]
+
+
+class Published(BaseEstimator):
+    """The part of an estimator that predicts and publishes."""
+
+    _network: Any
+    _run: Any
+    _loss: Any
+    n_iter_: int
+    t_: int
+    history_: Any
+    best_validation_score_: float | None
+
+    @abstractmethod
+    def _predicted(self, z: np.ndarray, dtype: Any) -> Any:
+        """Return what raw outputs stand for; of several members the mean."""
+
+    def member_predictions(self, X: Any) -> Any:
+        """Return what every member predicts: their spread tells how sure the mean is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n_members, n_samples, ...)
+            For every member what ``predict_proba`` of a classifier or ``predict`` of a regressor
+            would return if it were alone; a list of such arrays for several columns of classes.
+        """
+        z, dtype = self._raw(X)
+        each = [self._predicted(part, dtype) for part in (z if z.ndim == 3 else z[None])]
+        if isinstance(each[0], list):
+            return [np.stack(column) for column in zip(*each, strict=True)]
+        return np.stack(each)
+
+    def _check_targets(self, y: Any) -> None:
+        """Raise for targets that are missing or cannot be used."""
+        check_labels(y)
+
+    def _learn_classes(self, y: np.ndarray, classes: Any) -> None:
+        """Learn the classes from the targets of all samples, with and without weight."""
+
+    def _missing_classes(self, y: np.ndarray) -> list:
+        """Return the classes that the targets lack."""
+        return []
+
+    def _raw(self, X) -> tuple[np.ndarray, Any]:
+        """Return the raw outputs and the dtype of the checked X."""
+        known = vars(self)
+        wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
+        if not is_plain(X, wanted):
+            check_is_fitted(self)
+            X = validate(self, X, accept_sparse="csr", reset=False)
+        return self._network.predict(X), X.dtype
+
+    # -- fitted attributes that follow from others ----------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network")
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weight matrices (fan_in, fan_out): a plain forward pass through them predicts.
+
+        Of several members all matrices of a layer, (n_members, fan_in, fan_out).
+        """
+        return self._published("coefs_")[0]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases (fan_out,), one vector per layer; of several members (n_members, fan_out)."""
+        return self._published("intercepts_")[1]
+
+    def _published(self, name):
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
+        return self._weights()
+
+    def _weights(self):
+        return self._network.folded()
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Mean loss of each epoch: of the minibatches before their updates, plus the penalty."""
+        return self.history_["loss"]
+
+    @property
+    def loss_(self) -> float:
+        """Loss of the last epoch."""
+        return self.loss_curve_[-1] if self.loss_curve_ else float("inf")
+
+    @property
+    def best_loss_(self) -> float | None:
+        """Smallest loss of an epoch; None with early stopping, where the score decides."""
+        if self.best_validation_score_ is not None:
+            return None
+        return min(self.loss_curve_, default=float("inf"))

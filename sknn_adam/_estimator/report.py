@@ -1,0 +1,80 @@
+"""Warnings and errors of a training that has failed."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sknn_adam._training.loop import Run
+from sknn_adam._training.plan import Plan
+from sknn_adam._utils.warnings import warn
+
+__all__ = ["report"]
+
+
+def report(estimator: Any, plan: Plan, run: Run) -> None:
+    """Warn, or raise, if training has failed beyond doubt."""
+    reason = ""
+    if run.contradiction is not None:
+        reason = (
+            ": the predictions have loss {:.3g}, while training had {:.3g}, because of extreme "
+            "values in X or because the last step was too long"
+        ).format(*run.contradiction)
+    if run.stop_reason == "diverged":
+        cure = "lower learning_rate, or set gradient_clip=1.0"
+        epoch = run.clock.epoch + (run.contradiction is None)
+        message = (
+            f"Training diverged in epoch {epoch} with {plan.optimizer!r}, "
+            f"batch_size={plan.batch_size}{reason}. Scale X, or "
+            f"{'raise alpha' if plan.optimizer.full_batch else cure}."
+        )
+        if estimator.on_divergence == "raise":
+            raise FloatingPointError(f"{message} The estimator is as it was before.")
+        warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
+    elif np.any(lost := getattr(run, "lost", False)):
+        text = (
+            f"{np.sum(lost)} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
+            f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
+            "gradient_clip=1.0."
+        )
+        if estimator.on_divergence == "raise":
+            raise FloatingPointError(f"{text} The estimator is as it was before.")
+        warn(f"{text} They went back to their best finite weights.", ConvergenceWarning)
+    elif plan.early_stopping and not np.isfinite(run.best_score).any():
+        if run.clock.epoch == run.first_epoch:  # the start was a minimum
+            return
+        warn(
+            f"The validation score scoring={estimator.scoring!r} was no finite number in any "
+            "epoch; the last weights were kept. Give more validation rows or another scoring.",
+            ConvergenceWarning,
+        )
+    elif run.stop_reason is not None and (fault := _evident_fault(plan, run)):
+        warn(
+            f"Training learned nothing: {fault}. sknn_adam.inspection.diagnose(estimator) tells "
+            "what to change.",
+            ConvergenceWarning,
+        )
+
+
+def _evident_fault(plan: Plan, run: Run) -> str | None:
+    """Return what is broken beyond doubt after a training that had time to learn."""
+    history, table, layers = run.history, run.history.table, run.history.layers
+    answer = table.get("constant_loss", 0.0)  # of answering every row alike
+    if not (answer > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
+        return None
+    loss = history["loss"][-1]
+    if loss > 0.98 * answer:  # what the penalty has in it does not count
+        theta = run.network.theta[: run.network.n_weights].astype(np.float64)
+        absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
+        penalty = plan.alpha * ((1 - plan.l1_ratio) / 2 * squares + plan.l1_ratio * absolute)
+        loss -= penalty / (run.network.members or 1)
+    if not loss > 0.98 * answer:
+        return None
+    dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]
+    if table["batch_size"] >= 32 and 1.0 in dead:
+        return f"all units of hidden layer {dead.index(1.0) + 1} are dead"
+    if len(gradients) > 2 and gradients[0] < 1e-8 * layers["weight_norm"][0][0]:
+        return "the gradient vanishes before it reaches the first layer"
+    if loss > 100 * answer:
+        return f"the loss is {loss / answer:.0f} times that of answering every row alike"
+    return None

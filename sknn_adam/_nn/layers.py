@@ -1,0 +1,248 @@
+"""Layers: views of the network's flat vectors, with a forward and a backward pass.
+
+Arrays have the rows on the last axis but one. A leading members axis may stand before them: then
+every weight has it too, and all members are computed at once.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._utils.validation import check_shape
+from sknn_adam.activations import Activation
+from sknn_adam.initializers import INITIALIZERS, Initializer
+
+__all__ = ["Activate", "ActivateLearned", "Dense", "Dropout", "Layer", "Workspace"]
+
+
+class Workspace(dict):
+    """The buffers of one layer for passes of one number of rows.
+
+    Training uses the same workspaces over and over; a prediction brings its own, so predictions
+    in several threads never meet.
+    """
+
+    def __init__(
+        self,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        kernels: NumpyKernels = NUMPY,
+    ):
+        super().__init__()
+        self.rng: Any = rng
+        self.training, self.kernels = training, kernels
+        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for rows left out
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return the buffer of this name, made on first use."""
+        found = self.get(name)
+        if found is None:
+            found = self[name] = np.empty(shape, dtype)
+        return found
+
+
+class Layer:
+    """Base of all layers.
+
+    ``parameters`` lists ``(name, shape, kind)`` of what the layer learns, with kind ``"weight"``,
+    ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of what it only tracks. The
+    network allocates both inside flat vectors and binds the views as attributes: ``layer.W`` and,
+    for the gradient, ``layer.grad_W``.
+    """
+
+    parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
+    statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    repeats = False  # whether all work in training is done by kernels, on arrays that stay
+
+    @abstractmethod
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return the output (..., n_rows, fan_out) for the input (..., n_rows, fan_in)."""
+
+    @abstractmethod
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Write the parameters' gradients and return the input's.
+
+        `g` is the gradient of the output; it may be overwritten.
+        """
+
+    def start(
+        self, initializer: Initializer, bias_initializer: Initializer, rng: np.random.Generator
+    ) -> None:
+        """Set parameters and statistics to their start."""
+
+    def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine map (W, b) followed by this layer, where that is an affine map too.
+
+        Only normalization by fixed statistics is; the other layers return W and b.
+        """
+        return W, b
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the views: whoever restores the flat vectors binds them again."""
+        views = {name for name, *_ in self.parameters + self.statistics}
+        views |= {f"grad_{name}" for name in views} | {"bias_of"}
+        return {key: value for key, value in vars(self).items() if key not in views}
+
+
+class Dense(Layer):
+    """The affine map ``z = x W + b``."""
+
+    W: np.ndarray
+    b: np.ndarray
+    grad_W: np.ndarray
+    grad_b: np.ndarray
+
+    repeats = True
+    bias_later = False  # whether the next layer adds the bias, in one pass with its own work
+
+    def __init__(self, fan_in: int, fan_out: int, initializer: str):
+        self.fan_in, self.fan_out = fan_in, fan_out
+        self.initializer = initializer  # what "auto" stands for here
+        self.parameters = (("W", (fan_in, fan_out), "weight"), ("b", (fan_out,), "bias"))
+
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
+        """Draw weights and biases, for one member after the other."""
+        weights, biases = (
+            INITIALIZERS.make(self.initializer) if draw.follows_activation else draw
+            for draw in (initializer, bias_initializer)
+        )
+        for W in self.W.reshape(-1, self.fan_in, self.fan_out):
+            drawn = weights(self.fan_in, self.fan_out, rng)
+            check_shape(weights, "The weight matrix", drawn, W.shape)
+            W[...] = drawn
+        for b in self.b.reshape(-1, self.fan_out):
+            drawn = biases.bias(self.fan_in, self.fan_out, rng)
+            check_shape(biases, "The bias vector", drawn, b.shape)
+            b[...] = drawn
+
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return x W + b in a buffer."""
+        ws["x"], z = x, ws.get("z")
+        if z is None:
+            z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
+        ws.kernels.product(x, self.W, z)
+        if not self.bias_later:
+            ws.kernels.add_bias(z, self.b)
+        return z
+
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Write the gradients x' g and the column sums of g; return g W'."""
+        x = ws["x"]
+        ws.kernels.product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, self.grad_W)
+        if not self.bias_later:
+            ws.kernels.column_sums(g, out=self.grad_b)
+        if not need_input:
+            return None
+        gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
+        ws.kernels.product(g, self.W.swapaxes(-1, -2), gx)
+        return gx
+
+
+class Activate(Layer):
+    """An activation, applied in place where its derivative needs no input."""
+
+    repeats = True
+    bias_of: Dense | None = None  # the layer before, if its bias is added here
+
+    def __init__(self, activation: Activation):
+        self.activation = activation
+
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return the activation of x."""
+        if self.activation.needs_z:
+            ws["z"] = x
+            a = ws.buffer("a", x.shape, x.dtype)
+        else:
+            ws["z"], a = None, x
+        ws["out"] = a
+        bias = None if self.bias_of is None else self.bias_of.b
+        ws.kernels.activate(self.activation, x, bias, out=a)
+        return a
+
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Multiply g in place by the derivative."""
+        sums = None if self.bias_of is None else self.bias_of.grad_b
+        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"], sums)
+        return g
+
+
+class ActivateLearned(Activate):
+    """An activation with one learned parameter per unit."""
+
+    repeats = False
+    p: np.ndarray
+    grad_p: np.ndarray
+
+    def __init__(self, activation: Activation, width: int):
+        super().__init__(activation)
+        self.parameters = (("p", (width,), "bias"),)
+
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
+        """Start where the activation says."""
+        self.p[...] = self.activation.start()
+
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return the activation of x."""
+        ws["z"] = x
+        a = ws["out"] = ws.buffer("a", x.shape, x.dtype)
+        formula: Any = self.activation
+        value = formula(x, self.p[..., None, :])
+        check_shape(formula, "The value", value, x.shape)
+        a[...] = value
+        return a
+
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Write the gradient of the learned parameter; multiply g in place by the derivative."""
+        z, p = ws["z"], self.p[..., None, :]
+        formula: Any = self.activation
+        slope = formula.learned_derivative(z)
+        check_shape(formula, "The derivative by the parameter", slope, z.shape)
+        np.einsum("...ij,...ij->...j", g, slope, out=self.grad_p)
+        derivative = formula.derivative(z, ws["a"], p)
+        check_shape(formula, "The derivative", derivative, z.shape)
+        g *= derivative
+        return g
+
+
+class Dropout(Layer):
+    """Sets a random share of the units to a constant while training, differently in every pass.
+
+    With the constant 0 what is left is divided by the kept share (inverted dropout), so that
+    prediction needs no change. With another constant an affine map keeps mean 0 and variance 1
+    (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
+    """
+
+    repeats = True
+
+    def __init__(self, rate: float, dropped_value: float = 0.0):
+        self.rate, self.dropped_value = rate, dropped_value
+        keep = 1 - rate
+        self.scale = 1 / keep
+        if dropped_value:
+            self.scale = (keep + dropped_value**2 * keep * rate) ** -0.5
+        self.shift = -self.scale * rate * dropped_value
+
+    def forward(self, x: Any, ws: Workspace) -> np.ndarray:
+        """Return x with dropped units in training, else x."""
+        if not ws.training:
+            return x
+        do, dropped = ws.kernels.do, self.dropped_value
+        drawn = ws.buffer("drawn", x.shape, np.float32)
+        kept, y = (ws.buffer(name, x.shape, x.dtype) for name in ("kept", "y"))
+        do(ws.rng.random, None, np.float32, drawn)
+        do(np.greater_equal, drawn, self.rate, kept)
+        do(np.multiply, kept, self.scale, kept)
+        do(np.multiply, x, kept, y)
+        if dropped:  # where kept is 0, and a shift of all
+            constant = ws.buffer("constant", x.shape, x.dtype)
+            do(np.multiply, kept, -dropped, constant)
+            do(np.add, constant, dropped * self.scale + self.shift, constant)
+            do(np.add, y, constant, y)
+        return y
+
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Pass the gradient to the units that were kept."""
+        ws.kernels.do(np.multiply, g, ws["kept"], g)
+        return g

@@ -1,0 +1,355 @@
+"""The network: one flat vector of parameters, one of gradients, and layers that are views.
+
+An optimizer step, a clip, a snapshot or a gradient check is then a line of vector algebra. The
+network knows neither losses nor optimizers.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._component.layout import Layout, by_member, weight_bounds
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
+from sknn_adam._nn.normalization import normalization_layer
+from sknn_adam._utils.validation import extreme_exponent
+from sknn_adam.activations import Activation
+from sknn_adam.initializers import Initializer
+from sknn_adam.normalization import Normalization
+
+__all__ = ["Network", "build"]
+
+FEWEST_AT_ONCE = 64  # rows: with fewer the weights are read again and again
+PREDICTED_AT_ONCE = 2**18  # elements of the widest activation: about a second-level cache
+KINDS = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
+
+
+class Network:
+    """Layers on one flat vector.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        From input to output.
+    dtype : numpy dtype
+        float32 or float64.
+    members : int, optional
+        Gives every array a leading axis of this length: so many networks computed at once.
+
+    Attributes
+    ----------
+    theta, grad : ndarray of shape (n_parameters,)
+        Parameters and gradient. All weight matrices come first, then biases, then normalization.
+    n_weights : int
+        How many of the parameters are weights: ``theta[:n_weights]`` is what penalties see.
+    statistics : ndarray
+        What normalization tracks; not learned.
+    layout : list of (slice, shape, kind)
+        Where each array stands in theta.
+    parts : list of list of (slice, kind) or None
+        Which parts of theta are those of each member; None for a single network.
+    bounds : ndarray of int or None
+        Where in theta the weight matrices of members begin and end.
+    """
+
+    def __init__(self, layers: Sequence[Layer], dtype: Any, members: int | None = None):
+        self.layers, self.dtype, self.members = list(layers), np.dtype(dtype), members
+        self.theta = np.zeros(sum(prod(shape) for _, _, shape, _ in self._arrays()), dtype)
+        n_statistics = sum(prod(shape) for _, _, shape in self._tracked())
+        self.statistics = np.zeros(n_statistics, dtype)
+        self._bind()
+
+    def _lead(self, shape):
+        return shape if self.members is None else (self.members, *shape)
+
+    def _arrays(self):
+        """Yield (layer, name, shape, kind) in the order of theta."""
+        for wanted in KINDS:
+            for layer in self.layers:
+                for name, shape, kind in layer.parameters:
+                    if kind == wanted:
+                        yield layer, name, self._lead(shape), kind
+
+    def _tracked(self):
+        for layer in self.layers:
+            for name, shape in layer.statistics:
+                yield layer, name, self._lead(shape)
+
+    def _bind(self) -> None:
+        """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
+        self.kernels: NumpyKernels = NUMPY
+        self.grad: np.ndarray = np.empty(0, self.dtype)
+        self._workspaces: dict[int, list[Workspace]] = {}
+        self.layout: Layout = []
+        start = 0
+        for layer, name, shape, kind in self._arrays():
+            part = slice(start, start + prod(shape))
+            setattr(layer, name, self.theta[part].reshape(shape))
+            vars(layer).pop(f"grad_{name}", None)
+            self.layout.append((part, shape, kind))
+            start = part.stop
+        self.parts = by_member(self.layout)
+        self.bounds = weight_bounds(self.layout)
+        for before, layer in pairwise(self.layers):
+            if type(before) is Dense and type(layer) is Activate:
+                before.bias_later, layer.bias_of = True, before
+        self.repeats = all(layer.repeats for layer in self.layers)
+        self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
+        start = 0
+        for layer, name, shape in self._tracked():
+            stop = start + prod(shape)
+            setattr(layer, name, self.statistics[start:stop].reshape(shape))
+            start = stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what was learned; views, gradient and buffers are made again."""
+        keep = ("layers", "dtype", "members", "theta", "statistics")
+        return {name: getattr(self, name) for name in keep}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._bind()
+
+    def initialize(
+        self, initializer: Initializer, bias_initializer: Initializer, rng: np.random.Generator
+    ) -> None:
+        """Draw new weights and biases; normalization starts as the identity."""
+        for layer in self.layers:
+            layer.start(initializer, bias_initializer, rng)
+
+    def unit_variance(self, x: Any) -> None:
+        """Rescale the weights from layer to layer so that every output on `x` has variance 1."""
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                output = layer.forward(x, Workspace())
+                if isinstance(layer, Dense):
+                    output = self._rescaled(layer, x, output)
+                x = output
+
+    def _rescaled(self, layer: Dense, x: Any, output: np.ndarray) -> np.ndarray:
+        """Rescale the weights of a dense layer; return its new output."""
+        for _ in range(10):  # biases are not rescaled, so once may not be enough
+            exponent = int(extreme_exponent(output))  # squares of large outputs would overflow
+            ordinary = np.ldexp(output, -exponent) if exponent else output
+            deviation = ordinary.std(axis=(-1, -2), keepdims=True, dtype=np.float64)
+            deviation = np.ldexp(deviation, exponent)
+            usable = (deviation > 0) & np.isfinite(deviation)
+            if not usable.all() or abs(deviation - 1).max() < 1e-3:
+                break
+            layer.W /= deviation
+            output = layer.forward(x, Workspace())
+        return output
+
+    def prepare(self) -> None:
+        """Allocate the gradient, before training; copy weights that were loaded read-only."""
+        if not (self.theta.flags.writeable and self.statistics.flags.writeable):
+            self.theta, self.statistics = self.theta.copy(), self.statistics.copy()
+            self._bind()
+        if not self.grad.size:
+            self.grad = np.zeros_like(self.theta)
+            start = 0
+            for layer, name, shape, _ in self._arrays():
+                stop = start + prod(shape)
+                setattr(layer, f"grad_{name}", self.grad[start:stop].reshape(shape))
+                start = stop
+
+    def release(self) -> None:
+        """Drop gradient and buffers, after training."""
+        self._bind()
+
+    def forward(
+        self, x: Any, rng: np.random.Generator | None = None, weight: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
+
+        The result lives in a buffer of the network and is overwritten by the next pass. Rows in
+        which a `weight` (members, n_rows) is 0 do not count in what a member's normalization
+        takes from the batch.
+        """
+        n_rows = x.shape[-2]
+        workspaces = self._workspaces.get(n_rows)
+        if (
+            workspaces is None
+            or workspaces[0].rng is not rng
+            or workspaces[0].kernels is not self.kernels
+        ):
+            if len(self._workspaces) > 1:  # full batches and the last one; others come and go
+                self._workspaces.clear()
+            workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
+            self._workspaces[n_rows] = workspaces
+        if self.members is not None:
+            counts = None
+            if weight is not None and weight.ndim == 2 and self.statistics.size:
+                counts = (weight > 0).astype(self.dtype)
+            for ws in workspaces:
+                ws.counts = counts
+        return self._pass(x, workspaces)
+
+    def _pass(self, x: Any, workspaces: list[Workspace]) -> np.ndarray:
+        for layer, ws in zip(self.layers, workspaces, strict=True):
+            x = layer.forward(x, ws)
+        return x
+
+    def workspaces(self, n_rows: int) -> list[Workspace]:
+        """Return what the layers keep of the last training pass over so many rows."""
+        return self._workspaces[n_rows]
+
+    def backward(self, g: np.ndarray) -> np.ndarray:
+        """Write the gradient of the last ``forward`` into ``grad``, from that of its output."""
+        workspaces = self._workspaces[g.shape[-2]]
+        for i in range(len(self.layers) - 1, -1, -1):
+            g = self.layers[i].backward(g, workspaces[i], need_input=i > 0)
+        return self.grad
+
+    def predict(self, X: Any, index: np.ndarray | None = None) -> np.ndarray:
+        """Return the raw outputs (..., n_rows, n_raw), finite, in blocks of rows.
+
+        Touches nothing of the network, so many threads may predict at once. Absurd outputs are
+        cut where their squares would overflow. With `index`, only for these rows.
+        """
+        width = max(layer.fan_out for layer in self.dense()) * (self.members or 1)
+        if not issparse(X) and (X.dtype != self.dtype or index is not None):
+            width = max(width, X.shape[1])  # a block of X is copied
+        rows = max(FEWEST_AT_ONCE, PREDICTED_AT_ONCE // width)
+        n_rows = X.shape[0] if index is None else len(index)
+        parts = []
+        with np.errstate(all="ignore"):
+            for start in range(0, max(1, n_rows), rows):
+                block: Any = slice(start, start + rows)
+                if index is not None:
+                    block = index[block]
+                x = X if index is None and n_rows <= rows else X[block]
+                if x.dtype != self.dtype:
+                    x = _cast(x, self.dtype)
+                parts.append(self._pass(x, [Workspace() for _ in self.layers]))
+        z = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+        limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
+        if np.abs(z).max(initial=0) <= limit:  # not so for nan
+            return z
+        if not np.isfinite(self.statistics).all():  # the next line would hide it
+            raise ValueError(
+                "The running statistics of the normalization are not finite, so that nothing can "
+                "be predicted. Fit the estimator again, with X scaled."
+            )
+        return np.clip(np.nan_to_num(z, copy=False), -limit, limit, out=z)
+
+    def normalized_spread(self, X: Any) -> np.ndarray:
+        """Return how far samples differ after normalization by running statistics.
+
+        That is the interquartile range over the samples, the median of it over the units of a
+        layer, and the smallest of these over the layers; one value for each member.
+        """
+        workspaces = [Workspace() for _ in self.layers]
+        self._pass(X.astype(self.dtype), workspaces)
+        spreads = []
+        for layer, ws in zip(self.layers, workspaces, strict=True):
+            if layer.statistics:
+                low, high = np.quantile(ws["x"], (0.25, 0.75), axis=-2)
+                spreads.append(np.median(high - low, axis=-1))
+        return np.atleast_1d(np.min(spreads, axis=0))
+
+    def at(self, theta: np.ndarray) -> "Network":
+        """Return a network of the same layers and statistics with other parameters."""
+        if theta is self.theta:
+            return self
+        other = object.__new__(Network)
+        layers = [copy(layer) for layer in self.layers]
+        other.__setstate__({**self.__getstate__(), "layers": layers, "theta": theta})
+        return other
+
+    def by_member(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
+        """Return views (members, size) of parameters and statistics, one for each array."""
+        arrays = [(theta, part) for part, *_ in self.layout]
+        start = 0
+        for *_, shape in self._tracked():
+            arrays.append((statistics, slice(start, start + prod(shape))))
+            start += prod(shape)
+        return [vector[part].reshape(self.members or 1, -1) for vector, part in arrays]
+
+    def member(self, m: int) -> "Network":
+        """Return a copy of one of the members as a network of its own, for predictions."""
+        arrays = [array[m] for array in self.by_member(self.theta, self.statistics)]
+        n_arrays = len(self.layout)
+        state = {
+            "layers": [copy(layer) for layer in self.layers],
+            "dtype": self.dtype,
+            "members": None,
+            "theta": np.concatenate(arrays[:n_arrays]),
+            "statistics": np.concatenate([self.statistics[:0], *arrays[n_arrays:]]),
+        }
+        other = object.__new__(Network)
+        other.__setstate__(state)
+        return other
+
+    def folded(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return weights and biases, with normalization by fixed statistics folded in.
+
+        Views of theta where there is nothing to fold.
+        """
+        coefs, intercepts = [], []
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                coefs.append(layer.W)
+                intercepts.append(layer.b)
+            else:
+                largest = np.finfo(self.dtype).max
+                with np.errstate(over="ignore", invalid="ignore"):
+                    W, b = layer.fold(coefs[-1], intercepts[-1])
+                if W is not coefs[-1]:
+                    W, b = (np.clip(array, -largest, largest) for array in (W, b))
+                coefs[-1], intercepts[-1] = W, b
+        return coefs, intercepts
+
+    def dense(self) -> list[Dense]:
+        """Return the dense layers."""
+        return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+
+def _cast(x: Any, dtype: np.dtype) -> Any:
+    """Return a table in another dtype; values beyond its range become its largest number.
+
+    An infinite value would make the outputs nan.
+    """
+    x = x.astype(dtype)
+    cells = x.data if issparse(x) else x
+    if np.isinf(cells).any():
+        np.nan_to_num(cells, copy=False)
+    return x
+
+
+def build(
+    n_features: int,
+    widths: Sequence[int],
+    n_raw: int,
+    activations: Sequence[Activation],
+    *,
+    normalization: Normalization | None = None,
+    dropout: Sequence[float] | None = None,
+    dtype: Any = np.float64,
+    members: int | None = None,
+) -> Network:
+    """Return a network of blocks: dense, normalization, activation, dropout; last a dense layer."""
+    layers: list[Layer] = []
+    fan_in = n_features
+    rates = dropout or [0.0] * len(widths)
+    for width, activation, rate in zip(widths, activations, rates, strict=True):
+        # Of few features a wide layer makes large outputs with He's weights; on real tables the
+        # smaller start was better.
+        draw = activation.initializer
+        if not layers and draw.startswith("he_"):
+            draw = "glorot_uniform"
+        layers.append(Dense(fan_in, width, draw))
+        if normalization is not None:
+            layers.append(normalization_layer(normalization, width))
+        learned = activation.learned
+        layers.append(ActivateLearned(activation, width) if learned else Activate(activation))
+        if rate:
+            layers.append(Dropout(float(rate), activation.dropped_value))
+        fan_in = width
+    layers.append(Dense(fan_in, n_raw, "glorot_uniform"))
+    return Network(layers, dtype, members)

@@ -1,0 +1,1 @@
+"""Training: plan, batches, splits, the run and its loop."""

@@ -1,0 +1,214 @@
+"""Rows of a table: for training in batches, for validation, without copies of the table."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+
+__all__ = ["Data", "Rows", "facts"]
+
+
+@dataclass
+class Rows:
+    """Some rows of X with what belongs to them. X itself stays whole: it may be a memory map.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The whole table.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        What the user gave for these rows.
+    weight : ndarray of shape (n_rows,), optional
+        Their weights.
+    targets : ndarray
+        `y` as the loss takes it.
+    index : ndarray of int of shape (n_rows,), optional
+        Which rows of X are meant; None for all of them.
+    fold : ndarray of int of shape (n_rows,), optional
+        Which member leaves the row out.
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None = None
+    targets: Any = None
+    index: np.ndarray | None = None
+    fold: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y) if isinstance(self.y, np.ndarray) else self.y.shape[0]
+
+    def take(self, which: np.ndarray) -> "Rows":
+        """Return the rows numbered `which`."""
+        return Rows(
+            self.X,
+            self.y[which],
+            None if self.weight is None else self.weight[which],
+            None if self.targets is None else self.targets[which],
+            which if self.index is None else self.index[which],
+            None if self.fold is None else self.fold[which],
+        )
+
+    def features(self) -> Any:
+        """Return these rows of X, a copy unless they are all."""
+        return self.X if self.index is None else self.X[self.index]
+
+
+class Data:
+    """Rows for training, handed out in batches.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features, float32 or float64; never copied or converted as a whole.
+    y : ndarray
+        Codes (n_rows,) or targets (n_rows, n_outputs).
+    weight : ndarray of shape (n_rows,) or (n_members, n_rows), optional
+        Relative weights, with mean 1.
+    batch_size : int
+        Rows of a batch; the last batch of an epoch may have fewer.
+    dtype : numpy dtype
+        What a batch of X is converted to.
+    index : ndarray of int of shape (n_rows,), optional
+        Which rows of X `y` and `weight` belong to; None for all of them.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: Any,
+        batch_size: int,
+        dtype: Any,
+        index: np.ndarray | None = None,
+    ):
+        self.X, self.y, self.weight, self.dtype = X, y, weight, np.dtype(dtype)
+        _check_range(X, self.dtype)
+        self.index, self.n_rows = index, len(y)
+        self.batch_size = min(batch_size, self.n_rows)
+        self.n_batches = -(-self.n_rows // self.batch_size)
+        self._sparse = issparse(X)
+        self._buffers: dict[int, tuple] = {}  # by number of rows
+        self._whole: tuple | None = None  # the batch, where there is only one
+
+    def order(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Return a random order of the rows; None for one batch, where it does not matter."""
+        return None if self.n_batches == 1 else rng.permutation(self.n_rows)
+
+    def batch(
+        self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY
+    ) -> tuple[Any, np.ndarray, Any]:
+        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own.
+
+        The arrays are used again for the next batch of so many rows.
+        """
+        if self._whole is not None:
+            return self._whole
+        start, stop = i * self.batch_size, min((i + 1) * self.batch_size, self.n_rows)
+        if self.n_batches > 1 and not self._sparse:
+            return self._gather(
+                np.arange(start, stop, dtype=np.intp) if order is None else order[start:stop],
+                kernels,
+            )
+        rows: Any = slice(start, stop) if order is None else order[start:stop]
+        weight = self.weight
+        if weight is not None:
+            weight = weight[rows] if weight.ndim == 1 else np.ascontiguousarray(weight[:, rows])
+        x = self.X[rows if self.index is None else self.index[rows]]
+        if x.dtype != self.dtype:
+            x = x.astype(self.dtype)
+        batch = x, self.y[rows], weight
+        self._whole = batch if self.n_batches == 1 else None
+        return batch
+
+    def look(self) -> Any:
+        """Return an index of at most `MOST_LOOKED_AT` samples, spread over the data."""
+        if self.n_rows <= MOST_LOOKED_AT:
+            return slice(None)
+        return np.arange(MOST_LOOKED_AT) * (self.n_rows - 1) // (MOST_LOOKED_AT - 1)
+
+    def some(self, which: Any) -> tuple[Any, np.ndarray, Any]:
+        """Return (X, y, weight) of a subset of the samples, X as it was given."""
+        x = self.X[which if self.index is None else self.index[which]]
+        return x, self.y[which], None if self.weight is None else self.weight[..., which]
+
+    def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> tuple:
+        n_rows = len(rows)
+        if n_rows not in self._buffers:
+            shape = n_rows, self.X.shape[1]
+            cast = np.empty(shape, self.dtype)
+            taken = cast if self.X.dtype == self.dtype else np.empty(shape, self.X.dtype)
+            y = np.empty((n_rows, *self.y.shape[1:]), self.y.dtype)
+            weight = self.weight
+            if weight is not None:
+                weight = np.empty((*weight.shape[:-1], n_rows), weight.dtype)
+            self._buffers[n_rows] = taken, cast, y, weight
+        taken, cast, y, weight = self._buffers[n_rows]
+        kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, cast)
+        self.y.take(rows, axis=0, out=y, mode="clip")  # that skips a check: rows is a permutation
+        if weight is not None:
+            self.weight.take(rows, axis=-1, out=weight, mode="clip")
+        return cast, y, weight
+
+
+def _check_range(X: Any, dtype: np.dtype) -> None:
+    """Raise ValueError if X holds values that would become infinite in the dtype of a batch."""
+    cells, largest = X.data if issparse(X) else X, np.finfo(dtype).max
+    if cells.dtype == dtype or not cells.size or -largest <= cells.min() <= cells.max() <= largest:
+        return
+    where = ""
+    if not issparse(X):
+        columns = np.flatnonzero((X.max(axis=0) > largest) | (X.min(axis=0) < -largest))
+        where = f" in columns {columns[:5].tolist()}"
+    raise ValueError(
+        f"X holds values too large for {dtype}{where}. Scale X, or set dtype='float64'."
+    )
+
+
+MOST_LOOKED_AT = 128
+
+
+def facts(data: Data, loss: Any) -> dict[str, float]:
+    """Return what a look at some rows, spread over the table, tells of it. Numbers may overflow.
+
+    Parameters
+    ----------
+    data : Data
+        The rows as training sees them.
+    loss : Loss
+        The loss of the training.
+
+    Returns
+    -------
+    facts : dict of float
+        Numbers of rows, features and rows of a batch, and whether X is sparse; the largest root
+        mean square of a column (``"scale_max"``), and the smallest one of a column that varies
+        (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
+        (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
+    """
+    x, y, _ = data.some(data.look())
+    x, sparse = x.astype(np.float64), issparse(x)
+    ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
+    mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense
+    varies = square - mean * mean > 1e-12 * square
+    found = {
+        "constant_loss": loss.constant_loss(y),
+        "scale_max": sqrt(square.max(initial=0)),
+        "scale_min": sqrt(square[varies].min(initial=np.inf)),
+        "target_mean": np.nan,
+        "target_scale": np.nan,
+    }
+    if loss.task == "regression":
+        found["target_mean"] = np.abs(y.mean(axis=0)).max()
+        found["target_scale"] = y.std(axis=0).max()
+    found |= {
+        "sparse": sparse,
+        "n_rows": data.n_rows,
+        "n_features": x.shape[1],
+        "batch_size": data.batch_size,
+    }
+    return {name: float(value) for name, value in found.items()}

@@ -1,0 +1,349 @@
+"""Training: one plain function over network, loss, optimizer, data and controls.
+
+The order of a step is written in `objective` and `step`, that of an epoch in `train`.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite, nan
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._backends.numpy_backend import NUMPY, flush_denormals
+from sknn_adam._nn.network import Network
+from sknn_adam._training.batches import Data, facts
+from sknn_adam._training.plan import Plan
+from sknn_adam._training.probe import Probe
+from sknn_adam._training.run import EXPLODED, Run
+from sknn_adam._utils.interrupts import Interrupts
+from sknn_adam._utils.validation import in_place
+from sknn_adam.clipping import norm
+
+__all__ = ["Plan", "Run", "objective", "step", "train"]
+
+LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
+COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
+
+
+def penalty(
+    theta: Any,
+    grad: Any,
+    alpha: float,
+    l1_ratio: float,
+    value: Any = 0.0,
+    bounds: Any = None,
+    kernels: Any = NUMPY,
+) -> Any:
+    """Return `value` + alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add the gradient to `grad`.
+
+    With `bounds`, those of the weight matrices of members, `value` has an element for each member.
+    """
+    l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
+    return kernels.penalize(value, theta, bounds, grad, l2, l1)
+
+
+def objective(
+    network: Network, plan: Plan, x: Any, y: Any, weight: Any, rng: Any = None, probe: Any = None
+) -> Any:
+    """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
+    kernels = network.kernels
+    if network.repeats and probe is None:
+        known = kernels.again(x, y, weight, rng)
+        if known is not None:
+            return known
+    z = network.forward(x, rng, weight)  # 1
+    value, gradient = kernels.mean_and_gradient(plan.loss, y, z, weight)
+    grad = network.backward(gradient)  # 2
+    if probe is not None:
+        probe.backpropagated()
+    if plan.alpha:  # 3
+        part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
+        parts = network.theta[part], grad[part]
+        value = penalty(*parts, *shape, value, network.bounds, kernels)
+    kernels.recorded()
+    return value if network.parts else float(value)
+
+
+def step(
+    run: Run,
+    plan: Plan,
+    x: Any,
+    y: np.ndarray,
+    weight: Any,
+    factor: float,
+    probe: Probe | None = None,
+) -> float:
+    """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
+    network = run.network
+    value = objective(network, plan, x, y, weight, run.rng, probe)
+    if network.parts:
+        value = run.mean(value, len(y))  # type: ignore[attr-defined]
+    if run.limit is None and isfinite(value):
+        run.limit = EXPLODED * max(1.0, abs(value))
+    if run.limit is None or not abs(value) < run.limit:
+        return nan
+    if probe is not None:
+        probe.before(network.workspaces(len(y)))
+    if plan.clip is not None:  # 4
+        run.unclipped = norm(network.grad)
+        in_place(plan.clip.__call__, network.grad, network.layout)
+        run.clipped += abs(norm(network.grad) - run.unclipped) > 1e-6 * run.unclipped
+    in_place(plan.optimizer.step, network.theta, network.grad, run.optimizer_state, factor)  # 5
+    run.clock.step += 1
+    if plan.averaging is not None:
+        update, clock = plan.averaging.update, run.clock
+        in_place(update, run.average, network.theta, clock.step, run.kernels)
+    return value
+
+
+def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[float, float]:
+    """Pass once over the data; return the mean loss and the last factor on the learning rate.
+
+    What an epoch has done so far is kept in the run: an interrupted one goes on where it was.
+    """
+    clock, factor = run.clock, 1.0
+    done = clock.epoch - run.first_epoch
+    shape = data.n_rows, data.batch_size
+    if run.batch == 0 or run.shape != shape:  # who goes on with other rows begins a new epoch
+        run.order = data.order(run.rng) if plan.shuffle else None
+        run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
+    layers = run.history.layers
+    while run.batch < data.n_batches:
+        x, y, weight = data.batch(run.batch, run.order, run.kernels)
+        clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
+        factor = plan.schedule(clock, run.schedule_state)
+        probe = None
+        if run.batch == 0 and layers.due(plan.record, clock.step):
+            probe = Probe(run.network.layers)
+        value = step(run, plan, x, y, weight, factor, probe)
+        if not isfinite(value):
+            run.batch = 0
+            return value, factor
+        if probe is not None:
+            _record(run, plan, probe)
+        run.total += value * len(y)
+        run.batch += 1
+        if interrupted.by_user and run.batch < data.n_batches:
+            raise KeyboardInterrupt
+    run.order, run.batch, run.clip_rate = None, 0, run.clipped / data.n_batches
+    if clock.epoch % 16 == 15:
+        for vector in (run.network.theta, *run.slots(plan)):
+            flush_denormals(vector)
+    return run.total / data.n_rows, factor
+
+
+def _record(run: Run, plan: Plan, probe: Probe) -> None:
+    """Add what a probe has measured to the history of the layers."""
+    layers = run.history.layers
+    layers.append(epoch=run.clock.epoch + 1, step=run.clock.step, **probe.after())
+    if plan.record != "all":
+        layers.thin()
+
+
+def train(
+    run: Run,
+    plan: Plan,
+    data: Data,
+    n_epochs: int,
+    validate: Callable[[Network], float] | None = None,
+    on_epoch: Callable[[Run], bool] | None = None,
+    interrupted: Interrupts | None = None,
+) -> None:
+    """Train for at most `n_epochs` epochs; ``run.stop_reason`` says why training ended.
+
+    Parameters
+    ----------
+    run : Run
+        The state, changed in place.
+    plan : Plan
+        What to do.
+    data : Data
+        The rows.
+    n_epochs : int
+        The most epochs to do now.
+    validate : callable, optional
+        Gives a score, higher is better, for a network at the evaluation point; recorded. With
+        ``plan.early_stopping`` training stops when it no longer rises, and the best weights are
+        restored.
+    on_epoch : callable, optional
+        Called after every epoch; training stops when it returns True.
+    interrupted : Interrupts, optional
+        An open context that defers Ctrl-C, if the caller has work to finish after training.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, between two steps: the run is consistent and can go on.
+    """
+    if interrupted is None:
+        with Interrupts() as interrupted:
+            train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
+        return
+    run.prepare(plan)
+    if run.best is None:
+        run.keep(-inf, run.point(plan))
+    if not plan.optimizer.full_batch:
+        run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
+    if n_epochs > 0 and run.stop_reason is None:
+        work = _minimize if plan.optimizer.full_batch else _descend
+        try:
+            with np.errstate(all="ignore"), _threads(run.network, data):
+                if plan.record and not run.history.table:
+                    run.history.table = facts(data, plan.loss)
+                work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch), interrupted)
+        except KeyboardInterrupt:
+            if run.stop_reason == "diverged":
+                run.restore(plan)
+            else:  # who goes on will find the same reason
+                run.stop_reason = None
+            raise
+    if run.stop_reason != "diverged" and run.in_fit and run.clock.epoch > run.first_epoch:
+        with np.errstate(all="ignore"):
+            _check_predictions(run, plan, data)
+    if run.stop_reason == "diverged" or (plan.early_stopping and run.judged):
+        run.restore(plan)
+
+
+def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
+    """Have training end as diverged where its loss and that of predictions contradict each other.
+
+    They do where predictions are no better than a constant while training was much better, and
+    nearly all samples are the same to the running statistics of batch normalization: these then
+    describe a few extreme samples instead of the data. They also do where the last step exploded,
+    as every loss is that before its step.
+    """
+    # Running statistics and losses are those of the weights in training, not of their average.
+    network, tracks = run.network, run.network.statistics.size > 0
+    # A minimizer over all samples returns weights and statistics whose loss it has seen.
+    if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
+        return
+    trained = -np.atleast_1d(run.score(run.clock.loss))
+    limit = run.largest_losses()
+    # All samples only where some of them raise suspicion.
+    for some in (data.look(), slice(None)):
+        x, y, weight = data.some(some)
+        predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
+        constant = np.ones((len(y), 1)) * plan.loss.constant(y)
+        answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
+        useless = (answer > 0.01) & (predicted > 0.98 * answer) & (trained < 0.7 * predicted)
+        failed = ~(predicted <= limit)
+        if tracks and useless.any():
+            failed |= useless & (network.normalized_spread(x) < COLLAPSED)
+        if not failed.any():
+            return
+    run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
+    run.give_up(plan, failed)
+
+
+@dataclass
+class _EpochEnd:
+    """What happens after every epoch."""
+
+    validate: Callable[[Network], float] | None
+    on_epoch: Callable[[Run], bool] | None
+    start: float = field(default_factory=perf_counter)
+
+    def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
+        """Record, validate, tell the callbacks, and decide whether training stops."""
+        clock, point = run.clock, run.survivors(plan, loss)
+        if point is None:
+            run.stop_reason = "diverged"
+            return True
+        clock.epoch, clock.loss = clock.epoch + 1, loss
+        row = {"epoch": clock.epoch, "loss": loss}
+        score = run.score(loss)  # where nothing is validated
+        if self.validate is not None:
+            found = self.validate(run.network.at(point))
+            row["validation_score"] = float(np.mean(found))
+            score = found if plan.early_stopping else score
+        row["learning_rate"] = plan.optimizer.learning_rate * factor
+        row["gradient_norm"] = norm(run.network.grad) if plan.clip is None else run.unclipped
+        if plan.clip is not None:
+            row["clip_rate"] = run.clip_rate
+        now = perf_counter()
+        run.history.append(**row, seconds=now - self.start)
+        self.start = now
+        run.watch(plan, score, point)
+        if self.on_epoch is not None and self.on_epoch(run):
+            run.stop_reason = "callback"
+        else:
+            run.stop_reason = run.out_of_patience(plan)
+        return run.stop_reason is not None
+
+
+def _descend(
+    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+) -> None:
+    """Train by optimizer steps on batches."""
+    for _ in range(n_epochs):
+        if interrupted.by_user:
+            raise KeyboardInterrupt
+        loss, factor = _epoch(run, plan, data, interrupted)
+        if ended(run, plan, loss, factor):
+            break
+
+
+def _minimize(
+    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+) -> None:
+    """Hand the objective over all rows to an optimizer that minimizes by itself."""
+    network = run.network
+    x, y, weight = data.batch(0, None)
+    if not plan.early_stopping:  # convergence is then the minimizer's to tell
+        plan = replace(plan, n_iter_no_change=inf)
+
+    def fun(theta):
+        if interrupted.by_user:
+            raise KeyboardInterrupt
+        network.theta[...] = theta
+        value = objective(network, plan, x, y, weight, run.rng, probe)
+        if not isfinite(value):  # the line search would go on for ever
+            run.stop_reason = "diverged"
+            raise StopIteration
+        return value, network.grad.astype(np.float64)
+
+    probe = None
+
+    def settle(theta):
+        """Take these weights; the statistics of trial points are replaced by their own."""
+        network.theta[...] = theta
+        if network.statistics.size:
+            network.statistics[...] = 0
+            network.forward(x, run.rng)
+
+    def after_iteration(result):
+        nonlocal probe
+        settle(result.x)
+        if probe is not None:
+            _record(run, plan, probe)
+        probe = None
+        run.clock.step += 1
+        if run.history.layers.due(plan.record, run.clock.step):
+            probe = Probe(network.layers)
+            probe.before(network.workspaces(len(y)))
+        if ended(run, plan, float(result.fun), 1.0):
+            raise StopIteration
+
+    try:
+        result = plan.optimizer.minimize(
+            fun, network.theta.astype(np.float64), n_epochs, plan.tol, after_iteration
+        )
+    except StopIteration:
+        return
+    except KeyboardInterrupt:  # leave no trial point of the line search
+        network.theta[...], network.statistics[...] = run.best
+        raise
+    if run.stop_reason is None:
+        settle(result.x)
+        run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
+
+
+def _threads(network: Network, data: Data) -> Any:
+    """One BLAS thread where the largest product is small: a function of the shapes only."""
+    largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
+    small = data.batch_size * largest < _kernels.THREADED_WORK
+    return _kernels.one_blas_thread if small else nullcontext()

@@ -1,0 +1,195 @@
+"""The run: all state of a training that changes."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._nn.network import Network
+from sknn_adam._training.history import History
+from sknn_adam._training.plan import Plan
+from sknn_adam.clipping import norm
+from sknn_adam.schedules import Clock
+
+__all__ = ["EXPLODED", "Run"]
+
+EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
+
+
+# What an optimizer's state refers to, but no step changes.
+CONSTANT = ("kernels", "layout", "parts")
+
+
+def _own_values(state: Any) -> dict[str, Any]:
+    """Return the values of a state, with copies of all that may change in place, but for arrays."""
+    return {
+        name: value if name in CONSTANT or isinstance(value, np.ndarray) else deepcopy(value)
+        for name, value in vars(state).items()
+    }
+
+
+@dataclass
+class Run:
+    """All state of a training that changes. Resumption is exact because there is nothing else."""
+
+    network: Network
+    rng: np.random.Generator
+    kernels: NumpyKernels = field(default_factory=NumpyKernels)
+    optimizer_state: Any = None
+    schedule_state: Any = None
+    clock: Clock = field(default_factory=Clock)
+    history: History = field(default_factory=History)
+    average: Any = None  # of the weights, an array like theta
+    order: np.ndarray | None = None  # of the rows in the present epoch
+    shape: tuple[int, int] = (0, 0)  # how many rows it has, and how many in a batch
+    batch: int = 0  # how many batches of the present epoch are done, and
+    total: float = 0.0  # the sum of their losses
+    first_epoch: int = 0  # of the present fit; warm starts go on counting
+    best_score: Any = -inf  # this and the next two: of members one each
+    best_epoch: Any = 0
+    best: Any = None  # copies of weights and statistics
+    waited: Any = 0
+    unclipped: float = 0.0  # norm of the last gradient before it was clipped
+    clipped: int = 0  # how many gradients of the present epoch were, and
+    clip_rate: float = 0.0  # what share of them in the epoch before
+    limit: float | None = None  # a loss above it has diverged
+    stop_reason: str | None = None
+    contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
+    in_fit: bool = False  # whether a ``fit`` began and has not ended
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the memory that `remember` uses."""
+        return {name: value for name, value in vars(self).items() if name != "_spare"}
+
+    def begin(self, plan: Plan) -> None:
+        """Make the state of optimizer, schedule and averaging, at the present weights."""
+        theta = self.network.theta
+        self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
+        self.optimizer_state.kernels = self.kernels
+        self.schedule_state = plan.schedule.init()
+        averages = plan.averaging is not None and not plan.optimizer.full_batch
+        self.average = theta.copy() if averages else None
+
+    def prepare(self, plan: Plan) -> None:
+        """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
+        self.network.prepare()
+        self.network.kernels = self.kernels
+        self.kernels.forget()
+        plan.optimizer.check_state(self.network.theta, self.optimizer_state)
+        for name in plan.optimizer.slots:
+            if not getattr(self.optimizer_state, name).flags.writeable:
+                setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
+        if self.average is not None and not self.average.flags.writeable:
+            self.average = self.average.copy()
+        if self.best is not None and not self.best[0].flags.writeable:
+            self.best = tuple(array.copy() for array in self.best)
+
+    def remember(self) -> Callable[[], None]:
+        """Return a function that undoes what training changes from now on, also in place.
+
+        A deep copy of the run would take about as long as a step. Here arrays are copied, always
+        to the same memory, and columns of the history are only measured.
+        """
+        network, histories = self.network, (self.history, self.history.layers)
+        fields = [(holder, vars(holder).copy()) for holder in (self, self.clock, *histories)]
+        fields.append((self.optimizer_state, _own_values(self.optimizer_state)))
+        arrays = [v for _, kept in fields for v in kept.values() if isinstance(v, np.ndarray)]
+        arrays += [network.theta, network.statistics, *(self.best or ())]
+        spare: Any = vars(self).get("_spare", ())
+        if [(c.shape, c.dtype) for c in spare] != [(a.shape, a.dtype) for a in arrays]:
+            spare = self._spare = [np.empty_like(array) for array in arrays]
+        for copy, array in zip(spare, arrays, strict=True):
+            np.copyto(copy, array)
+        theta, statistics = network.theta, network.statistics
+        columns = [{name: len(c) for name, c in history.columns.items()} for history in histories]
+        rng_state = self.rng.bit_generator.state
+        schedule_state = deepcopy(self.schedule_state)
+
+        def undo() -> None:
+            for holder, kept in fields:
+                vars(holder).clear()
+                vars(holder).update(kept)
+            for array, copy in zip(arrays, spare, strict=True):
+                if array.flags.writeable:
+                    array[...] = copy
+            # Arrays that were loaded as read-only maps are still as they were.
+            network.theta[...], network.statistics[...] = theta, statistics
+            for history, lengths in zip(histories, columns, strict=True):
+                history.columns = {name: history.columns[name] for name in lengths}
+                for name, length in lengths.items():
+                    del history.columns[name][length:]
+            self.rng.bit_generator.state = rng_state
+            self.schedule_state = schedule_state
+
+        return undo
+
+    def new_fit(self) -> None:
+        """Start counting epochs and waiting for improvement anew."""
+        self.in_fit = True
+        self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
+        self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
+
+    def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
+        """Return the weights to go on with after an epoch, None if training has diverged."""
+        point = self.point(plan)
+        sound = isfinite(loss) and isfinite(norm(point)) and isfinite(norm(self.network.statistics))
+        return point if sound else None
+
+    def give_up(self, plan: Plan, failed: np.ndarray) -> None:
+        """End training as diverged: its weights have turned out useless after the last epoch."""
+        self.stop_reason = "diverged"
+
+    def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
+        """Compare a score, higher is better, with the best one."""
+        # Written so that a score that is not a number counts as no rise.
+        self.waited = 0 if score >= self.best_score + plan.tol else self.waited + 1
+        if score > self.best_score:
+            self.keep(score, point)
+
+    @property
+    def judged(self) -> bool:
+        """Whether there was a score that is a number."""
+        return bool(self.best_score > -inf)
+
+    def largest_losses(self) -> Any:
+        """Return the loss above which training has diverged."""
+        return inf if self.limit is None else self.limit
+
+    def score(self, loss: float) -> Any:
+        """Return minus the loss of the epoch."""
+        return -loss
+
+    def point(self, plan: Plan) -> np.ndarray:
+        """Return the weights to predict and validate with."""
+        if self.average is not None:
+            return self.average
+        return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
+
+    def slots(self, plan: Plan) -> list[np.ndarray]:
+        """Return the optimizer's state vectors."""
+        return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
+
+    def keep(self, score: float, point: np.ndarray) -> None:
+        """Remember these weights and the present statistics as the best."""
+        if self.best is None:
+            self.best = point.copy(), self.network.statistics.copy()
+        else:
+            np.copyto(self.best[0], point)
+            np.copyto(self.best[1], self.network.statistics)
+        self.best_score, self.best_epoch = score, self.clock.epoch
+
+    def out_of_patience(self, plan: Plan) -> str | None:
+        """Return the reason to stop if there was no improvement for too long."""
+        if self.waited <= plan.n_iter_no_change:
+            return None
+        return "early_stopping" if plan.early_stopping else "tol"
+
+    def restore(self, plan: Plan) -> None:
+        """Go back to the best weights; what the optimizer remembers belongs to others."""
+        if self.best is not None:
+            self.network.theta[...], self.network.statistics[...] = self.best
+            self.begin(plan)

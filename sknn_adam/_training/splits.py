@@ -1,0 +1,171 @@
+"""Held-out samples and folds."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
+from sklearn.utils import check_random_state
+
+from sknn_adam._utils.warnings import warn
+
+__all__ = ["hold_out", "fold_numbers"]
+
+
+def hold_out(
+    n_rows: int, fraction: float, codes: np.ndarray | None, random_state: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split row numbers into training and validation rows.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    fraction : float
+        Share of the rows to hold out, in (0, 1); rounded up.
+    codes : ndarray of shape (n_rows,), optional
+        Class codes: the split is stratified where there are enough rows. Where there are not, one
+        row of each class is kept for training.
+    random_state : int or RandomState
+        Decides the split.
+
+    Returns
+    -------
+    train, held_out : ndarray of int
+        Row numbers, both sorted.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 2 rows would be held out or trained on, or a class would have no training
+        row.
+    """
+    rows = np.arange(n_rows)
+    n_held = int(np.ceil(fraction * n_rows))
+    movable, stratify = rows, None
+    if codes is not None:
+        movable = rows[np.bincount(codes)[codes] > 1]
+        if len(np.unique(codes[movable])) <= min(n_held, len(movable) - n_held):
+            stratify = codes[movable]
+        else:
+            random_state = check_random_state(random_state)
+            order = random_state.permutation(n_rows)
+            movable = np.setdiff1d(rows, order[np.unique(codes[order], return_index=True)[1]])
+    if codes is not None and 2 <= n_held < n_rows - 1 and len(movable) <= n_held:
+        raise ValueError(
+            f"validation_fraction={fraction} of {n_rows} rows would hold out {n_held} and leave "
+            f"some of {len(np.unique(codes))} classes without a training row. Lower "
+            "validation_fraction, give more rows, or pass X_val and y_val."
+        )
+    if n_held < 2 or n_rows - n_held < 2:
+        raise ValueError(
+            f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows "
+            f"leaves {n_held} for validation, and at least 2 are needed on both sides. Change "
+            "validation_fraction, give more rows, or pass X_val and y_val."
+        )
+    _, held = train_test_split(
+        movable, test_size=n_held, stratify=stratify, random_state=random_state
+    )
+    held = np.sort(held)
+    train = np.setdiff1d(rows, held)
+    if codes is not None:
+        lost = np.setdiff1d(codes, codes[train])
+        if len(lost):
+            raise ValueError(
+                f"validation_fraction={fraction} leaves {len(lost)} of {len(np.unique(codes))} "
+                "classes without a training row. Lower validation_fraction, give more rows, or "
+                "pass X_val and y_val."
+            )
+    return train, held
+
+
+def fold_numbers(
+    n_rows: int, n_folds: int, codes: np.ndarray | None, groups: Any, random_state: Any
+) -> np.ndarray:
+    """Distribute rows over folds, of which each is left out by one member.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    n_folds : int
+        How many folds, at least 2.
+    codes : ndarray of shape (n_rows,), optional
+        Class codes: every fold gets its fraction of every class. A class with fewer rows than
+        there are folds is spread over as many folds as it has rows, and a warning is issued.
+    groups : array-like of shape (n_rows,), optional
+        Rows of one group stay together.
+    random_state : int
+        Decides the folds.
+
+    Returns
+    -------
+    fold : ndarray of int of shape (n_rows,)
+        The fold of every row.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows or groups, or groups keep a class of many rows in one fold.
+    """
+    if n_rows // 2 < n_folds:
+        reason = f"there are {n_rows} rows, of which every member leaves out 2 or more"
+        raise _too_many_members(n_folds, reason)
+    strata = codes if codes is None else _strata(codes, n_folds)
+    fold = np.empty(n_rows, dtype=np.intp)
+    if groups is None and codes is not None and strata is not codes:
+        # Deal the rows class by class, as StratifiedKFold does, which refuses small classes.
+        order = check_random_state(random_state).permutation(n_rows)
+        fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(n_rows) % n_folds
+        return fold
+    splitter: Any = StratifiedKFold if strata is not None else KFold
+    if groups is not None:
+        n_groups = len(np.unique(groups))
+        if n_groups < n_folds:
+            raise _too_many_members(n_folds, f"there are {n_groups} groups")
+        splitter = StratifiedGroupKFold if strata is not None else GroupKFold
+    splitter = splitter(n_folds, shuffle=True, random_state=random_state)
+    for m, (_, held) in enumerate(splitter.split(np.zeros(n_rows), strata, groups)):
+        fold[held] = m
+    if np.bincount(fold, minlength=n_folds).min() < 2:
+        raise _too_many_members(n_folds, "the groups leave a member fewer than 2 rows to leave out")
+    if codes is not None:
+        counts = np.zeros((codes.max() + 1, n_folds), dtype=np.intp)
+        np.add.at(counts, (codes, fold), 1)
+        large = counts.sum(axis=1) >= n_folds  # for the others a warning was issued
+        lost = np.sum(large & (np.count_nonzero(counts, axis=1) == 1))
+        if lost:
+            raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
+    return fold
+
+
+def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
+    """Return the classes to stratify by, without those that have fewer rows than there are folds.
+
+    Their rows count as rows of the largest class. If all classes are small, there are no strata.
+    """
+    counts = np.bincount(codes)
+    rare = (counts > 0) & (counts < n_folds)
+    if not rare.any():
+        return codes
+    warn(
+        f"Of {(counts > 0).sum()} classes {rare.sum()} have fewer samples than the {n_folds} "
+        f"cross-fitted networks; the smallest has {counts[rare].min()}. Each of these samples is "
+        "left out by one network, so some networks leave out none of the class, and one that "
+        "leaves out all of it is trained without it. Give more samples of small classes, merge "
+        "them, or set early_stopping=False."
+    )
+    return None if counts.max() < n_folds else np.where(rare[codes], counts.argmax(), codes)
+
+
+def _too_many_members(n_members: int, reason: str) -> ValueError:
+    return ValueError(
+        f"With n_members={n_members} and early_stopping=True every member leaves out a fold of its "
+        f"own, and {reason}. Give more rows, lower n_members, or set early_stopping=False "
+        "(recipe='fast' in tabular_pipeline does)."
+    )

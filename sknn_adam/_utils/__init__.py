@@ -1,0 +1,1 @@
+"""Checks, files and warnings that know nothing of networks."""

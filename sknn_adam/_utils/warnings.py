@@ -1,0 +1,75 @@
+"""Warnings at the line of the user that led to them."""
+
+import inspect
+import multiprocessing
+import os
+import warnings
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import joblib
+import sklearn
+
+from sknn_adam._utils.sklearn_compat import num_samples
+
+__all__ = ["warn", "warn_if_split"]
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside of this package and scikit-learn that led here.
+
+    A search or a cross-validation fits many times and may fail every time: it shows each kind of
+    warning once, and its worker processes are silent.
+    """
+    packages = (os.path.dirname(__file__), sklearn.__file__, joblib.__file__)
+    inside = tuple(os.path.dirname(file) + os.sep for file in packages)
+    frame: Any = inspect.currentframe()
+    level, found, candidate, search = 1, False, False, None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        found = found or not file.startswith(inside)
+        level += not found
+        if file.startswith(inside[1]) and "model_selection" in file:
+            candidate |= frame.f_code.co_name == "_fit_and_score"
+            search = frame.f_locals.get("parallel", search)  # one such object for every call
+        frame = frame.f_back
+    if search is not None:
+        kind = category, message[:20]
+        if kind in _warned.setdefault(search, set()):
+            return
+        _warned[search].add(kind)
+    elif candidate and multiprocessing.parent_process() is not None:
+        return
+    warnings.warn(message, category, stacklevel=level)
+
+
+# What the searches that are running have warned of.
+_warned: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def warn_if_split(X_val: Any) -> None:
+    """Warn if a cross-validation of scikit-learn has taken a subset of the user's X_val.
+
+    It splits whatever parameter of ``fit`` has as many samples as X.
+    """
+    frame: Any = inspect.currentframe()
+    while frame and frame.f_code.co_name not in ("_fit_and_score", "_fit_and_predict"):
+        frame = frame.f_back
+    if frame is None:
+        return
+    n_samples = num_samples(frame.f_locals["X"])
+    call = frame.f_back.f_locals  # of scikit-learn's `delayed`, which has the parameters as given
+    given = [*call.get("args", ()), *call.get("kwargs", {}).values()]
+    values = [
+        value
+        for params in given
+        if isinstance(params, dict)
+        for name, value in params.items()
+        if name.rpartition("__")[2] == "X_val" and value is not None
+    ]
+    if any(value is not X_val and num_samples(value) == n_samples for value in values):
+        warn(
+            "X_val has as many samples as X, so the cross-validation splits it as it splits X, and "
+            f"only {num_samples(X_val)} of {n_samples} samples are used for validation. To use "
+            "all of them, give X_val another number of samples, for example one less."
+        )

@@ -1,0 +1,5 @@
+"""A pipeline for tables with columns of any type."""
+
+from sknn_adam.tabular.pipeline import tabular_pipeline
+
+__all__ = ["tabular_pipeline"]

@@ -1,0 +1,162 @@
+"""A ready pipeline for tables: columns of any kind, then a network."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn import config_context, get_config
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, TargetEncoder
+
+from sknn_adam._component.registry import did_you_mean
+from sknn_adam._estimator.base import BaseMLP
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.regressor import MLPRegressor
+from sknn_adam.tabular.columns import Holding, Words, as_dates, names_of_dates
+from sknn_adam.tabular.recipes import RECIPES
+from sknn_adam.tabular.tables import Columns, OneTargetOnly
+
+__all__ = ["tabular_pipeline"]
+
+NETWORKS: dict[str, type[BaseMLP]] = {"classifier": MLPClassifier, "regressor": MLPRegressor}
+ROUTED = ("sample_weight", "X_val", "y_val", "sample_weight_val")
+
+
+def tabular_pipeline(
+    estimator: Any, *, recipe: str = "default", random_state: Any = None
+) -> Pipeline:
+    """Return a Pipeline that takes a table as it is: with texts, dates and missing values.
+
+    Parameters
+    ----------
+    estimator : {"classifier", "regressor"} or estimator
+        A name stands for MLPClassifier or MLPRegressor with the parameters of the recipe. An
+        estimator is taken as it is, whatever kind it is of, and only the columns are prepared.
+    recipe : {"default", "fast", "best"}, default="default"
+        ``"fast"`` takes about as long as scikit-learn's network; ``"default"`` and ``"best"``
+        cross-fit 8 and 16 networks and score better.
+    random_state : int, RandomState instance or None, default=None
+        For the network, unless an estimator is given, and for the folds of the target encoder.
+
+    Returns
+    -------
+    Pipeline
+        Its steps are ``"columns"``, a ColumnTransformer, and the estimator under the name of its
+        class in lower case. It takes dataframes of pandas and polars, arrays, and sparse
+        matrices. All steps can be set and searched.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    TypeError
+        If the estimator is none; in ``fit``, if a column holds something that cannot be used.
+
+    Notes
+    -----
+    Which column is of which kind is seen in ``fit``:
+
+    * numbers: the median for missing values, and a column that says where they were; scaled by
+      `SmoothClip`;
+    * categories, texts, booleans with up to 30 levels: one column for each level; levels of fewer
+      than 5 rows share one, which also stands for levels that were not seen in ``fit``; missing
+      is a level;
+    * with more levels: the cross-fitted mean of the target, of which there must be one only [1]_;
+    * dates: days since 1970, and the position in year, week and day.
+
+    With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val`` and ``y_val`` of
+    ``fit`` reach the network, and ``X_val`` is prepared as X is.
+
+    References
+    ----------
+    .. [1] Micci-Barreca, D. (2001). A preprocessing scheme for high-cardinality categorical
+       attributes in classification and prediction problems. SIGKDD Explorations 3(1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam import tabular_pipeline
+    >>> X = np.array([[1.0, "red"], [2.0, "blue"], [np.nan, "red"], [4.0, None]] * 10, dtype=object)
+    >>> y = ["no", "yes", "no", "yes"] * 10
+    >>> model = tabular_pipeline("classifier", recipe="fast", random_state=0).fit(X, y)
+    >>> model.predict(np.array([[1.5, "red"], [3.5, "green"]], dtype=object)).shape
+    (2,)
+    """
+    for name, value, known in (("recipe", recipe, RECIPES), ("estimator", estimator, NETWORKS)):
+        if isinstance(value, str) and value not in known:
+            raise ValueError(
+                f"{value!r} names no {name} of tabular_pipeline.{did_you_mean(value, known)} "
+                f"Known names: {', '.join(known)}."
+            )
+    if isinstance(estimator, str):
+        params = {"random_state": random_state, **RECIPES[recipe]}
+        estimator = NETWORKS[estimator]().set_params(**params)
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(
+            "The 'estimator' parameter of tabular_pipeline must be 'classifier', 'regressor' or "
+            f"an estimator. Got {estimator!r} instead."
+        )
+    columns = _columns(estimator, random_state)
+    steps = [("columns", columns), (type(estimator).__name__.lower(), estimator)]
+    routing = get_config()["enable_metadata_routing"]
+    if routing and isinstance(estimator, BaseMLP):
+        estimator.set_fit_request(**dict.fromkeys(ROUTED, True))
+    return Pipeline(steps, transform_input=["X_val"] if routing else None)
+
+
+def _columns(estimator: Any, random_state: Any) -> Columns:
+    """Return the step that prepares the columns."""
+
+    def numbers():
+        impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        return [("impute", impute), ("scale", SmoothClip()), ("bins", PiecewiseLinear())]
+
+    one_hot = OneHotEncoder(
+        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+    by_target = _by_target(estimator, random_state)
+    dates = FunctionTransformer(as_dates, feature_names_out=names_of_dates)
+    return Columns(
+        [
+            ("numbers", Pipeline(numbers()), Holding("numbers")),
+            ("sparse", MaxAbsScaler(), Holding("sparse")),
+            ("few", Pipeline([("words", Words()), ("encode", one_hot)]), Holding("few")),
+            (
+                "many",
+                Pipeline([("words", Words()), ("encode", by_target), ("scale", SmoothClip())]),
+                Holding("many"),
+            ),
+            ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
+        ],
+        # Without the name of the step, and without an error where two names are the same.
+        verbose_feature_names_out="{feature_name}",
+    )
+
+
+class ByTarget(TargetEncoder):
+    """scikit-learn's TargetEncoder without metadata routing, with which 1.9 asks for groups."""
+
+    def fit_transform(self, X, y):
+        """Fit, and return the cross-fitted means of the target."""
+        shape = np.shape(y)
+        if len(shape) > 1 and shape[1] > 1:
+            raise OneTargetOnly(f"The target encoder takes one target, and y has {shape[1]}.")
+        if self.target_type == "continuous":
+            y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
+        with config_context(enable_metadata_routing=False), warnings.catch_warnings():
+            # Before scikit-learn 1.9 the folds are stratified; a mean needs no row of every class.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            return super().fit_transform(X, y)
+
+
+def _by_target(estimator: Any, random_state: Any) -> ByTarget:
+    # Integers may be numbers or classes: only the estimator shows which.
+    target_type = "continuous" if is_regressor(estimator) else "auto"
+    if ByTarget().get_params()["random_state"] is None:  # before scikit-learn 1.9
+        return ByTarget(target_type=target_type, random_state=random_state)
+    cv = KFold(5, shuffle=True, random_state=random_state)
+    return ByTarget(target_type=target_type, cv=cv)

@@ -1,0 +1,24 @@
+"""Parameters of the networks of tabular_pipeline."""
+
+from math import inf
+from typing import Any
+
+__all__ = []
+
+NETWORK = {
+    "hidden_layer_sizes": (128, 128),
+    "optimizer__learning_rate": 0.003,
+    "schedule": "cosine",
+    "averaging": None,
+    "alpha": 0.0,
+    "batch_size": 32,
+    "n_iter_no_change": inf,  # the learning rate has fallen to 0 when training ends
+}
+
+
+# Chosen inside the training parts of real tables: benchmarks/results/tabular_choice.json.
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {**NETWORK, "max_iter": 60, "n_members": 8, "early_stopping": True},
+    "fast": {**NETWORK, "max_iter": 15, "n_members": 6},
+    "best": {**NETWORK, "max_iter": 60, "n_members": 16, "early_stopping": True},
+}
