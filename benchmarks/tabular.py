@@ -28,7 +28,7 @@ from benchmarks._candidates import candidates, prototype
 from benchmarks._report import RESULTS, save
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
-from sknn_adam.tabular import RECIPES
+from sknn_adam.tabular.recipes import RECIPES
 
 METRICS = ("error", "logloss", "nrmse")
 
