@@ -23,6 +23,7 @@ BENCHMARKS = {
     "record": "what recording the layers costs a fit",
     "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
     "bits": "random fits of two commits, compared bit by bit",
+    "pairs": "fits of two commits, timed in turns",
     "path": "files between fit and the training loop, upward calls, lines of code by folder",
     "page": "make docs/benchmarks.md from the results files",
 }

@@ -1,0 +1,123 @@
+"""Fits of two commits, timed in turns.
+
+``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. They do the
+fits of ``python -m benchmarks fit`` in turns, the order changes from pair to pair, and the ratio of
+their times (this tree over the reference) is taken for each pair. Reported are the median and its
+95 % interval, from order statistics, for each row and for the geometric mean over the rows.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from scipy.stats import binom
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDES = ("sknn_adam", "sknn_adam, NumPy")
+
+
+def add_arguments(parser):
+    parser.add_argument("--reference", default="HEAD", help="the commit to compare with")
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--only", default="", help="sizes whose name contains this")
+    parser.add_argument("--smoke", action="store_true", help="two pairs, no file")
+
+
+def run(args):
+    from benchmarks._report import save
+    from benchmarks.fit import SIZES
+
+    rows = [[side, *size] for side in SIDES for size in SIZES if (args.only or size[0]) in size[0]]
+    commit = _git("rev-parse", args.reference)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "reference"
+        _git("worktree", "add", "--detach", str(tree), commit)
+        workers = [_start(ROOT), _start(tree)]
+        try:
+            ratios = _measure(workers, rows, 2 if args.smoke else args.pairs)
+        finally:
+            for worker in workers:
+                worker.stdin.close()
+                worker.wait()
+            _git("worktree", "remove", "--force", str(tree))
+    found = [
+        {"side": row[0], "size": row[1], "hidden": row[2], **_summary(ratios[:, i])}
+        for i, row in enumerate(rows)
+    ]
+    mean = _summary(np.exp(np.log(ratios).mean(axis=1)))
+    for entry in [*found, {"side": "geometric mean", "size": "", "hidden": "", **mean}]:
+        print("{side:18}{size:12}{hidden!s:12}{ratio:.3f} {interval}".format(**entry))
+    if not args.smoke:
+        commits = {"reference": commit, "commit": _git("rev-parse", "HEAD")}
+        save("pairs", {**commits, "pairs": args.pairs, "rows": found, "geometric_mean": mean})
+
+
+def _git(*arguments):
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _start(tree):
+    """Start a process that imports the package from `tree` and does the fits it is sent."""
+    env = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, __file__], env=env, cwd=tree, **pipes)
+
+
+def _measure(workers, rows, n_pairs):
+    """Return the ratios, shape (n_pairs, n_rows); the first fits of a row warm up."""
+    ratios = np.zeros((n_pairs, len(rows)))
+    for i, row in enumerate(rows):
+        for pair in range(-1, n_pairs):
+            seconds = {}
+            for k in (0, 1) if pair % 2 else (1, 0):
+                workers[k].stdin.write(json.dumps(row) + "\n")
+                workers[k].stdin.flush()
+                seconds[k] = float(workers[k].stdout.readline())
+            if pair >= 0:
+                ratios[pair, i] = seconds[0] / seconds[1]
+        print(row[0], row[1], np.median(ratios[:, i]).round(3), flush=True)
+    return ratios
+
+
+def _summary(ratios):
+    """Return the median and its 95 % interval from order statistics."""
+    ordered, n = np.sort(ratios), len(ratios)
+    low = int(binom.ppf(0.025, n, 0.5))
+    interval = ordered[max(0, low - 1)], ordered[min(n - 1, n - low)]
+    return {
+        "ratio": round(float(np.median(ratios)), 4),
+        "interval": [round(float(v), 4) for v in interval],
+    }
+
+
+def serve():
+    """Read rows from standard input; write the seconds of one fit of each."""
+    from benchmarks._report import run_on
+    from benchmarks.fit import ALPHA, table
+    from benchmarks.peers import PEERS
+
+    warnings.simplefilter("ignore")
+    run_on(1)
+    known = {}
+    for line in sys.stdin:
+        side, name, hidden, batch, epochs = json.loads(line)
+        if line not in known:
+            X, y = table(name, 0)
+            known.clear()
+            known[line] = PEERS[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
+        start = perf_counter()
+        known[line]()
+        print(perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    serve()
