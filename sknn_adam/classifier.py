@@ -19,7 +19,7 @@ from sknn_adam._utils.sklearn_compat import (
     with_callbacks,
 )
 from sknn_adam.losses import CLASSIFICATION_LOSSES
-from sknn_adam.losses.columns import PerColumn
+from sknn_adam.losses.multioutput import PerColumn
 
 __all__ = ["MLPClassifier"]
 

@@ -3,6 +3,8 @@ import signal
 import numpy as np
 import pytest
 
+pytest.register_assert_rewrite("copies", "optimizer_promises")
+
 
 @pytest.fixture
 def rng():

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_optimizers as suite
+from optimizer_promises import (
+    GOLDEN,
+    PROMISES,
+    follows_the_golden_trajectory,
+    without_decay_nothing_moves_at_a_minimum,
+)
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -24,19 +29,8 @@ BLOCKS = re.findall(
 )
 CONFIGS = [
     pytest.param(config, id=config["name"])
-    for config in suite.GOLDEN["configs"]
+    for config in GOLDEN["configs"]
     if config["class"] == "AdaBelief"
-]
-PROMISES = [
-    suite.test_goes_down,
-    suite.test_float32_follows_float64,
-    suite.test_instance_is_unchanged_by_steps,
-    suite.test_one_instance_serves_runs_that_alternate,
-    suite.test_schedule_factor_is_a_factor_on_the_learning_rate,
-    suite.test_state_starts_at_zero_in_the_shape_of_theta,
-    suite.test_state_survives_pickling,
-    suite.test_step_changes_theta_in_place_and_leaves_the_gradient,
-    suite.test_without_decay_nothing_moves_at_a_minimum,
 ]
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
@@ -90,19 +84,17 @@ def test_other_parts_of_the_page_are_right():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_trajectory_is_that_of_another_library(AdaBelief, config, monkeypatch):
-    monkeypatch.setattr(suite.optimizers, "AdaBelief", AdaBelief, raising=False)
-    suite.test_trajectory_is_that_of_other_libraries(config)
+def test_trajectory_is_that_of_another_library(AdaBelief, config):
+    follows_the_golden_trajectory(AdaBelief, config)
 
 
-@pytest.mark.parametrize("promise", PROMISES, ids=lambda test: test.__name__[5:])
+@pytest.mark.parametrize(
+    "promise",
+    [*PROMISES, without_decay_nothing_moves_at_a_minimum],
+    ids=lambda promise: promise.__name__,
+)
 def test_keeps_what_every_optimizer_promises(AdaBelief, promise):
     promise(AdaBelief(learning_rate=0.01))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_precision(AdaBelief, dtype):
-    suite.test_precision_stays_what_theta_has(AdaBelief(), dtype)
 
 
 def test_wrong_parameter_is_named(AdaBelief):

@@ -8,7 +8,7 @@ from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._training.batches import Data, facts
 from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
 from sknn_adam.losses import SquaredError as Squares
-from sknn_adam.losses.columns import PerColumn
+from sknn_adam.losses.multioutput import PerColumn
 
 RNG = np.random.default_rng(0)
 X = np.c_[RNG.normal(size=90), 1000 + RNG.normal(size=90), np.full(90, 5.0), np.zeros(90)]

@@ -18,7 +18,7 @@ from sknn_adam._component.base import Component
 from sknn_adam._component.registry import Table
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "sknn_adam"
+PACKAGE, TESTS = ROOT / "sknn_adam", Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
 
@@ -50,6 +50,7 @@ TESTED_IN = {
     "_utils": "test_bad_input.py",
     "classifier": "test_estimators*.py",
     "regressor": "test_estimators*.py",
+    "search": "test_search_*.py",
 }
 
 
@@ -220,9 +221,15 @@ def test_rows_have_ids_of_their_own():
 # -- files ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.name)
+def test_no_test_module_is_used_as_a_library(path):
+    modules = [module for _, module, _, _ in imports(path)]
+    assert not [m for m in modules if m.startswith("test_")], "move shared helpers to a module"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_a_test_file(module):
-    assert list(Path(__file__).parent.glob(TESTED_IN.get(module, f"test_{module}.py")))
+    assert list(TESTS.glob(TESTED_IN.get(module, f"test_{module}.py")))
 
 
 def test_sizes():

@@ -40,8 +40,8 @@ pytest.importorskip("skops")
 
 import forging
 from archives import LENGTH, damage, planted, rewritten, sealed
+from copies import LABELS, NUMBERS, STATES, X, equal, outputs, small
 from forging import load_all
-from test_pickling import LABELS, NUMBERS, PARTS, X, equal, outputs, small
 
 from sknn_adam.persistence import TRUSTED_TYPES, ArchiveError, load, save
 
@@ -67,9 +67,9 @@ def archive(model, folder):
 
 
 @BOTH
-@pytest.mark.parametrize("parts", PARTS)
-def test_an_archive_brings_everything_back(estimator, y, parts, tmp_path):
-    model = small(estimator, **PARTS[parts]).fit(X, y)
+@pytest.mark.parametrize("state", STATES)
+def test_an_archive_brings_everything_back(estimator, y, state, tmp_path):
+    model = small(estimator, **STATES[state]).fit(X, y)
     before = pickle.dumps(model)
     loaded = there_and_back(model, tmp_path)
     assert pickle.dumps(model) == before
@@ -86,9 +86,9 @@ def test_an_archive_brings_everything_back(estimator, y, parts, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("parts", [name for name in PARTS if name not in WITHOUT_PARTIAL_FIT])
-def test_training_goes_on_with_the_same_bits(estimator, y, parts, tmp_path):
-    model = small(estimator, **PARTS[parts])
+@pytest.mark.parametrize("state", [name for name in STATES if name not in WITHOUT_PARTIAL_FIT])
+def test_training_goes_on_with_the_same_bits(estimator, y, state, tmp_path):
+    model = small(estimator, **STATES[state])
     for _ in range(2):
         model.partial_fit(X, y)
     loaded = there_and_back(model, tmp_path)

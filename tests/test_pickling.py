@@ -6,6 +6,7 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from copies import LABELS, NUMBERS, STATES, X, equal, outputs, small
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -14,31 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
 from sknn_adam.optimizers import OPTIMIZERS
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(60, 5))
-LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0, 0.5], [-1, 1])]
-NUMBERS = 100 * np.sin(X[:, 0]) + 30 * X[:, 1] ** 2 + 1000
-
 BOTH = pytest.mark.parametrize(
     ("estimator", "y"), [(MLPClassifier, LABELS), (MLPRegressor, NUMBERS)], ids=["clf", "reg"]
 )
 FIRST_ORDER = [name for name, make in OPTIMIZERS.items() if not make().full_batch]
-
-
-def small(estimator, **params):
-    defaults = {"hidden_layer_sizes": (6,), "max_iter": 4, "batch_size": 16, "random_state": 0}
-    return estimator(**defaults | params)
-
-
-def outputs(model, inputs=X):
-    return getattr(model, "predict_proba", model.predict)(inputs)
-
-
-def equal(a, b):
-    np.testing.assert_array_equal(outputs(a), outputs(b))
-    for one, other in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
-        np.testing.assert_array_equal(one, other, strict=True)
-    assert a.loss_curve_ == b.loss_curve_
 
 
 def by_joblib(model, folder, **options):
@@ -62,30 +42,14 @@ COPIES = {
     "twice": lambda model, _: pickle.loads(pickle.dumps(copy.deepcopy(model))),
 }
 
-# Each has state of its own that a copy must bring along.
-PARTS = {
-    "plain": {},
-    "batch normalization": {"normalization": "batch", "dropout": 0.2},
-    "average": {"averaging": "ema", "optimizer": "momentum"},
-    "own point": {"optimizer": "schedule_free_adamw"},
-    "learned activation": {"activation": "prelu", "normalization": "layer"},
-    "stopped": {"early_stopping": True, "scoring": None},
-    "plateau": {"schedule": "plateau", "gradient_clip": 0.1},
-    "minimized": {"optimizer": "lbfgs", "batch_size": "auto"},
-    "single precision": {"dtype": "float32", "hidden_layer_sizes": "6x3"},
-    "members": {"n_members": 3, "normalization": "batch", "dropout": 0.2},
-    "cross-fitted": {"n_members": 3, "early_stopping": True},
-}
-
-
 # -- copies of what was fitted -------------------------------------------------------------------
 
 
 @BOTH
-@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_predicts_the_same(estimator, y, parts, how, tmp_path):
-    model = small(estimator, **PARTS[parts]).fit(X, y)
+def test_a_copy_predicts_the_same(estimator, y, state, how, tmp_path):
+    model = small(estimator, **STATES[state]).fit(X, y)
     copied = COPIES[how](model, tmp_path)
     equal(model, copied)
     assert copied.score(X, y) == model.score(X, y)
@@ -219,9 +183,9 @@ def weights_of(model):
 
 @BOTH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("parts", PARTS)
-def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, parts):
-    params = {"batch_size": 50} | PARTS[parts]
+@pytest.mark.parametrize("state", STATES)
+def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, state):
+    params = {"batch_size": 50} | STATES[state]
     params |= {"hidden_layer_sizes": (200, 200), "dtype": dtype, "max_iter": 3}
     table, y = np.tile(X, (5, 1)), np.tile(y, 5)
     model = small(estimator, **params).fit(table, y)

@@ -35,7 +35,7 @@ class PredictsClasses(Published):
         return parts if self._labels.kind == "columns" else parts[0]
 
     def _by_column(self, z):
-        return self._loss.parts(z) if self._labels.kind == "columns" else [z]
+        return self._loss.by_output(z) if self._labels.kind == "columns" else [z]
 
     def decision_function(self, X: Any) -> Any:
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.

@@ -1,4 +1,4 @@
-"""The evidence of a diagnosis: what one training recorded, and one pass over given rows."""
+"""The evidence of a diagnosis: the record of one training, and one pass over given samples."""
 
 from functools import cached_property
 from inspect import Parameter, signature
@@ -14,31 +14,32 @@ from sknn_adam._utils.validation import parse_sizes
 
 __all__ = ["Evidence"]
 
-MOST_ROWS = 2000  # of those that are given: more tell little more
+MOST_SAMPLES = 2000  # of those that are given; more would add little
 
 
 class Evidence:
-    """What is known of a fitted network, as numbers with names.
+    """What is known about a fitted network.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
         The fitted network.
     X : ndarray or CSR matrix, optional
-        Rows as they reach the network.
+        Samples as they reach the network.
     y : array-like, optional
-        What belongs to them.
+        Their targets.
     """
 
     def __init__(self, mlp: Any, X: Any = None, y: Any = None):
         self.mlp, self.X, self.y = mlp, X, y
         self.table: dict[str, float] = mlp.history_.table
+        self.constant_loss = self.table["constant_loss"]  # loss of a constant prediction
         self.loss = np.asarray(mlp.history_["loss"], float)
         self.layers = mlp.history_.layers
         self.optimizer, self.network = mlp.optimizer_, mlp._network
         self.widths = parse_sizes(mlp.hidden_layer_sizes)
         self.diverged = mlp.stop_reason_ == "diverged"
-        self.found: set[str] = set()  # kinds that were found before
+        self.found: set[str] = set()  # kinds of the findings so far
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the layers, shape (n_samples, n_layers)."""
@@ -74,7 +75,7 @@ class Evidence:
 
     @cached_property
     def l1_ratio(self) -> float:
-        """Share of L1 in the penalty."""
+        """Fraction of L1 in the penalty."""
         return self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
 
     @cached_property
@@ -97,39 +98,39 @@ class Evidence:
     # -- course of the loss -----------------------------------------------------------------------
 
     @cached_property
-    def penalty(self) -> float:
-        """Penalty at the weights that predict; of members the mean."""
-        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
-        share, n_members = self.l1_ratio, self.network.members or 1
-        squares, sizes = float(np.dot(weights, weights)), float(np.abs(weights).sum())
-        return self.alpha * ((1 - share) / 2 * squares + share * sizes) / n_members
+    def weights(self) -> np.ndarray:
+        """The weights that predict, those of all members in one vector."""
+        return self.network.theta[: self.network.n_weights].astype(np.float64)
+
+    def _penalty(self, l1: Any, squares: Any) -> Any:
+        """Return the elastic-net penalty, the mean over members, from sums over all weights."""
+        total = (1 - self.l1_ratio) / 2 * squares + self.l1_ratio * l1
+        return self.alpha * total / (self.network.members or 1)
 
     @cached_property
-    def constant_loss(self) -> float:
-        """Loss of answering every row alike."""
-        return self.table["constant_loss"]
+    def penalty(self) -> float:
+        """Penalty at the weights that predict, the mean over members."""
+        return self._penalty(float(np.abs(self.weights).sum()), float(self.weights @ self.weights))
 
     @cached_property
     def plain_loss(self) -> np.ndarray:
-        """Loss of every epoch without penalty; between samples that is about what it was.
+        """Loss of every epoch without penalty, interpolated between recorded epochs.
 
-        A penalty falls in its own time, often when the loss itself no longer does.
+        A penalty may fall while the loss itself no longer does.
         """
         if not len(self.layers) or not len(self.loss):
             return self.loss - self.penalty
-        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
-        n_members = self.network.members or 1
+        weights = self.weights
         norms = np.sqrt(np.sum(self.column("weight_norm") ** 2, axis=1))
         first = self.mlp.history_["epoch"][0]
         epochs = [epoch - first for epoch in self.layers["epoch"]]
-        told = np.arange(len(self.loss))
         # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
         last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
         ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
-        share = self.l1_ratio
-        penalties = self.alpha * ((1 - share) / 2 * norms**2 + share * ratios * norms) / n_members
-        penalty = np.interp(told, [*epochs, len(self.loss)], [*penalties, self.penalty])
-        penalty = np.where(penalty < self.loss, penalty, self.penalty)  # it fell between samples
+        penalties = [*self._penalty(ratios * norms, norms**2), self.penalty]
+        penalty = np.interp(np.arange(len(self.loss)), [*epochs, len(self.loss)], penalties)
+        # Where the interpolated penalty exceeds the loss, it fell between recorded epochs.
+        penalty = np.where(penalty < self.loss, penalty, self.penalty)
         return np.maximum(self.loss - penalty, 0)
 
     @cached_property
@@ -143,12 +144,17 @@ class Evidence:
 
     @cached_property
     def left(self) -> float:
-        """The loss at the end, as a share of that of a constant answer."""
+        """The loss at the end relative to that of a constant prediction."""
         return self.kept_loss / self.constant_loss if self.constant_loss > 0 else np.nan
+
+    @property
+    def severity(self) -> str:
+        """How severe a fault is that explains the loss at the end."""
+        return "high" if self.left > 0.5 else "medium" if self.left > 0.2 else "low"
 
     @cached_property
     def fall(self) -> float:
-        """Fall of the loss without penalty in one of the last epochs, by that of a constant."""
+        """Fall of the loss without penalty per epoch at the end, relative to `constant_loss`."""
         n = len(self.loss)
         k = max(1, n // 10)
         if n < 2 or not self.constant_loss > 0:
@@ -168,14 +174,14 @@ class Evidence:
         falls = -steps[steps < 0].sum()
         return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
 
-    # -- one pass over given rows -----------------------------------------------------------------
+    # -- one pass over given samples --------------------------------------------------------------
 
     @cached_property
     def passed(self) -> dict[str, tuple[float, ...]] | None:
-        """Outputs and shares of dead and saturated units by layer, on the given rows."""
+        """Outputs and fractions of dead and saturated units by layer, on the given samples."""
         if self.X is None:
             return None
-        some = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_ROWS)).astype(int)
+        some = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_SAMPLES)).astype(int)
         x = self.X[some].astype(self.network.dtype)
         workspaces = [Workspace() for _ in self.network.layers]
         with np.errstate(all="ignore"):
@@ -184,7 +190,7 @@ class Evidence:
 
     @cached_property
     def given_loss(self) -> float:
-        """Loss on the given rows; nan without y."""
+        """Loss on the given samples; nan without y."""
         if self.X is None or self.y is None:
             return np.nan
         self.mlp._check_targets(self.y)
@@ -193,7 +199,7 @@ class Evidence:
             return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))
 
     def units(self, name: str) -> np.ndarray:
-        """Return the share of dead or saturated units of each hidden layer at the end."""
+        """Return the fraction of dead or saturated units of each hidden layer at the end."""
         if self.passed is not None:
             return np.asarray(self.passed[name][:-1])
         found = self.column(name)[-2:, :-1]

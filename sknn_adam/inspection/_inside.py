@@ -24,16 +24,16 @@ SPACES = ("param_grid", "param_distributions", "search_spaces")
 
 @dataclass
 class Inside:
-    """A fitted network and where it stands in what the user holds.
+    """A fitted network and its place in the outermost estimator.
 
     Parameters
     ----------
     network : MLPClassifier or MLPRegressor
         The network itself.
     X, y : array-like or None
-        The rows that were given, as they reach the network.
+        The given samples, as they reach the network.
     prefix : str, default=""
-        What stands before its parameters in ``set_params`` of the whole.
+        Prefix of its parameters in ``set_params`` of the outermost estimator.
     around : list of (str, estimator)
         The estimators around it from outside to inside, with the prefix of their parameters.
     """
@@ -45,9 +45,9 @@ class Inside:
     around: list[tuple[str, Any]] = field(default_factory=list)
 
     def named(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters of the network as those of the whole.
+        """Return parameters of the network as those of the outermost estimator.
 
-        A search would overwrite what it searches itself: that is taken out of its space.
+        A search would overwrite the parameters that it searches, so they leave its space.
         """
         full = {f"{self.prefix}{name}": value for name, value in params.items()}
         for prefix, search in self.around:
@@ -56,7 +56,7 @@ class Inside:
                 continue
             inner = [name.removeprefix(f"{prefix}estimator__") for name in full]
             space, kept = _without(getattr(search, attribute), inner)
-            for name in kept:  # the home of a nested parameter stays what the search found best
+            for name in kept:  # components keep the values that the search found best
                 value = search.best_params_[name]
                 value = clone(value) if isinstance(value, BaseEstimator) else value
                 full = {f"{prefix}estimator__{name}": value, **full}
@@ -66,20 +66,22 @@ class Inside:
 
 
 def _without(space: Any, names: list[str]) -> tuple[Any, set[str]]:
-    """Return a space without these parameters (None if it has none of them) and their homes."""
-    parts = space if isinstance(space, list) else [space]
-    changed, homes = [], set()
-    for part in parts:
-        inner = part[0] if isinstance(part, tuple) else part
-        taken = {key for key in inner if any(f"{n}__".startswith(f"{key}__") for n in names)}
-        homes |= {key for key in taken if key not in names}
-        rest = {key: value for key, value in inner.items() if key not in taken}
-        changed.append((rest, *part[1:]) if isinstance(part, tuple) else rest)
-    if changed == parts or not any(
-        part[0] if isinstance(part, tuple) else part for part in changed
-    ):
+    """Return a space without these parameters, and the components in it that have them.
+
+    The space is None where it has none of them, or nothing else.
+    """
+    changed: list[Any] = []
+    taken: set[str] = set()
+    left = False
+    for subspace in space if isinstance(space, list) else [space]:
+        inner, *n_iter = subspace if isinstance(subspace, tuple) else (subspace,)
+        found = {key for key in inner if any(f"{n}__".startswith(f"{key}__") for n in names)}
+        rest = {key: value for key, value in inner.items() if key not in found}
+        taken, left = taken | found, left or bool(rest)
+        changed.append((rest, *n_iter) if n_iter else rest)
+    if not (taken and left):
         return None, set()
-    return changed if isinstance(space, list) else changed[0], homes
+    return changed if isinstance(space, list) else changed[0], taken - set(names)
 
 
 def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside]:
@@ -90,9 +92,9 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
     estimator : estimator
         A network, a Pipeline, a search, or an estimator with fitted estimators inside.
     X : array-like of shape (n_samples, n_features), optional
-        Rows for the estimator; transformed on their way to the networks.
+        Samples for the estimator, transformed on their way to the networks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        What belongs to them; None for networks that are trained with other targets.
+        Their targets; None for networks that are trained with other targets.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
     NotFittedError
         If there is no fitted network inside.
     TypeError
-        If it is no estimator.
+        If it is not an estimator.
     """
     found = list(_walk(estimator, Inside(None)))
     if found:
@@ -121,7 +123,7 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
 
 
 def _walk(found: Any, at: Inside) -> Iterator[Inside]:
-    """Yield the networks in an estimator that stands at a place."""
+    """Yield the networks in an estimator at a place."""
     if hasattr(found, "history_"):
         yield Inside(found, at.X, at.y, at.prefix, at.around)
         return
@@ -189,7 +191,7 @@ def fitted_network(estimator: Any) -> Any:
     NotFittedError
         If there is no fitted MLP inside.
     TypeError
-        If it is no estimator.
+        If it is not an estimator.
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""What a diagnosis returns: findings, and a list of them that prints as a table."""
+"""The result of a diagnosis: findings, and a list of them that prints as a table."""
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import wrap
@@ -10,7 +11,7 @@ __all__ = ["Finding", "Findings"]
 
 SEVERITIES = ("high", "medium", "low")
 WIDTH = 100  # of the printed table
-MOST_CODE = 60  # characters of a call that is shown with its values
+MOST_CODE = 60  # characters of a call that is shown with the values of its parameters
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,17 @@ class Finding:
     Parameters
     ----------
     kind : str
-        What it is, such as ``"dead_units"``; every kind has its section in the documentation.
+        Name of the fault, such as ``"dead_units"``; the documentation has a section for each.
     layer : int or None
-        The dense layer that shows it most, counted from 1; None where it is no matter of a layer.
+        The dense layer that is affected most, counted from 1; None if the fault is not in a layer.
     evidence : str
-        What was measured.
+        The measurement.
     severity : {"high", "medium", "low"}
         ``"high"``: the training is broken; ``"medium"``: it costs much; ``"low"``: it may cost.
     params : dict
         Parameters that cure it, for ``set_params`` of the estimator that was diagnosed.
     cure : str, default=""
-        The cure in words, also where it is none of the parameters.
+        The cure in words, also where no parameter cures the fault.
 
     Examples
     --------
@@ -48,14 +49,17 @@ class Finding:
     params: dict[str, Any] = field(default_factory=dict)
     cure: str = ""
 
+    @property
+    def _text(self) -> str:
+        return f"{self.evidence}." + (f" Cure: {self.cure}." if self.cure else "")
+
     def __str__(self) -> str:
         where = "" if self.layer is None else f" in layer {self.layer}"
-        cure = f" Cure: {self.cure}." if self.cure else ""
-        return f"{self.kind}{where} ({self.severity}): {self.evidence}.{cure}"
+        return f"{self.kind}{where} ({self.severity}): {self._text}"
 
 
 class Findings(list[Finding]):
-    """A list of findings, the worst first, that prints as a table, also in notebooks.
+    """A list of findings, the most severe first, that prints as a table, also in notebooks.
 
     Parameters
     ----------
@@ -74,7 +78,7 @@ class Findings(list[Finding]):
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of all findings; where two differ, those of the worse one."""
+        """The parameters of all findings; where two differ, those of the more severe one."""
         found: dict[str, Any] = {}
         for finding in self:
             found = {**finding.params, **found}
@@ -82,14 +86,8 @@ class Findings(list[Finding]):
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         return [
-            (
-                finding.severity,
-                finding.kind,
-                "" if finding.layer is None else str(finding.layer),
-                f"{finding.evidence}." + f" Cure: {finding.cure}." * bool(finding.cure),
-                _call(finding.params, i),
-            )
-            for i, finding in enumerate(self)
+            (f.severity, f.kind, str(f.layer or ""), f._text, _call(f.params, i))
+            for i, f in enumerate(self)
         ]
 
     def __str__(self) -> str:
@@ -99,14 +97,13 @@ class Findings(list[Finding]):
         widths = [max(len(name), *(len(row[i]) for row in rows)) for i, name in enumerate(HEADINGS)]
         margin = sum(widths[:3]) + 6
 
-        def line(cells, text):
+        def line(cells: Sequence[str], text: str) -> str:
             return "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=False)) + "  " + text
 
         lines = [line(HEADINGS[:3], HEADINGS[3])]
         for *cells, text, code in rows:
-            told = wrap(text, max(30, WIDTH - margin)) + [code] * bool(code)
-            lines.append(line(cells, told[0]))
-            lines += [" " * margin + more for more in told[1:]]
+            first, *others = wrap(text, max(30, WIDTH - margin)) + [code] * bool(code)
+            lines += [line(cells, first), *(" " * margin + other for other in others)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -119,10 +116,8 @@ class Findings(list[Finding]):
         body = ""
         for *cells, text, call in self._rows():
             code = f"<br><code>{escape(call)}</code>" if call else ""
-            cells = [f"<td>{escape(cell)}</td>" for cell in cells]
-            body += (
-                f"<tr>{''.join(cells)}<td style='text-align:left'>{escape(text)}{code}</td></tr>"
-            )
+            body += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            body += f"<td style='text-align:left'>{escape(text)}{code}</td></tr>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -136,7 +131,7 @@ def _call(params: dict[str, Any], position: int) -> str:
         return named
     try:
         ids = {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
-    except SyntaxError:  # a value whose repr is no code, such as a distribution
+    except SyntaxError:  # the repr of a value is not code, such as that of a distribution
         return named
     return named if ids & {"inf", "nan"} else call
 

@@ -10,7 +10,7 @@ from sknn_adam._training.history import History
 from sknn_adam._training.members import Members
 from sknn_adam._training.run import Run
 from sknn_adam.losses import Loss
-from sknn_adam.losses.columns import PerColumn
+from sknn_adam.losses.multioutput import PerColumn
 from sknn_adam.optimizers import Optimizer
 from sknn_adam.persistence.fitted import REASONS, check_state
 from sknn_adam.persistence.values import (

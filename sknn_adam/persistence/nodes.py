@@ -288,7 +288,7 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "sknn_adam.classifier.MLPClassifier": check_classifier,
     "sknn_adam._training.history.History": check_history,
     "sknn_adam._training.history.LayerHistory": check_layer_history,
-    "sknn_adam.losses.columns.PerColumn": check_per_column,
+    "sknn_adam.losses.multioutput.PerColumn": check_per_column,
     "sknn_adam._training.members.Members": check_members,
     "sknn_adam._training.members.OutOfFold": check_out_of_fold,
     "sknn_adam._nn.network.Network": check_network,

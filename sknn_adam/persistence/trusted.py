@@ -51,7 +51,7 @@ OWN = [
     "_nn.layers.ActivateLearned",
     "_nn.layers.Dense",
     "_nn.layers.Dropout",
-    "losses.columns.PerColumn",
+    "losses.multioutput.PerColumn",
     "_training.members.Members",
     "_training.members.OutOfFold",
     "_nn.network.Network",

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 pytest.importorskip("skops")
 
 from archives import damage
-from test_pickling import LABELS, X, small
+from copies import LABELS, X, small
 
 from sknn_adam import MLPClassifier
 from sknn_adam.persistence import save

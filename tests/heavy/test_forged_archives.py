@@ -24,8 +24,8 @@ pytest.importorskip("skops")
 
 import forging
 from archives import LENGTH, _flipped_inside, flipped, planted, rewritten, sealed
+from copies import LABELS, NUMBERS, X, small
 from forging import load_all
-from test_pickling import LABELS, NUMBERS, X, small
 
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.persistence import TRUSTED_TYPES, save

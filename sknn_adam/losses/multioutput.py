@@ -1,4 +1,4 @@
-"""Several columns of classes at once."""
+"""A classification loss for several outputs at once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,46 +11,45 @@ __all__ = ["PerColumn"]
 
 
 class PerColumn(ClassificationLoss):
-    """The sum of one classification loss over columns of targets with classes of their own.
+    """The sum of one classification loss over outputs, each with classes of its own.
 
-    The classifier makes it where `y` has several columns with more than two values; it has no
-    name.
+    The classifier uses it for multioutput targets; it has no name.
 
     Parameters
     ----------
     loss : ClassificationLoss
-        The loss of every column.
+        The loss of every output.
     n_classes : sequence of int
-        How many classes each column has.
+        Number of classes of each output.
     """
 
     def __init__(self, loss: ClassificationLoss, n_classes: Sequence[int]):
         self.loss = loss
         self.n_classes = n_classes
 
-    def parts(self, z: np.ndarray) -> list[np.ndarray]:
-        """Return the raw outputs of each column, views of `z`."""
+    def by_output(self, z: np.ndarray) -> list[np.ndarray]:
+        """Return the raw outputs of each output, views of `z`."""
         sizes = [n if n > 2 else 1 for n in self.n_classes]
         return np.split(z, np.cumsum(sizes)[:-1], axis=-1)
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
-        """Return the raw outputs that predict the mean over members, column by column."""
-        return np.concatenate([self.loss.combine(part) for part in self.parts(z)], axis=-1)
+        """Return the raw outputs that predict the mean over members, output by output."""
+        return np.concatenate([self.loss.combine(each) for each in self.by_output(z)], axis=-1)
 
     def n_raw(self, n_outputs: int) -> int:
-        """Return one raw output for each class, one for two classes."""
+        """Return one raw output per class, a single one for two classes."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
     def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:
-        """Return the constant raw outputs of the columns side by side."""
-        parts = [
+        """Return the raw outputs of the constant prediction of every output, side by side."""
+        constants = [
             self.loss.constant(y[:, k], n) if n > 1 else np.zeros(1)
             for k, n in enumerate(self.n_classes)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(constants)
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the values, and the gradients side by side."""
-        both = [self.loss.both(y[:, k], part) for k, part in enumerate(self.parts(z))]
+        both = [self.loss.both(y[:, k], each) for k, each in enumerate(self.by_output(z))]
         value: Any = sum(value for value, _ in both)
         return value, np.concatenate([g for _, g in both], axis=-1)
