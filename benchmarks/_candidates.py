@@ -131,7 +131,7 @@ def _scheduled(what):
     def run_epoch(run, plan, data, interrupted):
         share = _flat_cosine((run.clock.epoch - run.first_epoch) / plan.max_iter)
         if what == "dropout":
-            run.kernels.forget()  # the calls that were kept hold the rate
+            run.network.kernels.forget()  # the calls that were kept hold the rate
             for layer in run.network.layers:
                 if isinstance(layer, Dropout):
                     vars(layer).update(vars(Dropout(0.1 * share)))

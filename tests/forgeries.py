@@ -13,8 +13,8 @@ import numpy as np
 from sknn_adam import MLPClassifier
 X = np.random.default_rng(0).normal(size=(60, 4))
 model = MLPClassifier((5,), max_iter=2, random_state=0, warm_start=True).fit(X, X[:, 0] > 0)
-assert model._run.kernels.name == "fused"
-assert any(kernel is not None for kernel in model._run.kernels._kernels.values())
+assert model._run.network.kernels.name == "fused"
+assert any(kernel is not None for kernel in model._run.network.kernels._kernels.values())
 print(repr(np.abs(model.coefs_[0]).sum()))
 """
 ONE_LOOP = """

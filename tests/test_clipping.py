@@ -5,6 +5,7 @@ import pytest
 from rows import CLIPPINGS
 
 from sknn_adam._nn.network import build
+from sknn_adam._training.batches import Batch
 from sknn_adam._training.loop import Plan, Run, step
 from sknn_adam.activations import Tanh
 from sknn_adam.clipping import ClipByLayerNorm, ClipByNorm, ClipByValue
@@ -92,7 +93,7 @@ def test_a_training_step_is_as_long_as_clipping_allows(clip, order, rng):
         plan = Plan(SquaredError(), SGD(learning_rate=0.5), Constant(), clipping, alpha=10.0)
         run.begin(plan)
         before = network.theta.copy()
-        step(run, plan, x, y, None, 1.0)
+        step(run, plan, Batch(x, y), 1.0)
         moved = np.linalg.norm(network.theta - before, order)
         assert moved <= longest * (1 + 1e-12)
         assert moved > 0.999 * 0.5 * 0.01

@@ -408,7 +408,7 @@ def test_a_fit_is_the_same_to_rounding(monkeypatch, estimator, params, rng):
         monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
         model = estimator((8, 5), max_iter=12, batch_size=32, random_state=0, dtype="float64")
         model.set_params(warm_start=True, **params).fit(X, y)
-        assert model._run.kernels.name == kernels
+        assert model._run.network.kernels.name == kernels
         found.append(model)
     np.testing.assert_allclose(found[0].loss_curve_, found[1].loss_curve_, rtol=1e-9)
     for a, b in zip(found[0].coefs_, found[1].coefs_, strict=True):
@@ -500,7 +500,7 @@ def test_resumption_is_exact_and_a_pickle_goes_on(rng):
     parts = MLPClassifier((7,), max_iter=6, **common)
     for _ in range(3):
         parts.partial_fit(X, y)
-    assert parts._run.kernels.name == "fused"
+    assert parts._run.network.kernels.name == "fused"
     parts = pickle.loads(pickle.dumps(parts))
     for _ in range(3):
         parts.partial_fit(X, y)
@@ -530,7 +530,8 @@ import numpy as np
 from sknn_adam import MLPClassifier
 X = np.random.default_rng(0).normal(size=(60, 4))
 model = MLPClassifier((5,), max_iter={epochs}, random_state=0, warm_start=True).fit(X, X[:, 0] > 0)
-print("numba" in sys.modules, model._run.kernels.name, sum(map(abs, model.coefs_[0].ravel())))
+kernels = model._run.network.kernels
+print("numba" in sys.modules, kernels.name, sum(map(abs, model.coefs_[0].ravel())))
 """
 
 

@@ -17,6 +17,7 @@ from rows import (
 
 from sknn_adam._nn.layers import Activate, Workspace
 from sknn_adam._nn.network import build
+from sknn_adam._training.batches import Batch
 from sknn_adam._training.loop import Plan, objective
 from sknn_adam.activations import Tanh
 from sknn_adam.initializers import GlorotNormal, VarianceScaling
@@ -62,11 +63,10 @@ def make(activation, normalization, outputs):
 
 def check(network, plan, x, y, weight=None):
     """Compare the gradient as a whole and array by array."""
-    objective(network, plan, x, y, weight)
+    batch = Batch(x, y, weight)
+    objective(network, plan, batch)
     gradient = network.grad.copy()
-    expected = central_differences(
-        lambda: objective(network, plan, x, y, weight), network.theta, h=5e-4
-    )
+    expected = central_differences(lambda: objective(network, plan, batch), network.theta, h=5e-4)
     size = np.linalg.norm(expected)
     assert size > 1e-3
     assert np.linalg.norm(gradient - expected) < 1e-6 * size
@@ -103,9 +103,8 @@ def test_penalties(l1_ratio):
 
 def test_batch_of_one_row_with_batch_normalization():
     network, x, rng = make(Tanh(), BatchNorm(), 2)
-    objective(
-        network, Plan(SquaredError(), SGD(), Constant()), x, rng.normal(size=(N_ROWS, 2)), None
-    )
+    batch = Batch(x, rng.normal(size=(N_ROWS, 2)))
+    objective(network, Plan(SquaredError(), SGD(), Constant()), batch)
     plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.1)
     check(network, plan, x[:1], rng.normal(size=(1, 2)))
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from sknn_adam._nn import network as network_module
 from sknn_adam._nn.network import build
+from sknn_adam._training.batches import Batch
 from sknn_adam._training.loop import Plan, Run, objective, penalty, step
 from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import Auto, GlorotNormal, VarianceScaling, Zeros
@@ -87,7 +88,7 @@ def test_outputs_are_those_of_torch():
 def test_loss_and_gradients_are_those_of_torch(weighted):
     network, data = golden_network(), golden_data(weighted)
     expected = GOLDEN["weighted" if weighted else "unweighted"]
-    value = objective(network, Plan(LogLoss(), SGD(), Constant()), *data)
+    value = objective(network, Plan(LogLoss(), SGD(), Constant()), Batch(*data))
     assert value == pytest.approx(expected["loss"], rel=1e-12)
     for i, layer in enumerate(network.dense()):
         for found, name in ((layer.grad_W, "grad_weights"), (layer.grad_b, "grad_biases")):
@@ -99,9 +100,9 @@ def test_ten_adam_steps_are_those_of_torch():
     plan = Plan(LogLoss(), Adam(learning_rate=0.01), Constant())
     run = Run(network, np.random.default_rng(0))
     run.begin(plan)
-    losses = [step(run, plan, *data, 1.0) for _ in range(10)]
+    losses = [step(run, plan, Batch(*data), 1.0) for _ in range(10)]
     np.testing.assert_allclose(losses, GOLDEN["adam"]["loss_before_step"], rtol=1e-10)
-    last = objective(network, plan, *data)
+    last = objective(network, plan, Batch(*data))
     assert last == pytest.approx(GOLDEN["adam"]["loss_after_last_step"], rel=1e-10)
     for i, layer in enumerate(network.dense()):
         np.testing.assert_allclose(layer.W, GOLDEN["adam"]["weights_after"][i], rtol=1e-9)

@@ -446,7 +446,7 @@ FAILING = {
 def state_of(model):
     """Everything but the time that epochs took."""
     run = vars(model._run).copy()
-    run["kernels"] = run["network"] = run["_spare"] = None
+    run["network"] = run["_spare"] = None
     run["optimizer_state"] = vars(run["optimizer_state"]) | {"kernels": None}
     history = run["history"]
     columns = {k: v for k, v in history.columns.items() if k != "seconds"}

@@ -21,8 +21,8 @@ def predicted_gain(n_steps: int, n_parameters: int, n_activations: int) -> float
     return n_steps * (37e-6 + 2.8e-9 * n_parameters + 1.1e-9 * n_activations)
 
 
-def choose(gain: float = 0.0) -> NumpyKernels:
-    """Return a new execution for a training whose epochs save `gain` seconds by fused loops.
+def choose(gain: float = 0.0) -> type[NumpyKernels]:
+    """Return the backend for a training whose epochs save `gain` seconds by fused loops.
 
     The one place that decides. Importing Numba and loading the loops takes a quarter of a second.
     ``SKNN_ADAM_KERNELS=numpy`` or ``fused`` in the environment overrules it.
@@ -32,5 +32,5 @@ def choose(gain: float = 0.0) -> NumpyKernels:
         if importlib.util.find_spec("numba") is not None:  # not imported for that
             from sknn_adam._backends.numba_backend import FusedKernels
 
-            return FusedKernels()
-    return NumpyKernels()
+            return FusedKernels
+    return NumpyKernels

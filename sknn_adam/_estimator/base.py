@@ -22,7 +22,6 @@ from sknn_adam._estimator.setup import (
     RENAMED,
     check_parts,
     check_unchanged,
-    choose_kernels,
     choose_sizes,
     describe,
     new_network,
@@ -327,34 +326,24 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             n_raw = plan.loss.n_raw(self.n_outputs_)
             network = new_network(self, parts, rows.X, n_raw, rng)
             kind = Run if network.members is None else Members
-            self._run = kind(network, rng, choose_kernels(network, len(rows), plan.batch_size))
+            self._run = kind(network, rng)
             self._structure = describe(self, parts)
             self._run.begin(plan)
         else:
             check_unchanged(self, parts, self._network)
             if getattr(self, "_run", None) is None:  # only the weights were kept
                 clock = Clock(step=self.t_, epoch=self.n_iter_)
-                kernels = choose_kernels(self._network, len(rows), plan.batch_size)
                 kind = Run if self._network.members is None else Members
-                self._run = kind(deepcopy(self._network), rng, kernels, clock=clock)
+                self._run = kind(deepcopy(self._network), rng, clock=clock)
                 self._run.history = deepcopy(self.history_)
                 self._run.begin(plan)
             elif careful:  # an error must leave the present run as it is
                 self._run = deepcopy(self._run)
         network = self._run.network
-        targets, weight = rows.targets, rows.weight
-        # By row: of columns, every batch would take a copy of all.
-        targets = np.ascontiguousarray(
-            targets, network.dtype if targets.dtype.kind == "f" else None
-        )
-        if rows.fold is not None:  # a member's own fold has no weight
-            kept = rows.fold != np.arange(self.n_members)[:, None]
-            weight = kept.astype(np.float64) if weight is None else kept * weight
-        if weight is not None:
-            weight = (weight / weight.mean(axis=-1, keepdims=True)).astype(network.dtype)
-        data = Data(rows.X, targets, weight, plan.batch_size, network.dtype, rows.index)
+        table = rows.X, rows.targets, rows.weight, plan.batch_size
+        data = Data(*table, network.dtype, rows.index, rows.fold, self.n_members)
         if parts["initializer"].unit_variance and not resume:
-            network.unit_variance(data.batch(0, data.order(self._run.rng))[0])
+            network.unit_variance(data.batch(0, data.order(self._run.rng)).x)
         return plan, data
 
     def _publish(self, plan: Plan) -> None:

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import get_scorer_names
 
-from sknn_adam._backends.numpy_backend import NumpyKernels
-from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._nn.network import Network, build
 from sknn_adam._training.plan import Plan
@@ -19,7 +17,6 @@ __all__ = [
     "RENAMED",
     "check_parts",
     "check_unchanged",
-    "choose_kernels",
     "choose_sizes",
     "describe",
     "has_partial_fit",
@@ -155,13 +152,6 @@ def choose_sizes(estimator: Any, plan: Plan, n_rows: int) -> dict[str, Any]:
     if share == "auto":
         share = 0.0 if full or regress else 0.15  # line searches need it smooth
     return {"batch_size": int(batch), "alpha": float(alpha), "l1_ratio": float(share)}
-
-
-def choose_kernels(network: Network, n_rows: int, batch_size: int) -> NumpyKernels:
-    """Return the execution of the formulas: from shapes, never from timings."""
-    batch = min(batch_size, n_rows)
-    width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
-    return choose(predicted_gain(-(-n_rows // batch), network.theta.size, batch * width))
 
 
 def _choose_dtype(estimator: Any, X: Any, optimizer: Optimizer) -> str:

@@ -145,11 +145,12 @@ class Network:
             output = layer.forward(x, Workspace())
         return output
 
-    def prepare(self) -> None:
-        """Allocate the gradient, before training; copy weights that were loaded read-only."""
+    def prepare(self, kernels: NumpyKernels = NUMPY) -> None:
+        """Take a backend and allocate the gradient; copy weights that were loaded read-only."""
         if not (self.theta.flags.writeable and self.statistics.flags.writeable):
             self.theta, self.statistics = self.theta.copy(), self.statistics.copy()
             self._bind()
+        self.kernels = kernels
         if not self.grad.size:
             self.grad = np.zeros_like(self.theta)
             start = 0
@@ -163,13 +164,12 @@ class Network:
         self._bind()
 
     def forward(
-        self, x: Any, rng: np.random.Generator | None = None, weight: np.ndarray | None = None
+        self, x: Any, rng: np.random.Generator | None = None, kept: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
 
-        The result lives in a buffer of the network and is overwritten by the next pass. Rows in
-        which a `weight` (members, n_rows) is 0 do not count in what a member's normalization
-        takes from the batch.
+        The result lives in a buffer of the network and is overwritten by the next pass. Only the
+        samples that `kept` (members, n_rows) marks enter a member's batch statistics.
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
@@ -184,8 +184,8 @@ class Network:
             self._workspaces[n_rows] = workspaces
         if self.members is not None:
             counts = None
-            if weight is not None and weight.ndim == 2 and self.statistics.size:
-                counts = (weight > 0).astype(self.dtype)
+            if kept is not None and self.statistics.size:
+                counts = kept.astype(self.dtype)
             for ws in workspaces:
                 ws.counts = counts
         return self._pass(x, workspaces)

@@ -1,15 +1,36 @@
-"""Rows of a table: for training in batches, for validation, without copies of the table."""
+"""Samples of a table: for training in batches, for validation, without copies of the table."""
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 
 from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
 
-__all__ = ["Data", "Rows", "facts"]
+__all__ = ["Batch", "Data", "Rows", "facts"]
+
+
+class Batch(NamedTuple):
+    """The samples of one step.
+
+    Attributes
+    ----------
+    x : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features.
+    y : ndarray
+        Codes (n_samples,) or targets (n_samples, n_outputs).
+    weight : ndarray of shape (n_samples,) or (n_members, n_samples), optional
+        Relative weights; the samples of a member's own fold have weight 0.
+    kept : ndarray of bool of shape (n_members, n_samples), optional
+        Which samples are outside of a member's own fold: only these enter its batch statistics.
+    """
+
+    x: Any
+    y: np.ndarray
+    weight: np.ndarray | None = None
+    kept: np.ndarray | None = None
 
 
 @dataclass
@@ -59,52 +80,66 @@ class Rows:
 
 
 class Data:
-    """Rows for training, handed out in batches.
+    """Samples for training, served in batches.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Features, float32 or float64; never copied or converted as a whole.
-    y : ndarray
+    targets : ndarray
         Codes (n_rows,) or targets (n_rows, n_outputs).
-    weight : ndarray of shape (n_rows,) or (n_members, n_rows), optional
-        Relative weights, with mean 1.
+    weight : ndarray of shape (n_rows,), optional
+        Relative weights. They are scaled to mean 1, for each member over the samples outside of
+        its fold.
     batch_size : int
         Rows of a batch; the last batch of an epoch may have fewer.
     dtype : numpy dtype
-        What a batch of X is converted to.
+        The type that a batch of X, float targets and weights are converted to.
     index : ndarray of int of shape (n_rows,), optional
-        Which rows of X `y` and `weight` belong to; None for all of them.
+        The rows of X that `targets` and `weight` belong to; None for all of them.
+    fold : ndarray of int of shape (n_rows,), optional
+        The member that holds a sample out.
+    n_members : int, default=1
+        Number of members, which matters where there are folds.
     """
 
     def __init__(
         self,
         X: Any,
-        y: np.ndarray,
-        weight: Any,
+        targets: np.ndarray,
+        weight: np.ndarray | None,
         batch_size: int,
         dtype: Any,
         index: np.ndarray | None = None,
+        fold: np.ndarray | None = None,
+        n_members: int = 1,
     ):
-        self.X, self.y, self.weight, self.dtype = X, y, weight, np.dtype(dtype)
+        self.X, self.dtype = X, np.dtype(dtype)
         _check_range(X, self.dtype)
-        self.index, self.n_rows = index, len(y)
+        # Row-major: of column-major targets, every batch would take a copy of all.
+        self.y = np.ascontiguousarray(targets, self.dtype if targets.dtype.kind == "f" else None)
+        self.kept: np.ndarray | None = None
+        if fold is not None:
+            self.kept = fold != np.arange(n_members)[:, None]
+            weight = self.kept.astype(np.float64) if weight is None else self.kept * weight
+        if weight is not None:
+            weight = (weight / weight.mean(axis=-1, keepdims=True)).astype(self.dtype)
+        self.weight = weight
+        self.index, self.n_rows = index, len(targets)
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
         self._sparse = issparse(X)
-        self._buffers: dict[int, tuple] = {}  # by number of rows
-        self._whole: tuple | None = None  # the batch, where there is only one
+        self._buffers: dict[int, tuple[np.ndarray, Batch]] = {}  # by number of samples
+        self._whole: Batch | None = None  # the batch, where there is only one
 
     def order(self, rng: np.random.Generator) -> np.ndarray | None:
         """Return a random order of the rows; None for one batch, where it does not matter."""
         return None if self.n_batches == 1 else rng.permutation(self.n_rows)
 
-    def batch(
-        self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY
-    ) -> tuple[Any, np.ndarray, Any]:
-        """Return (X, y, weight) of batch `i` in this order of the rows, None for their own.
+    def batch(self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY) -> Batch:
+        """Return batch `i` of the samples in this order, None for their own.
 
-        The arrays are used again for the next batch of so many rows.
+        The arrays are used again for the next batch with the same number of samples.
         """
         if self._whole is not None:
             return self._whole
@@ -115,13 +150,9 @@ class Data:
                 kernels,
             )
         rows: Any = slice(start, stop) if order is None else order[start:stop]
-        weight = self.weight
-        if weight is not None:
-            weight = weight[rows] if weight.ndim == 1 else np.ascontiguousarray(weight[:, rows])
-        x = self.X[rows if self.index is None else self.index[rows]]
-        if x.dtype != self.dtype:
-            x = x.astype(self.dtype)
-        batch = x, self.y[rows], weight
+        batch = self.some(rows)
+        if batch.x.dtype != self.dtype:
+            batch = batch._replace(x=batch.x.astype(self.dtype))
         self._whole = batch if self.n_batches == 1 else None
         return batch
 
@@ -131,28 +162,36 @@ class Data:
             return slice(None)
         return np.arange(MOST_LOOKED_AT) * (self.n_rows - 1) // (MOST_LOOKED_AT - 1)
 
-    def some(self, which: Any) -> tuple[Any, np.ndarray, Any]:
-        """Return (X, y, weight) of a subset of the samples, X as it was given."""
+    def some(self, which: Any) -> Batch:
+        """Return a subset of the samples, X in the type in which it was given."""
         x = self.X[which if self.index is None else self.index[which]]
-        return x, self.y[which], None if self.weight is None else self.weight[..., which]
+        weight, kept = (
+            None if array is None else np.ascontiguousarray(array[..., which])
+            for array in (self.weight, self.kept)
+        )
+        return Batch(x, self.y[which], weight, kept)
 
-    def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> tuple:
+    def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> Batch:
         n_rows = len(rows)
         if n_rows not in self._buffers:
             shape = n_rows, self.X.shape[1]
             cast = np.empty(shape, self.dtype)
             taken = cast if self.X.dtype == self.dtype else np.empty(shape, self.X.dtype)
             y = np.empty((n_rows, *self.y.shape[1:]), self.y.dtype)
-            weight = self.weight
-            if weight is not None:
-                weight = np.empty((*weight.shape[:-1], n_rows), weight.dtype)
-            self._buffers[n_rows] = taken, cast, y, weight
-        taken, cast, y, weight = self._buffers[n_rows]
-        kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, cast)
-        self.y.take(rows, axis=0, out=y, mode="clip")  # that skips a check: rows is a permutation
-        if weight is not None:
-            self.weight.take(rows, axis=-1, out=weight, mode="clip")
-        return cast, y, weight
+            weight, kept = (
+                None if array is None else np.empty((*array.shape[:-1], n_rows), array.dtype)
+                for array in (self.weight, self.kept)
+            )
+            self._buffers[n_rows] = taken, Batch(cast, y, weight, kept)
+        taken, batch = self._buffers[n_rows]
+        kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, batch.x)
+        # "clip" skips a check of the indices, which are a permutation.
+        self.y.take(rows, axis=0, out=batch.y, mode="clip")
+        if self.weight is not None:
+            self.weight.take(rows, axis=-1, out=batch.weight, mode="clip")
+        if self.kept is not None:
+            self.kept.take(rows, axis=-1, out=batch.kept, mode="clip")
+        return batch
 
 
 def _check_range(X: Any, dtype: np.dtype) -> None:
@@ -190,7 +229,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
         (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
     """
-    x, y, _ = data.some(data.look())
+    x, y, *_ = data.some(data.look())
     x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
     mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense

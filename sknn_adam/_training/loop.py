@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends import numpy_backend as _kernels
-from sknn_adam._backends.numpy_backend import NUMPY, flush_denormals
+from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels, flush_denormals
+from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._nn.network import Network
-from sknn_adam._training.batches import Data, facts
+from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.probe import Probe
 from sknn_adam._training.run import EXPLODED, Run
@@ -23,7 +24,7 @@ from sknn_adam._utils.interrupts import Interrupts
 from sknn_adam._utils.validation import in_place
 from sknn_adam.clipping import norm
 
-__all__ = ["Plan", "Run", "objective", "step", "train"]
+__all__ = ["Plan", "Run", "choose_kernels", "objective", "step", "train"]
 
 LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
 COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
@@ -47,16 +48,16 @@ def penalty(
 
 
 def objective(
-    network: Network, plan: Plan, x: Any, y: Any, weight: Any, rng: Any = None, probe: Any = None
+    network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     kernels = network.kernels
     if network.repeats and probe is None:
-        known = kernels.again(x, y, weight, rng)
+        known = kernels.again(*batch, rng)
         if known is not None:
             return known
-    z = network.forward(x, rng, weight)  # 1
-    value, gradient = kernels.mean_and_gradient(plan.loss, y, z, weight)
+    z = network.forward(batch.x, rng, batch.kept)  # 1
+    value, gradient = kernels.mean_and_gradient(plan.loss, batch.y, z, batch.weight)
     grad = network.backward(gradient)  # 2
     if probe is not None:
         probe.backpropagated()
@@ -68,26 +69,18 @@ def objective(
     return value if network.parts else float(value)
 
 
-def step(
-    run: Run,
-    plan: Plan,
-    x: Any,
-    y: np.ndarray,
-    weight: Any,
-    factor: float,
-    probe: Probe | None = None,
-) -> float:
+def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
-    value = objective(network, plan, x, y, weight, run.rng, probe)
+    value = objective(network, plan, batch, run.rng, probe)
     if network.parts:
-        value = run.mean(value, len(y))  # type: ignore[attr-defined]
+        value = run.mean(value, len(batch.y))  # type: ignore[attr-defined]
     if run.limit is None and isfinite(value):
         run.limit = EXPLODED * max(1.0, abs(value))
     if run.limit is None or not abs(value) < run.limit:
         return nan
     if probe is not None:
-        probe.before(network.workspaces(len(y)))
+        probe.before(network.workspaces(len(batch.y)))
     if plan.clip is not None:  # 4
         run.unclipped = norm(network.grad)
         in_place(plan.clip.__call__, network.grad, network.layout)
@@ -96,7 +89,7 @@ def step(
     run.clock.step += 1
     if plan.averaging is not None:
         update, clock = plan.averaging.update, run.clock
-        in_place(update, run.average, network.theta, clock.step, run.kernels)
+        in_place(update, run.average, network.theta, clock.step, network.kernels)
     return value
 
 
@@ -113,19 +106,19 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[f
         run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
     layers = run.history.layers
     while run.batch < data.n_batches:
-        x, y, weight = data.batch(run.batch, run.order, run.kernels)
+        batch = data.batch(run.batch, run.order, run.network.kernels)
         clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
         factor = plan.schedule(clock, run.schedule_state)
         probe = None
         if run.batch == 0 and layers.due(plan.record, clock.step):
             probe = Probe(run.network.layers)
-        value = step(run, plan, x, y, weight, factor, probe)
+        value = step(run, plan, batch, factor, probe)
         if not isfinite(value):
             run.batch = 0
             return value, factor
         if probe is not None:
             _record(run, plan, probe)
-        run.total += value * len(y)
+        run.total += value * len(batch.y)
         run.batch += 1
         if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
@@ -183,7 +176,7 @@ def train(
         with Interrupts() as interrupted:
             train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
         return
-    run.prepare(plan)
+    run.prepare(plan, choose_kernels(run.network, data))
     if run.best is None:
         run.keep(-inf, run.point(plan))
     if not plan.optimizer.full_batch:
@@ -225,7 +218,7 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     limit = run.largest_losses()
     # All samples only where some of them raise suspicion.
     for some in (data.look(), slice(None)):
-        x, y, weight = data.some(some)
+        x, y, weight, _ = data.some(some)
         predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
         constant = np.ones((len(y), 1)) * plan.loss.constant(y)
         answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
@@ -292,7 +285,7 @@ def _minimize(
 ) -> None:
     """Hand the objective over all rows to an optimizer that minimizes by itself."""
     network = run.network
-    x, y, weight = data.batch(0, None)
+    batch = data.batch(0, None)
     if not plan.early_stopping:  # convergence is then the minimizer's to tell
         plan = replace(plan, n_iter_no_change=inf)
 
@@ -300,7 +293,7 @@ def _minimize(
         if interrupted.by_user:
             raise KeyboardInterrupt
         network.theta[...] = theta
-        value = objective(network, plan, x, y, weight, run.rng, probe)
+        value = objective(network, plan, batch, run.rng, probe)
         if not isfinite(value):  # the line search would go on for ever
             run.stop_reason = "diverged"
             raise StopIteration
@@ -313,7 +306,7 @@ def _minimize(
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
-            network.forward(x, run.rng)
+            network.forward(batch.x, run.rng)
 
     def after_iteration(result):
         nonlocal probe
@@ -324,7 +317,7 @@ def _minimize(
         run.clock.step += 1
         if run.history.layers.due(plan.record, run.clock.step):
             probe = Probe(network.layers)
-            probe.before(network.workspaces(len(y)))
+            probe.before(network.workspaces(len(batch.y)))
         if ended(run, plan, float(result.fun), 1.0):
             raise StopIteration
 
@@ -340,6 +333,17 @@ def _minimize(
     if run.stop_reason is None:
         settle(result.x)
         run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
+
+
+def choose_kernels(network: Network, data: Data) -> NumpyKernels:
+    """Return the backend for a training: chosen by shapes, never by timings.
+
+    Formulas that the backend of an earlier training of this network has recorded are used again.
+    """
+    width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
+    gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
+    kind, known = choose(gain), network.kernels
+    return known if type(known) is kind and known is not NUMPY else kind()
 
 
 def _threads(network: Network, data: Data) -> Any:

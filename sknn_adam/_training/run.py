@@ -1,7 +1,7 @@
 """The run: all state of a training that changes."""
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
@@ -38,7 +38,6 @@ class Run:
 
     network: Network
     rng: np.random.Generator
-    kernels: NumpyKernels = field(default_factory=NumpyKernels)
     optimizer_state: Any = None
     schedule_state: Any = None
     clock: Clock = field(default_factory=Clock)
@@ -62,23 +61,25 @@ class Run:
     in_fit: bool = False  # whether a ``fit`` began and has not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the memory that `remember` uses."""
-        return {name: value for name, value in vars(self).items() if name != "_spare"}
+        """Leave out the backend of the present training and the memory that `remember` uses."""
+        state = {name: value for name, value in vars(self).items() if name != "_spare"}
+        state["optimizer_state"] = copy(self.optimizer_state)
+        vars(state["optimizer_state"]).pop("kernels", None)
+        return state
 
     def begin(self, plan: Plan) -> None:
         """Make the state of optimizer, schedule and averaging, at the present weights."""
         theta = self.network.theta
         self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
-        self.optimizer_state.kernels = self.kernels
         self.schedule_state = plan.schedule.init()
         averages = plan.averaging is not None and not plan.optimizer.full_batch
         self.average = theta.copy() if averages else None
 
-    def prepare(self, plan: Plan) -> None:
-        """Make everything writeable: joblib loads arrays as read-only maps if it is told so."""
-        self.network.prepare()
-        self.network.kernels = self.kernels
-        self.kernels.forget()
+    def prepare(self, plan: Plan, kernels: NumpyKernels) -> None:
+        """Take the backend of a training; make all arrays writeable, as joblib may map them."""
+        self.network.prepare(kernels)
+        self.optimizer_state.kernels = kernels
+        kernels.forget()
         plan.optimizer.check_state(self.network.theta, self.optimizer_state)
         for name in plan.optimizer.slots:
             if not getattr(self.optimizer_state, name).flags.writeable:
@@ -102,8 +103,8 @@ class Run:
         spare: Any = vars(self).get("_spare", ())
         if [(c.shape, c.dtype) for c in spare] != [(a.shape, a.dtype) for a in arrays]:
             spare = self._spare = [np.empty_like(array) for array in arrays]
-        for copy, array in zip(spare, arrays, strict=True):
-            np.copyto(copy, array)
+        for kept, array in zip(spare, arrays, strict=True):
+            np.copyto(kept, array)
         theta, statistics = network.theta, network.statistics
         columns = [{name: len(c) for name, c in history.columns.items()} for history in histories]
         rng_state = self.rng.bit_generator.state
@@ -113,9 +114,9 @@ class Run:
             for holder, kept in fields:
                 vars(holder).clear()
                 vars(holder).update(kept)
-            for array, copy in zip(arrays, spare, strict=True):
+            for array, kept in zip(arrays, spare, strict=True):
                 if array.flags.writeable:
-                    array[...] = copy
+                    array[...] = kept
             # Arrays that were loaded as read-only maps are still as they were.
             network.theta[...], network.statistics[...] = theta, statistics
             for history, lengths in zip(histories, columns, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
-from sknn_adam._estimator.setup import check_parts, choose_kernels, choose_sizes, describe
+from sknn_adam._estimator.setup import check_parts, choose_sizes, describe
 from sknn_adam._estimator.targets import Labels
 from sknn_adam._nn.network import build
 from sknn_adam._training.history import History
@@ -183,9 +183,8 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
     )
     network.theta[...] = _flat(model.coefs_ + model.intercepts_)
     sizes = choose_sizes(estimator, plan, n_samples or THEIR_BATCH)
-    kernels = choose_kernels(network, n_samples or THEIR_BATCH, sizes["batch_size"])
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
-    run = estimator._run = Run(network, np.random.default_rng(seed), kernels)
+    run = estimator._run = Run(network, np.random.default_rng(seed))
     run.begin(plan)
     known = _count(run, model, sizes["batch_size"], n_samples)
     estimator._structure = describe(estimator, parts)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._estimator.setup import check_parts
-from sknn_adam._training.loop import step
+from sknn_adam._training.loop import choose_kernels, step
 from sknn_adam.inspection._display import check_matplotlib
 
 __all__ = ["LearningRateFinderDisplay", "LearningRateRange", "learning_rate_range"]
@@ -179,15 +179,15 @@ def _losses(model: Any, X: Any, y: Any, rates: np.ndarray) -> np.ndarray:
     seed = check_random_state(model.random_state)
     plan, data = model._ready(parts, plan, rows, False, seed, careful=False)
     run = model._run
-    run.prepare(plan)
+    run.prepare(plan, choose_kernels(run.network, data))
     found: list[float] = []
     mean, order = 0.0, None
     with np.errstate(all="ignore"):
         for i, factor in enumerate(rates / plan.optimizer.learning_rate):
             if i % data.n_batches == 0:
                 order = data.order(run.rng)
-            x, targets, weight = data.batch(i % data.n_batches, order, run.kernels)
-            value = step(run, plan, x, targets, weight, float(factor))
+            batch = data.batch(i % data.n_batches, order, run.network.kernels)
+            value = step(run, plan, batch, float(factor))
             mean = MEMORY * mean + (1 - MEMORY) * value
             smooth = mean / (1 - MEMORY ** (i + 1))
             if not np.isfinite(value):

@@ -91,7 +91,7 @@ class Optimizer(Component):
         state : SimpleNamespace
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
-        state = SimpleNamespace(t=0, kernels=NumpyKernels(), layout=layout)
+        state = SimpleNamespace(t=0, layout=layout)
         state.parts = _parts(layout)
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))
@@ -156,6 +156,8 @@ class Optimizer(Component):
         slots = [getattr(state, slot) for slot in self.slots]
         if part is not None:
             theta, grad, slots = theta[part], grad[part], [slot[part] for slot in slots]
+        if not hasattr(state, "kernels"):  # a training sets its own
+            state.kernels = NumpyKernels()
         state.kernels.update(self.rule, theta, grad, slots, plain, float(keep))
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NumpyKernels
 from sknn_adam._estimator.targets import SHAPES
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
 from sknn_adam._nn.network import Network
@@ -261,7 +260,6 @@ def check_run(state: dict[str, Any], cls: type = Run) -> None:
     network, clock = state["network"], state["clock"]
     require(type(network) is Network, "a run has no network")
     require(isinstance(state["rng"], np.random.Generator), "a run has no random generator")
-    require(isinstance(state["kernels"], NumpyKernels), "a run has no kernels")
     require(type(clock) is Clock, "a run has no clock")
     require(type(state["history"]) is History, "a run has no history")
     theta, average, best = network.theta, state["average"], state["best"]
@@ -347,8 +345,6 @@ def check_state(found: Any, like: Any, name: str) -> None:
         fits = type(found) is SimpleNamespace and vars(found).keys() == vars(like).keys()
         for key, value in vars(like).items() if fits else ():
             check_state(vars(found)[key], value, key)
-    elif isinstance(like, NumpyKernels):
-        fits = isinstance(found, NumpyKernels)
     elif isinstance(like, np.ndarray):
         fits = is_array(found, like.shape, like.dtype)
     elif isinstance(like, float):

@@ -326,12 +326,6 @@ def _object(node: dict, name: str, below: list, contents: Contents) -> Any:
     return made
 
 
-def _kernels(node: dict, name: str, below: list, contents: Contents) -> Any:
-    if below != [()]:
-        raise Refused(f"{name} has arguments")
-    return resolve(name)()
-
-
 def _below_loss(node: dict) -> list:
     return [node["__reduce__"]["args"], node["content"]]
 
@@ -361,7 +355,6 @@ LOADERS = {
     "RandomGeneratorNode": Loader(
         lambda node: [node["content"][k] for k in ("bit_generator", "seed_seq")], _generator
     ),
-    "ConstructorFromReduceNode": Loader(lambda node: [node["content"]], _kernels),
     "LossNode": Loader(_below_loss, _loss),
     "FunctionNode": Loader(_nothing, _named),
     "TypeNode": Loader(_nothing, _named),

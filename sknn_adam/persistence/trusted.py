@@ -38,8 +38,6 @@ OWN = [
     "tabular.columns.as_dates",
     "tabular.columns.as_words",
     "tabular.columns.names_of_dates",
-    "_backends.numba_backend.FusedKernels",
-    "_backends.numpy_backend.NumpyKernels",
     "_estimator.targets.Labels",
     "_component.ranges.Choices",
     "_component.ranges.Range",
@@ -147,8 +145,6 @@ SCALARS = {np.dtype(t).type.__name__: np.dtype(t).type for t in np.sctypeDict.va
 SCALARS |= {"bool": np.bool_, "bool_": np.bool_, "str_": np.str_}
 VALUES = frozenset(f"numpy.{n}" for n, t in SCALARS.items() if t not in (np.void, np.object_))
 MASKED = {"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}
-BACKENDS = "sknn_adam._backends"
-KERNELS = {f"{BACKENDS}.numba_backend.FusedKernels", f"{BACKENDS}.numpy_backend.NumpyKernels"}
 BUNCH = "sklearn.utils._bunch.Bunch"
 
 
@@ -198,7 +194,6 @@ def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
         "DTypeNode": {"numpy.dtype"},
         "RandomStateNode": {"numpy.random.mtrand.RandomState"},
         "RandomGeneratorNode": {"numpy.random._generator.Generator"},
-        "ConstructorFromReduceNode": KERNELS,
         "LossNode": _names(COMPILED_LOSSES),
         "FunctionNode": FUNCTIONS.union(_ufuncs()),
         "TypeNode": {f"numpy.{name}" for name in SCALARS}

@@ -75,7 +75,7 @@ def fast():
 
     os.environ["SKNN_ADAM_KERNELS"] = "fused"
     model = MLPRegressor((32,), warm_start=True, random_state=0).fit(X, X[:, 0])
-    assert type(model._run.kernels).__name__ == "FusedKernels"
+    assert type(model._run.network.kernels).__name__ == "FusedKernels"
     assert model.score(X, X[:, 0]) > 0.5
 
 
