@@ -2,16 +2,13 @@
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._estimator import typing as t
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._estimator.class_prediction import PredictsClasses
 from sknn_adam._estimator.setup import has_partial_fit
-from sknn_adam._estimator.targets import Labels
-from sknn_adam._utils.inputs import check_labels
+from sknn_adam._estimator.targets import Classes
 from sknn_adam._utils.sklearn_compat import (
     StrOptions,
     available_if,
@@ -19,7 +16,6 @@ from sknn_adam._utils.sklearn_compat import (
     with_callbacks,
 )
 from sknn_adam.losses import CLASSIFICATION_LOSSES
-from sknn_adam.losses.multioutput import PerColumn
 
 __all__ = ["MLPClassifier"]
 
@@ -179,6 +175,7 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
     True
     """
 
+    _target_type: ClassVar = Classes
     _tables: ClassVar = {**BaseMLP._tables, "loss": CLASSIFICATION_LOSSES}
     _parameter_constraints: ClassVar = {
         **BaseMLP._parameter_constraints,
@@ -272,42 +269,6 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
             The estimator, trained for one more epoch.
         """
         return self._partial_fit(X, y, sample_weight, classes)
-
-    def _learn_classes(self, y, classes):
-        check_labels(classes, "classes")
-        self._labels = Labels(y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y, classes)
-        self.classes_, self.n_outputs_ = self._labels.classes, self._labels.n_outputs
-
-    def _encode(self, y, weight, first, classes):
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return self._labels.encode(y, None if first else classes, learned=first)
-
-    def _task_loss(self, loss):
-        columns = [len(classes) for classes in self._labels.columns]
-        return PerColumn(loss, columns) if self._labels.kind == "columns" else loss
-
-    def _missing_classes(self, y):
-        if self._labels.kind != "exclusive":
-            return []
-        return np.setdiff1d(self.classes_, y).tolist()
-
-    def _check_resumed_targets(self, y):
-        if self._labels.kind == "exclusive":
-            found = np.unique(np.asarray(y))
-            if not np.array_equal(found, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {found}"
-                )
-
-    def _with_class_weight(self, weight, targets, partial=False):
-        if self.class_weight is None:
-            return weight
-        if partial and self.class_weight == "balanced":
-            raise ValueError("class_weight='balanced' needs all rows: partial_fit takes a dict.")
-        weight = np.ones(len(targets)) if weight is None else weight
-        return self._labels.weights(self.class_weight, weight, targets)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

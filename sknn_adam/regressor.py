@@ -4,10 +4,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._estimator import typing as t
 from sknn_adam._estimator.base import BaseMLP
+from sknn_adam._estimator.continuous import Continuous
 from sknn_adam._estimator.scoring import r_squared
 from sknn_adam._estimator.setup import has_partial_fit
 from sknn_adam._utils.inputs import check_numbers
@@ -20,11 +20,6 @@ from sknn_adam._utils.sklearn_compat import (
 from sknn_adam.losses import REGRESSION_LOSSES
 
 __all__ = ["MLPRegressor"]
-
-
-def _mean(predicted):
-    """Return the mean over the members, where there are several."""
-    return predicted if predicted.ndim == 2 else predicted.mean(axis=0)
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -185,6 +180,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
+    _target_type: ClassVar = Continuous
     _tables: ClassVar = {**BaseMLP._tables, "loss": REGRESSION_LOSSES}
     _parameter_constraints: ClassVar = {
         **BaseMLP._parameter_constraints,
@@ -276,33 +272,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def _check_targets(self, y):
-        super()._check_targets(y)
-        check_numbers(y, "y")
-
-    def _encode(self, y, weight, first, classes):
-        loss = REGRESSION_LOSSES.resolve(self.loss)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        targets = y.reshape(len(y), -1).astype(np.float64, copy=False)
-        loss.check_targets(targets, first)
-        n_outputs = targets.shape[1]
-        if first:
-            self.n_outputs_, self._y_ndim = n_outputs, y.ndim
-            self._y_shift, self._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
-            if self.target_scaling:
-                self._y_shift, self._y_scale = loss.scaling(targets, weight)
-        elif n_outputs != self.n_outputs_:
-            raise ValueError(
-                f"y has {n_outputs} outputs, but {type(self).__name__} was fitted with "
-                f"{self.n_outputs_}."
-            )
-        with np.errstate(over="ignore"):
-            distance = targets - self._y_shift
-        if np.isfinite(distance).all():
-            return distance / self._y_scale
-        return targets / self._y_scale - self._y_shift / self._y_scale
-
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict targets; of several members the mean of what they predict.
 
@@ -324,31 +293,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             several members that of the mixture of their distributions.
         """
         z, dtype = self._raw(X)
-        predicted = self._predicted(z, dtype)
-        if not return_std:
-            return predicted
-        deviation = self._loss.deviation(z)
-        if z.ndim == 3:  # of the mixture
-            between = self._loss.predict(z).var(axis=0)
-            deviation = np.sqrt((deviation**2).mean(axis=0) + between)
-        return predicted, self._unscaled(deviation, 0, dtype)
-
-    def _predicted(self, z, dtype):
-        return self._unscaled(_mean(self._loss.predict(z)), self._y_shift, dtype)
-
-    def _unscaled(self, predicted, shift, dtype):
-        """Bring predictions to the scale of the targets, finite and in the shape of the targets."""
-        dtype = self._target_dtype(dtype)
-        largest = np.finfo(dtype).max
-        with np.errstate(over="ignore"):
-            predicted = np.clip(predicted * self._y_scale + shift, -largest, largest)
-        predicted = predicted.astype(dtype, copy=False)
-        return predicted.ravel() if predicted.shape[1] == self._y_ndim == 1 else predicted
-
-    def _target_dtype(self, dtype: Any) -> Any:
-        """Return `dtype`, or float64 if float32 cannot hold numbers on the scale of the targets."""
-        largest = max(self._y_scale.max(), np.abs(self._y_shift).max())
-        return dtype if largest < 1e35 and self._y_scale.min() > 1e-35 else np.dtype(np.float64)
+        predicted = self._targets.predictions(self._loss, z, dtype)
+        return (
+            (predicted, self._targets.deviations(self._loss, z, dtype)) if return_std else predicted
+        )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination R^2 of the predictions.
@@ -369,28 +317,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             median.
         """
         z, dtype = self._raw(X)
-        self._check_targets(y)
+        self._targets.check(y)
         check_numbers(sample_weight, "sample_weight")
-        predicted = self._unscaled(_mean(self._loss.point(z)), self._y_shift, dtype)
-        return r_squared(y, predicted, sample_weight)
+        return r_squared(y, self._targets.points(self._loss, z, dtype), sample_weight)
 
     @property
     def out_activation_(self) -> str:
         """What turns raw outputs into predictions."""
         return self._loss.out_activation
 
-    def _weights(self):
-        """Fold the scaling of the targets into the last layer."""
+    def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         coefs, intercepts = self._network.folded()
-        if self._y_shift.any() or (self._y_scale != 1).any():
-            dtype = self._target_dtype(self._network.dtype)
-            factor, offset = self._loss.raw_scaling(self._y_shift, self._y_scale)
-            largest = np.finfo(dtype).max
-            with np.errstate(over="ignore"):
-                scaled = coefs[-1] * factor, intercepts[-1] * factor + offset
-            coefs[-1], intercepts[-1] = (
-                np.clip(array, -largest, largest).astype(dtype) for array in scaled
-            )
+        coefs[-1], intercepts[-1] = self._targets.folded(self._loss, coefs[-1], intercepts[-1])
         return coefs, intercepts
 
     def __sklearn_tags__(self) -> Any:

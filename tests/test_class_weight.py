@@ -418,14 +418,14 @@ def test_positive_targets_are_divided_by_their_mean(loss):
 
 def test_the_scaling_is_frozen_at_the_first_partial_fit():
     model = regressor().partial_fit(X[:40], NUMBERS[:40])
-    shift, scale = model._y_shift.copy(), model._y_scale.copy()
+    shift, scale = model._targets.shift.copy(), model._targets.scale.copy()
     np.testing.assert_allclose([shift, scale], [[NUMBERS[:40].mean()], [NUMBERS[:40].std()]])
     model.partial_fit(X[40:], 1000 * NUMBERS[40:])
-    np.testing.assert_array_equal([model._y_shift, model._y_scale], [shift, scale])
+    np.testing.assert_array_equal([model._targets.shift, model._targets.scale], [shift, scale])
     warm = regressor(warm_start=True).fit(X[:40], NUMBERS[:40]).fit(X[40:], NUMBERS[40:])
-    np.testing.assert_array_equal([warm._y_shift, warm._y_scale], [shift, scale])
+    np.testing.assert_array_equal([warm._targets.shift, warm._targets.scale], [shift, scale])
     cold = regressor().fit(X[:40], NUMBERS[:40]).fit(X[40:], NUMBERS[40:])
-    np.testing.assert_allclose(cold._y_shift, [NUMBERS[40:].mean()])
+    np.testing.assert_allclose(cold._targets.shift, [NUMBERS[40:].mean()])
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-5, 1e5, 1e30])

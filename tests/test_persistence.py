@@ -603,7 +603,8 @@ def file_of(data, *path):
     with ZipFile(io.BytesIO(data)) as file:
         found = json.loads(file.read("schema.json"))
     for name in path:
-        found = found["content"]["content"][name]
+        inner = found["content"]
+        found = inner[name] if isinstance(inner, list) else inner["content"][name]
     return found["file"]
 
 
@@ -641,7 +642,7 @@ def forged_archives(folder):
     average = file_of(run, "_run", "average")
     yield "an average of one element", with_file(run, average, npy(np.zeros(1)))
     yield "weights that are not finite", with_file(run, average, npy(np.full(size, np.nan)))
-    codes = file_of(run, "classes_")
+    codes = file_of(run, "_targets", "columns", 0)
     yield "fewer classes", with_file(run, codes, npy(np.array(["a", "b"])))
     yield "classes in no order", with_file(run, codes, npy(np.array(["c", "b", "a"])))
     yield "objects", with_file(run, codes, npy(np.array(["a", "b", "c"], dtype=object)))

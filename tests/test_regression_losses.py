@@ -161,9 +161,9 @@ def test_scaling_is_frozen_at_the_first_partial_fit(rng):
     X, y = smooth(rng, 40)
     for loss in ("squared_error", "poisson"):
         model = regressor(loss).partial_fit(X, y)
-        kept = model._y_shift.copy(), model._y_scale.copy()
+        kept = model._targets.shift.copy(), model._targets.scale.copy()
         model.partial_fit(X, 1000 * y)
-        np.testing.assert_array_equal(kept, (model._y_shift, model._y_scale))
+        np.testing.assert_array_equal(kept, (model._targets.shift, model._targets.scale))
 
 
 # -- domains -------------------------------------------------------------------------------------

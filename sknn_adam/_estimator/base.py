@@ -1,6 +1,5 @@
 """What both estimators share: translation between scikit-learn and the training function."""
 
-from abc import ABCMeta, abstractmethod
 from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Real
@@ -52,13 +51,12 @@ from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
 from sknn_adam.initializers import INITIALIZERS
-from sknn_adam.losses import Loss
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES, Clock
 
 
-class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metaclass=ABCMeta):
+class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
     """Base of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
@@ -94,23 +92,6 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
     ranges: ClassVar = NETWORK
     # The groups that a search splits by are not meant for fit unless set_fit_request says so.
     __metadata_request__fit: ClassVar = {"groups": False}
-
-    # -- what the two estimators do differently -------------------------------------------------
-
-    @abstractmethod
-    def _encode(self, y: np.ndarray, weight: Any, first: bool, classes: Any) -> np.ndarray:
-        """Return the targets as the loss takes them; on the first call learn how."""
-
-    def _task_loss(self, loss: Loss) -> Loss:
-        """Return the loss that fits the targets."""
-        return loss
-
-    def _check_resumed_targets(self, y: Any) -> None:
-        """Raise if a warm start has other targets than the fit before."""
-
-    def _with_class_weight(self, weight: Any, targets: np.ndarray, partial: bool = False) -> Any:
-        """Return the sample weights times the weights of the classes."""
-        return weight
 
     # -- fitting --------------------------------------------------------------------------------
 
@@ -156,14 +137,14 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         """
         resume = self.warm_start and self.__sklearn_is_fitted__()
         parts, plan = check_parts(self)
-        rows = self._check_data(X, y, sample_weight, not resume, min_rows=2)
+        rows = self._check_data(X, y, sample_weight, plan.loss, not resume, min_rows=2)
         if resume:
-            self._check_resumed_targets(y)
-        rows.targets = self._encode(rows.y, rows.weight, not resume, None)
-        validation = self._check_validation(X_val, y_val, sample_weight_val)
+            self._targets.check_resumed(y)
+        rows.targets = self._targets.encode(rows.y, plan.loss, learned=not resume)
+        validation = self._check_validation(X_val, y_val, sample_weight_val, plan.loss)
         seed = check_random_state(self.random_state)
         rows, validation = self._split(rows, validation, groups, resume, seed)
-        rows.weight = self._with_class_weight(rows.weight, rows.targets)
+        rows.weight = self._targets.weights(self, rows.weight, rows.targets)
         plan, data = self._ready(parts, plan, rows, resume, seed, careful=True)
         run = self._run
         if not run.in_fit:
@@ -198,9 +179,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
                 "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
                 "calls it decides when to stop. Set early_stopping=False."
             )
-        rows = self._check_data(X, y, sample_weight, not resume, classes=classes)
-        rows.targets = self._encode(rows.y, rows.weight, not resume, classes)
-        rows.weight = self._with_class_weight(rows.weight, rows.targets, partial=True)
+        rows = self._check_data(X, y, sample_weight, plan.loss, not resume, classes=classes)
+        rows.targets = self._targets.encode(rows.y, plan.loss, classes, learned=not resume)
+        rows.weight = self._targets.weights(self, rows.weight, rows.targets, partial=True)
         seed = check_random_state(self.random_state)
         plan, data = self._ready(parts, plan, rows, resume, seed, careful=False)
         undo = self._run.remember()
@@ -262,16 +243,16 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             raise
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-    def _check_data(self, X, y, sample_weight, first, min_rows=1, classes=None):
+    def _check_data(self, X, y, sample_weight, loss, first, min_rows=1, classes=None):
         """Return the rows of positive weight, checked."""
-        numeric = self._tables["loss"].base.task == "regression"
         options = {"ensure_min_samples": min_rows, "reset": first}
-        X, y = validate_pair(self, X, y, sample_weight, numeric, **options)
+        X, y = validate_pair(self, X, y, sample_weight, self._target_type, **options)
         rows = Rows(X, y.toarray() if issparse(y) else y)
-        if first:
-            self._learn_classes(rows.y, classes)
         if sample_weight is not None:
             rows.weight = check_sample_weight(sample_weight, X)
+        if first:
+            self._targets = self._target_type.learn(self, rows.y, rows.weight, loss, classes)
+        if sample_weight is not None:
             if not rows.weight.all():
                 rows = rows.take(np.flatnonzero(rows.weight))
         return rows
@@ -301,7 +282,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
         rows.fold = fold_numbers(len(rows), self.n_members, codes, groups, self._seed_of_split)
         return rows, copy(rows)
 
-    def _check_validation(self, X_val, y_val, sample_weight_val):
+    def _check_validation(self, X_val, y_val, sample_weight_val, loss):
         """Return the user's validation rows, None if there are none."""
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
@@ -311,8 +292,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             raise ValueError("X_val and y_val must be given together.")
         warn_if_split(X_val)
         try:
-            rows = self._check_data(X_val, y_val, sample_weight_val, first=False)
-            rows.targets = self._encode(rows.y, rows.weight, False, None)
+            rows = self._check_data(X_val, y_val, sample_weight_val, loss, first=False)
+            rows.targets = self._targets.encode(rows.y, loss)
         except ValueError as error:
             reason = getattr(error, "held_out", error)
             raise ValueError(f"X_val or y_val cannot be used: {reason}") from error
@@ -320,7 +301,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
 
     def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:
         """Make the run if there is none to go on with; return the plan and the rows in batches."""
-        plan = replace(plan, loss=self._task_loss(plan.loss), **choose_sizes(self, plan, len(rows)))
+        plan = replace(
+            plan, loss=self._targets.loss(plan.loss), **choose_sizes(self, plan, len(rows))
+        )
         rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
         if not resume:
             n_raw = plan.loss.n_raw(self.n_outputs_)
@@ -375,10 +358,11 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published, metacla
             return
         z, dtype, n_rows = run.oof.z, held.X.dtype, held.X.shape[0]
         self.oof_score_ = out_of_fold_score(self, held, z)
-        self.oof_prediction_ = self._predicted(z, dtype)
+        self.oof_prediction_ = self._targets.predictions(self._loss, z, dtype)
         if len(held) < n_rows:  # rows without weight, which no member has seen
             others = np.setdiff1d(np.arange(n_rows), held.index)
-            mean = self._predicted(self._network.predict(held.X, others), dtype)
+            z = self._network.predict(held.X, others)
+            mean = self._targets.predictions(self._loss, z, dtype)
             both = np.argsort(np.append(held.index, others))
             self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._estimator.prediction import Published
-from sknn_adam._estimator.targets import Labels
+from sknn_adam._estimator.targets import Classes
 from sknn_adam._utils.inputs import check_numbers
 from sknn_adam._utils.validation import with_ordinary_size
 
@@ -16,26 +16,12 @@ __all__ = ["PredictsClasses"]
 class PredictsClasses(Published):
     """The predicting part of MLPClassifier."""
 
-    _labels: Labels
+    _targets: Classes
 
-    def _one(self, X):
-        """Return raw outputs (n_rows, n_raw); those of members become those of their mean."""
-        z, _ = self._raw(X)
-        return z if z.ndim == 2 else self._loss.combine(z, self._labels.kind != "labels")
-
-    def _predicted(self, z, dtype):
-        exclusive = self._labels.kind != "labels"
-        z = z if z.ndim == 2 else self._loss.combine(z, exclusive)
-        if not exclusive:
-            return self._loss.predict(z, exclusive=False)
-        parts = [self._loss.predict(part) for part in self._by_column(z)]
-        for k, classes in enumerate(self._labels.columns):
-            if len(classes) == 1:
-                parts[k] = np.ones_like(parts[k][:, :1])
-        return parts if self._labels.kind == "columns" else parts[0]
-
-    def _by_column(self, z):
-        return self._loss.by_output(z) if self._labels.kind == "columns" else [z]
+    @property
+    def classes_(self) -> Any:
+        """Classes; a list of arrays for several columns."""
+        return self._targets.classes
 
     def decision_function(self, X: Any) -> Any:
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.
@@ -53,11 +39,7 @@ class PredictsClasses(Published):
             One column for two classes; above 0 means ``classes_[1]``. A list of such arrays if
             `y` had several columns of classes.
         """
-        z = self._one(X)
-        if self._labels.kind == "labels":
-            return z
-        parts = [part.ravel() if part.shape[1] == 1 else part for part in self._by_column(z)]
-        return parts if self._labels.kind == "columns" else parts[0]
+        return self._targets.decisions(self._loss, self._raw(X)[0])
 
     def predict_proba(self, X: Any) -> Any:
         """Return probabilities, of several members their mean.
@@ -73,7 +55,7 @@ class PredictsClasses(Published):
             Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
             matrix of labels. A list of such arrays if `y` had several columns of classes.
         """
-        return self._predicted(*self._raw(X))
+        return self._targets.predictions(self._loss, self._raw(X)[0])
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of ``predict_proba``.
@@ -105,14 +87,7 @@ class PredictsClasses(Published):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class, or the labels that are more probable than not.
         """
-        z = self._one(X)
-        if self._labels.kind == "labels":
-            return (z > 0).astype(int)
-        codes = []
-        for classes, part in zip(self._labels.columns, self._by_column(z), strict=True):
-            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
-            codes.append(np.minimum(code, len(classes) - 1))  # of one class there is no other
-        return self._labels.decode(codes)
+        return self._targets.labels(self._loss, self._raw(X)[0])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows that are predicted right in every column.
@@ -131,16 +106,17 @@ class PredictsClasses(Published):
         score : float, between 0 and 1
         """
         check_is_fitted(self)
-        self._check_targets(y)
+        self._targets.check(y)
         check_numbers(sample_weight, "sample_weight")
         if sample_weight is not None:
             sample_weight = with_ordinary_size(np.asarray(sample_weight, dtype=np.float64))
-        if self._labels.kind != "columns":
+        if not (self._targets.several and self._targets.exclusive):
             return super().score(X, y, sample_weight)
+        # scikit-learn's accuracy does not take several columns of classes.
         right = (self.predict(X) == np.asarray(y)).all(axis=1)
         return float(np.average(right, weights=sample_weight))
 
     @property
     def out_activation_(self) -> str:
         """What turns raw outputs into probabilities."""
-        return "logistic" if max(map(len, self._labels.columns)) < 3 else "softmax"
+        return "logistic" if max(map(len, self._targets.columns)) < 3 else "softmax"

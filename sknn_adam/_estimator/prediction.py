@@ -1,13 +1,12 @@
 """What a fitted estimator shows: raw outputs, and attributes that follow from others."""
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.inputs import check_labels, validate
+from sknn_adam._utils.inputs import validate
 from sknn_adam._utils.validation import is_plain
 
 __all__ = ["Published", "joined"]
@@ -26,14 +25,11 @@ class Published(BaseEstimator):
     _network: Any
     _run: Any
     _loss: Any
+    _targets: Any
     n_iter_: int
     t_: int
     history_: Any
     best_validation_score_: float | None
-
-    @abstractmethod
-    def _predicted(self, z: np.ndarray, dtype: Any) -> Any:
-        """Return what raw outputs stand for; of several members the mean."""
 
     def member_predictions(self, X: Any) -> Any:
         """Return what every member predicts: their spread tells how sure the mean is.
@@ -50,21 +46,11 @@ class Published(BaseEstimator):
             would return if it were alone; a list of such arrays for several columns of classes.
         """
         z, dtype = self._raw(X)
-        each = [self._predicted(part, dtype) for part in (z if z.ndim == 3 else z[None])]
+        members = z if z.ndim == 3 else z[None]
+        each = [self._targets.predictions(self._loss, part, dtype) for part in members]
         if isinstance(each[0], list):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)
-
-    def _check_targets(self, y: Any) -> None:
-        """Raise for targets that are missing or cannot be used."""
-        check_labels(y)
-
-    def _learn_classes(self, y: np.ndarray, classes: Any) -> None:
-        """Learn the classes from the targets of all samples, with and without weight."""
-
-    def _missing_classes(self, y: np.ndarray) -> list:
-        """Return the classes that the targets lack."""
-        return []
 
     def _raw(self, X) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
@@ -79,6 +65,11 @@ class Published(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of outputs."""
+        return self._targets.n_outputs
 
     @property
     def coefs_(self) -> list[np.ndarray]:

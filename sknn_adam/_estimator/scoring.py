@@ -47,7 +47,7 @@ class Scorer:
         self.X, self.y, self.scored = rows.features(), rows.y, copy(estimator)
         vars(self.scored).pop("feature_names_in_", None)  # X is an array by now
         self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
-        self.missing = self.scored._missing_classes(rows.y)
+        self.missing = estimator._targets.missing(rows.y)
         self.completed = False  # whether the scorer was told the classes
         weighted = rows.weight is not None and takes_weights(self.scorer)
         self.kwargs = {"sample_weight": rows.weight} if weighted else {}

@@ -1,20 +1,18 @@
-"""Labels of classification: how they become codes, and codes become labels again."""
+"""Target types of classification: classes, their encoding, and predictions from raw outputs."""
 
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
 
+from sknn_adam._utils.inputs import check_labels
 from sknn_adam._utils.validation import with_ordinary_size
+from sknn_adam.losses import ClassificationLoss, Loss
+from sknn_adam.losses.multioutput import PerColumn
 
-__all__ = ["Labels"]
-
-SHAPES = {
-    "exclusive": "labels of shape (n_samples,)",
-    "labels": "a 0/1 matrix of shape (n_samples, n_labels)",
-    "columns": "columns of labels, shape (n_samples, n_outputs)",
-}
+__all__ = ["Classes", "Multiclass", "Multilabel", "Multioutput", "learn_classes"]
 
 
 class UnseenClasses(ValueError):
@@ -32,111 +30,130 @@ class UnseenClasses(ValueError):
         )
 
 
-def kind_of(y: np.ndarray) -> str:
-    """Return what `y` is, a key of SHAPES."""
-    check_classification_targets(y)
-    kinds = {"multilabel-indicator": "labels", "multiclass-multioutput": "columns"}
-    kind = kinds.get(type_of_target(y, input_name="y"), "exclusive")
-    if kind == "labels" and not np.isin(y, (0, 1)).all():
-        kind = "columns"  # of two values each, such as -1 and 1
-    return kind
+def _flat(y: np.ndarray, warn: bool = False) -> np.ndarray:
+    """Return a single column as a vector."""
+    return column_or_1d(y, warn=warn) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-class Labels:
-    """What a classifier learns of its targets.
-
-    Parameters
-    ----------
-    y : ndarray
-        The first targets.
-    classes : array-like, or list of array-like for columns, optional
-        All classes, where `y` may lack some.
+class Classes:
+    """Base of the target types of classification.
 
     Attributes
     ----------
-    kind : {"exclusive", "labels", "columns"}
-        One column of classes, labels that do not exclude each other, or several columns.
     columns : list of ndarray
-        The classes of every column; 0 and 1 for every label.
+        The classes of every column of y; 0 and 1 for every label.
     """
 
-    def __init__(self, y: np.ndarray, classes: Any = None):
-        self.kind = kind_of(y)
-        if self.kind == "labels":
-            self.columns = [np.arange(2)] * y.shape[1]
-        elif self.kind == "columns":
-            given = [None] * y.shape[1] if classes is None else list(classes)
-            if len(given) != y.shape[1]:
-                raise ValueError(f"classes must list the classes of {y.shape[1]} columns.")
-            self.columns = [np.unique(y[:, k] if c is None else c) for k, c in enumerate(given)]
-        else:
-            self.columns = [np.unique(y if classes is None else np.asarray(classes))]
+    numeric: ClassVar[bool] = False
+    shape: ClassVar[str]  # of y, for messages
+    several: ClassVar[bool] = True  # whether y has several columns
+    exclusive: ClassVar[bool] = True  # whether a sample has one class in every column
+    columns: list[np.ndarray]
+
+    @staticmethod
+    def check(y: Any) -> None:
+        """Raise ValueError for targets that are missing or masked."""
+        check_labels(y)
+
+    @staticmethod
+    def learn(estimator: Any, y: np.ndarray, weight: Any, loss: Loss, classes: Any) -> "Classes":
+        """Return the target type of the first `y`, with its classes.
+
+        Samples without weight count: their classes are known, too.
+        """
+        check_labels(classes, "classes")
+        return learn_classes(y, classes)
 
     @property
     def classes(self) -> Any:
-        """What the classifier shows as ``classes_``."""
-        if self.kind == "labels":
-            return np.arange(len(self.columns))
-        return self.columns if self.kind == "columns" else self.columns[0]
+        """Return the estimator's attribute ``classes_``."""
+        return self.columns
 
     @property
     def n_outputs(self) -> int:
-        """Outputs: columns, labels, or classes (one for two classes)."""
-        if self.kind != "exclusive":
-            return len(self.columns)
-        return len(self.columns[0]) if len(self.columns[0]) > 2 else 1
+        """Return the estimator's attribute ``n_outputs_``."""
+        return len(self.columns)
 
-    def encode(self, y: np.ndarray, classes: Any = None, learned: bool = False) -> np.ndarray:
-        """Return codes of shape (n_samples,) or (n_samples, n_outputs), or the matrix of labels.
+    def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
+        """Return the loss that the network is trained with."""
+        return loss
 
-        `learned` says that `y` is what the labels were learned from.
+    # -- targets --------------------------------------------------------------------------------
+
+    def encode(
+        self, y: np.ndarray, loss: Loss, classes: Any = None, learned: bool = False
+    ) -> np.ndarray:
+        """Return `y` as the loss takes it: class codes, or a matrix of labels.
+
+        Parameters
+        ----------
+        y : ndarray
+            Targets.
+        loss : Loss
+            The loss, which may refuse targets.
+        classes : array-like, or list of array-like, optional
+            Must be the known classes if it is given.
+        learned : bool, default=False
+            Whether the classes were learned from `y`.
         """
-        kind = self.kind if learned else kind_of(y)
-        if self.kind == "columns" and y.ndim == 2:
-            kind = "columns"  # a batch of them may happen to hold two values only
-        if kind != self.kind or (y.ndim == 2 and y.shape[1] != len(self.columns)):
-            width = "" if self.kind == "exclusive" else f" with {len(self.columns)} columns"
+        y = _flat(y, warn=True)
+        found = type(self) if learned else self._type_of(y)
+        if found is not type(self) or (y.ndim == 2 and y.shape[1] != len(self.columns)):
+            width = f" with {len(self.columns)} columns" if self.several else ""
             raise ValueError(
-                f"y must be {SHAPES[self.kind]}{width}, as in the first fit. Got "
-                f"{SHAPES[kind]} of shape {y.shape}."
+                f"y must be {self.shape}{width}, as in the first fit. Got {found.shape} of shape "
+                f"{y.shape}."
             )
-        if classes is not None and kind != "labels":
-            self._check_classes(classes if kind == "columns" else [classes])
-        if kind == "labels":
-            return y.astype(np.float64)
-        columns = y.T if kind == "columns" else [y]
-        codes = [_codes(known, found) for known, found in zip(self.columns, columns, strict=True)]
-        return np.stack(codes, axis=1) if kind == "columns" else codes[0]
+        return self._encoded(y, None if learned else classes)
 
-    def _check_classes(self, classes: Any) -> None:
-        for known, given in zip(self.columns, classes, strict=True):
+    def _type_of(self, y: np.ndarray) -> "type[Classes]":
+        return _target_type(y)
+
+    def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
+        """Return the codes of `y`, which is of this target type."""
+        raise NotImplementedError
+
+    def _codes(self, columns: Any, classes: Any) -> list[np.ndarray]:
+        """Return the class codes of every column."""
+        for known, given in () if classes is None else zip(self.columns, classes, strict=True):
             if not np.array_equal(np.unique(given), known):
                 raise ValueError(
                     f"classes={given!r} is not the same as in the first call: {known!r}."
                 )
+        return [_codes(known, found) for known, found in zip(self.columns, columns, strict=True)]
 
-    def decode(self, codes: list[np.ndarray]) -> np.ndarray:
-        """Return the labels for the codes of every column."""
-        labels = [known[found] for known, found in zip(self.columns, codes, strict=True)]
-        return labels[0] if self.kind == "exclusive" else np.stack(labels, axis=1)
+    def check_resumed(self, y: Any) -> None:
+        """Raise ValueError if training cannot be resumed with targets that lack classes."""
 
-    def weights(self, class_weight: Any, weight: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def missing(self, y: np.ndarray) -> list:
+        """Return the classes that `y` lacks, where a score may need all of them."""
+        return []
+
+    def weights(self, estimator: Any, weight: Any, codes: np.ndarray, partial: bool = False) -> Any:
         """Return sample weights times class weights; those of several columns are multiplied.
 
         Parameters
         ----------
-        class_weight : dict, list of dict or "balanced"
-            ``"balanced"`` gives the classes of a column the same total weight.
-        weight : ndarray of shape (n_samples,)
+        estimator : MLPClassifier
+            Its ``class_weight`` is a dict, a list of dict or "balanced", which gives the classes
+            of a column the same total weight.
+        weight : ndarray of shape (n_samples,), optional
             Sample weights.
-        targets : ndarray
-            What ``encode`` returned.
+        codes : ndarray
+            The encoded targets.
+        partial : bool, default=False
+            Whether these are not all samples.
         """
-        columns = targets.reshape(len(targets), -1).astype(int).T
+        class_weight = estimator.class_weight
+        if class_weight is None:
+            return weight
+        if partial and class_weight == "balanced":
+            raise ValueError("class_weight='balanced' needs all rows: partial_fit takes a dict.")
+        columns = codes.reshape(len(codes), -1).astype(int).T
         given = class_weight
         if class_weight == "balanced":
             given = ["balanced"] * len(columns)
-        elif self.kind == "exclusive":
+        elif not self.several:
             given = [class_weight]
         if (
             not isinstance(given, list)
@@ -144,11 +161,12 @@ class Labels:
             or not all(isinstance(asked, dict) or str(asked) == "balanced" for asked in given)
         ):
             expected = f"'balanced' or a list of {len(columns)} dicts, one for each column of y"
-            expected = "'balanced' or a dict" if self.kind == "exclusive" else expected
+            expected = expected if self.several else "'balanced' or a dict"
             raise ValueError(f"class_weight must be {expected}. Got {class_weight!r}.")
+        weight = np.ones(len(codes)) if weight is None else weight
         product = np.array(weight, dtype=np.float64)
-        for known, codes, asked in zip(self.columns, columns, given, strict=True):
-            factors = with_ordinary_size(_per_class(known, codes, weight, asked)[codes])
+        for known, column, asked in zip(self.columns, columns, given, strict=True):
+            factors = with_ordinary_size(_per_class(known, column, weight, asked)[column])
             product = with_ordinary_size(product * factors)
         if not (np.isfinite(product).all() and (product >= 0).all() and product.any()):
             raise ValueError(
@@ -156,6 +174,181 @@ class Labels:
                 f"{class_weight!r}."
             )
         return product
+
+    # -- predictions ----------------------------------------------------------------------------
+
+    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+        """Return the raw outputs of every column that has classes of its own."""
+        return [z]
+
+    def joined(self, parts: list) -> Any:
+        """Return the results of all columns in the form of the estimator's methods."""
+        return parts[0]
+
+    def combine(self, loss: Any, z: np.ndarray) -> np.ndarray:
+        """Return raw outputs (n_samples, n_raw); members are averaged by their probabilities."""
+        return z if z.ndim == 2 else loss.combine(z, self.exclusive)
+
+    def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> Any:
+        """Return probabilities."""
+        parts = [loss.predict(part) for part in self.parts(loss, self.combine(loss, z))]
+        for k, classes in enumerate(self.columns):
+            if len(classes) == 1:
+                parts[k] = np.ones_like(parts[k][:, :1])
+        return self.joined(parts)
+
+    def decisions(self, loss: Any, z: np.ndarray) -> Any:
+        """Return log odds or unnormalized log probabilities."""
+        parts = self.parts(loss, self.combine(loss, z))
+        return self.joined([part.ravel() if part.shape[1] == 1 else part for part in parts])
+
+    def labels(self, loss: Any, z: np.ndarray) -> np.ndarray:
+        """Return predicted labels."""
+        columns = []
+        for classes, part in zip(
+            self.columns, self.parts(loss, self.combine(loss, z)), strict=True
+        ):
+            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
+            # With a single class, code 1 stands for nothing.
+            columns.append(classes[np.minimum(code, len(classes) - 1)])
+        return np.stack(columns, axis=1) if self.several else columns[0]
+
+
+class Multiclass(Classes):
+    """One column of exclusive classes.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Targets.
+    classes : array-like, optional
+        All classes, where `y` may lack some.
+    """
+
+    shape = "labels of shape (n_samples,)"
+    several = False
+
+    def __init__(self, y: np.ndarray, classes: Any = None):
+        self.columns = [np.unique(y if classes is None else np.asarray(classes))]
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Return the classes."""
+        return self.columns[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Return the number of classes, 1 for two classes."""
+        return len(self.classes) if len(self.classes) > 2 else 1
+
+    def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
+        return self._codes([y], None if classes is None else [classes])[0]
+
+    def check_resumed(self, y: Any) -> None:
+        """Raise ValueError if `y` has other classes than the fit before."""
+        found = np.unique(np.asarray(y))
+        if not np.array_equal(found, self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes}, `y` has {found}"
+            )
+
+    def missing(self, y: np.ndarray) -> list:
+        """Return the classes that `y` lacks."""
+        return np.setdiff1d(self.classes, y).tolist()
+
+
+class Multilabel(Classes):
+    """Labels that do not exclude each other, as a 0/1 matrix.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_labels)
+        Targets.
+    classes : object
+        Ignored.
+    """
+
+    shape = "a 0/1 matrix of shape (n_samples, n_labels)"
+    exclusive = False
+
+    def __init__(self, y: np.ndarray, classes: Any = None):
+        self.columns = [np.arange(2)] * y.shape[1]
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Return the numbers of the labels."""
+        return np.arange(len(self.columns))
+
+    def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
+        return y.astype(np.float64)
+
+    def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> np.ndarray:
+        """Return the probability of each label."""
+        return loss.predict(self.combine(loss, z), exclusive=False)
+
+    def decisions(self, loss: Any, z: np.ndarray) -> np.ndarray:
+        """Return log odds."""
+        return self.combine(loss, z)
+
+    def labels(self, loss: Any, z: np.ndarray) -> np.ndarray:
+        """Return a 0/1 matrix of the labels that are more probable than not."""
+        return (self.combine(loss, z) > 0).astype(int)
+
+
+class Multioutput(Classes):
+    """Several columns, each with exclusive classes of its own.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets.
+    classes : list of array-like, optional
+        All classes of every column, where `y` may lack some.
+    """
+
+    shape = "columns of labels, shape (n_samples, n_outputs)"
+
+    def __init__(self, y: np.ndarray, classes: Any = None):
+        given = [None] * y.shape[1] if classes is None else list(classes)
+        if len(given) != y.shape[1]:
+            raise ValueError(f"classes must list the classes of {y.shape[1]} columns.")
+        self.columns = [np.unique(y[:, k] if c is None else c) for k, c in enumerate(given)]
+
+    def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
+        """Return the sum of the losses of the columns."""
+        return PerColumn(loss, [len(classes) for classes in self.columns])
+
+    def _type_of(self, y: np.ndarray) -> type[Classes]:
+        # A batch of columns may happen to hold no more than two values.
+        return Multioutput if y.ndim == 2 else _target_type(y)
+
+    def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
+        return np.stack(self._codes(y.T, classes), axis=1)
+
+    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+        """Return the raw outputs of every column."""
+        return loss.by_output(z)
+
+    def joined(self, parts: list) -> list:
+        """Return one result for each column."""
+        return parts
+
+
+def _target_type(y: np.ndarray) -> type[Classes]:
+    check_classification_targets(y)
+    types = {"multilabel-indicator": Multilabel, "multiclass-multioutput": Multioutput}
+    found: type[Classes] = types.get(type_of_target(y, input_name="y"), Multiclass)
+    if found is Multilabel and not np.isin(y, (0, 1)).all():
+        return Multioutput  # columns of two values each, such as -1 and 1
+    return found
+
+
+def learn_classes(y: np.ndarray, classes: Any = None) -> Classes:
+    """Return the target type of `y` with its classes."""
+    y = _flat(y)
+    cls: Any = _target_type(y)
+    return cls(y, classes)
 
 
 def _codes(known: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -49,14 +49,14 @@ def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 
 
 def validate_pair(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, numeric: bool, **options: Any
+    estimator: Any, X: Any, y: Any, sample_weight: Any, targets: Any, **options: Any
 ) -> tuple[Any, Any]:
-    """Return X and y, checked for training; `numeric` targets have to be numbers."""
-    estimator._check_targets(y)
+    """Return X and y, checked for training with this target type."""
+    targets.check(y)
     check_numbers(sample_weight, "sample_weight")
-    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
+    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": targets.numeric}
     X, checked = validate(estimator, X, y, **options)
-    if numeric and checked is not y:
+    if targets.numeric and checked is not y:
         assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
     return X, checked
 

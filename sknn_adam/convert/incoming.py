@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
+from sknn_adam._estimator.continuous import Continuous
 from sknn_adam._estimator.setup import check_parts, choose_sizes, describe
-from sknn_adam._estimator.targets import Labels
+from sknn_adam._estimator.targets import learn_classes
 from sknn_adam._nn.network import build
 from sknn_adam._training.history import History
 from sknn_adam._training.run import Run
@@ -164,13 +165,10 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
         labels = model.classes_
         if model._label_binarizer.y_type_ == "multilabel-indicator":
             labels = np.repeat([[0], [1]], len(labels), axis=1)
-        estimator._labels = Labels(labels)
-        estimator.classes_ = estimator._labels.classes
-        estimator.n_outputs_ = estimator._labels.n_outputs
+        estimator._targets = learn_classes(labels)
     else:
-        n_outputs = estimator.n_outputs_ = model.n_outputs_
-        estimator._y_ndim = 1 if n_outputs == 1 else 2
-        estimator._y_shift, estimator._y_scale = np.zeros(n_outputs), np.ones(n_outputs)
+        n_outputs = model.n_outputs_
+        estimator._targets = Continuous(np.zeros(n_outputs), np.ones(n_outputs))
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(model, name):
             setattr(estimator, name, getattr(model, name))

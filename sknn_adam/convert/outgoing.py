@@ -99,11 +99,12 @@ def _of_the_network(estimator: Any, parts: dict[str, Any], fitted: bool) -> Iter
         yield f"normalization={estimator.normalization!r}"
     if type(parts["loss"]) not in LOSSES:
         yield f"loss={estimator.loss!r}"
-    labels = getattr(estimator, "_labels", None)
-    if labels is not None and labels.kind == "columns":
-        yield "several columns of classes"
-    if labels is not None and labels.kind == "exclusive" and len(labels.columns[0]) < 2:
-        yield "a single class"
+    if fitted and is_classifier(estimator):
+        targets = estimator._targets
+        if targets.several and targets.exclusive:
+            yield "several columns of classes"
+        if not targets.several and len(targets.classes) < 2:
+            yield "a single class"
     if estimator._network.members is not None if fitted else estimator.n_members > 1:
         yield "several members"
 
@@ -168,7 +169,7 @@ def _hand_over(estimator: Any, model: Any) -> None:
     )
     if is_classifier(estimator):
         y, known = estimator.classes_, {"classes": estimator.classes_}
-        if estimator._labels.kind == "labels":
+        if estimator._targets.several:
             y = np.repeat([[0], [1]], len(y), axis=1)
     else:
         n_outputs = estimator.n_outputs_

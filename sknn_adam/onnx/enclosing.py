@@ -235,7 +235,7 @@ def _reason(operator: Any) -> str | None:
         return "it is used as a transformer, but the graph holds its predictions"
     if any(unwrap(meta) is model for model in models):
         return None
-    if any(isinstance(m, MLPClassifier) and m._labels.kind != "exclusive" for m in models):
+    if any(isinstance(m, MLPClassifier) and m._targets.several for m in models):
         return "the classifier inside was fitted with several columns of labels"
     if not _classes_fit(meta):
         return "skl2onnx writes classes as 32-bit integers, and these are larger"

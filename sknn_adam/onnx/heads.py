@@ -50,7 +50,7 @@ def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
     """Return what a regressor predicts, (n_rows, n_outputs) or one column for each level."""
     predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
     mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
-    return g("Add", g("Mul", mean, estimator._y_scale), estimator._y_shift)
+    return g("Add", g("Mul", mean, estimator._targets.scale), estimator._targets.shift)
 
 
 def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
@@ -68,7 +68,7 @@ def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
         centers, width = g.columns(z, 0, n_raw // 2), n_raw // 2
         apart = g("Sub", centers, g.mean(centers, width))
         deviation = g("Sqrt", g.mean(g("Add", g("Exp", s), g("Mul", apart, apart)), width))
-    return g("Mul", deviation, estimator._y_scale)
+    return g("Mul", deviation, estimator._targets.scale)
 
 
 def integer_or_text(classes: np.ndarray) -> np.ndarray:

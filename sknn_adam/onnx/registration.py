@@ -197,24 +197,24 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
     from skl2onnx.common.data_types import Int64TensorType, SequenceType, guess_tensor_type
 
     check_is_fitted(model)
-    if model._labels.kind == "exclusive":
+    targets = model._targets
+    if not targets.several:
         return _parse_sklearn_classifier(scope, model, inputs, custom_parsers)
     options = scope.get_options(model, {"zipmap": True})
     refused = [name for name in ("output_class_labels", "nocl") if options.get(name)]
-    if options.get("raw_scores") and model._labels.kind == "columns":
+    if options.get("raw_scores") and targets.exclusive:
         refused.append("raw_scores")
     if options["zipmap"] == "columns":
         refused.append("zipmap='columns'")
     if refused:
-        targets = {"labels": "a matrix of labels", "columns": "several columns of classes"}
         raise NotImplementedError(
             f"The options {', '.join(refused)} are for one column of classes; this MLPClassifier "
-            f"was fitted with {targets[model._labels.kind]}."
+            f"was fitted with {targets.shape}."
         )
     operator = scope.declare_local_operator(CLASSIFIER, model)
     operator.inputs = inputs
     kind = guess_tensor_type(inputs[0].type)
-    probabilities = SequenceType(kind) if model._labels.kind == "columns" else kind
+    probabilities = SequenceType(kind) if targets.exclusive else kind
     operator.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
     operator.outputs.append(scope.declare_local_variable("probabilities", probabilities))
     return operator.outputs
@@ -253,14 +253,14 @@ def _shapes_of_classifier(operator: Any) -> None:
     _check_width(operator)
     model, outputs = operator.raw_operator, operator.outputs
     n_rows = operator.inputs[0].get_first_dimension()
-    labels = model._labels
+    targets = model._targets
     text = integer_or_text(_classes(operator, 0)).dtype == object
-    shape = [n_rows] if labels.kind == "exclusive" else [n_rows, len(labels.columns)]
+    shape = [n_rows, len(targets.columns)] if targets.several else [n_rows]
     outputs[0].set_type((StringTensorType if text else Int64TensorType)(shape))
-    if labels.kind == "labels":
+    if not targets.exclusive:
         outputs[1].type.shape = shape
-    elif labels.kind == "exclusive":
-        n_classes = len(labels.columns[0])
+    elif not targets.several:
+        n_classes = len(targets.classes)
         if _zipmaps(operator):  # a map of ONNX holds float32
             outputs[1].set_type(FloatTensorType([n_rows, n_classes]))
         outputs[1].type.shape = [n_rows, n_classes]
@@ -287,7 +287,7 @@ def _zipmaps(operator: Any) -> bool:
 
 def _classes(operator: Any, k: int) -> np.ndarray:
     """Return the classes of a column; with the option "nocl" their codes."""
-    classes = operator.raw_operator._labels.columns[k]
+    classes = operator.raw_operator._targets.columns[k]
     if operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})["nocl"]:
         return np.arange(len(classes))
     return classes
@@ -355,22 +355,22 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
     raw_scores = wants_raw_scores(operator, container)
     label, probabilities = operator.outputs
-    loss, labels = model._loss, model._labels
+    loss, targets = model._loss, model._targets
     g, z = _network(scope, operator, container)
-    if labels.kind == "labels":
-        found, p = label_outputs(g, loss, z, len(labels.columns), raw_scores)
+    if not targets.exclusive:
+        found, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
         g.publish(found, label)
         g.publish(p, probabilities)
         return
     columns, tables, start = [], [], 0
-    for k, known in enumerate(labels.columns):
+    for k, known in enumerate(targets.columns):
         width = len(known) if len(known) > 2 else 1
         part = g.columns(z, start, start + width)
         code, p = class_outputs(g, loss, part, len(known), raw_scores)
         columns.append(g("Gather", integer_or_text(_classes(operator, k)), code, axis=0))
         tables.append(p)
         start += width
-    if labels.kind == "exclusive":
+    if not targets.several:
         p = tables[0]
         if g.dtype == np.float64 and _zipmaps(operator):
             p = g.cast(p, np.float32)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._estimator.targets import Labels
+from sknn_adam._estimator.continuous import Continuous
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.members import Members
@@ -12,7 +12,7 @@ from sknn_adam._training.run import Run
 from sknn_adam.losses import Loss
 from sknn_adam.losses.multioutput import PerColumn
 from sknn_adam.optimizers import Optimizer
-from sknn_adam.persistence.fitted import REASONS, check_state
+from sknn_adam.persistence.fitted import CLASSES, REASONS, check_state
 from sknn_adam.persistence.values import (
     check_component,
     is_array,
@@ -24,7 +24,13 @@ from sknn_adam.persistence.values import (
 )
 from sknn_adam.schedules import SCHEDULES
 
-__all__ = ["check_classifier", "check_piecewise_linear", "check_regressor", "check_smooth_clip"]
+__all__ = [
+    "check_classifier",
+    "check_continuous",
+    "check_piecewise_linear",
+    "check_regressor",
+    "check_smooth_clip",
+]
 
 
 def _check_features(state: dict[str, Any], n_features: int) -> None:
@@ -44,12 +50,11 @@ def _check_fitted(state: dict[str, Any], task: str) -> None:
     network, run, optimizer = state["_network"], state.get("_run"), state["optimizer_"]
     require(type(network) is Network, "an estimator has no network")
     _check_features(state, network.layers[0].fan_in)
-    require(is_count(state["n_outputs_"], 1), "an estimator has no number of outputs")
     loss = state["_loss"]
     if type(loss) is not PerColumn:  # that has no parameters of its own
         check_component(loss, Loss, "the loss of an estimator")
     require(loss.task == task, "the loss of an estimator is for other targets")
-    fits = network.layers[-1].fan_out == loss.n_raw(state["n_outputs_"])
+    fits = network.layers[-1].fan_out == loss.n_raw(state["_targets"].n_outputs)
     require(fits, "the network of an estimator has another number of outputs")
     check_component(optimizer, Optimizer, "the optimizer of an estimator")
     require(type(state["history_"]) is History, "an estimator has no history")
@@ -133,17 +138,12 @@ def check_classifier(state: dict[str, Any]) -> None:
     """Check the state of an MLPClassifier."""
     if "_network" not in state:
         return
-    labels, loss, shown = state["_labels"], state["_loss"], state["classes_"]
-    require(type(labels) is Labels, "a classifier has no labels")
-    require(state["n_outputs_"] == labels.n_outputs, "a classifier has other outputs than labels")
-    several = isinstance(shown, list)
-    shown, known = (shown, labels.classes) if several else ([shown], [labels.classes])
-    fits = several == (labels.kind == "columns") and len(shown) == len(known)
-    fits = fits and all(map(np.array_equal, shown, known))
-    require(fits, "a classifier shows other classes than it has learned")
+    targets, loss = state["_targets"], state["_loss"]
+    require(type(targets) in CLASSES, "a classifier has no classes")
+    several = targets.several and targets.exclusive
     require((type(loss) is PerColumn) == several, "a classifier has a loss of other targets")
     if several:
-        sizes = [len(classes) for classes in labels.columns]
+        sizes = [len(classes) for classes in targets.columns]
         require(loss.n_classes == sizes, "a classifier has a loss of other classes")
     _check_fitted(state, "classification")
 
@@ -152,14 +152,19 @@ def check_regressor(state: dict[str, Any]) -> None:
     """Check the state of an MLPRegressor."""
     if "_network" not in state:
         return
-    n_outputs, n_axes = state["n_outputs_"], state["_y_ndim"]
-    require(is_count(n_outputs, 1), "a regressor has no number of outputs")
-    require(n_axes == 2 or (n_axes == 1 and n_outputs == 1), "_y_ndim is neither 1 nor 2")
-    for name in ("_y_shift", "_y_scale"):
-        fits = is_array(state[name], (n_outputs,)) and is_finite(state[name])
-        require(fits, f"the {name!r} of a regressor must be finite, of shape {(n_outputs,)}")
-    require((state["_y_scale"] > 0).all(), "the scale of a regressor is not positive")
+    require(type(state["_targets"]) is Continuous, "a regressor has no scaling of its targets")
     _check_fitted(state, "regression")
+
+
+def check_continuous(state: dict[str, Any]) -> None:
+    """Check the state of the targets of regression."""
+    require(state.keys() == {"shift", "scale"}, "targets lack an attribute or have an unknown one")
+    shift, scale = state["shift"], state["scale"]
+    fits = type(shift) is np.ndarray and shift.ndim == 1 and len(shift) > 0
+    for array in (shift, scale):
+        fits = fits and is_array(array, shift.shape) and is_finite(array)
+    require(fits, "shift and scale of targets must be finite, one of each for every output")
+    require((scale > 0).all(), "the scale of targets is not positive")
 
 
 def check_smooth_clip(state: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._estimator.targets import SHAPES
+from sknn_adam._estimator.targets import Classes, Multiclass, Multilabel, Multioutput
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
 from sknn_adam._nn.network import Network
 from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
@@ -37,10 +37,11 @@ from sknn_adam.persistence.values import (
 from sknn_adam.schedules import Clock
 
 __all__ = [
+    "CLASSES",
     "REASONS",
     "check_clock",
     "check_history",
-    "check_labels",
+    "check_classes",
     "LAYERS",
     "check_layer",
     "check_layer_history",
@@ -52,6 +53,7 @@ __all__ = [
     "check_state",
 ]
 
+CLASSES = Multiclass, Multilabel, Multioutput
 REASONS = {None, "callback", "diverged", "early_stopping", "max_iter", "no_progress", "tol"}
 
 
@@ -361,18 +363,16 @@ def check_state(found: Any, like: Any, name: str) -> None:
 # -- targets -------------------------------------------------------------------------------------
 
 
-def check_labels(state: dict[str, Any]) -> None:
-    """Check the state of a classifier's labels."""
-    require(
-        state.keys() == {"kind", "columns"}, "the labels lack an attribute or have an unknown one"
-    )
-    kind, columns = state["kind"], state["columns"]
-    require(kind in SHAPES and type(columns) is list and columns, "labels have no columns")
-    require(kind != "exclusive" or len(columns) == 1, "labels have several columns")
+def check_classes(state: dict[str, Any], cls: type[Classes]) -> None:
+    """Check the state of a target type of classification."""
+    require(state.keys() == {"columns"}, "targets lack an attribute or have an unknown one")
+    columns = state["columns"]
+    require(type(columns) is list and columns, "targets have no columns")
+    require(cls.several or len(columns) == 1, "a single column of classes is several")
     for classes in columns:
         fits = type(classes) is np.ndarray and classes.ndim == 1 and len(classes)
         require(fits and (classes[:-1] < classes[1:]).all(), "classes are not in order")
-        require(kind != "labels" or classes.tolist() == [0, 1], "labels are not 0 and 1")
+        require(cls.exclusive or classes.tolist() == [0, 1], "labels are not 0 and 1")
 
 
 def check_per_column(state: dict[str, Any]) -> None:

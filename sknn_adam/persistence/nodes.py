@@ -18,15 +18,17 @@ import numpy as np
 from sknn_adam.persistence.contents import Contents, Refused
 from sknn_adam.persistence.estimators import (
     check_classifier,
+    check_continuous,
     check_piecewise_linear,
     check_regressor,
     check_smooth_clip,
 )
 from sknn_adam.persistence.fitted import (
+    CLASSES,
     LAYERS,
+    check_classes,
     check_clock,
     check_history,
-    check_labels,
     check_layer,
     check_layer_history,
     check_members,
@@ -284,7 +286,7 @@ def _generator(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "sknn_adam._estimator.targets.Labels": check_labels,
+    "sknn_adam._estimator.continuous.Continuous": check_continuous,
     "sknn_adam.classifier.MLPClassifier": check_classifier,
     "sknn_adam._training.history.History": check_history,
     "sknn_adam._training.history.LayerHistory": check_layer_history,
@@ -297,6 +299,10 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "sknn_adam.regressor.MLPRegressor": check_regressor,
     "sknn_adam._training.run.Run": check_run,
     "sknn_adam.schedules._base.Clock": check_clock,
+}
+CHECKS |= {
+    f"sknn_adam._estimator.targets.{cls.__name__}": partial(check_classes, cls=cls)
+    for cls in CLASSES
 }
 CHECKS |= {
     f"sknn_adam.{'normalization' if 'Norm' in name else 'layers'}.{name}": partial(

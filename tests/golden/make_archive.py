@@ -38,7 +38,7 @@ def exact():
     net.fit(scaler.transform(WHOLE), WHOLE.sum(axis=1))
     theta = net._network.theta
     theta[...] = np.random.default_rng(7).integers(-4, 5, theta.size)
-    net._y_shift[...], net._y_scale[...] = 8.0, 0.25
+    net._targets.shift[...], net._targets.scale[...] = 8.0, 0.25
     return make_pipeline(scaler, net), WHOLE
 
 
