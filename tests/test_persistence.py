@@ -673,6 +673,41 @@ def _many_members(schema):
     return schema
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("Dense", "fan_in", "7"), ("Dense", "initializer", '"nothing"'), ("Dropout", "rate", "1.5"),
+        ("Dropout", "scale", "2.5"), ("BatchNormLayer", "epsilon", "-1.0"),
+        ("BatchNormLayer", "momentum", "1.0"), ("BatchNormLayer", "momentum", "null"),
+        ("Network", "members", "1"), ("Network", "members", "true"), ("Clock", "progress", "2.0"),
+        ("Clock", "step", "-1"), ("Members", "batch", "99"), ("Members", "limit", "-1.0"),
+        ("Members", "first_epoch", "99"), ("Members", "best_epoch", "-1"),
+        ("Members", "stop_reason", '"bored"'), ("Members", "in_fit", "1"),
+        ("Members", "clipped", '"1"'), ("Members", "oof", "0"), ("Members", "contradiction", "[]"),
+        ("LayerHistory", "distance", "0"), ("History", "layers", "null"),
+        ("MLPClassifier", "n_layers_", "9"), ("MLPClassifier", "t_", "1"),
+        ("MLPClassifier", "converged_", "null"), ("MLPClassifier", "n_features_in_", "4"),
+        ("MLPClassifier", "_targets", "null"), ("MLPClassifier", "stop_reason_", "1"),
+        ("MLPClassifier", "best_iter_", "0.5"), ("MLPClassifier", "optimizer_", '"adam"'),
+    ],
+)  # fmt: skip
+def test_a_changed_attribute_is_refused(owner, name, value, tmp_path):
+    data = archive(crossed(MLPClassifier).fit(X, LABELS), tmp_path)
+    changed = []
+
+    def change(schema):
+        for each in forging.nodes_of(schema):
+            if each["__class__"] == owner:
+                changed.append(each["content"]["content"][name])
+                each["content"]["content"][name] = forging.text(10**9, value)
+        return schema
+
+    (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
+    assert changed
+    with pytest.raises(ArchiveError, match=r"was refused|cannot be read"):
+        load(tmp_path / "forged.skops")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
 def test_forged_archives_are_refused_in_little_time_and_memory(tmp_path):
     found = load_all(forged_archives(tmp_path), tmp_path / "forged")
