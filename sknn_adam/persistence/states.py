@@ -56,7 +56,7 @@ def _is_positive(value: Any) -> bool:
 
 
 def _is_component(base: type, value: Any) -> bool:
-    """Return whether a component of this base is valid, as it is used without a fit."""
+    """Return whether a value is a component of this base; raise if its parameters are invalid."""
     if isinstance(value, base):
         check_parameters(value)
     return isinstance(value, base)
@@ -70,9 +70,8 @@ def _is_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(array).all())
 
 
-# The functions below yield groups of examples by attribute. A group is compared before the next
-# one is made, which can rely on it. `fitted` is an attribute of estimators that are fitted; others
-# have parameters only.
+# Each function below yields groups of examples by attribute. A group is compared before the next
+# one is made, which can rely on it. `fitted` names an attribute that only fitted estimators have.
 CHECKED: dict[type, tuple[str | None, Callable[[Any, State], Examples]]] = {}
 
 
@@ -139,9 +138,11 @@ def _is_chain(layers: list[Layer]) -> bool:
 
 @_examples_of(Network)
 def _network(cls: type, state: State) -> Examples:
-    yield {"dtype": lambda dtype: dtype in (np.dtype(np.float32), np.dtype(np.float64))}
-    yield {"members": Optional(lambda n: _is_positive(n) and n > 1)}
-    yield {"layers": Each(list, lambda layer: isinstance(layer, Layer))}
+    yield {
+        "layers": Each(list, lambda layer: isinstance(layer, Layer)),
+        "dtype": lambda dtype: isinstance(dtype, np.dtype) and dtype in (np.float32, np.float64),
+        "members": Optional(lambda members: _is_positive(members) and members > 1),
+    }
     yield {"layers": _is_chain}
     layers, dtype, lead = state["layers"], state["dtype"], state["members"] or 1
     n_parameters = sum(prod(shape) for layer in layers for _, shape, _ in layer.parameters)
