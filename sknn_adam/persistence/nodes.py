@@ -23,7 +23,7 @@ __all__ = ["LOADERS", "Loader"]
 
 
 class Loader(NamedTuple):
-    """How a node of one kind is read.
+    """How a node with this loader is read.
 
     Parameters
     ----------
@@ -110,16 +110,17 @@ def _check_parameter(key: str, value: Any) -> None:
         )
 
 
-def _key(text: str, kind: Any) -> Any:
-    if kind is str:
+def _key(text: str, key_type: Any) -> Any:
+    if key_type is str:
         return text
-    if kind in (bool, np.bool_):  # of any text but "" Python makes True
-        return kind({"true": True, "false": False}[text])
-    if kind in (int, float) or (issubclass(kind, np.generic) and np.dtype(kind).kind in "iufU"):
-        key = kind(text)
-        if kind is not int or abs(key) <= LARGEST_HASHED:
+    if key_type in (bool, np.bool_):  # Python makes True of any text but ""
+        return key_type({"true": True, "false": False}[text])
+    number = issubclass(key_type, np.generic) and np.dtype(key_type).kind in "iufU"
+    if number or key_type in (int, float):
+        key = key_type(text)
+        if key_type is not int or abs(key) <= LARGEST_HASHED:
             return key
-    raise Refused(f"a dictionary has the key {text[:100]!r} of type {kind.__name__}")
+    raise Refused(f"a dictionary has the key {text[:100]!r} of type {key_type.__name__}")
 
 
 def _below_dict(node: dict) -> list:
@@ -128,12 +129,11 @@ def _below_dict(node: dict) -> list:
 
 
 def _dictionary(node: dict, name: str, below: list, contents: Contents) -> Any:
-    kinds, values = below[0], below[1:]
-    if not isinstance(kinds, list) or len(kinds) != len(values):
-        raise Refused("a dictionary has two keys that look alike, or types for other keys")
+    key_types, *values = below
+    fits = isinstance(key_types, list) and len(key_types) == len(values)
+    require(fits, "a dictionary has two keys that look alike, or types for other keys")
     made = resolve(name)()
-    for text, kind, value in zip(node["content"], kinds, values, strict=True):
-        key = _key(text, kind)
+    for key, value in zip(map(_key, node["content"], key_types), values, strict=True):
         if isinstance(key, str):
             _check_parameter(key, value)
         made[key] = value
@@ -159,10 +159,10 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
         if array.shape != () or array.dtype.type is not resolve(name):
             raise Refused(f"a {name} is an array of dtype {array.dtype} and shape {array.shape}")
         return array[()]
-    shape, items = below[0], below[1:]
-    if name != "numpy.ndarray" or not isinstance(shape, tuple) or not 0 < len(shape) <= 32:
-        raise Refused("an array of objects has no shape")
-    if not all(type(n) is int and n >= 0 for n in shape) or prod(shape) > contents.size + 2**24:
+    shape, *items = below
+    fits = name == "numpy.ndarray" and isinstance(shape, tuple) and 0 < len(shape) <= 32
+    fits = fits and all(type(n) is int and n >= 0 for n in shape)
+    if not fits or prod(shape) > contents.size + 2**24:
         raise Refused(f"an array of objects has the shape {str(shape)[:100]}")
     flat = _flattened(items, shape)
     array = np.empty(len(flat), dtype=object)
@@ -173,8 +173,8 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 def _flattened(items: Any, shape: tuple[int, ...]) -> list:
     """Return the objects of nested lists that have this shape."""
-    if not isinstance(items, list) or len(items) != shape[0]:
-        raise Refused("an array of objects has another shape than its items")
+    fits = isinstance(items, list) and len(items) == shape[0]
+    require(fits, "an array of objects has another shape than its items")
     if len(shape) == 1:
         return items
     return [value for item in items for value in _flattened(item, shape[1:])]
