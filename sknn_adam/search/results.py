@@ -233,7 +233,7 @@ def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any 
             f"Importance needs at least 4 candidates and a parameter that varies. Got {len(frame)} "
             f"candidates, {len(names)} such parameters."
         )
-    codes = pd.DataFrame({name: _codes(frame[name]) for name in names})
+    codes = pd.DataFrame({name: _as_numbers(frame[name]) for name in names})
     forest = RandomForestRegressor(n_estimators=200, random_state=random_state)
     forest.fit(codes, frame["score"])
     found = permutation_importance(
@@ -250,7 +250,7 @@ def varied(frame: Any) -> list[str]:
     return [n for n in names if len({repr(value) for value in frame[n]}) > 1]
 
 
-def _codes(column: Any) -> np.ndarray:
+def _as_numbers(column: Any) -> np.ndarray:
     """Return numbers as they are (missing as the lowest), other values by their order of name."""
     if column.dtype.kind in "iufb":
         values = np.asarray(column, float)
