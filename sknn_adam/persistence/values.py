@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._utils.sklearn_compat import check_parameters
 from sknn_adam.persistence.contents import Refused
 
 __all__ = [
@@ -65,4 +64,4 @@ def alike(one: Any, other: Any) -> bool:
 def check_component(value: Any, base: type, what: str) -> None:
     """Check the type and the parameters of a component that is used without a fit."""
     require(isinstance(value, base), f"{what} is of type {type(value).__name__}")
-    check_parameters(value)
+    value._validate_params()
