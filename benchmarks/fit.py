@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.preprocessing import scale
 
 from benchmarks._report import in_turns, run_on, save, spread
-from sknn_adam._estimator.setup import SMALL_TABLE
+from sknn_adam._estimator.parameters import SMALL_TABLE
 
 ALPHA = 1e-4
 

@@ -7,14 +7,9 @@ from sklearn.base import ClassifierMixin
 from sknn_adam._estimator import typing as t
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._estimator.class_prediction import PredictsClasses
-from sknn_adam._estimator.setup import has_partial_fit
+from sknn_adam._estimator.parameters import has_partial_fit
 from sknn_adam._estimator.targets import Classes
-from sknn_adam._utils.sklearn_compat import (
-    StrOptions,
-    available_if,
-    unchanged_on_error,
-    with_callbacks,
-)
+from sknn_adam._utils.sklearn_compat import StrOptions, available_if, with_callbacks
 from sknn_adam.losses import CLASSIFICATION_LOSSES
 
 __all__ = ["MLPClassifier"]
@@ -246,7 +241,6 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
         self.random_state = random_state
 
     @available_if(has_partial_fit)
-    @unchanged_on_error
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch over the given rows, going on from where training stands.

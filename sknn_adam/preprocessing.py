@@ -7,10 +7,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.inputs import unique_names
-from sknn_adam._utils.inputs import validate as validate_data
-from sknn_adam._utils.sklearn_compat import check_feature_names_in, check_parameters
-from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER
+from sknn_adam._utils.sklearn_compat import check_feature_names_in
+from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names
+from sknn_adam._utils.validation import validate as validate_data
 
 __all__ = ["PiecewiseLinear", "SmoothClip"]
 
@@ -107,7 +106,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self : object
             The fitted transformer.
         """
-        check_parameters(self)
+        self._validate_params()
         X = validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
         known = ~np.isnan(X)
         # A column without a single value: any number does, for all will stay NaN.
@@ -228,7 +227,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         self : object
             The fitted transformer.
         """
-        check_parameters(self)
+        self._validate_params()
         X = validate_data(self, X, dtype=FLOATS)
         # Two values would make one bin, which repeats the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]

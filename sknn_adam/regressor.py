@@ -8,15 +8,10 @@ from sklearn.base import RegressorMixin
 from sknn_adam._estimator import typing as t
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._estimator.continuous import Continuous
+from sknn_adam._estimator.parameters import has_partial_fit
 from sknn_adam._estimator.scoring import r_squared
-from sknn_adam._estimator.setup import has_partial_fit
-from sknn_adam._utils.inputs import check_numbers
-from sknn_adam._utils.sklearn_compat import (
-    StrOptions,
-    available_if,
-    unchanged_on_error,
-    with_callbacks,
-)
+from sknn_adam._utils.sklearn_compat import StrOptions, available_if, with_callbacks
+from sknn_adam._utils.validation import check_numbers
 from sknn_adam.losses import REGRESSION_LOSSES
 
 __all__ = ["MLPRegressor"]
@@ -251,7 +246,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.random_state = random_state
 
     @available_if(has_partial_fit)
-    @unchanged_on_error
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch over the given rows, going on from where training stands.

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 from sklearn.utils.fixes import parse_version
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam._estimator import base as _estimator
+from sknn_adam._estimator import setup
 from sknn_adam._nn.network import build
 from sknn_adam._training.batches import Data
 from sknn_adam._training.loop import Plan, Run, train
@@ -230,7 +230,7 @@ def test_the_estimator_tells_who_diverged(monkeypatch):
             if self.clock.step == 0:
                 self.network.dense()[0].W[0] = nan
 
-    monkeypatch.setattr(_estimator, "Members", Spoiled)
+    monkeypatch.setattr(setup, "Members", Spoiled)
     with pytest.warns(ConvergenceWarning, match="1 of 3 members diverged"):
         small(MLPRegressor).fit(X, NUMBERS)
     with pytest.raises(FloatingPointError, match="1 of 3 members diverged"):
@@ -328,7 +328,7 @@ def fixed_folds(monkeypatch):
     def folds(n_rows, n_folds, codes, groups, random_state):
         return np.arange(n_rows) % n_folds
 
-    monkeypatch.setattr(_estimator, "fold_numbers", folds)
+    monkeypatch.setattr(setup, "fold_numbers", folds)
 
 
 @pytest.mark.parametrize("scoring", ["loss", "default"])

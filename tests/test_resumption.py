@@ -262,12 +262,14 @@ PACKAGE = str(Path(history.__file__).parents[1])
 
 def traced(model, y, at=None):
     """Fit; return the lines of the package after the first epoch. Press Ctrl-C before one."""
-    lines = []
+    lines, ended = [], False
 
     def trace(frame, event, argument):
+        nonlocal ended
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        if event == "line" and len(vars(model).get("history_", ())):
+        ended = ended or frame.f_code.co_name == "watch"  # at the end of the first epoch
+        if event == "line" and ended:
             lines.append((frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno))
             if len(lines) - 1 == at:
                 sys.settrace(before)

@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import sknn_adam
 from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
-from sknn_adam._utils.inputs import unique_names
+from sknn_adam._utils.validation import unique_names
 from sknn_adam.search import search_space
 from sknn_adam.tabular.columns import as_dates, as_words, column_type
 from sknn_adam.tabular.recipes import RECIPES

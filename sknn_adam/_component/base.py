@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator, clone
 
 from sknn_adam._component.ranges import Choices, Range
 from sknn_adam._component.registry import Table, did_you_mean
-from sknn_adam._utils.sklearn_compat import check_parameters
 
 
 def overrides(cls: type, method: str, shortcut: str) -> bool:
@@ -248,4 +247,4 @@ class Component(NestedNames, BaseEstimator):
 
     def validate(self) -> None:
         """Check the hyper-parameters; errors name component, parameter, range and value."""
-        check_parameters(self)
+        self._validate_params()

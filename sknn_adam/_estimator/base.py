@@ -1,59 +1,39 @@
 """What both estimators share: translation between scikit-learn and the training function."""
 
 from copy import copy, deepcopy
-from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length
 
 from sknn_adam._component.base import NestedNames
 from sknn_adam._component.ranges import NETWORK
 from sknn_adam._component.registry import Table
 from sknn_adam._estimator.html import NetworkView
 from sknn_adam._estimator.prediction import Published, joined
+from sknn_adam._estimator.renamed import RENAMED
 from sknn_adam._estimator.report import report
 from sknn_adam._estimator.scoring import out_of_fold_score, validator
-from sknn_adam._estimator.setup import (
-    RENAMED,
-    check_parts,
-    check_unchanged,
-    choose_sizes,
-    describe,
-    new_network,
-)
-from sknn_adam._training.batches import Data, Rows
+from sknn_adam._estimator.setup import Session, prepare
 from sknn_adam._training.history import LiveTable
-from sknn_adam._training.loop import Run, train
-from sknn_adam._training.members import Members
+from sknn_adam._training.loop import train
 from sknn_adam._training.plan import Plan
-from sknn_adam._training.splits import fold_numbers, hold_out
-from sknn_adam._utils.inputs import group_codes, validate_pair
-from sknn_adam._utils.interrupts import Interrupts
+from sknn_adam._training.run import Run
 from sknn_adam._utils.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
-    unchanged_on_error,
     with_callbacks,
 )
-from sknn_adam._utils.validation import (
-    NON_NEGATIVE,
-    POSITIVE_INTEGER,
-    UNIT_INTERVAL,
-    check_sample_weight,
-)
-from sknn_adam._utils.warnings import warn, warn_if_split
+from sknn_adam._utils.validation import NON_NEGATIVE, POSITIVE_INTEGER, UNIT_INTERVAL
+from sknn_adam._utils.warnings import warn
 from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
-from sknn_adam.schedules import SCHEDULES, Clock
+from sknn_adam.schedules import SCHEDULES
 
 
 class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
@@ -95,7 +75,6 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
 
     # -- fitting --------------------------------------------------------------------------------
 
-    @unchanged_on_error
     @with_callbacks
     def fit(
         self,
@@ -135,204 +114,111 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         self : object
             The fitted estimator.
         """
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        parts, plan = check_parts(self)
-        rows = self._check_data(X, y, sample_weight, plan.loss, not resume, min_rows=2)
-        if resume:
-            self._targets.check_resumed(y)
-        rows.targets = self._targets.encode(rows.y, plan.loss, learned=not resume)
-        validation = self._check_validation(X_val, y_val, sample_weight_val, plan.loss)
-        seed = check_random_state(self.random_state)
-        rows, validation = self._split(rows, validation, groups, resume, seed)
-        rows.weight = self._targets.weights(self, rows.weight, rows.targets)
-        plan, data = self._ready(parts, plan, rows, resume, seed, careful=True)
-        run = self._run
+        session = prepare(
+            self,
+            X,
+            y,
+            sample_weight,
+            resume=self.warm_start and self.__sklearn_is_fitted__(),
+            validation=(X_val, y_val, sample_weight_val),
+            groups=groups,
+        )
+        run = session.run
         if not run.in_fit:
             run.new_fit()
         n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
         if run.stop_reason == "max_iter" and n_epochs > 0:
             run.stop_reason = None
-        try:
-            with Interrupts() as interrupted:
-                self._train(plan, data, n_epochs, rows, validation, interrupted)
-                run.stop_reason = run.stop_reason or "max_iter"
-                self._publish(plan)
-                self._publish_out_of_fold(rows, validation if rows.fold is not None else None)
-                if not interrupted.by_user:
-                    report(self, plan, run)
-                    run.in_fit = False
-                    if not self.warm_start:
-                        del self._run
-                        self._network.release()
-            return self
-        except KeyboardInterrupt:  # the next fit with warm_start=True finishes this one
-            run.in_fit, self._run = True, run
-            if run.stop_reason != "diverged":
-                self.stop_reason_, self.converged_ = None, False
-            raise
+        return self._trained(session, n_epochs, X_val)
 
-    def _partial_fit(self, X, y, sample_weight, classes=None):
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         resume = self.__sklearn_is_fitted__()
-        parts, plan = check_parts(self)
-        if self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True: it does one epoch, and whoever "
-                "calls it decides when to stop. Set early_stopping=False."
-            )
-        rows = self._check_data(X, y, sample_weight, plan.loss, not resume, classes=classes)
-        rows.targets = self._targets.encode(rows.y, plan.loss, classes, learned=not resume)
-        rows.weight = self._targets.weights(self, rows.weight, rows.targets, partial=True)
-        seed = check_random_state(self.random_state)
-        plan, data = self._ready(parts, plan, rows, resume, seed, careful=False)
-        undo = self._run.remember()
+        session = prepare(self, X, y, sample_weight, resume=resume, partial=True, classes=classes)
+        run, schedule = session.run, session.plan.schedule
+        undo = run.remember()
         try:
-            self._one_epoch(plan, data, rows)
+            run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
+            if schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
+                warn(
+                    f"{schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
+                    "at its last factor. Raise max_iter, or use a schedule that does not depend "
+                    "on progress, such as 'constant' or 'inverse_scaling'."
+                )
+            return self._trained(session, 1)
         except Exception:
             undo()
             raise
-        return self
 
-    def _one_epoch(self, plan, data, rows):
-        run = self._run
-        run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
-        if plan.schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
-            warn(
-                f"{plan.schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
-                "at its last factor. Raise max_iter, or use a schedule that does not depend on "
-                "progress, such as 'constant' or 'inverse_scaling'."
-            )
-        with Interrupts() as interrupted:
-            self._train(plan, data, 1, rows, None, interrupted)
-            self._publish(plan)
-            report(self, plan, run)
+    def _trained(self, session: Session, n_epochs: int, X_val: Any = None) -> Self:
+        """Train and take over the fitted attributes; an error leaves the estimator as it was.
 
-    def _train(self, plan, data, n_epochs, rows, validation, interrupted) -> None:
-        """Train, telling callbacks and the terminal about every epoch."""
-        run, self._loss = self._run, plan.loss
-        self._forget()
-        self._publish(plan)
+        Ctrl-C may come at any line: everything here can be done again by its handler, and the
+        next ``fit`` with ``warm_start=True`` finishes the interrupted one.
+        """
+        model, plan, run, in_fit = session.model, session.plan, session.run, session.run.in_fit
+        before = copy(self)
+        try:
+            self._run_epochs(session, n_epochs, before)
+            model._publish(plan, run)
+            if session.samples.fold is not None:
+                model._publish_out_of_fold(session)
+            report(self, plan, run, X_val)
+            run.in_fit = False
+            if in_fit and not self.warm_start:
+                # A network of its own, without the buffers of training.
+                model._network, model._run = run.network.at(run.point(plan).copy()), None
+            self._replace(before, model)
+            return self
+        except KeyboardInterrupt:
+            run.in_fit = in_fit
+            model._publish(plan, run)
+            if run.stop_reason != "diverged":
+                model.stop_reason_, model.converged_ = None, False
+            self._replace(before, model)
+            raise
+        except Exception:
+            self._replace(model, before)  # callbacks have seen the state after every epoch
+            raise
+
+    def _run_epochs(self, session: Session, n_epochs: int, before: Any) -> None:
+        """Train, with a report to callbacks and the terminal after every epoch."""
+        model, plan, run, samples = session.model, session.plan, session.run, session.samples
+        watched = hasattr(self, "_skl_callbacks")
         task = {
             "estimator": self,
-            "X": rows.features,  # called only for a callback that asks for X
-            "y": rows.y,
-            "metadata": {} if rows.weight is None else {"sample_weight": rows.weight},
+            "X": samples.features,  # called only for a callback that asks for X
+            "y": samples.y,
+            "metadata": {} if samples.weight is None else {"sample_weight": samples.weight},
         }
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
-        context.call_on_fit_task_begin(**task)
         table = LiveTable() if self.verbose else None
-        told: Any = table is not None or hasattr(self, "_skl_callbacks")
 
-        def snapshot():
+        def publish() -> None:
+            model._publish(plan, run)
+            if watched:
+                self._replace(before, model)
+
+        def snapshot() -> dict[str, Any]:
             return {"_network": deepcopy(run.network.at(run.point(plan))), "_run": None}
 
-        def on_epoch(run):
-            self._publish(plan)
+        def on_epoch(run: Run) -> bool:
+            publish()
             if table is not None:
                 table.show(run.history[-1])
             epoch = context.subcontext(task_name="epoch")
             epoch.call_on_fit_task_begin(**task)
             return epoch.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-        try:
-            if run.stop_reason is None:  # else an interrupted fit had come to its end
-                validate = validator(self, validation, plan, run)
-                told = on_epoch if told else None
-                train(run, plan, data, n_epochs, validate, told, interrupted)
-        except KeyboardInterrupt:
-            self._publish(plan)
-            raise
+        publish()
+        context.call_on_fit_task_begin(**task)
+        if run.stop_reason is None:  # otherwise an interrupted fit had come to its end
+            args = run, plan, session.data, n_epochs, validator(session)
+            train(*args, on_epoch if watched or table is not None else None)
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
-    def _check_data(self, X, y, sample_weight, loss, first, min_rows=1, classes=None):
-        """Return the rows of positive weight, checked."""
-        options = {"ensure_min_samples": min_rows, "reset": first}
-        X, y = validate_pair(self, X, y, sample_weight, self._target_type, **options)
-        rows = Rows(X, y.toarray() if issparse(y) else y)
-        if sample_weight is not None:
-            rows.weight = check_sample_weight(sample_weight, X)
-        if first:
-            self._targets = self._target_type.learn(self, rows.y, rows.weight, loss, classes)
-        if sample_weight is not None:
-            if not rows.weight.all():
-                rows = rows.take(np.flatnonzero(rows.weight))
-        return rows
-
-    def _split(self, rows, validation, groups, resume, seed):
-        """Return the rows to train on and to validate with; members get a fold each."""
-        crossed = validation is None and self.early_stopping and self.n_members > 1
-        if groups is not None and not crossed:
-            raise ValueError(
-                "groups is for cross-fitted members only: set n_members above 1 and "
-                "early_stopping=True, and give no X_val, or leave groups out."
-            )
-        if validation is not None or not self.early_stopping:
-            return rows, validation
-        # A warm start must not train on the rows that were held out before.
-        if not (resume and hasattr(self, "_seed_of_split")):
-            self._seed_of_split = seed.randint(np.iinfo(np.int32).max)
-        codes = rows.targets if rows.targets.ndim == 1 else None
-        if not crossed:
-            fraction = self.validation_fraction
-            kept, held = hold_out(len(rows), fraction, codes, self._seed_of_split)
-            return rows.take(kept), rows.take(held)
-        if groups is not None:
-            groups = group_codes(groups)
-            check_consistent_length(rows.X, groups)
-            groups = groups if rows.index is None else groups[rows.index]
-        rows.fold = fold_numbers(len(rows), self.n_members, codes, groups, self._seed_of_split)
-        return rows, copy(rows)
-
-    def _check_validation(self, X_val, y_val, sample_weight_val, loss):
-        """Return the user's validation rows, None if there are none."""
-        if X_val is None and y_val is None:
-            if sample_weight_val is not None:
-                raise ValueError("sample_weight_val was given without X_val and y_val.")
-            return None
-        if X_val is None or y_val is None:
-            raise ValueError("X_val and y_val must be given together.")
-        warn_if_split(X_val)
-        try:
-            rows = self._check_data(X_val, y_val, sample_weight_val, loss, first=False)
-            rows.targets = self._targets.encode(rows.y, loss)
-        except ValueError as error:
-            reason = getattr(error, "held_out", error)
-            raise ValueError(f"X_val or y_val cannot be used: {reason}") from error
-        return rows
-
-    def _ready(self, parts, plan, rows, resume, seed, careful) -> tuple[Plan, Data]:
-        """Make the run if there is none to go on with; return the plan and the rows in batches."""
-        plan = replace(
-            plan, loss=self._targets.loss(plan.loss), **choose_sizes(self, plan, len(rows))
-        )
-        rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
-        if not resume:
-            n_raw = plan.loss.n_raw(self.n_outputs_)
-            network = new_network(self, parts, rows.X, n_raw, rng)
-            kind = Run if network.members is None else Members
-            self._run = kind(network, rng)
-            self._structure = describe(self, parts)
-            self._run.begin(plan)
-        else:
-            check_unchanged(self, parts, self._network)
-            if getattr(self, "_run", None) is None:  # only the weights were kept
-                clock = Clock(step=self.t_, epoch=self.n_iter_)
-                kind = Run if self._network.members is None else Members
-                self._run = kind(deepcopy(self._network), rng, clock=clock)
-                self._run.history = deepcopy(self.history_)
-                self._run.begin(plan)
-            elif careful:  # an error must leave the present run as it is
-                self._run = deepcopy(self._run)
-        network = self._run.network
-        table = rows.X, rows.targets, rows.weight, plan.batch_size
-        data = Data(*table, network.dtype, rows.index, rows.fold, self.n_members)
-        if parts["initializer"].unit_variance and not resume:
-            network.unit_variance(data.batch(0, data.order(self._run.rng)).x)
-        return plan, data
-
-    def _publish(self, plan: Plan) -> None:
+    def _publish(self, plan: Plan, run: Run) -> None:
         """Set the fitted attributes from the run."""
-        run = self._run
-        self._network, self._loss = run.network.at(run.point(plan)), plan.loss
+        self._run, self._network, self._loss = run, run.network.at(run.point(plan)), plan.loss
         self.optimizer_ = plan.optimizer
         self.history_ = run.history
         self.n_iter_ = run.clock.epoch - run.first_epoch
@@ -346,25 +232,28 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         judged = not plan.early_stopping or bool(np.isfinite(run.best_score).any())
         self.converged_ = judged and run.stop_reason in ("tol", "early_stopping")
 
-    def _forget(self) -> None:
-        """Remove what an earlier training said of rows that were left out."""
-        for name in ("oof_prediction_", "oof_score_"):
-            self.__dict__.pop(name, None)
-
-    def _publish_out_of_fold(self, rows, held) -> None:
-        """Set what the rows that members have left out tell, if they have left out any."""
-        run: Any = self._run
-        if held is None or run.oof.z is None:  # training diverged in its first epoch
+    def _publish_out_of_fold(self, session: Session) -> None:
+        """Set the out-of-fold predictions and their score."""
+        run: Any = session.run
+        held: Any = session.validation
+        z = run.oof.z
+        if z is None:  # training diverged in its first epoch
             return
-        z, dtype, n_rows = run.oof.z, held.X.dtype, held.X.shape[0]
-        self.oof_score_ = out_of_fold_score(self, held, z)
+        dtype, n_samples = held.X.dtype, held.X.shape[0]
+        self.oof_score_ = out_of_fold_score(session, z)
         self.oof_prediction_ = self._targets.predictions(self._loss, z, dtype)
-        if len(held) < n_rows:  # rows without weight, which no member has seen
-            others = np.setdiff1d(np.arange(n_rows), held.index)
+        if len(held) < n_samples:  # samples without weight, which no member has seen
+            others = np.setdiff1d(np.arange(n_samples), held.index)
             z = self._network.predict(held.X, others)
             mean = self._targets.predictions(self._loss, z, dtype)
             both = np.argsort(np.append(held.index, others))
             self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
+
+    def _replace(self, old: Any, new: Any) -> None:
+        """Replace the attributes of one copy of this estimator by those of another."""
+        self.__dict__.update(vars(new))
+        for name in vars(old).keys() - vars(new).keys():
+            self.__dict__.pop(name, None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -7,8 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._estimator.prediction import Published
 from sknn_adam._estimator.targets import Classes
-from sknn_adam._utils.inputs import check_numbers
-from sknn_adam._utils.validation import with_ordinary_size
+from sknn_adam._utils.validation import check_numbers, with_ordinary_size
 
 __all__ = ["PredictsClasses"]
 
@@ -39,7 +38,8 @@ class PredictsClasses(Published):
             One column for two classes; above 0 means ``classes_[1]``. A list of such arrays if
             `y` had several columns of classes.
         """
-        return self._targets.decisions(self._loss, self._raw(X)[0])
+        z, _ = self._raw(X)
+        return self._targets.decisions(self._loss, z)
 
     def predict_proba(self, X: Any) -> Any:
         """Return probabilities, of several members their mean.
@@ -55,7 +55,8 @@ class PredictsClasses(Published):
             Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
             matrix of labels. A list of such arrays if `y` had several columns of classes.
         """
-        return self._targets.predictions(self._loss, self._raw(X)[0])
+        z, _ = self._raw(X)
+        return self._targets.predictions(self._loss, z)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of ``predict_proba``.
@@ -87,7 +88,8 @@ class PredictsClasses(Published):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class, or the labels that are more probable than not.
         """
-        return self._targets.labels(self._loss, self._raw(X)[0])
+        z, _ = self._raw(X)
+        return self._targets.labels(self._loss, z)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows that are predicted right in every column.

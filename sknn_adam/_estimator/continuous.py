@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from sknn_adam._utils.inputs import check_labels, check_numbers
+from sknn_adam._utils.validation import check_labels, check_numbers
 from sknn_adam.losses import Loss
 
 __all__ = ["Continuous"]

@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.inputs import validate
-from sknn_adam._utils.validation import is_plain
+from sknn_adam._utils.validation import is_plain, validate
 
 __all__ = ["Published", "joined"]
 

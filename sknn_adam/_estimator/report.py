@@ -5,15 +5,18 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sknn_adam._training.loop import Run
+from sknn_adam._estimator.typing import MLP
 from sknn_adam._training.plan import Plan
-from sknn_adam._utils.warnings import warn
+from sknn_adam._training.run import Run
+from sknn_adam._utils.warnings import warn, warn_if_split
 
 __all__ = ["report"]
 
 
-def report(estimator: Any, plan: Plan, run: Run) -> None:
-    """Warn, or raise, if training has failed beyond doubt."""
+def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
+    """Warn, or raise, if training has failed beyond doubt or if X_val was split."""
+    if X_val is not None:
+        warn_if_split(X_val)
     reason = ""
     if run.contradiction is not None:
         reason = (

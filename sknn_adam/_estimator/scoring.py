@@ -1,5 +1,6 @@
-"""Validation scores: of a network, of members on the same rows, of members on their own folds."""
+"""Validation scores of scikit-learn's scorers, and the choice of the score."""
 
+import inspect
 from collections.abc import Callable
 from copy import copy
 from math import isfinite
@@ -8,47 +9,34 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import check_scoring, r2_score
 
-from sknn_adam._nn.network import Network
+from sknn_adam._estimator.setup import Session
 from sknn_adam._training.batches import Rows
-from sknn_adam._training.loop import Run
-from sknn_adam._training.members import Members, OutOfFold, of_the_others
-from sknn_adam._training.plan import Plan
-from sknn_adam._utils.sklearn_compat import takes_weights, with_labels
+from sknn_adam._training.members import OutOfFold
+from sknn_adam._training.validation import CrossFitted, Given, LossScore
 from sknn_adam._utils.validation import extreme_exponent, with_ordinary_size
 
-__all__ = ["Given", "out_of_fold_score", "r_squared", "validator"]
-
-
-class Given:
-    """Stands in for a network where its raw outputs are known already."""
-
-    def __init__(self, z: np.ndarray):
-        self.z = z
-
-    def predict(self, X: Any, index: Any = None) -> np.ndarray:
-        """Return the raw outputs."""
-        return self.z
+__all__ = ["out_of_fold_score", "r_squared", "validator"]
 
 
 class Scorer:
-    """A scorer of scikit-learn, applied to some rows.
+    """A scorer of scikit-learn, applied to validation samples.
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Whose parameters and encoding of targets are used.
+    model : MLPClassifier or MLPRegressor
+        An estimator with parameters and target type.
     scoring : str, callable or None
-        What scikit-learn takes.
+        The parameter of scikit-learn's ``check_scoring``.
     rows : Rows
-        What is scored.
+        The samples.
     """
 
-    def __init__(self, estimator: Any, scoring: Any, rows: Rows):
-        self.X, self.y, self.scored = rows.features(), rows.y, copy(estimator)
+    def __init__(self, model: Any, scoring: Any, rows: Rows):
+        self.X, self.y, self.scored = rows.features(), rows.y, copy(model)
         vars(self.scored).pop("feature_names_in_", None)  # X is an array by now
         self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
-        self.missing = estimator._targets.missing(rows.y)
-        self.completed = False  # whether the scorer was told the classes
+        self.missing = model._targets.missing(rows.y)
+        self.completed = False  # whether the scorer has been given the classes
         weighted = rows.weight is not None and takes_weights(self.scorer)
         self.kwargs = {"sample_weight": rows.weight} if weighted else {}
 
@@ -78,83 +66,61 @@ class Scorer:
         ) from cause
 
 
-class CrossFitted:
-    """Scores every member on the rows that it leaves out, and collects what it says of them."""
-
-    def __init__(self, estimator: Any, rows: Rows, plan: Plan, state: OutOfFold, n_members: int):
-        self.rows, self.plan, self.state = rows, plan, state
-        self.weight = np.ones(len(rows)) if rows.weight is None else rows.weight
-        self.folds = [np.flatnonzero(rows.fold == m) for m in range(n_members)]
-        if plan.loss.task == "classification" and rows.targets.ndim == 1:
-            self.weight = self._without_unknown_classes()
-        self.scorers = None
-        if estimator.scoring != "loss":
-            parts = [rows.take(held) for held in self.folds]
-            self.scorers = [Scorer(estimator, estimator.scoring, part) for part in parts]
-
-    def _without_unknown_classes(self) -> np.ndarray:
-        """Return the weights, 0 where a member leaves out all rows of a class.
-
-        The loss of such a row grows for as long as the member learns the other classes, and would
-        end its training at once.
-        """
-        codes, weight = self.rows.targets, self.weight.copy()
-        for held in self.folds:
-            kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
-            known = kept[codes[held]] > 0
-            # A row is judged by the others of its fold: they need a weight.
-            if known.sum() > 1:
-                weight[held[~known]] = 0
-        return weight
-
-    def __call__(self, network: Network) -> np.ndarray:
-        """Return the scores of the members."""
-        rows, plan, given = self.rows, self.plan, []
-        for m, held in enumerate(self.folds):
-            index = held if rows.index is None else rows.index[held]
-            given.append(network.member(m).predict(rows.X, index))
-        order = np.concatenate(self.folds)
-        z = np.empty((len(rows), given[0].shape[-1]), given[0].dtype)
-        z[order] = np.concatenate(given)
-        loss = plan.loss.value(rows.targets, z).astype(np.float64)
-        others = np.empty(len(rows))
-        for held in self.folds:
-            others[held] = of_the_others(loss[held], self.weight[held])
-        self.state.see(z, others, plan.tol, plan.n_iter_no_change)
-        if self.scorers is not None:
-            pairs = zip(self.scorers, given, strict=True)
-            return np.array([scorer(Given(part)) for scorer, part in pairs])
-        return -np.array([np.average(loss[held], weights=self.weight[held]) for held in self.folds])
+def takes_weights(scorer: Callable) -> bool:
+    """Return whether a scorer can be called with ``sample_weight``."""
+    formula = getattr(scorer, "_score_func", scorer)
+    names = inspect.signature(formula).parameters
+    return "sample_weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
-def validator(estimator: Any, rows: Rows | None, plan: Plan, run: Run) -> Callable | None:
-    """Return the function that scores a network on the validation rows, higher is better.
+def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
+    """Return a scorer of scikit-learn that knows all classes, None if it is no use to it.
 
-    Members get one score each: on the same rows, or each on those that it leaves out.
+    A metric of probabilities, such as the log loss, has to know the classes of all columns. One of
+    predicted labels averages over the classes that occur, which this must not change.
     """
+    formula, method = getattr(scorer, "_score_func", None), getattr(scorer, "_response_method", "")
+    if (
+        formula is None
+        or method == "predict"
+        or "labels" not in inspect.signature(formula).parameters
+    ):
+        return None
+    known: Any = copy(scorer)
+    known._kwargs = {**known._kwargs, "labels": labels}
+    return known
+
+
+def validator(session: Session) -> Callable[[Any], Any] | None:
+    """Return the function that scores a network on the validation samples, higher is better.
+
+    Members get one score each: on the same samples, or each on the fold that it holds out.
+    """
+    model, rows, scoring = session.model, session.validation, session.model.scoring
+    run: Any = session.run
+    n_members = run.network.members
     if rows is None:
         return None
-    if isinstance(run, Members) and rows.fold is not None:
+    if rows.fold is not None:
         if run.oof is None:
             run.oof = OutOfFold(len(rows))
-        return CrossFitted(estimator, rows, plan, run.oof, int(run.network.members or 1))
-    if estimator.scoring == "loss":
-        X, index, targets, loss = rows.X, rows.index, rows.targets, plan.loss
-        weight = None if rows.weight is None else rows.weight / rows.weight.mean()
-        if run.network.members is None:
-            return lambda network: -float(loss.mean(targets, network.predict(X, index), weight))
-        return lambda network: -loss.mean(targets, network.predict(X, index), weight)
-    scorer = Scorer(estimator, estimator.scoring, rows)
-    if run.network.members is None:
+        folds, scorers = [np.flatnonzero(rows.fold == m) for m in range(n_members)], None
+        if scoring != "loss":
+            scorers = [Scorer(model, scoring, rows.take(held)) for held in folds]
+        return CrossFitted(rows, session.plan, run.oof, folds, scorers)
+    if scoring == "loss":
+        return LossScore(rows, session.plan)
+    scorer = Scorer(model, scoring, rows)
+    if n_members is None:
         return scorer
-    members = range(run.network.members)
-    return lambda network: np.array([scorer(network.member(m)) for m in members])
+    return lambda network: np.array([scorer(network.member(m)) for m in range(n_members)])
 
 
-def out_of_fold_score(estimator: Any, rows: Rows, z: np.ndarray) -> float:
-    """Return the score of raw outputs `z` for these rows: accuracy or R^2 unless scoring says."""
-    scoring = None if estimator.scoring == "loss" else estimator.scoring
-    return Scorer(estimator, scoring, rows)(Given(z))
+def out_of_fold_score(session: Session, z: np.ndarray) -> float:
+    """Return the score of out-of-fold outputs: accuracy or R^2 if `scoring` is the loss."""
+    scoring = None if session.model.scoring == "loss" else session.model.scoring
+    rows: Any = session.validation
+    return Scorer(session.model, scoring, rows)(Given(z))
 
 
 def r_squared(y: Any, predicted: np.ndarray, weight: Any = None) -> float:

@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from sknn_adam._utils.inputs import check_labels
-from sknn_adam._utils.validation import with_ordinary_size
+from sknn_adam._utils.validation import check_labels, with_ordinary_size
 from sknn_adam.losses import ClassificationLoss, Loss
 from sknn_adam.losses.multioutput import PerColumn
 

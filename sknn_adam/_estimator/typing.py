@@ -1,8 +1,9 @@
-"""What the parameters of the estimators take, for type checkers."""
+"""Types of the estimators' parameters, and of an estimator, for type checkers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from sknn_adam._component.registry import Table
 from sknn_adam.activations import Activation
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
@@ -27,3 +28,40 @@ Clip = float | str | Clipping | None
 Averaging = str | EMA | None
 Scoring = str | Callable[..., float] | None
 Arrays = Any  # arrays, lists, tables, sparse matrices: what scikit-learn takes
+
+
+class MLP(Protocol):
+    """The parameters that both estimators have."""
+
+    hidden_layer_sizes: Sizes
+    activation: Activations
+    initializer: Initial
+    bias_initializer: Initial
+    normalization: Normal
+    dropout: Rates
+    optimizer: Optimizing
+    schedule: Scheduling
+    gradient_clip: Clip
+    averaging: Averaging
+    alpha: float | str
+    l1_ratio: float | str
+    batch_size: int | str
+    max_iter: int
+    shuffle: bool
+    early_stopping: bool
+    validation_fraction: float
+    scoring: Scoring
+    n_iter_no_change: float
+    tol: float
+    warm_start: bool
+    on_divergence: str
+    n_members: int
+    record: bool | str
+    dtype: str
+    verbose: int
+    random_state: Any
+
+    @property
+    def _tables(self) -> dict[str, Table]: ...
+
+    def _validate_params(self) -> None: ...

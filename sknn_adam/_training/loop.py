@@ -144,7 +144,6 @@ def train(
     n_epochs: int,
     validate: Callable[[Network], float] | None = None,
     on_epoch: Callable[[Run], bool] | None = None,
-    interrupted: Interrupts | None = None,
 ) -> None:
     """Train for at most `n_epochs` epochs; ``run.stop_reason`` says why training ended.
 
@@ -164,18 +163,25 @@ def train(
         restored.
     on_epoch : callable, optional
         Called after every epoch; training stops when it returns True.
-    interrupted : Interrupts, optional
-        An open context that defers Ctrl-C, if the caller has work to finish after training.
 
     Raises
     ------
     KeyboardInterrupt
         After Ctrl-C, between two steps: the run is consistent and can go on.
     """
-    if interrupted is None:
-        with Interrupts() as interrupted:
-            train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
-        return
+    with Interrupts() as interrupted:
+        _train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
+
+
+def _train(
+    run: Run,
+    plan: Plan,
+    data: Data,
+    n_epochs: int,
+    validate: Callable[[Network], float] | None,
+    on_epoch: Callable[[Run], bool] | None,
+    interrupted: Interrupts,
+) -> None:
     run.prepare(plan, choose_kernels(run.network, data))
     if run.best is None:
         run.keep(-inf, run.point(plan))
@@ -199,6 +205,8 @@ def train(
             _check_predictions(run, plan, data)
     if run.stop_reason == "diverged" or (plan.early_stopping and run.judged):
         run.restore(plan)
+    if run.in_fit:
+        run.stop_reason = run.stop_reason or "max_iter"
 
 
 def _check_predictions(run: Run, plan: Plan, data: Data) -> None:

@@ -1,12 +1,21 @@
-"""Checks of parameters, weights and arrays that components return."""
+"""Checks of data, of weights and of arrays that components return; ranges of parameters.
 
-import re
-from collections.abc import Callable
-from math import isfinite
+NumPy converts dates, times, masked cells and records to float without a warning: a date becomes a
+count of nanoseconds, a missing one -9.2e18, and a masked cell the value under the mask. Errors
+name the columns at fault.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import date, time, timedelta
+from math import isfinite, isinf
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from sknn_adam._utils.sklearn_compat import Interval, validated_weight
 
@@ -16,20 +25,33 @@ __all__ = [
     "POSITIVE",
     "POSITIVE_INTEGER",
     "UNIT_INTERVAL",
+    "check_labels",
+    "check_numbers",
     "check_sample_weight",
+    "check_shape",
     "extreme_exponent",
-    "parse_sizes",
-    "per_layer",
+    "group_codes",
+    "in_place",
+    "is_plain",
+    "unique_names",
+    "validate",
+    "validate_pair",
     "with_ordinary_size",
 ]
 
-
-SIZES = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 FRACTION = Interval(Real, 0, 1, closed="left")
 UNIT_INTERVAL = Interval(Real, 0, 1, closed="both")
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
+
+DATES, RECORDS = "dates or times", "records"
+MOMENTS = (np.datetime64, np.timedelta64, date, time, timedelta)
+MOST_NAMES = 5  # of columns that a message lists
+TABULAR = "sknn_adam.tabular_pipeline(estimator) takes missing values, texts and dates"
+
+
+# -- arrays of components, weights, numbers of extreme size --------------------------------------
 
 
 def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> None:
@@ -94,44 +116,202 @@ def extreme_exponent(numbers: np.ndarray, axis: int | None = None) -> Any:
     return np.where(np.abs(exponent) > 256, exponent, 0)
 
 
-def parse_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return the widths of the hidden layers.
+# -- data -----------------------------------------------------------------------------------------
+
+
+def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """Call scikit-learn's ``validate_data``; errors also name the columns of X at fault."""
+    check_numbers(X, "X")
+    options = {"dtype": [np.float64, np.float32], **options}
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
+            return validate_data(estimator, X, *y, **options)
+    except (TypeError, ValueError) as error:
+        allowed = "NaN" if options.get("ensure_all_finite") == "allow-nan" else ""
+        faults = _faults(X, allowed)
+        if not faults:
+            raise
+        found = "; ".join(f"{what} in {_listed(names)}" for what, names in faults.items())
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "texts"} else ""
+        raise kind(f"{error}\nX has {found}.{note}") from error
+
+
+def validate_pair(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, targets: Any, **options: Any
+) -> tuple[Any, Any]:
+    """Return X and y, checked for training with this target type."""
+    targets.check(y)
+    check_numbers(sample_weight, "sample_weight")
+    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": targets.numeric}
+    X, checked = validate(estimator, X, y, **options)
+    if targets.numeric and checked is not y:
+        assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
+    return X, checked
+
+
+def group_codes(groups: Any) -> np.ndarray:
+    """Return a number for each group: scikit-learn's splitters do not take every type of group."""
+    check_labels(groups, "groups")
+    return np.unique(column_or_1d(groups), return_inverse=True)[1]
+
+
+def check_numbers(values: Any, name: str) -> None:
+    """Raise ValueError for dates, times, records and masked cells.
 
     Parameters
     ----------
-    sizes : int, sequence of int, or str
-        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256.
-
-    Returns
-    -------
-    widths : tuple of int
-        One positive integer per hidden layer; empty for a linear model.
+    values : array-like, sparse matrix, dataframe or None
+        What will be converted to float.
+    name : str
+        The parameter, for the message.
     """
-    if isinstance(sizes, str):
-        if SIZES.fullmatch(sizes):
-            pairs = (part.partition("x") for part in sizes.split("-"))
-            return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
-    elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
-        if int(sizes) > 0:
-            return (int(sizes),)
-    elif (
-        isinstance(sizes, tuple | list | np.ndarray)
-        and getattr(sizes, "ndim", 1) == 1
-        and all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes)
-    ):
-        return tuple(int(w) for w in sizes)
-    raise ValueError(
-        "hidden_layer_sizes must be a positive int, a sequence of positive ints, or a string "
-        f"such as '128-64' or '256x3'. Got {sizes!r} instead."
-    )
+    if values is None or issparse(values):
+        return
+    _check_mask(values, name)
+    if _is_numeric(values):
+        return
+    found: dict[str, list] = {}
+    for label, column in _columns(values):
+        what = DATES if _has_dates(column) else RECORDS if column.dtype.kind == "V" else None
+        if what:
+            found.setdefault(what, []).append(label)
+    for what, labels in found.items():
+        where = f" in {_listed(labels)}" if name == "X" else ""
+        cure = "Split them into one column for each field."
+        if what == DATES:
+            cure = "Convert them first, for example to days since a reference date"
+            cure += f", or note that {TABULAR}." if name == "X" else "."
+        raise ValueError(f"{name} must hold numbers only, but has {what}{where}. {cure}")
 
 
-def per_layer(name: str, value: Any, n_hidden: int) -> list:
-    """Return one value for each hidden layer, from one for all of them or a sequence."""
-    if not isinstance(value, tuple | list | np.ndarray):
-        return [value] * n_hidden
-    if len(value) != n_hidden:
+def check_labels(values: Any, name: str = "y") -> None:
+    """Raise ValueError for missing values, masked cells and records among labels or targets."""
+    if values is None or issparse(values):
+        return
+    _check_mask(values, name)
+    if _is_numeric(values):
+        return  # scikit-learn finds NaN among numbers
+    if isinstance(values, list | tuple):
+        # NumPy would turn a NaN among texts into the text 'nan'.
+        cells = [c for row in values for c in (row if isinstance(row, list | tuple) else (row,))]
+        missing = [_is_missing(cell) for cell in cells]
+    else:
+        array = np.asarray(values)
+        if array.dtype.kind == "V":
+            raise ValueError(f"{name} must be labels or numbers. Got records, {array.dtype}.")
+        missing = [_is_missing(c) for c in array.ravel()] if array.dtype.kind in "OmMT" else []
+    if any(missing):
         raise ValueError(
-            f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
+            f"Input {name} contains NaN, None or another missing value: {sum(missing)} of "
+            f"{len(missing)} values are missing, the first at position {missing.index(True)}. "
+            "Leave these samples out, or fill the values in."
         )
-    return list(value)
+
+
+def _check_mask(values: Any, name: str) -> None:
+    parts = values if isinstance(values, list | tuple) else (values,)
+    masked = sum(int(np.ma.count_masked(p)) for p in parts if isinstance(p, np.ma.MaskedArray))
+    if masked:
+        raise ValueError(
+            f"{name} has {masked} masked values; the numbers under the mask would be used. Leave "
+            f"these samples out, or fill the values in: {name}.filled(...)."
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # an array, or an object with its own idea of equality
+        return False
+
+
+def _is_numeric(values: Any) -> bool:
+    return getattr(getattr(values, "dtype", values), "kind", "?") in "biuf"
+
+
+def _columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield name (position, if there is none) and array of columns: of all, or not of numbers."""
+    if hasattr(values, "columns") and hasattr(values, "dtypes"):
+        for i, (name, dtype) in enumerate(zip(values.columns, list(values.dtypes), strict=True)):
+            if every or not _is_numeric(dtype):
+                # By position: names of pandas may repeat.
+                yield (
+                    name,
+                    np.asarray(values.iloc[:, i] if hasattr(values, "iloc") else values[name]),
+                )
+        return
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # dates and numbers have no common type, and ragged rows none
+        array = np.empty(0)
+        with suppress(TypeError, ValueError):
+            array = np.asarray(values, dtype=object)
+    if every or not _is_numeric(array):
+        for i in range(array.shape[1] if array.ndim == 2 else 1):
+            yield i, array[:, i] if array.ndim == 2 else array
+
+
+def _has_dates(column: np.ndarray) -> bool:
+    if column.dtype.kind == "O":
+        return any(isinstance(cell, MOMENTS) for cell in column.ravel())
+    return column.dtype.kind in "mM"
+
+
+def _faults(X: Any, allowed: str) -> dict[str, list]:
+    """Return what is wrong with columns of X, and the columns where it is."""
+    faults: dict[str, list] = {}
+    for name, column in _sparse_columns(X) if issparse(X) else _columns(X, every=True):
+        for what in _faults_of(column):
+            if what != allowed:
+                faults.setdefault(what, []).append(name)
+    return faults
+
+
+def _sparse_columns(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    entries = X.tocoo()
+    bad = ~np.isfinite(entries.data)
+    columns, data = entries.col[bad], entries.data[bad]
+    for i in np.unique(columns):
+        yield int(i), data[columns == i]
+
+
+def _faults_of(column: np.ndarray) -> list[str]:
+    if column.dtype.kind == "f":
+        found = {"NaN": np.isnan(column).any(), "infinity": np.isinf(column).any()}
+        return [what for what, is_there in found.items() if is_there]
+    if column.dtype.kind not in "OUST":
+        return []
+    return sorted({what for cell in column.ravel().tolist() if (what := _fault_of(cell))})
+
+
+def _fault_of(cell: Any) -> str | None:
+    if _is_missing(cell):
+        return "NaN"
+    try:
+        return "infinity" if isinf(float(cell)) else None
+    except (TypeError, ValueError, OverflowError):
+        return "texts" if isinstance(cell, str | bytes) else f"type {type(cell).__name__}"
+
+
+def _listed(names: list) -> str:
+    """``"columns 'a', 'b'"``."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    shown = ", ".join(repr(name) for name in names[:MOST_NAMES])
+    return f"column{'s' * (len(names) > 1)} {shown}{more}"
+
+
+def unique_names(names: Iterable) -> np.ndarray:
+    """Return names of which each occurs once: a repeated one gets a number."""
+    names = list(names)
+    given = set(names)
+    found: dict[str, None] = {}
+    for name in names:
+        new, number = name, 1
+        while new in found or (number > 1 and new in given):
+            number += 1
+            new = f"{name}_{number}"
+        found[new] = None
+    return np.array(list(found), dtype=object)

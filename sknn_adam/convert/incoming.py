@@ -8,12 +8,12 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from sknn_adam._estimator.continuous import Continuous
-from sknn_adam._estimator.setup import check_parts, choose_sizes, describe
+from sknn_adam._estimator.parameters import Architecture, make_plan
+from sknn_adam._estimator.setup import new_run
 from sknn_adam._estimator.targets import learn_classes
 from sknn_adam._nn.network import build
 from sknn_adam._training.history import History
 from sknn_adam._training.run import Run
-from sknn_adam._utils.validation import parse_sizes
 from sknn_adam._utils.warnings import warn
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.initializers import VarianceScaling
@@ -154,9 +154,9 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
 
 def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
     """Give the estimator the weights, counters and moments of a fitted network."""
-    parts, plan = check_parts(estimator)
+    architecture = Architecture.of(estimator)
     widths = [len(b) for b in model.intercepts_[:-1]]
-    if list(parse_sizes(estimator.hidden_layer_sizes)) != widths:
+    if list(architecture.widths) != widths:
         raise ValueError(
             f"hidden_layer_sizes={model.hidden_layer_sizes!r} was changed after fit: the weights "
             f"are those of layers of {widths}."
@@ -176,20 +176,19 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
         model.n_features_in_,
         widths,
         len(model.intercepts_[-1]),
-        parts["activations"],
+        architecture.activations,
         dtype=estimator.dtype,
     )
     network.theta[...] = _flat(model.coefs_ + model.intercepts_)
-    sizes = choose_sizes(estimator, plan, n_samples or THEIR_BATCH)
+    loss = estimator._targets.loss(architecture.loss)
+    plan = make_plan(estimator, architecture, loss, n_samples or THEIR_BATCH)
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
-    run = estimator._run = Run(network, np.random.default_rng(seed))
-    run.begin(plan)
-    known = _count(run, model, sizes["batch_size"], n_samples)
-    estimator._structure = describe(estimator, parts)
-    estimator._forget()
-    estimator._publish(plan)
+    run = new_run(network, np.random.default_rng(seed), plan)
+    known = _count(run, model, plan.batch_size, n_samples)
+    estimator._structure = architecture.described()
+    estimator._publish(plan, run)
     if not (known and _with_moments(run, plan.optimizer, model)):
-        del estimator._run  # only the weights are kept; training makes a state of its own
+        estimator._run = None  # only the weights are kept; training makes a state of its own
 
 
 def _flat(arrays: list[np.ndarray]) -> np.ndarray:

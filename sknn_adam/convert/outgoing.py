@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 
-from sknn_adam._estimator.setup import check_parts, choose_sizes
-from sknn_adam._utils.validation import parse_sizes
+from sknn_adam._estimator.parameters import Architecture, make_plan
 from sknn_adam.activations import Identity, Logistic, ReLU, Tanh
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.convert.incoming import SAME
@@ -70,34 +69,34 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
     from sklearn import neural_network
 
     fitted = estimator.__sklearn_is_fitted__()
-    parts, plan = check_parts(estimator)
-    problems = [*_of_the_network(estimator, parts, fitted)]
+    architecture = Architecture.of(estimator)
+    problems = [*_of_the_network(estimator, architecture, fitted)]
     if not fitted:
-        problems += _of_the_training(estimator, parts)
+        problems += _of_the_training(estimator, architecture)
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     if problems:
         hint = "" if fitted else " What concerns training only may differ once it is fitted."
         raise ValueError(
             f"scikit-learn's {name} has no counterpart of {', '.join(problems)}.{hint}"
         )
-    params = _their_parameters(estimator, parts, plan, n_samples or 1000)
+    params = _their_parameters(estimator, architecture, n_samples or 1000)
     if name == "MLPRegressor":
-        params["loss"] = LOSSES[type(parts["loss"])]
+        params["loss"] = LOSSES[type(architecture.loss)]
     model = getattr(neural_network, name)(**params)
     if fitted:
         _hand_over(estimator, model)
     return model
 
 
-def _of_the_network(estimator: Any, parts: dict[str, Any], fitted: bool) -> Iterator[str]:
+def _of_the_network(estimator: Any, architecture: Architecture, fitted: bool) -> Iterator[str]:
     """Yield what stands against the network."""
-    kinds = {type(activation) for activation in parts["activations"]}
+    kinds = {type(activation) for activation in architecture.activations}
     if len(kinds) > 1 or not kinds <= ACTIVATIONS.keys():
         yield f"activation={estimator.activation!r}"
-    foldable = fitted and type(parts["normalization"]) is BatchNorm
-    if not (parts["normalization"] is None or foldable):
+    foldable = fitted and type(architecture.normalization) is BatchNorm
+    if not (architecture.normalization is None or foldable):
         yield f"normalization={estimator.normalization!r}"
-    if type(parts["loss"]) not in LOSSES:
+    if type(architecture.loss) not in LOSSES:
         yield f"loss={estimator.loss!r}"
     if fitted and is_classifier(estimator):
         targets = estimator._targets
@@ -109,40 +108,39 @@ def _of_the_network(estimator: Any, parts: dict[str, Any], fitted: bool) -> Iter
         yield "several members"
 
 
-def _of_the_training(estimator: Any, parts: dict[str, Any]) -> Iterator[str]:
+def _of_the_training(estimator: Any, architecture: Architecture) -> Iterator[str]:
     """Yield what stands against the training."""
-    allowed = {
-        "optimizer": (SGD, Adam, LBFGS),
-        "schedule": (Constant, InverseScaling, Plateau)
-        if type(parts["optimizer"]) is SGD
-        else (Constant,),
-        "gradient_clip": (type(None),),
-        "averaging": (type(None),),
-    }
-    for name, kinds in allowed.items():
-        if type(parts[name]) not in kinds:
+    optimizer = type(architecture.optimizer)
+    schedules = (Constant, InverseScaling, Plateau) if optimizer is SGD else (Constant,)
+    for name, kind, kinds in (
+        ("optimizer", optimizer, (SGD, Adam, LBFGS)),
+        ("schedule", type(architecture.schedule), schedules),
+        ("gradient_clip", type(architecture.clip), (type(None),)),
+        ("averaging", type(architecture.averaging), (type(None),)),
+    ):
+        if kind not in kinds:
             yield f"{name}={getattr(estimator, name)!r}"
-    if any(parts["dropout"]):
+    if any(architecture.dropout):
         yield f"dropout={estimator.dropout!r}"
-    share, smooth = estimator.l1_ratio, parts["optimizer"].full_batch
-    if share and not (share == "auto" and (smooth or parts["loss"].task == "regression")):
+    share, smooth = estimator.l1_ratio, architecture.optimizer.full_batch
+    if share and not (share == "auto" and (smooth or architecture.loss.task == "regression")):
         yield f"l1_ratio={share!r}"
     for name in ("class_weight", "target_scaling"):
         if getattr(estimator, name, None):
             yield f"{name}={getattr(estimator, name)!r}"
 
 
-def _their_parameters(estimator: Any, parts: dict[str, Any], plan: Any, n: int) -> dict[str, Any]:
-    sizes = choose_sizes(estimator, plan, n)
+def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dict[str, Any]:
+    plan = make_plan(estimator, architecture, architecture.loss, n)
     params = {name: getattr(estimator, name) for name in SAME}
-    params["hidden_layer_sizes"] = parse_sizes(estimator.hidden_layer_sizes)
-    kinds = [ACTIVATIONS[type(activation)] for activation in parts["activations"]]
-    optimizer, schedule = parts["optimizer"], parts["schedule"]
+    params["hidden_layer_sizes"] = architecture.widths
+    kinds = [ACTIVATIONS[type(activation)] for activation in architecture.activations]
+    optimizer, schedule = architecture.optimizer, architecture.schedule
     params |= {
         "activation": (kinds or ["relu"])[0],
         "verbose": bool(estimator.verbose),
-        "alpha": sizes["alpha"] * sizes["batch_size"],
-        "batch_size": "auto" if optimizer.full_batch else sizes["batch_size"],
+        "alpha": plan.alpha * plan.batch_size,
+        "batch_size": "auto" if optimizer.full_batch else plan.batch_size,
         "solver": "lbfgs" if optimizer.full_batch else "adam",
     }
     if not optimizer.full_batch:

@@ -90,7 +90,7 @@ def batch_too_large(e: Evidence) -> Result:
     """Find batches so large that few steps are left (Masters and Luschi 2018)."""
     if e.optimizer.full_batch:
         return None
-    batch, usual = int(e.table["batch_size"]), e.auto["batch_size"]
+    batch, usual = int(e.table["batch_size"]), e.auto.batch_size
     wanted = usual if usual > 64 else 32
     large = batch >= max(2 * wanted, e.table["n_rows"] / 4) and len(e.loss) >= FEW_EPOCHS
     if not large or e.mlp.t_ > FEW_STEPS or not e.left > 0.6 * LEFT:
@@ -132,7 +132,7 @@ def underfitting(e: Evidence) -> Result:
     """Find a loss that stays high, and a parameter that holds the network back."""
     if not len(e.loss):
         return None
-    strong = e.alpha > 20 * e.auto["alpha"]
+    strong = e.alpha > 20 * e.auto.alpha
     dominant = strong and e.penalty > 0.2 * np.mean(e.loss[-3:])
     if not (dominant or e.left > 0.1):
         return None
@@ -171,7 +171,7 @@ def overfitting(e: Evidence) -> Result:
                 f"the validation loss was {number(best)} after epoch {int(np.argmin(curve)) + 1} "
                 f"and is {number(end)} at the end"
             )
-    bound = GAP_OF_FREE if e.alpha < 0.1 * e.auto["alpha"] else GAP
+    bound = GAP_OF_FREE if e.alpha < 0.1 * e.auto.alpha else GAP
     gap = (new - e.kept_loss) / abs(e.constant_loss)
     if evidence is None and gap > bound and new > 3 * e.kept_loss:
         evidence = (

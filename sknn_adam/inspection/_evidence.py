@@ -2,15 +2,13 @@
 
 from functools import cached_property
 from inspect import Parameter, signature
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from sknn_adam._estimator.setup import choose_sizes
+from sknn_adam._estimator.parameters import Sizes, choose_sizes, parse_sizes
 from sknn_adam._nn.layers import Activate, Workspace
 from sknn_adam._training.probe import Probe
-from sknn_adam._utils.validation import parse_sizes
 
 __all__ = ["Evidence"]
 
@@ -62,21 +60,19 @@ class Evidence:
         return float(parameter.default)
 
     @cached_property
-    def auto(self) -> dict[str, Any]:
-        """What "auto" stands for on this table: batch_size, alpha, l1_ratio."""
-        asked = SimpleNamespace(batch_size="auto", alpha="auto", l1_ratio="auto")
-        plan: Any = SimpleNamespace(optimizer=self.optimizer, loss=self.mlp._loss)
-        return choose_sizes(asked, plan, int(self.table["n_rows"]))
+    def auto(self) -> Sizes:
+        """The batch_size, alpha and l1_ratio that "auto" stands for on this table."""
+        return choose_sizes(self.mlp._loss, self.optimizer, int(self.table["n_rows"]))
 
     @cached_property
     def alpha(self) -> float:
         """Strength of the penalty."""
-        return self.auto["alpha"] if self.mlp.alpha == "auto" else float(self.mlp.alpha)
+        return self.auto.alpha if self.mlp.alpha == "auto" else float(self.mlp.alpha)
 
     @cached_property
     def l1_ratio(self) -> float:
         """Fraction of L1 in the penalty."""
-        return self.auto["l1_ratio"] if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+        return self.auto.l1_ratio if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
 
     @cached_property
     def slopes(self) -> np.ndarray:
@@ -193,8 +189,8 @@ class Evidence:
         """Loss on the given samples; nan without y."""
         if self.X is None or self.y is None:
             return np.nan
-        self.mlp._check_targets(self.y)
-        targets = self.mlp._encode(np.asarray(self.y), None, False, None)
+        self.mlp._targets.check(self.y)
+        targets = self.mlp._targets.encode(np.asarray(self.y), self.mlp._loss)
         with np.errstate(all="ignore"):
             return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))
 

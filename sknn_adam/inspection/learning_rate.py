@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
 from sknn_adam._estimator.base import BaseMLP
-from sknn_adam._estimator.setup import check_parts
+from sknn_adam._estimator.parameters import Architecture
+from sknn_adam._estimator.setup import prepare
 from sknn_adam._training.loop import choose_kernels, step
 from sknn_adam.inspection._display import check_matplotlib
 
@@ -154,11 +154,11 @@ def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
 
 def _rates(model: Any, lowest: float | None, highest: float | None, n_steps: int) -> np.ndarray:
     """Return the learning rates of the test."""
-    _, plan = check_parts(model)
+    optimizer = Architecture.of(model).optimizer
     rate = model.get_params().get(RATE)
-    if rate is None or plan.optimizer.full_batch:
+    if rate is None or optimizer.full_batch:
         raise ValueError(
-            f"{type(plan.optimizer).__name__} takes no learning rate: there is nothing to find. "
+            f"{type(optimizer).__name__} takes no learning rate: there is nothing to find. "
             "Use another optimizer, such as 'adam'."
         )
     lowest = rate / 1e3 if lowest is None else lowest
@@ -173,12 +173,8 @@ def _rates(model: Any, lowest: float | None, highest: float | None, n_steps: int
 
 def _losses(model: Any, X: Any, y: Any, rates: np.ndarray) -> np.ndarray:
     """Return running means of the loss, one for each learning rate until it explodes."""
-    parts, plan = check_parts(model)
-    rows = model._check_data(X, y, None, True, min_rows=2)
-    rows.targets = model._encode(rows.y, rows.weight, True, None)
-    seed = check_random_state(model.random_state)
-    plan, data = model._ready(parts, plan, rows, False, seed, careful=False)
-    run = model._run
+    session = prepare(model, X, y)
+    run, plan, data = session.run, session.plan, session.data
     run.prepare(plan, choose_kernels(run.network, data))
     found: list[float] = []
     mean, order = 0.0, None

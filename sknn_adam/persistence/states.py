@@ -22,7 +22,6 @@ from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam._training.history import History, LayerHistory
 from sknn_adam._training.members import Members, OutOfFold
 from sknn_adam._training.run import Run
-from sknn_adam._utils.sklearn_compat import check_parameters
 from sknn_adam.activations import Activation
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.initializers import INITIALIZERS
@@ -58,7 +57,7 @@ def _is_positive(value: Any) -> bool:
 def _is_component(base: type, value: Any) -> bool:
     """Return whether a value is a component of this base; raise if its parameters are invalid."""
     if isinstance(value, base):
-        check_parameters(value)
+        value.validate()
     return isinstance(value, base)
 
 

@@ -19,8 +19,8 @@ from sknn_adam._component.base import Component
 from sknn_adam._component.ranges import SIZES, Choices, Range
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
+from sknn_adam._estimator.parameters import parse_sizes
 from sknn_adam._utils.optional import optional
-from sknn_adam._utils.validation import parse_sizes
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.search.distributions import distribution_over
 

@@ -11,8 +11,8 @@ from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 
-from sknn_adam._utils.inputs import unique_names
 from sknn_adam._utils.sklearn_compat import output_format
+from sknn_adam._utils.validation import unique_names
 from sknn_adam.tabular.columns import column_type, columns_of, values_of
 
 __all__ = ["Columns", "OneTargetOnly"]

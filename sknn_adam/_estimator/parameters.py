@@ -1,0 +1,276 @@
+"""From the parameters of an estimator to its components, its architecture and its plan."""
+
+import re
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import get_scorer_names
+
+from sknn_adam._component.registry import did_you_mean
+from sknn_adam._estimator.typing import MLP
+from sknn_adam._nn.network import Network, build
+from sknn_adam._training.plan import Plan
+from sknn_adam._utils.validation import FRACTION
+from sknn_adam.activations import ACTIVATIONS, Activation
+from sknn_adam.averaging import EMA
+from sknn_adam.clipping import Clipping
+from sknn_adam.initializers import Initializer
+from sknn_adam.losses import Loss
+from sknn_adam.normalization import Normalization
+from sknn_adam.optimizers import OPTIMIZERS, Optimizer
+from sknn_adam.schedules import Schedule
+
+__all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_plan", "parse_sizes"]
+
+SMALL_TABLE = 2**13  # elements: below this, float64 costs next to nothing
+FEW_SAMPLES, SMALL_BATCH = 128, 32
+WIDTHS = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
+
+
+def has_partial_fit(estimator: MLP) -> bool:
+    """Return True if the optimizer can train on batches; raise AttributeError otherwise."""
+    optimizer = OPTIMIZERS.make(estimator.optimizer)
+    if optimizer.full_batch:
+        raise AttributeError(
+            f"{type(optimizer).__name__} minimizes over all rows and has no partial_fit. Use fit, "
+            "or another optimizer."
+        )
+    return True
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The validated components of an estimator and the sizes of its network.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Units of each hidden layer.
+    activations, dropout : list
+        One activation and one rate for each hidden layer.
+    dtype : {"auto", "float32", "float64"}
+        The parameter of the estimator.
+    n_members : int
+        Number of networks.
+    """
+
+    widths: tuple[int, ...]
+    activations: list[Activation]
+    dropout: list[float]
+    initializer: Initializer
+    bias_initializer: Initializer
+    normalization: Normalization | None
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    clip: Clipping | None
+    averaging: EMA | None
+    dtype: str
+    n_members: int
+
+    @classmethod
+    def of(cls, estimator: MLP) -> "Architecture":
+        """Return the architecture of an estimator; raise for parameters that are not valid."""
+        estimator._validate_params()
+        _check_scoring(estimator.scoring)
+        components: dict[str, Any] = {
+            name: table.resolve(getattr(estimator, name))
+            for name, table in estimator._tables.items()
+            if name != "activation"  # may differ from layer to layer
+        }
+        widths = parse_sizes(estimator.hidden_layer_sizes)
+        values = _per_layer("activation", estimator.activation, len(widths))
+        activations = [ACTIVATIONS.resolve(value) for value in values]
+        optimizer = components["optimizer"]
+        dropout = _dropout_rates(estimator, len(widths), optimizer)
+        if estimator.n_members > 1 and optimizer.full_batch:
+            raise ValueError(
+                f"{type(optimizer).__name__} minimizes the objective of one network: set "
+                f"n_members=1, or take another optimizer. Got n_members={estimator.n_members}."
+            )
+        components["clip"] = components.pop("gradient_clip")
+        return cls(
+            widths=widths,
+            activations=activations,
+            dropout=dropout,
+            dtype=estimator.dtype,
+            n_members=estimator.n_members,
+            **components,
+        )
+
+    def network(self, X: Any, n_raw: int, rng: np.random.Generator) -> Network:
+        """Return a network for X with its initial weights."""
+        network = build(
+            X.shape[1],
+            self.widths,
+            n_raw,
+            self.activations,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            dtype=_choose_dtype(self.dtype, X, self.optimizer.full_batch),
+            members=self.n_members if self.n_members > 1 else None,
+        )
+        network.initialize(self.initializer, self.bias_initializer, rng)
+        return network
+
+    def described(self) -> dict[str, str]:
+        """Return the parameters that have to stay the same for training to be resumed."""
+        return {
+            "hidden_layer_sizes": repr(self.widths),
+            "activation": repr(self.activations),
+            "normalization": repr(self.normalization),
+            "dropout": repr(self.dropout),
+            "loss": repr(self.loss),
+            "averaging": repr(self.averaging),
+            "optimizer": f"{type(self.optimizer).__name__} with state {self.optimizer.slots}",
+            "schedule": self.schedule.kind,
+            "n_members": str(self.n_members),
+        }
+
+    def check_unchanged(self, before: dict[str, str], dtype: np.dtype) -> None:
+        """Raise if training with `before`, another description, cannot be resumed with this one."""
+        now = self.described()
+        if self.dtype != "auto":
+            now["dtype"], before = self.dtype, before | {"dtype": dtype.name}
+        for name, value in now.items():
+            if value != before.get(name, value):
+                raise ValueError(
+                    f"Training cannot go on with another {name}: it was {before[name]} and is now "
+                    f"{value}. Set it back, or start anew with warm_start=False or a clone."
+                )
+
+
+def _check_scoring(scoring: Any) -> None:
+    known = ("loss", *get_scorer_names())
+    if isinstance(scoring, str) and scoring not in known:
+        raise ValueError(
+            f"scoring={scoring!r} names no score.{did_you_mean(scoring, known)} "
+            "Allowed are 'loss', the names in sklearn.metrics.get_scorer_names(), a callable, None."
+        )
+
+
+def parse_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the widths of the hidden layers.
+
+    Parameters
+    ----------
+    sizes : int, sequence of int, or str
+        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256.
+
+    Returns
+    -------
+    widths : tuple of int
+        One positive integer per hidden layer; empty for a linear model.
+    """
+    if isinstance(sizes, str):
+        if WIDTHS.fullmatch(sizes):
+            pairs = (part.partition("x") for part in sizes.split("-"))
+            return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
+    elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
+        if int(sizes) > 0:
+            return (int(sizes),)
+    elif (
+        isinstance(sizes, tuple | list | np.ndarray)
+        and getattr(sizes, "ndim", 1) == 1
+        and all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes)
+    ):
+        return tuple(int(w) for w in sizes)
+    raise ValueError(
+        "hidden_layer_sizes must be a positive int, a sequence of positive ints, or a string "
+        f"such as '128-64' or '256x3'. Got {sizes!r} instead."
+    )
+
+
+def _per_layer(name: str, value: Any, n_hidden: int) -> list:
+    """Return one value for each hidden layer, from one for all of them or a sequence."""
+    if not isinstance(value, tuple | list | np.ndarray):
+        return [value] * n_hidden
+    if len(value) != n_hidden:
+        raise ValueError(
+            f"{name}={value!r} has {len(value)} values, but there are {n_hidden} hidden layers."
+        )
+    return list(value)
+
+
+def _dropout_rates(estimator: MLP, n_hidden: int, optimizer: Optimizer) -> list[float]:
+    given = estimator.dropout
+    rates = _per_layer("dropout", given, n_hidden)
+    if not all(FRACTION.is_satisfied_by(rate) for rate in rates):
+        raise ValueError(
+            f"The 'dropout' parameter of {type(estimator).__name__} must be a float in the range "
+            f"[0.0, 1.0), or one per hidden layer. Got {given!r} instead."
+        )
+    if any(rates) and optimizer.full_batch:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs the same objective in every evaluation: set "
+            f"dropout=0.0. Got dropout={given!r}."
+        )
+    return [float(rate) for rate in rates]
+
+
+def _choose_dtype(dtype: str, X: Any, full_batch: bool) -> str:
+    if dtype != "auto":
+        return dtype
+    if full_batch:  # line searches compare values that differ in the last digits
+        return "float64"
+    small = X.shape[0] * X.shape[1] < SMALL_TABLE
+    return "float64" if small and X.dtype != np.float32 else "float32"
+
+
+class Sizes(NamedTuple):
+    """The numbers of a plan that may depend on the number of samples."""
+
+    batch_size: int
+    alpha: float
+    l1_ratio: float
+
+
+def choose_sizes(
+    loss: Loss,
+    optimizer: Optimizer,
+    n_samples: int,
+    batch_size: int | str = "auto",
+    alpha: float | str = "auto",
+    l1_ratio: float | str = "auto",
+) -> Sizes:
+    """Return batch size, alpha and l1_ratio, chosen where they are ``"auto"``."""
+    full, regress = optimizer.full_batch, loss.task == "regression"
+    batch: Any = batch_size
+    if batch == "auto":
+        # By the study of small tables: one step per epoch is too few for classes, not for numbers.
+        few = n_samples if regress else min(n_samples, SMALL_BATCH)
+        batch = few if n_samples < FEW_SAMPLES else min(256, max(64, n_samples // 128))
+        batch = n_samples if full else batch
+    elif full and batch < n_samples:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs all {n_samples} rows in every iteration: set "
+            f"batch_size='auto'. Got batch_size={batch}."
+        )
+    # By the study of the defaults: numbers want a smooth penalty, classes a sparse and weaker one.
+    if alpha == "auto":
+        alpha = min(0.0015, 10 / n_samples) if regress else 1 / max(500, n_samples)
+    if l1_ratio == "auto":
+        l1_ratio = 0.0 if full or regress else 0.15  # line searches need it smooth
+    return Sizes(int(batch), float(alpha), float(l1_ratio))
+
+
+def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples: int) -> Plan:
+    """Return the plan of a training on so many samples."""
+    given = estimator.batch_size, estimator.alpha, estimator.l1_ratio
+    sizes = choose_sizes(loss, architecture.optimizer, n_samples, *given)
+    return Plan(
+        loss=loss,
+        optimizer=architecture.optimizer,
+        schedule=architecture.schedule,
+        clip=architecture.clip,
+        averaging=architecture.averaging,
+        **sizes._asdict(),
+        max_iter=estimator.max_iter,
+        shuffle=estimator.shuffle,
+        tol=float(estimator.tol),
+        n_iter_no_change=estimator.n_iter_no_change,
+        early_stopping=estimator.early_stopping,
+        record=estimator.record,
+    )

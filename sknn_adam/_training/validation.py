@@ -1,0 +1,104 @@
+"""Validation scores that need only the loss, and the predictions of cross-fitted members."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._nn.network import Network
+from sknn_adam._training.batches import Rows
+from sknn_adam._training.members import OutOfFold, of_the_others
+from sknn_adam._training.plan import Plan
+
+__all__ = ["CrossFitted", "Given", "LossScore"]
+
+
+class Given:
+    """Stands in for a network whose raw outputs are known already."""
+
+    def __init__(self, z: np.ndarray):
+        self.z = z
+
+    def predict(self, X: Any, index: Any = None) -> np.ndarray:
+        """Return the raw outputs."""
+        return self.z
+
+
+class LossScore:
+    """Minus the loss of a network on validation samples, for members one score each."""
+
+    def __init__(self, rows: Rows, plan: Plan):
+        self.rows, self.loss = rows, plan.loss
+        self.weight = None if rows.weight is None else rows.weight / rows.weight.mean()
+
+    def __call__(self, network: Network) -> Any:
+        """Return the score of a network, higher is better."""
+        z = network.predict(self.rows.X, self.rows.index)
+        score = -self.loss.mean(self.rows.targets, z, self.weight)
+        return float(score) if network.members is None else score
+
+
+class CrossFitted:
+    """Scores every member on its own fold, and collects its predictions for these samples.
+
+    Parameters
+    ----------
+    rows : Rows
+        All samples, with their folds.
+    plan : Plan
+        The plan of the training.
+    state : OutOfFold
+        The predictions so far.
+    folds : sequence of ndarray of int
+        The samples that each member holds out.
+    scorers : sequence of callable, optional
+        The scorer of each fold; without them the score is minus the loss.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        plan: Plan,
+        state: OutOfFold,
+        folds: Sequence[np.ndarray],
+        scorers: Sequence[Callable[[Any], float]] | None,
+    ):
+        self.rows, self.plan, self.state = rows, plan, state
+        self.folds, self.scorers = folds, scorers
+        self.weight = np.ones(len(rows)) if rows.weight is None else rows.weight
+        if rows.targets.ndim == 1:  # class codes
+            self.weight = self._without_unknown_classes()
+
+    def _without_unknown_classes(self) -> np.ndarray:
+        """Return the weights, 0 where a member holds out all samples of a class.
+
+        The loss of such a sample grows for as long as the member learns the other classes, and
+        would end its training at once.
+        """
+        codes, weight = self.rows.targets, self.weight.copy()
+        for held in self.folds:
+            kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
+            known = kept[codes[held]] > 0
+            # A sample is judged by the others of its fold: they need a weight.
+            if known.sum() > 1:
+                weight[held[~known]] = 0
+        return weight
+
+    def __call__(self, network: Network) -> np.ndarray:
+        """Return the scores of the members."""
+        rows, plan, given = self.rows, self.plan, []
+        for m, held in enumerate(self.folds):
+            index = held if rows.index is None else rows.index[held]
+            given.append(network.member(m).predict(rows.X, index))
+        order = np.concatenate(self.folds)
+        z = np.empty((len(rows), given[0].shape[-1]), given[0].dtype)
+        z[order] = np.concatenate(given)
+        loss = plan.loss.value(rows.targets, z).astype(np.float64)
+        others = np.empty(len(rows))
+        for held in self.folds:
+            others[held] = of_the_others(loss[held], self.weight[held])
+        self.state.see(z, others, plan.tol, plan.n_iter_no_change)
+        if self.scorers is not None:
+            pairs = zip(self.scorers, given, strict=True)
+            return np.array([scorer(Given(part)) for scorer, part in pairs])
+        return -np.array([np.average(loss[held], weights=self.weight[held]) for held in self.folds])
