@@ -1,9 +1,9 @@
 """One formula, several executions: how formulas run over arrays, and on how many threads.
 
-Components give pure formulas of scalars or arrays. `NumpyKernels` runs them on blocks that stay
+Components give pure formulas of scalars or arrays. `Backend` runs them on blocks that stay
 in the processor's cache, so that the temporaries of a long formula never travel to memory. It
-holds every place where the work of a training step meets memory: another execution of the same
-formulas (`numba_backend`) is another class with the same methods.
+covers all work of a training step on arrays: another execution of the same formulas
+(`numba_backend`) is another class with the same methods.
 """
 
 import threading
@@ -21,6 +21,7 @@ from sknn_adam._utils.validation import check_shape
 
 __all__ = [
     "NUMPY",
+    "Backend",
     "NumpyKernels",
     "add_scaled",
     "flush_denormals",
@@ -42,40 +43,28 @@ def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
-class NumpyKernels:
-    """Formulas run by NumPy, block by block. One instance belongs to one training run."""
+class Backend:
+    """The interface of all backends, and the default: formulas run by NumPy, block by block.
 
+    An instance of this class has no state, so networks and threads may share it.
+    """
+
+    __slots__: Any = ()
     name = "numpy"
 
-    def __init__(self) -> None:
-        self._programs: dict[Any, Program | None] = {}
-        self._watched: list[tuple[dict, Any, Watch]] = []
-        self._buffers: dict[Any, list[np.ndarray]] = {}
+    def _program(
+        self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
+    ) -> Program | None:
+        """Return the recorded program of an optimizer's rule, None to call the rule itself."""
+        return None
 
-    def __reduce__(self) -> Any:
-        return type(self), ()
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        """Return `n_buffers` buffers of the size of a block."""
+        return [np.empty(min(BLOCK, like.size), like.dtype) for _ in range(n_buffers)]
 
-    def _is_known(self, store: dict, key: Any) -> bool:
-        """Return whether a formula has been recorded; drop those that read what has changed."""
-        if self._watched:
-            self._drop_changed()
-        return key in store
-
-    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
-        """Store what `make` makes of functions; None if they read what cannot be watched."""
-        found = watch(*functions)
-        store[key] = None if found is None else make()
-        if store[key] is not None and found is not None and found.values:
-            self._watched.append((store, key, found))
-
-    def _drop_changed(self) -> bool:
-        """Drop formulas that read what has changed, for good; return whether there are any."""
-        changed = [entry for entry in self._watched if entry[2].changed()]
-        for entry in changed:
-            store, key, _ = entry
-            store[key] = None
-            self._watched.remove(entry)
-        return bool(changed)
+    def _ones(self, n: int, dtype: np.dtype) -> np.ndarray:
+        """Return a vector of ones."""
+        return np.ones(n, dtype)
 
     # An execution may do the calls of an objective again for a batch in the same arrays.
 
@@ -103,13 +92,7 @@ class NumpyKernels:
         keep: float = 1.0,
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
-        key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
-        if not self._is_known(self._programs, key):
-            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
-            self._record_once(
-                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
-            )
-        program = self._programs[key]
+        program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
             for block in _blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
@@ -144,15 +127,6 @@ class NumpyKernels:
                 part *= keep
             cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
             part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
-
-    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
-        """Return so many buffers of a block's size, the same ones in every step."""
-        size = min(BLOCK, like.size)
-        key = size, like.dtype
-        buffers = self._buffers.setdefault(key, [])
-        while len(buffers) < n_buffers:
-            buffers.append(np.empty(size, like.dtype))
-        return buffers
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
@@ -199,10 +173,7 @@ class NumpyKernels:
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
         # As a product, BLAS sums columns several times faster than NumPy.
-        key = "ones", g.shape[-2], g.dtype
-        if key not in self._buffers:
-            self._buffers[key] = [np.ones(g.shape[-2], g.dtype)]
-        (np.dot if g.ndim == 2 else np.matmul)(self._buffers[key][0], g, out=out)
+        (np.dot if g.ndim == 2 else np.matmul)(self._ones(g.shape[-2], g.dtype), g, out=out)
 
     def penalize(
         self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
@@ -275,7 +246,64 @@ def _row_blocks(*arrays: np.ndarray):
         yield tuple(a[..., block, :] for a in arrays)
 
 
-NUMPY = NumpyKernels()
+NUMPY = Backend()
+
+
+class NumpyKernels(Backend):
+    """The same with recorded rules and buffers that are used again: a training's backend."""
+
+    def __init__(self) -> None:
+        self._programs: dict[Any, Program | None] = {}
+        self._watched: list[tuple[dict, Any, Watch]] = []
+        self._buffers: dict[Any, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+    def _is_known(self, store: dict, key: Any) -> bool:
+        """Return whether a formula has been recorded; drop those that read what has changed."""
+        if self._watched:
+            self._drop_changed()
+        return key in store
+
+    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
+        """Store what `make` makes of functions; None if they read what cannot be watched."""
+        found = watch(*functions)
+        store[key] = None if found is None else make()
+        if store[key] is not None and found is not None and found.values:
+            self._watched.append((store, key, found))
+
+    def _drop_changed(self) -> bool:
+        """Drop formulas that read what has changed, for good; return whether there are any."""
+        changed = [entry for entry in self._watched if entry[2].changed()]
+        for entry in changed:
+            store, key, _ = entry
+            store[key] = None
+            self._watched.remove(entry)
+        return bool(changed)
+
+    def _program(
+        self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
+    ) -> Program | None:
+        key = rule, dtype  # a rule may take constants from the dtype, such as its epsilon
+        if not self._is_known(self._programs, key):
+            self._record_once(
+                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
+            )
+        return self._programs[key]
+
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        size = min(BLOCK, like.size)
+        buffers = self._buffers.setdefault((size, like.dtype), [])
+        while len(buffers) < n_buffers:
+            buffers.append(np.empty(size, like.dtype))
+        return buffers
+
+    def _ones(self, n: int, dtype: np.dtype) -> np.ndarray:
+        key = "ones", n, dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.ones(n, dtype)]
+        return self._buffers[key][0]
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:

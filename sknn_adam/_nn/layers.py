@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._utils.validation import check_shape
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
@@ -28,7 +28,7 @@ class Workspace(dict):
         self,
         training: bool = False,
         rng: np.random.Generator | None = None,
-        kernels: NumpyKernels = NUMPY,
+        kernels: Backend = NUMPY,
     ):
         super().__init__()
         self.rng: Any = rng

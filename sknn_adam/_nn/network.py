@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._component.layout import Layout, by_member, weight_bounds
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
 from sknn_adam._nn.normalization import normalization_layer
@@ -82,7 +82,7 @@ class Network:
 
     def _bind(self) -> None:
         """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
-        self.kernels: NumpyKernels = NUMPY
+        self.kernels: Backend = NUMPY
         self.grad: np.ndarray = np.empty(0, self.dtype)
         self._workspaces: dict[int, list[Workspace]] = {}
         self.layout: Layout = []
@@ -145,7 +145,7 @@ class Network:
             output = layer.forward(x, Workspace())
         return output
 
-    def prepare(self, kernels: NumpyKernels = NUMPY) -> None:
+    def prepare(self, kernels: Backend = NUMPY) -> None:
         """Take a backend and allocate the gradient; copy weights that were loaded read-only."""
         if not (self.theta.flags.writeable and self.statistics.flags.writeable):
             self.theta, self.statistics = self.theta.copy(), self.statistics.copy()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends import numpy_backend as _kernels
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels, flush_denormals
+from sknn_adam._backends.numpy_backend import NUMPY, Backend, flush_denormals
 from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
@@ -335,7 +335,7 @@ def _minimize(
         run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
 
 
-def choose_kernels(network: Network, data: Data) -> NumpyKernels:
+def choose_kernels(network: Network, data: Data) -> Backend:
     """Return the backend for a training: chosen by shapes, never by timings.
 
     Formulas that the backend of an earlier training of this network has recorded are used again.
@@ -343,7 +343,7 @@ def choose_kernels(network: Network, data: Data) -> NumpyKernels:
     width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
     gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
     kind, known = choose(gain), network.kernels
-    return known if type(known) is kind and known is not NUMPY else kind()
+    return known if type(known) is kind else kind()
 
 
 def _threads(network: Network, data: Data) -> Any:
