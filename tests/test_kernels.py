@@ -11,9 +11,9 @@ from sknn_adam._backends.numpy_backend import (
     NUMPY,
     Backend,
     NumpyKernels,
-    one_blas_thread,
     product,
 )
+from sknn_adam._backends.threads import one_blas_thread
 from sknn_adam.activations import Activation, Tanh
 
 SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]

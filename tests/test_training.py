@@ -12,7 +12,7 @@ from rows import CLIPPINGS, MINIMIZERS, OPTIMIZERS, SCHEDULES
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._backends.threads import one_blas_thread
 from sknn_adam._nn.network import build
 from sknn_adam._training import loop as training
 from sknn_adam._training.batches import Batch, Data
@@ -718,7 +718,7 @@ def test_threads_are_a_function_of_the_shapes(batch_size, width, limited):
     network = build(3, (width,), 1, [Tanh()])
     data = Data(np.zeros((2000, 3)), np.zeros(2000), None, batch_size, np.float64)
     context = training._threads(network, data)
-    assert (context is _kernels.one_blas_thread) == limited
+    assert (context is one_blas_thread) == limited
     assert isinstance(context, nullcontext) != limited
 
 

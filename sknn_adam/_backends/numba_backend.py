@@ -6,6 +6,7 @@ that elementwise results are those of NumPy; only sums are in another order. Wha
 out, or gains nothing from it, runs as NumPy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from math import prod
@@ -17,7 +18,8 @@ import numpy as np
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import compiled
 from sknn_adam._backends.compilation import loop as compiled_loop
-from sknn_adam._backends.numpy_backend import NumpyKernels, libraries, product
+from sknn_adam._backends.numpy_backend import NumpyKernels, product
+from sknn_adam._backends.threads import libraries
 from sknn_adam._backends.tracing import record, record_apply, record_rule
 
 __all__ = ["FusedKernels"]
@@ -65,23 +67,48 @@ def _in_parts(a, b, out):
 
 @dataclass
 class Tape:
-    """Calls of an objective, and the batch whose arrays they work on."""
+    """The recorded calls of an objective.
+
+    Attributes
+    ----------
+    batch : tuple
+        The batch and the random generator; the calls work on these very objects.
+    calls : list of (function, arguments)
+        The calls in their order.
+    merges : tuple or None
+        An operation and the array that the last call has worked on, if the next one may be merged
+        with it.
+    grad : ndarray
+        The gradient when the calls were recorded.
+    checked : bool
+        Whether a replay has given the bits of the objective.
+    """
 
     batch: tuple
     calls: list = field(default_factory=list)
-    complete: bool = False
+    merges: tuple | None = None
+    grad: Any = None
+    checked: bool = False
 
-    def holds(self, batch: tuple) -> bool:
-        """Return whether a batch lies in the same arrays."""
-        return all(map(is_, self.batch, batch))
+    def add(self, function: Callable, *arguments: Any) -> None:
+        """Record a call."""
+        self.calls.append((function, arguments))
+        self.merges = None
+
+    def merge(self, function: Callable, *arguments: Any) -> None:
+        """Record a call that also does the work of the last one."""
+        self.calls.pop()
+        self.add(function, *arguments)
 
 
 class FusedKernels(NumpyKernels):
     """Formulas as fused loops where they can be written as such, else as NumPy runs them.
 
     A step on a small network takes as long in Python as in the loops. So the calls of an objective
-    are kept, with the arrays that they work on, and done again for the next batch that lies in the
-    same arrays: the network's layers and the loss are then not asked any more.
+    are recorded, with the arrays that they work on, and replayed for the next batch in the same
+    arrays, without the layers and the loss. A recording merges a bias with the activation after
+    it, and the chain rule with the column sums after it; it does so only in what is replayed, so
+    a layer may read any array while the objective is evaluated.
     """
 
     name = "fused"
@@ -89,34 +116,62 @@ class FusedKernels(NumpyKernels):
     def __init__(self) -> None:
         super().__init__()
         self._kernels: dict[Any, Any] = {}
+        self._replays = True  # until a check fails
         self.forget()
 
     def forget(self) -> None:
-        """Drop all calls that were kept: they belong to arrays that may change."""
-        self._tapes: dict[int, Tape] = {}
-        self._recorded: Tape | None = None
+        """Drop all recordings: their arrays may change."""
+        self._tapes: dict[int, Tape] = {}  # by number of samples
+        self._recording: Tape | None = None
         self._values: Any = None  # of the objective, one for each member
         self._stacked = False  # whether there are members
 
-    def again(self, *batch):
-        """Do the objective's calls on this batch again; return its value, None if not known.
+    def evaluate(self, objective, batch, rng, grad, statistics):
+        """Return the objective: evaluated and recorded, then checked, then replayed."""
+        if not self._replays:
+            return objective()
+        if self._watched:
+            self._drop_changed()
+        key, tape = (*batch, rng), self._tapes.get(len(batch[1]))
+        if tape is None or not all(map(is_, tape.batch, key)):
+            return self._record(objective, key, grad)
+        if not tape.checked:
+            return self._check(tape, objective, rng, grad, statistics)
+        return self.replay(tape)
 
-        A batch is known by its arrays. What comes for the second time is then recorded.
-        """
-        tape = self._tapes.get(len(batch[1]))
-        self._recorded = None
-        if tape is None or not tape.holds(batch):
-            if len(self._tapes) > 1:  # full batches and the last one
-                self._tapes.clear()
-            self._tapes[len(batch[1])] = Tape(batch)
-            return None
-        if not tape.complete:
-            self._recorded = tape
-            tape.calls.clear()
-            return None
-        if self._watched and self._drop_changed():
+    def _record(self, objective, key, grad):
+        if len(self._tapes) > 1:  # full batches and the last one
             self._tapes.clear()
-            return None
+        tape = self._recording = Tape(key)
+        try:
+            value = objective()
+        finally:
+            self._recording = None
+        tape.grad = grad.copy()
+        self._tapes[len(key[1])] = tape
+        return value
+
+    def _check(self, tape, objective, rng, grad, statistics):
+        """Return the objective; have its calls replayed from now on if they give the same bits."""
+        before, state = statistics.copy(), rng and rng.bit_generator.state
+        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
+        replayed_state = rng and rng.bit_generator.state
+        statistics[...] = before
+        if rng:
+            rng.bit_generator.state = state
+        value = objective()
+        self._replays = replayed_state == (rng and rng.bit_generator.state) and all(
+            np.array_equal(*pair, equal_nan=True)
+            for pair in zip(replayed, (value, grad, statistics), strict=True)
+        )
+        if not self._replays:
+            self._tapes.clear()
+        # Buffers that are not written would pass with the same batch and weights as before.
+        tape.checked = not np.array_equal(tape.grad, grad, equal_nan=True)
+        return value
+
+    def replay(self, tape):
+        """Do the calls of an objective on the batch that is in their arrays; return its value."""
         for function, arguments in tape.calls:
             function(*arguments)
         return self._value()
@@ -131,19 +186,27 @@ class FusedKernels(NumpyKernels):
         if self._values is None or self._values.size != prod(shape):
             self._values = np.zeros(prod(shape))
 
-    def recorded(self):
-        """End the record of an objective."""
-        if self._recorded is not None:
-            self._recorded.complete = True
-            self._recorded = None
+    def _drop_changed(self):
+        changed = super()._drop_changed()
+        if changed:
+            self._tapes.clear()
+        return changed
 
     def do(self, function, *arguments):
-        """Call a function, and keep the call, not those inside it."""
-        tape, self._recorded = self._recorded, None
+        """Call a function, and record this call, but not those inside it."""
+        tape, self._recording = self._recording, None
         function(*arguments)
         if tape is not None:
-            tape.calls.append((function, arguments))
-            self._recorded = tape
+            tape.add(function, *arguments)
+            self._recording = tape
+
+    def _merges(self, operation, array):
+        """Return the tape if its last call is this operation on this array, else None."""
+        tape = self._recording
+        if tape is None or tape.merges is None:
+            return None
+        last, on, _ = tape.merges
+        return tape if last == operation and on is array else None
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
@@ -188,6 +251,8 @@ class FusedKernels(NumpyKernels):
             self.do(super().add_bias, z, b)
         else:
             self.do(loop, *_as_stacks(z, b))
+        if self._recording is not None:
+            self._recording.merges = "bias", z, b
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
@@ -201,13 +266,14 @@ class FusedKernels(NumpyKernels):
 
             functions = activation.apply, activation.__call__
             self._record_once(self._kernels, key, make, *functions)
-        kernel = self._kernels[key]
-        if kernel is None or b is None:
-            self.do(super().activate, activation, z, b, out)
-        elif in_place:
-            self.do(kernel, *_as_stacks(z, b))
+        kernel, arrays = self._kernels[key], () if in_place else (out,)
+        if kernel is not None and b is not None:
+            self.do(kernel, *_as_stacks(z, b, *arrays))
+        elif kernel is not None and (tape := self._merges("bias", z)):
+            super().activate(activation, z, None, out)
+            tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
         else:
-            self.do(kernel, *_as_stacks(z, b, out))
+            self.do(super().activate, activation, z, b, out)
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
@@ -221,20 +287,29 @@ class FusedKernels(NumpyKernels):
 
             self._record_once(self._kernels, key, make, derivative)
         kernel = self._kernels[key]
-        if kernel is None or sums is None or not g.flags.c_contiguous:
-            self.do(super().chain, derivative, g, z, a, sums)
-        elif z is None:
-            self.do(kernel, *_as_stacks(g, a, sums))
-        else:
-            self.do(kernel, *_as_stacks(g, z, a, sums))
+        if not g.flags.c_contiguous:
+            kernel = None
+        arrays = (g, a) if z is None else (g, z, a)
+        if kernel is not None and sums is not None:
+            self.do(kernel, *_as_stacks(*arrays, sums))
+            return
+        self.do(super().chain, derivative, g, z, a, sums)
+        if kernel is not None and self._recording is not None:
+            self._recording.merges = "chain", g, (kernel, arrays)
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
         loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
         if loop is None:
             self.do(super().column_sums, g, out)
+            return
+        stacks = _as_stacks(g, out)
+        if tape := self._merges("chain", g):
+            loop(*stacks)
+            kernel, arrays = tape.merges[2]
+            tape.merge(kernel, *_as_stacks(*arrays, out))
         else:
-            self.do(loop, *_as_stacks(g, out))
+            self.do(loop, *stacks)
 
     def penalize(self, value, theta, bounds, grad, l2, l1):
         """Return the value and the penalty, and add its gradient, in one pass."""

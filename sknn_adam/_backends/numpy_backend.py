@@ -1,4 +1,4 @@
-"""One formula, several executions: how formulas run over arrays, and on how many threads.
+"""One formula, several executions: how formulas run over arrays.
 
 Components give pure formulas of scalars or arrays. `Backend` runs them on blocks that stay
 in the processor's cache, so that the temporaries of a long formula never travel to memory. It
@@ -6,14 +6,11 @@ covers all work of a training step on arrays: another execution of the same form
 (`numba_backend`) is another class with the same methods.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._backends.watching import Watch, watch
@@ -25,16 +22,10 @@ __all__ = [
     "NumpyKernels",
     "add_scaled",
     "flush_denormals",
-    "libraries",
-    "one_blas_thread",
     "product",
 ]
 
 BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
-
-# Products with fewer multiplications than this gain nothing from a second thread, and lose much
-# where another process is busy.
-THREADED_WORK = 2**24
 
 
 def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
@@ -66,20 +57,28 @@ class Backend:
         """Return a vector of ones."""
         return np.ones(n, dtype)
 
-    # An execution may do the calls of an objective again for a batch in the same arrays.
-
     def forget(self) -> None:
-        """Drop all calls that were kept."""
+        """Drop all recordings."""
 
-    def again(self, *batch: Any) -> float | None:
-        """Return the objective's value on a batch (x, y, weight, rng) by calls that were kept."""
-        return None
+    def evaluate(
+        self,
+        objective: Callable[[], Any],
+        batch: tuple,
+        rng: np.random.Generator | None,
+        grad: np.ndarray,
+        statistics: np.ndarray,
+    ) -> Any:
+        """Return ``objective()``, which also writes `grad` and `statistics` and draws from `rng`.
 
-    def recorded(self) -> None:
-        """End the record of an objective's calls."""
+        A backend may record the calls of its methods in one evaluation and replay them for a
+        later batch in the same arrays. The first replay is checked: `statistics` and `rng` are
+        restored, the objective is evaluated as well, and unless every bit is the same, nothing
+        is replayed from then on.
+        """
+        return objective()
 
     def do(self, function: Callable, *arguments: Any) -> None:
-        """Call a function that works on arrays which stay: such a call may be kept."""
+        """Call a function on arrays that are used again in every step, so it may be recorded."""
         function(*arguments)
 
     def update(
@@ -350,48 +349,3 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     else:
         np.matmul(a, b, out=out)
     return out
-
-
-@cache
-def libraries() -> ThreadpoolController:
-    """Return the controller of the libraries that bring threads; to look for them takes time."""
-    return ThreadpoolController()
-
-
-class _OneBlasThread:
-    """Context manager: BLAS on one thread as long as any context in the process is open.
-
-    The limits of threadpoolctl belong to the whole process. Two overlapping contexts of its own
-    would restore each other's limits and could leave BLAS at one thread for ever; here the first
-    to enter sets the limit and the last to leave restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._open == 0:
-                self._free()
-                self._limit = libraries().limit(limits=1, user_api="blas")
-            self._open += 1
-
-    def __exit__(self, *exc_info: Any) -> None:
-        with self._lock:
-            self._open -= 1
-            if self._open == 0:
-                self._free()
-                self._limit.restore_original_limits()
-                self._limit = None
-                self._free()
-
-    def _free(self) -> None:
-        """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
-        for library in libraries().lib_controllers:
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
-
-
-one_blas_thread = _OneBlasThread()

@@ -54,7 +54,6 @@ class Layer:
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    repeats = False  # whether all work in training is done by kernels, on arrays that stay
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -82,7 +81,7 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the views: whoever restores the flat vectors binds them again."""
         views = {name for name, *_ in self.parameters + self.statistics}
-        views |= {f"grad_{name}" for name in views} | {"bias_of"}
+        views |= {f"grad_{name}" for name in views}
         return {key: value for key, value in vars(self).items() if key not in views}
 
 
@@ -93,9 +92,6 @@ class Dense(Layer):
     b: np.ndarray
     grad_W: np.ndarray
     grad_b: np.ndarray
-
-    repeats = True
-    bias_later = False  # whether the next layer adds the bias, in one pass with its own work
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
         self.fan_in, self.fan_out = fan_in, fan_out
@@ -123,16 +119,14 @@ class Dense(Layer):
         if z is None:
             z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
         ws.kernels.product(x, self.W, z)
-        if not self.bias_later:
-            ws.kernels.add_bias(z, self.b)
+        ws.kernels.add_bias(z, self.b)
         return z
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
+        ws.kernels.column_sums(g, out=self.grad_b)
         ws.kernels.product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, self.grad_W)
-        if not self.bias_later:
-            ws.kernels.column_sums(g, out=self.grad_b)
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
@@ -142,9 +136,6 @@ class Dense(Layer):
 
 class Activate(Layer):
     """An activation, applied in place where its derivative needs no input."""
-
-    repeats = True
-    bias_of: Dense | None = None  # the layer before, if its bias is added here
 
     def __init__(self, activation: Activation):
         self.activation = activation
@@ -157,21 +148,18 @@ class Activate(Layer):
         else:
             ws["z"], a = None, x
         ws["out"] = a
-        bias = None if self.bias_of is None else self.bias_of.b
-        ws.kernels.activate(self.activation, x, bias, out=a)
+        ws.kernels.activate(self.activation, x, None, out=a)
         return a
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Multiply g in place by the derivative."""
-        sums = None if self.bias_of is None else self.bias_of.grad_b
-        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"], sums)
+        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"])
         return g
 
 
 class ActivateLearned(Activate):
     """An activation with one learned parameter per unit."""
 
-    repeats = False
     p: np.ndarray
     grad_p: np.ndarray
 
@@ -213,8 +201,6 @@ class Dropout(Layer):
     prediction needs no change. With another constant an affine map keeps mean 0 and variance 1
     (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
     """
-
-    repeats = True
 
     def __init__(self, rate: float, dropped_value: float = 0.0):
         self.rate, self.dropped_value = rate, dropped_value

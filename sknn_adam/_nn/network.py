@@ -6,7 +6,6 @@ network knows neither losses nor optimizers.
 
 from collections.abc import Sequence
 from copy import copy
-from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -95,10 +94,6 @@ class Network:
             start = part.stop
         self.parts = by_member(self.layout)
         self.bounds = weight_bounds(self.layout)
-        for before, layer in pairwise(self.layers):
-            if type(before) is Dense and type(layer) is Activate:
-                before.bias_later, layer.bias_of = True, before
-        self.repeats = all(layer.repeats for layer in self.layers)
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
         start = 0
         for layer, name, shape in self._tracked():

@@ -6,15 +6,16 @@ The order of a step is written in `objective` and `step`, that of an epoch in `t
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf, isfinite, nan
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends import numpy_backend as _kernels
 from sknn_adam._backends.numpy_backend import NUMPY, Backend, flush_denormals
 from sknn_adam._backends.selection import choose, predicted_gain
+from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
@@ -51,11 +52,14 @@ def objective(
     network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
+    compute = partial(_objective, network, plan, batch, rng, probe)
+    if probe is not None:
+        return compute()
+    return network.kernels.evaluate(compute, batch, rng, network.grad, network.statistics)
+
+
+def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any) -> Any:
     kernels = network.kernels
-    if network.repeats and probe is None:
-        known = kernels.again(*batch, rng)
-        if known is not None:
-            return known
     z = network.forward(batch.x, rng, batch.kept)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, batch.y, z, batch.weight)
     grad = network.backward(gradient)  # 2
@@ -65,7 +69,6 @@ def objective(
         part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
         parts = network.theta[part], grad[part]
         value = penalty(*parts, *shape, value, network.bounds, kernels)
-    kernels.recorded()
     return value if network.parts else float(value)
 
 
@@ -349,5 +352,5 @@ def choose_kernels(network: Network, data: Data) -> Backend:
 def _threads(network: Network, data: Data) -> Any:
     """One BLAS thread where the largest product is small: a function of the shapes only."""
     largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
-    small = data.batch_size * largest < _kernels.THREADED_WORK
-    return _kernels.one_blas_thread if small else nullcontext()
+    small = data.batch_size * largest < THREADED_WORK
+    return one_blas_thread if small else nullcontext()

@@ -7,7 +7,6 @@ Where an object follows from a few parameters, it is made anew from them and com
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from itertools import pairwise
 from math import prod
 from types import SimpleNamespace
 from typing import Any
@@ -125,11 +124,9 @@ LAYERS: dict[str, Callable[[dict[str, Any]], Layer]] = {
 def check_layer(state: dict[str, Any], name: str) -> None:
     """Compare the state of a layer with that of a new one with the same parameters."""
     expected = vars(LAYERS[name](state))
-    found = {key: value for key, value in state.items() if key != "bias_later"}
-    same = found.keys() == expected.keys()
-    same = same and all(alike(found[key], expected[key]) for key in expected)
+    same = state.keys() == expected.keys()
+    same = same and all(alike(state[key], expected[key]) for key in expected)
     require(same, f"the state of a layer {name} does not follow from its parameters")
-    require(state.get("bias_later", True) is True, "'bias_later' of a layer is not True")
 
 
 def _check_chain(layers: Any) -> None:
@@ -142,11 +139,9 @@ def _check_chain(layers: Any) -> None:
     ends = isinstance(layers[0], Dense) and isinstance(layers[-1], Dense)
     require(ends, "a network does not begin and end with a dense layer")
     width = layers[0].fan_in
-    for layer, after in pairwise([*layers, None]):
+    for layer in layers:
         if isinstance(layer, Dense):
             fits, width = layer.fan_in == width, layer.fan_out
-            later = type(after) is Activate
-            require(later or not layer.bias_later, "the bias of a layer would be left out")
         else:
             fits = all(shape == (width,) for _, shape, _ in layer.parameters)
         require(fits, "the layers of a network have widths that do not fit")
