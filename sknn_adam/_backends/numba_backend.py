@@ -6,11 +6,7 @@ that elementwise results are those of NumPy; only sums are in another order. Wha
 out, or gains nothing from it, runs as NumPy.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
-from math import prod
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -18,7 +14,8 @@ import numpy as np
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import compiled
 from sknn_adam._backends.compilation import loop as compiled_loop
-from sknn_adam._backends.numpy_backend import NumpyKernels, product
+from sknn_adam._backends.numpy_backend import product
+from sknn_adam._backends.recording import RecordingKernels
 from sknn_adam._backends.threads import libraries
 from sknn_adam._backends.tracing import record, record_apply, record_rule
 
@@ -36,6 +33,14 @@ MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothi
 def _as_stacks(z, *arrays):
     """Return arrays with a leading members axis, of one member where `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
+
+
+def _alike(*arrays):
+    """Return whether a compiled loop can take the arrays together."""
+    first = arrays[0]
+    return all(
+        v.flags.c_contiguous and v.dtype == first.dtype and v.shape == first.shape for v in arrays
+    )
 
 
 @cache
@@ -65,50 +70,12 @@ def _in_parts(a, b, out):
     return rows, b[..., None, :, :], result
 
 
-@dataclass
-class Tape:
-    """The recorded calls of an objective.
-
-    Attributes
-    ----------
-    batch : tuple
-        The batch and the random generator; the calls work on these very objects.
-    calls : list of (function, arguments)
-        The calls in their order.
-    merges : tuple or None
-        An operation and the array that the last call has worked on, if the next one may be merged
-        with it.
-    grad : ndarray
-        The gradient when the calls were recorded.
-    checked : bool
-        Whether a replay has given the bits of the objective.
-    """
-
-    batch: tuple
-    calls: list = field(default_factory=list)
-    merges: tuple | None = None
-    grad: Any = None
-    checked: bool = False
-
-    def add(self, function: Callable, *arguments: Any) -> None:
-        """Record a call."""
-        self.calls.append((function, arguments))
-        self.merges = None
-
-    def merge(self, function: Callable, *arguments: Any) -> None:
-        """Record a call that also does the work of the last one."""
-        self.calls.pop()
-        self.add(function, *arguments)
-
-
-class FusedKernels(NumpyKernels):
+class FusedKernels(RecordingKernels):
     """Formulas as fused loops where they can be written as such, else as NumPy runs them.
 
-    A step on a small network takes as long in Python as in the loops. So the calls of an objective
-    are recorded, with the arrays that they work on, and replayed for the next batch in the same
-    arrays, without the layers and the loss. A recording merges a bias with the activation after
-    it, and the chain rule with the column sums after it; it does so only in what is replayed, so
-    a layer may read any array while the objective is evaluated.
+    A recording merges a bias with the activation after it, and the chain rule with the column sums
+    after it. It does so only in what is replayed, so a layer may read any array while the objective
+    is evaluated.
     """
 
     name = "fused"
@@ -116,97 +83,6 @@ class FusedKernels(NumpyKernels):
     def __init__(self) -> None:
         super().__init__()
         self._kernels: dict[Any, Any] = {}
-        self._replays = True  # until a check fails
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop all recordings: their arrays may change."""
-        self._tapes: dict[int, Tape] = {}  # by number of samples
-        self._recording: Tape | None = None
-        self._values: Any = None  # of the objective, one for each member
-        self._stacked = False  # whether there are members
-
-    def evaluate(self, objective, batch, rng, grad, statistics):
-        """Return the objective: evaluated and recorded, then checked, then replayed."""
-        if not self._replays:
-            return objective()
-        if self._watched:
-            self._drop_changed()
-        key, tape = (*batch, rng), self._tapes.get(len(batch[1]))
-        if tape is None or not all(map(is_, tape.batch, key)):
-            return self._record(objective, key, grad)
-        if not tape.checked:
-            return self._check(tape, objective, rng, grad, statistics)
-        return self.replay(tape)
-
-    def _record(self, objective, key, grad):
-        if len(self._tapes) > 1:  # full batches and the last one
-            self._tapes.clear()
-        tape = self._recording = Tape(key)
-        try:
-            value = objective()
-        finally:
-            self._recording = None
-        tape.grad = grad.copy()
-        self._tapes[len(key[1])] = tape
-        return value
-
-    def _check(self, tape, objective, rng, grad, statistics):
-        """Return the objective; have its calls replayed from now on if they give the same bits."""
-        before, state = statistics.copy(), rng and rng.bit_generator.state
-        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
-        replayed_state = rng and rng.bit_generator.state
-        statistics[...] = before
-        if rng:
-            rng.bit_generator.state = state
-        value = objective()
-        self._replays = replayed_state == (rng and rng.bit_generator.state) and all(
-            np.array_equal(*pair, equal_nan=True)
-            for pair in zip(replayed, (value, grad, statistics), strict=True)
-        )
-        if not self._replays:
-            self._tapes.clear()
-        # Buffers that are not written would pass with the same batch and weights as before.
-        tape.checked = not np.array_equal(tape.grad, grad, equal_nan=True)
-        return value
-
-    def replay(self, tape):
-        """Do the calls of an objective on the batch that is in their arrays; return its value."""
-        for function, arguments in tape.calls:
-            function(*arguments)
-        return self._value()
-
-    def _value(self):
-        """Return the value of the objective, of members an array that is written again."""
-        return self._values if self._stacked else float(self._values[0])
-
-    def _hold(self, shape):
-        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
-        self._stacked = len(shape) == 1
-        if self._values is None or self._values.size != prod(shape):
-            self._values = np.zeros(prod(shape))
-
-    def _drop_changed(self):
-        changed = super()._drop_changed()
-        if changed:
-            self._tapes.clear()
-        return changed
-
-    def do(self, function, *arguments):
-        """Call a function, and record this call, but not those inside it."""
-        tape, self._recording = self._recording, None
-        function(*arguments)
-        if tape is not None:
-            tape.add(function, *arguments)
-            self._recording = tape
-
-    def _merges(self, operation, array):
-        """Return the tape if its last call is this operation on this array, else None."""
-        tape = self._recording
-        if tape is None or tape.merges is None:
-            return None
-        last, on, _ = tape.merges
-        return tape if last == operation and on is array else None
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
@@ -266,14 +142,29 @@ class FusedKernels(NumpyKernels):
 
             functions = activation.apply, activation.__call__
             self._record_once(self._kernels, key, make, *functions)
-        kernel, arrays = self._kernels[key], () if in_place else (out,)
-        if kernel is not None and b is not None:
-            self.do(kernel, *_as_stacks(z, b, *arrays))
-        elif kernel is not None and (tape := self._merges("bias", z)):
-            super().activate(activation, z, None, out)
-            tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
-        else:
+        kernel = self._kernels[key]
+        if kernel is None or not _alike(z, out):
             self.do(super().activate, activation, z, b, out)
+            return
+        arrays, tape = () if in_place else (out,), None
+        if b is None:
+            tape, b = (
+                self._merges("bias", z),
+                self._per_unit("zero bias", -0.0, z),
+            )  # z + -0.0 is z, bit by bit
+        if tape is None:
+            self.do(kernel, *_as_stacks(z, b, *arrays))
+        else:
+            kernel(*_as_stacks(z, b, *arrays))
+            tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
+
+    def _per_unit(self, name, value, like):
+        """Return an array of one element per member and unit, the same one in every step."""
+        shape = *like.shape[:-2], like.shape[-1]
+        key = name, shape, like.dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.full(shape, value, like.dtype)]
+        return self._buffers[key][0]
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
@@ -287,14 +178,14 @@ class FusedKernels(NumpyKernels):
 
             self._record_once(self._kernels, key, make, derivative)
         kernel = self._kernels[key]
-        if not g.flags.c_contiguous:
-            kernel = None
         arrays = (g, a) if z is None else (g, z, a)
-        if kernel is not None and sums is not None:
-            self.do(kernel, *_as_stacks(*arrays, sums))
+        if kernel is None or not _alike(*arrays):
+            self.do(super().chain, derivative, g, z, a, sums)
             return
-        self.do(super().chain, derivative, g, z, a, sums)
-        if kernel is not None and self._recording is not None:
+        self.do(
+            kernel, *_as_stacks(*arrays, self._per_unit("sums", 0.0, g) if sums is None else sums)
+        )
+        if sums is None and self._recording is not None:
             self._recording.merges = "chain", g, (kernel, arrays)
 
     def column_sums(self, g, out):

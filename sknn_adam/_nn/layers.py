@@ -54,6 +54,7 @@ class Layer:
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    replayable = False  # whether all work in training is calls of the backend, the same each time
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -92,6 +93,7 @@ class Dense(Layer):
     b: np.ndarray
     grad_W: np.ndarray
     grad_b: np.ndarray
+    replayable = True
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
         self.fan_in, self.fan_out = fan_in, fan_out
@@ -137,6 +139,8 @@ class Dense(Layer):
 class Activate(Layer):
     """An activation, applied in place where its derivative needs no input."""
 
+    replayable = True
+
     def __init__(self, activation: Activation):
         self.activation = activation
 
@@ -160,6 +164,7 @@ class Activate(Layer):
 class ActivateLearned(Activate):
     """An activation with one learned parameter per unit."""
 
+    replayable = False
     p: np.ndarray
     grad_p: np.ndarray
 
@@ -201,6 +206,8 @@ class Dropout(Layer):
     prediction needs no change. With another constant an affine map keeps mean 0 and variance 1
     (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
     """
+
+    replayable = True
 
     def __init__(self, rate: float, dropped_value: float = 0.0):
         self.rate, self.dropped_value = rate, dropped_value

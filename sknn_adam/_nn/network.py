@@ -94,6 +94,7 @@ class Network:
             start = part.stop
         self.parts = by_member(self.layout)
         self.bounds = weight_bounds(self.layout)
+        self.replayable = all(layer.replayable for layer in self.layers)
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
         start = 0
         for layer, name, shape in self._tracked():

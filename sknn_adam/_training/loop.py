@@ -53,7 +53,7 @@ def objective(
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     compute = partial(_objective, network, plan, batch, rng, probe)
-    if probe is not None:
+    if probe is not None or not network.replayable:
         return compute()
     return network.kernels.evaluate(compute, batch, rng, network.grad, network.statistics)
 
