@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NUMPY, Backend, flush_denormals
+from sknn_adam._backends.numpy_backend import Backend, flush_denormals
 from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
@@ -29,23 +29,6 @@ __all__ = ["Plan", "Run", "choose_kernels", "objective", "step", "train"]
 
 LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
 COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
-
-
-def penalty(
-    theta: Any,
-    grad: Any,
-    alpha: float,
-    l1_ratio: float,
-    value: Any = 0.0,
-    bounds: Any = None,
-    kernels: Any = NUMPY,
-) -> Any:
-    """Return `value` + alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add the gradient to `grad`.
-
-    With `bounds`, those of the weight matrices of members, `value` has an element for each member.
-    """
-    l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
-    return kernels.penalize(value, theta, bounds, grad, l2, l1)
 
 
 def objective(
@@ -66,9 +49,9 @@ def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any)
     if probe is not None:
         probe.backpropagated()
     if plan.alpha:  # 3
-        part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
-        parts = network.theta[part], grad[part]
-        value = penalty(*parts, *shape, value, network.bounds, kernels)
+        weights = slice(0, network.n_weights)
+        arrays = network.theta[weights], grad[weights], network.bounds
+        value = plan.penalty.add(value, *arrays, kernels)
     return value if network.parts else float(value)
 
 

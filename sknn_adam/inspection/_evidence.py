@@ -9,6 +9,7 @@ import numpy as np
 
 from sknn_adam._estimator.setup import choose_sizes
 from sknn_adam._nn.layers import Activate, Workspace
+from sknn_adam._training.penalty import Penalty
 from sknn_adam._training.probe import Probe
 from sknn_adam._utils.validation import parse_sizes
 
@@ -99,10 +100,8 @@ class Evidence:
     @cached_property
     def penalty(self) -> float:
         """Penalty at the weights that predict; of members the mean."""
-        weights = self.network.theta[: self.network.n_weights].astype(np.float64)
-        share, n_members = self.l1_ratio, self.network.members or 1
-        squares, sizes = float(np.dot(weights, weights)), float(np.abs(weights).sum())
-        return self.alpha * ((1 - share) / 2 * squares + share * sizes) / n_members
+        weights = self.network.theta[: self.network.n_weights]
+        return Penalty(self.alpha, self.l1_ratio)(weights) / (self.network.members or 1)
 
     @cached_property
     def constant_loss(self) -> float:
@@ -126,8 +125,8 @@ class Evidence:
         # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
         last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
         ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
-        share = self.l1_ratio
-        penalties = self.alpha * ((1 - share) / 2 * norms**2 + share * ratios * norms) / n_members
+        of_norms = Penalty(self.alpha, self.l1_ratio).of_norms
+        penalties = of_norms(norms**2, ratios * norms) / n_members
         penalty = np.interp(told, [*epochs, len(self.loss)], [*penalties, self.penalty])
         penalty = np.where(penalty < self.loss, penalty, self.penalty)  # it fell between samples
         return np.maximum(self.loss - penalty, 0)
