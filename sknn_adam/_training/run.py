@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan
@@ -75,7 +75,7 @@ class Run:
         averages = plan.averaging is not None and not plan.optimizer.full_batch
         self.average = theta.copy() if averages else None
 
-    def prepare(self, plan: Plan, kernels: NumpyKernels) -> None:
+    def prepare(self, plan: Plan, kernels: Backend) -> None:
         """Take the backend of a training; make all arrays writeable, as joblib may map them."""
         self.network.prepare(kernels)
         self.optimizer_state.kernels = kernels
