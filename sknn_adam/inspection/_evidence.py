@@ -63,7 +63,7 @@ class Evidence:
 
     @cached_property
     def auto(self) -> dict[str, Any]:
-        """The values of "auto" for this table: batch_size, alpha, l1_ratio."""
+        """What "auto" stands for on this table: batch_size, alpha, l1_ratio."""
         asked = SimpleNamespace(batch_size="auto", alpha="auto", l1_ratio="auto")
         plan: Any = SimpleNamespace(optimizer=self.optimizer, loss=self.mlp._loss)
         return choose_sizes(asked, plan, int(self.table["n_rows"]))
