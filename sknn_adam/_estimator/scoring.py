@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring, r2_score
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Rows
 from sknn_adam._training.loop import Run
-from sknn_adam._training.members import Members, OutOfFold, of_the_others
+from sknn_adam._training.members import OutOfFold, of_the_others
 from sknn_adam._training.plan import Plan
 from sknn_adam._utils.sklearn_compat import takes_weights, with_labels
 from sknn_adam._utils.validation import extreme_exponent, with_ordinary_size
@@ -134,7 +134,7 @@ def validator(estimator: Any, rows: Rows | None, plan: Plan, run: Run) -> Callab
     """
     if rows is None:
         return None
-    if isinstance(run, Members) and rows.fold is not None:
+    if rows.fold is not None:
         if run.oof is None:
             run.oof = OutOfFold(len(rows))
         return CrossFitted(estimator, rows, plan, run.oof, int(run.network.members or 1))
