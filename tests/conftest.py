@@ -13,7 +13,7 @@ def rng():
 
 @pytest.fixture
 def plain_numpy(monkeypatch):
-    """Run fits by NumPy alone: for tests of custom losses that count their steps or compare bits."""
+    """Fit with NumPy alone: for tests of custom losses that count steps or compare bits."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
 
 

@@ -34,9 +34,9 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
         if estimator.on_divergence == "raise":
             raise FloatingPointError(f"{message} The estimator is as it was before.")
         warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
-    elif np.any(lost := getattr(run, "lost", False)):
+    elif lost := np.sum(run.lost):
         text = (
-            f"{np.sum(lost)} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
+            f"{lost} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
             f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
             "gradient_clip=1.0."
         )

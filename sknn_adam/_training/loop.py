@@ -20,7 +20,7 @@ from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.probe import Probe
-from sknn_adam._training.run import EXPLODED, Run
+from sknn_adam._training.run import Run
 from sknn_adam._utils.interrupts import Interrupts
 from sknn_adam._utils.validation import in_place
 from sknn_adam.clipping import norm
@@ -58,12 +58,8 @@ def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any)
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
-    value = objective(network, plan, batch, run.rng, probe)
-    if network.parts:
-        value = run.mean(value, len(batch.y))  # type: ignore[attr-defined]
-    if run.limit is None and isfinite(value):
-        run.limit = EXPLODED * max(1.0, abs(value))
-    if run.limit is None or not abs(value) < run.limit:
+    value = run.mean(objective(network, plan, batch, run.rng, probe), len(batch.y))
+    if not isfinite(value):
         return nan
     if probe is not None:
         probe.before(network.workspaces(len(batch.y)))
