@@ -2,13 +2,25 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import isclose
 from numbers import Integral, Real
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Each", "Optional", "blank", "floats", "matches", "one_or_each"]
+__all__ = [
+    "Each",
+    "Optional",
+    "alike",
+    "blank",
+    "floats",
+    "is_finite",
+    "is_positive",
+    "matches",
+    "one_or_each",
+    "rises",
+]
 
 Predicate = Callable[[Any], bool]
 
@@ -92,3 +104,25 @@ def one_or_each(n_members: int | None, kinds: str) -> Predicate:
         return value.shape in shapes and value.dtype.kind in kinds
 
     return fits
+
+
+def is_positive(value: Any) -> bool:
+    """Return whether a value is a count above zero."""
+    return matches(value, 0) and value > 0
+
+
+def rises(values: np.ndarray) -> bool:
+    """Return whether each element is larger than the one before it."""
+    return bool((values[:-1] < values[1:]).all())
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Return whether all elements are finite."""
+    return bool(np.isfinite(array).all())
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Return whether two values are the same, floats up to rounding on another machine."""
+    if type(one) is float and type(other) is float:
+        return isclose(one, other, rel_tol=1e-9)
+    return type(one) is type(other) and bool(one == other)

@@ -9,7 +9,7 @@ Only what such an example cannot show has a condition of its own.
 from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import signature
-from math import isclose, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,14 @@ from sknn_adam.optimizers import Optimizer
 from sknn_adam.persistence.comparison import (
     Each,
     Optional,
+    alike,
     blank,
     floats,
+    is_finite,
+    is_positive,
     matches,
     one_or_each,
+    rises,
 )
 from sknn_adam.persistence.contents import require
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
@@ -51,23 +55,11 @@ REASONS = frozenset(
 )
 
 
-def _is_positive(value: Any) -> bool:
-    return matches(value, 0) and value > 0
-
-
 def _is_component(base: type[Component], value: Any) -> bool:
     """Return whether a value is a component of this base; raise if its parameters are invalid."""
     if isinstance(value, base):
         value.validate()
     return isinstance(value, base)
-
-
-def _rises(values: np.ndarray) -> bool:
-    return bool((values[:-1] < values[1:]).all())
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return bool(np.isfinite(array).all())
 
 
 # Each function below yields groups of examples by attribute. A group is compared before the next
@@ -86,9 +78,9 @@ def _examples_of(*classes: type, fitted: str | None = None) -> Callable[[Any], A
 # -- layers and networks -------------------------------------------------------------------------
 
 ARGUMENTS: dict[str, Any] = {
-    "fan_in": _is_positive,
-    "fan_out": _is_positive,
-    "width": _is_positive,
+    "fan_in": is_positive,
+    "fan_out": is_positive,
+    "width": is_positive,
     "initializer": frozenset(INITIALIZERS),
     "activation": partial(_is_component, Activation),
     "rate": lambda value: matches(value, 0.0) and 0 < value < 1,
@@ -97,13 +89,6 @@ ARGUMENTS: dict[str, Any] = {
     "epsilon": lambda value: matches(value, 0.0) and value > 0,
     "centered": False,
 }
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Return whether two values are the same, floats up to rounding on another machine."""
-    if type(one) is float and type(other) is float:
-        return isclose(one, other, rel_tol=1e-9)
-    return type(one) is type(other) and bool(one == other)
 
 
 @_examples_of(Activate, ActivateLearned, BatchNormLayer, Dense, Dropout, RowNormLayer)
@@ -116,7 +101,7 @@ def _layer(cls: type[Layer], state: State) -> Examples:
     require(fits, f"{cls.__name__} has arguments that are not valid")
     if "activation" in names:
         yield {"activation": lambda found: found.learned == (cls is ActivateLearned)}
-    yield {name: partial(_alike, value) for name, value in vars(cls(**known)).items()}
+    yield {name: partial(alike, value) for name, value in vars(cls(**known)).items()}
 
 
 def _is_chain(layers: list[Layer]) -> bool:
@@ -139,7 +124,7 @@ def _network(cls: type, state: State) -> Examples:
     yield {
         "layers": Each(list, lambda layer: isinstance(layer, Layer)),
         "dtype": lambda dtype: isinstance(dtype, np.dtype) and dtype in (np.float32, np.float64),
-        "members": Optional(lambda members: _is_positive(members) and members > 1),
+        "members": Optional(lambda members: is_positive(members) and members > 1),
     }
     yield {"layers": _is_chain}
     layers, dtype, lead = state["layers"], state["dtype"], state["members"] or 1
@@ -178,7 +163,7 @@ def _history(cls: type, state: State) -> Examples:
 @_examples_of(LayerHistory)
 def _layer_history(cls: type, state: State) -> Examples:
     measured = Each(list, lambda item: matches(item, 0.0) or matches(item, Each(tuple, 0.0)))
-    yield {"columns": Each(dict, measured), "distance": _is_positive}
+    yield {"columns": Each(dict, measured), "distance": is_positive}
     yield {"columns": _is_even} | ({"next_step": 0} if "next_step" in state else {})
 
 
@@ -225,7 +210,7 @@ def _run(cls: type[Run], state: State) -> Examples:
     n_raw = network.layers[-1].fan_out
     samples = np.arange(n_samples if state["order"] is not None else 0)
     yield {
-        "best": Optional(lambda best: _is_finite(best[0])),
+        "best": Optional(lambda best: is_finite(best[0])),
         "order": Optional(lambda order: np.array_equal(np.sort(order), samples)),
         "batch": lambda batch: batch < max(1, n_batches),
         "first_epoch": lambda epoch: epoch <= clock.epoch,
@@ -287,13 +272,13 @@ def _mlp(task: str, state: State) -> Examples:
     if "oof_prediction_" in state:
         predicted = state["oof_prediction_"]
         for array in predicted if isinstance(predicted, list) else [predicted]:
-            fits = matches(array, np.ndarray) and array.dtype.kind == "f" and _is_finite(array)
+            fits = matches(array, np.ndarray) and array.dtype.kind == "f" and is_finite(array)
             require(fits, "an estimator has out-of-fold predictions that are not finite")
     run = state.get("_run")
     if run is not None:
         yield from _run_of_mlp(run, state)
     if run is None or not run.batch:  # an epoch that was interrupted may be about to diverge
-        fits = _is_finite(network.theta) and _is_finite(network.statistics)
+        fits = is_finite(network.theta) and is_finite(network.statistics)
         require(fits, "the weights of an estimator are not finite")
 
 
@@ -346,7 +331,7 @@ def _smooth_clip(cls: type, state: State) -> Examples:
 @_examples_of(PiecewiseLinear, fitted="edges_")
 def _piecewise_linear(cls: type, state: State) -> Examples:
     yield {"edges_": Each(list, floats(None))}
-    yield {"edges_": lambda columns: all(map(_rises, columns))}
+    yield {"edges_": lambda columns: all(map(rises, columns))}
     yield from _features(len(state["edges_"]), state)
 
 
@@ -356,7 +341,7 @@ def _piecewise_linear(cls: type, state: State) -> Examples:
 @_examples_of(Multiclass, Multilabel, Multioutput)
 def _classes(cls: type[Classes], state: State) -> Examples:
     yield {"columns": Each(list, np.ndarray)}
-    yield {"columns": Each(list, lambda known: known.ndim == 1 and len(known) and _rises(known))}
+    yield {"columns": Each(list, lambda known: known.ndim == 1 and len(known) and rises(known))}
     yield {"columns": lambda columns: len(columns) == 1 or (columns and cls.several)}
     if not cls.exclusive:
         yield {"columns": Each(list, lambda known: known.tolist() == [0, 1])}
@@ -366,13 +351,13 @@ def _classes(cls: type[Classes], state: State) -> Examples:
 def _continuous(cls: type, state: State) -> Examples:
     vector = blank(len(state["shift"]), np.float64)
     yield {"shift": vector, "scale": vector}
-    yield {"shift": lambda shift: _is_finite(shift) and len(shift)}
-    yield {"scale": lambda scale: _is_finite(scale) and (scale > 0).all()}
+    yield {"shift": lambda shift: is_finite(shift) and len(shift)}
+    yield {"scale": lambda scale: is_finite(scale) and (scale > 0).all()}
 
 
 @_examples_of(PerColumn)
 def _per_column(cls: type, state: State) -> Examples:
-    yield {"loss": partial(_is_component, Loss), "n_classes": Each(list, _is_positive)}
+    yield {"loss": partial(_is_component, Loss), "n_classes": Each(list, is_positive)}
     yield {"n_classes": lambda n_classes: len(n_classes) > 0}
 
 
