@@ -1,4 +1,4 @@
-"""Transformers that suit columns to networks, where no library that is at hand has them."""
+"""Transformers of numeric columns for networks, where scikit-learn has none."""
 
 from math import inf
 from typing import Any, ClassVar, Self
@@ -163,17 +163,17 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right).
 
-    The column itself comes first. What many columns say of few rows is learned by heart, so the
-    number of rows decides how many bins there are, and a table that has not rows enough for two
-    bins in each of its columns gets none.
+    The column itself comes first. With few samples and many columns the network overfits, so the
+    number of bins follows the number of samples, and a table with too few samples for two bins per
+    column has none.
 
     Parameters
     ----------
     n_bins : int, default=32
         The most bins of a column.
     rows_per_bin : int, default=10
-        The fewest rows of ``fit`` for each bin of the table, those of all columns counted: of
-        1,000 rows and 5 columns there are 1,000 / 10 / 5 = 20 bins in each.
+        The fewest samples of ``fit`` per bin, counting the bins of all columns: 1,000 samples and
+        5 columns give 1,000 / 10 / 5 = 20 bins per column.
 
     Attributes
     ----------
@@ -256,12 +256,12 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        parts = []
+        encoded = []
         for column, edges in zip(X.T, self.edges_, strict=True):
-            parts.append(column[:, None])
+            encoded.append(column[:, None])
             if len(edges) > 1:
-                parts.append(np.clip((column[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
-        return np.hstack(parts).astype(X.dtype, copy=False)
+                encoded.append(np.clip((column[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
+        return np.hstack(encoded).astype(X.dtype, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns: the column's, then with ``_bin0`` and so on.

@@ -1,4 +1,4 @@
-"""Damaged and planted archives, for tests/test_persistence.py and its heavy suite."""
+"""Damaged and forged archives for tests/test_persistence.py and its heavy suite."""
 
 import hashlib
 import io
@@ -9,20 +9,26 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from sklearn.base import BaseEstimator
 
-from sknn_adam.persistence import ArchiveError, load
+from sknn_adam.persistence import ArchiveError, load, save
 
 LENGTH = 103  # of the comment that ends an archive; the sum of all bytes before stands in it
 
 
+def archive(model, folder):
+    """Return the bytes of an archive of the model."""
+    save(model, folder / "whole.skops")
+    return (folder / "whole.skops").read_bytes()
+
+
 def sealed(data, written=1):
-    """Return an archive with a checksum that is right, as whoever forges one can write it."""
+    """Return the archive with a valid checksum, as anyone who forges one can compute it."""
     body = bytes(data[:-LENGTH])
     total = hashlib.sha256(body).hexdigest()
     return body + f"sknn_adam archive, format {written:04d}, sha256 {total}".encode()
 
 
 def rewritten(data, change=None, about=None, written=1):
-    """Return the archive with another schema, or with other words about itself."""
+    """Return the archive with another schema, or with other versions of what wrote it."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -37,8 +43,18 @@ def rewritten(data, change=None, about=None, written=1):
     return sealed(buffer.getvalue(), written)
 
 
+def with_file(data, name, content):
+    """Return the archive with other content in the file of this name."""
+    buffer = io.BytesIO()
+    with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
+        for each in old.namelist():
+            new.writestr(each, content if each == name else old.read(each))
+        new.comment = b"x" * LENGTH
+    return sealed(buffer.getvalue())
+
+
 def planted(data, foreign):
-    """Return the archive with another node in the place of the first parameter's value."""
+    """Return the archive with another node as the value of the first ``validation_fraction``."""
 
     def change(schema):
         text = json.dumps(schema)
@@ -57,7 +73,7 @@ def flipped(data, rng, n_bits=1):
 
 
 def outcome(data, path):
-    """Load the data; return "loaded" or the message of the one error that may come."""
+    """Load the data; return "loaded" or the message of the ArchiveError."""
     path.write_bytes(data)
     try:
         loaded = load(path)
@@ -68,7 +84,7 @@ def outcome(data, path):
 
 
 def damage(data, path, seed, n):
-    """Flip and cut `n` times each; count what came of it. Sealed ones have a right checksum."""
+    """Flip and cut `n` times each; count the outcomes. Sealed archives have a valid checksum."""
     rng = random.Random(seed)
     kinds = {
         "flipped": lambda: flipped(data, rng),
@@ -77,7 +93,7 @@ def damage(data, path, seed, n):
         "cut off and sealed": lambda: sealed(
             data[: rng.randrange(LENGTH, len(data))] + b"x" * LENGTH
         ),
-        "flipped inside and sealed": lambda: _flipped_inside(data, rng),
+        "flipped inside and sealed": lambda: flipped_inside(data, rng),
     }
     counts = {}
     for kind, make in kinds.items():
@@ -88,8 +104,8 @@ def damage(data, path, seed, n):
     return counts
 
 
-def _flipped_inside(data, rng):
-    """Flip bits of a member's content, with sums that are right: only what it says is wrong."""
+def flipped_inside(data, rng):
+    """Flip bits in the content of one file, with valid checksums."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         names = [name for name in old.namelist() if name != "sknn_adam.json"]

@@ -68,19 +68,19 @@ def numbers(interval):
 
 def values(constraints):
     """Return values that the constraints of a parameter allow."""
-    parts = []
+    strategies = []
     for constraint in constraints:
         if isinstance(constraint, Interval):
-            parts.append(numbers(constraint))
+            strategies.append(numbers(constraint))
         elif isinstance(constraint, StrOptions):
-            parts.append(st.sampled_from(sorted(constraint.options)))
+            strategies.append(st.sampled_from(sorted(constraint.options)))
         elif constraint == "boolean":
-            parts.append(st.booleans())
+            strategies.append(st.booleans())
         elif constraint is Real:
-            parts.append(st.floats(-3, 3))
+            strategies.append(st.floats(-3, 3))
         else:
             raise NotImplementedError(constraint)
-    return st.one_of(parts)
+    return st.one_of(strategies)
 
 
 @st.composite
@@ -191,43 +191,45 @@ def tables(draw):
 
 @st.composite
 def weights(draw, rng, n_rows):
-    kind = draw(st.sampled_from(["none", "none", "ones", "some", "zeros", "tiny", "wild", "huge"]))
-    if kind == "none":
+    pattern = draw(
+        st.sampled_from(["none", "none", "ones", "some", "zeros", "tiny", "wild", "huge"])
+    )
+    if pattern == "none":
         return None
-    if kind == "ones":
+    if pattern == "ones":
         return np.ones(n_rows)
     weight = rng.uniform(0.1, 2, n_rows)
-    if kind == "zeros":
+    if pattern == "zeros":
         weight[rng.random(n_rows) < 0.4] = 0
         weight[0] = 1
-    if kind == "tiny":
+    if pattern == "tiny":
         weight *= 1e-30
-    if kind == "huge":
+    if pattern == "huge":
         weight *= draw(st.sampled_from([1e300, 1e307, 1e-300]))
-    if kind == "wild":
+    if pattern == "wild":
         weight = 10.0 ** rng.integers(-10, 11, n_rows)
     return weight
 
 
-def labels(rng, X, kind):
+def labels(rng, X, target_type):
     n_rows = X.shape[0]
-    if kind == "labels":
+    if target_type == "multilabel":
         return rng.integers(0, 2, (n_rows, 3))
-    if kind == "columns":
+    if target_type == "multioutput":
         y = np.c_[rng.integers(0, 3, n_rows), rng.integers(0, 2, n_rows)]
         y[0, 0] = 2  # three values make it columns of classes, not labels
         return y
-    if kind == "words":
+    if target_type == "words":
         return np.array(["no", "yes", "maybe"])[rng.integers(0, 3, n_rows)]
-    n_classes = {"one": 1, "two": 2, "many": 12}[kind]
+    n_classes = {"one": 1, "two": 2, "many": 12}[target_type]
     return rng.integers(0, n_classes, n_rows)
 
 
-def targets(rng, X, kind, exponent):
-    y = rng.normal(size=(X.shape[0], 3) if kind == "several" else X.shape[0])
-    if kind == "positive":
+def targets(rng, X, target_type, exponent):
+    y = rng.normal(size=(X.shape[0], 3) if target_type == "several" else X.shape[0])
+    if target_type == "positive":
         y = np.abs(y) + 0.01
-    if kind == "constant":
+    if target_type == "constant":
         y[...] = y.flat[0]
     return y * 10.0**exponent
 
@@ -243,9 +245,11 @@ def cases(draw, wanted=None):
             "class_weight": st.sampled_from([None, "balanced"]),
             "scoring": st.sampled_from(["loss", None, "f1_macro"]),
         }
-        kind = draw(st.sampled_from(["one", "two", "many", "words", "labels", "columns"]))
-        y = labels(rng, X, kind)
-        if kind == "columns":
+        target_type = draw(
+            st.sampled_from(["one", "two", "many", "words", "multilabel", "multioutput"])
+        )
+        y = labels(rng, X, target_type)
+        if target_type == "multioutput":
             own["scoring"] = st.sampled_from(["loss", None])
         model = MLPClassifier(**draw(parameters(own)))
     else:
@@ -254,8 +258,8 @@ def cases(draw, wanted=None):
             "target_scaling": st.sampled_from(["auto", True, False]),
             "scoring": st.sampled_from(["loss", None]),
         }
-        kind = draw(st.sampled_from(["one", "several", "positive", "positive", "constant"]))
-        y = targets(rng, X, kind, draw(EXPONENTS))
+        target_type = draw(st.sampled_from(["one", "several", "positive", "positive", "constant"]))
+        y = targets(rng, X, target_type, draw(EXPONENTS))
         model = MLPRegressor(**draw(parameters(own)))
     validation = {}
     if draw(st.integers(0, 3)) == 0:
@@ -363,9 +367,9 @@ def check_weight_scale(model, X, y, weight, validation):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = clone(model).fit(X, y, weight * 2.0**900, **validation)
-    for name, parts in predict(model, X).items():
-        for part, expected in zip(predict(other, X)[name], parts, strict=True):
-            np.testing.assert_array_equal(part, expected)
+    for name, found in predict(model, X).items():
+        for array, expected in zip(predict(other, X)[name], found, strict=True):
+            np.testing.assert_array_equal(array, expected)
 
 
 def check_case(model, X, y, weight, validation, method):
@@ -400,22 +404,22 @@ def check_case(model, X, y, weight, validation, method):
         check_weight_scale(model, X, y, weight, validation)
     if diverged:
         assert any(warning.category is ConvergenceWarning for warning in caught)
-    for method_name, parts in outputs.items():
-        for part in parts:
-            assert not is_number(part) or np.isfinite(part).all(), method_name
+    for method_name, found in outputs.items():
+        for array in found:
+            assert not is_number(array) or np.isfinite(array).all(), method_name
             if method_name.startswith("predict_proba"):
-                assert (part >= 0).all()
-                assert (part <= 1).all()
-                if y.ndim == 1 or len(parts) > 1:
-                    np.testing.assert_allclose(part.sum(axis=1), 1, rtol=1e-5)
+                assert (array >= 0).all()
+                assert (array <= 1).all()
+                if y.ndim == 1 or len(found) > 1:
+                    np.testing.assert_allclose(array.sum(axis=1), 1, rtol=1e-5)
     assert np.isfinite(score) or X.shape[0] < 2, "score"
     assert np.isfinite(model.loss_curve_).all()
     assert len(shown) > 10
-    for part in arrays(getattr(model, "oof_prediction_", [])):
-        assert np.isfinite(part).all()
-    for name, parts in predict(restored, X).items():
-        for part, expected in zip(parts, predict(model, X)[name], strict=True):
-            np.testing.assert_array_equal(part, expected)
+    for array in arrays(getattr(model, "oof_prediction_", [])):
+        assert np.isfinite(array).all()
+    for name, found in predict(restored, X).items():
+        for array, expected in zip(found, predict(model, X)[name], strict=True):
+            np.testing.assert_array_equal(array, expected)
     assert pickle.dumps([X, y, weight]) == before  # nothing is written to the data
     assert time.process_time() - start < CPU_SECONDS
     return "diverged" if diverged else "trained"

@@ -1,8 +1,8 @@
-"""The tables of all components: one row puts a component through every test of its kind.
+"""The tables of all components: one row puts a component through every test of its family.
 
 A row is ``pytest.param(instance, id=...)``. Instances are shared by all tests: a test that changed
 one would be seen by the others, which is what components promise not to do. At the end stands what
-tests of several kinds share.
+tests of several families share.
 """
 
 import json
@@ -200,28 +200,28 @@ TARGETS = {
 }
 
 
-def n_raw(loss, kind):
+def n_raw(loss, target_type):
     """Return how many raw outputs the loss asks for, None if such targets are not for it."""
     try:
-        return loss.n_raw(TARGETS[loss.task][kind])
+        return loss.n_raw(TARGETS[loss.task][target_type])
     except ValueError:
         return None
 
 
 LOSSES_AND_TARGETS = [
-    pytest.param(row.values[0], kind, id=f"{row.id}-{kind}")
+    pytest.param(row.values[0], target_type, id=f"{row.id}-{target_type}")
     for row in LOSSES
-    for kind in TARGETS[row.values[0].task]
-    if n_raw(row.values[0], kind) is not None
+    for target_type in TARGETS[row.values[0].task]
+    if n_raw(row.values[0], target_type) is not None
 ]
 
 
-def targets(loss, kind, n_rows, rng):
+def targets(loss, target_type, n_rows, rng):
     """Return random targets in the form that the loss takes."""
-    n_outputs = TARGETS[loss.task][kind]
-    if kind == "binary":
+    n_outputs = TARGETS[loss.task][target_type]
+    if target_type == "binary":
         return rng.permutation(np.arange(n_rows) % 2)
-    if kind == "multiclass":
+    if target_type == "multiclass":
         return rng.permutation(np.arange(n_rows) % n_outputs)
     if loss.task == "classification":
         return rng.integers(0, 2, (n_rows, n_outputs)).astype(float)
@@ -230,10 +230,10 @@ def targets(loss, kind, n_rows, rng):
     return rng.normal(size=(n_rows, n_outputs))
 
 
-def smooth_targets(loss, kind, z, rng):
+def smooth_targets(loss, target_type, z, rng):
     """Return random targets at which the loss of the raw outputs `z` is smooth."""
     while True:
-        y = targets(loss, kind, len(z), rng)
+        y = targets(loss, target_type, len(z), rng)
         if type(loss) not in KINKS or distance_to_kinks(loss, z - y) > 0.01:
             return y
 

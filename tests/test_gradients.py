@@ -85,12 +85,12 @@ def test_every_activation_and_normalization(activation, normalization):
     check(network, plan, x, np.arange(N_ROWS) % 3, WEIGHTS)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=["plain", "normalized"])
 @pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["unweighted", "weighted"])
-def test_every_loss(loss, kind, normalization, weight):
-    network, x, rng = make(Tanh(), normalization, n_raw(loss, kind))
-    y = smooth_targets(loss, kind, network.forward(x), rng)
+def test_every_loss(loss, target_type, normalization, weight):
+    network, x, rng = make(Tanh(), normalization, n_raw(loss, target_type))
+    y = smooth_targets(loss, target_type, network.forward(x), rng)
     check(network, Plan(loss, SGD(), Constant()), x, y, weight)
 
 

@@ -20,7 +20,8 @@ from sknn_adam._component.registry import Table
 ROOT = Path(__file__).parent.parent
 PACKAGE, TESTS = ROOT / "sknn_adam", Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 80
+STYLE = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Style\n")[2]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = map(int, re.findall(r"at\s+most\s+(\d+)\s+lines", STYLE))
 
 # From the top down: a module imports from lower rungs only. A folder such as `optimizers` is one
 # module; its own files may import each other.

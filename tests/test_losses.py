@@ -43,10 +43,10 @@ CLASSIFICATION = [
 ]
 
 
-def problem(loss, kind, rng, n_rows=6, dtype=np.float64):
+def problem(loss, target_type, rng, n_rows=6, dtype=np.float64):
     """Return targets and raw outputs."""
-    z = 2 * rng.normal(size=(n_rows, n_raw(loss, kind))).astype(dtype)
-    y = smooth_targets(loss, kind, z, rng)
+    z = 2 * rng.normal(size=(n_rows, n_raw(loss, target_type))).astype(dtype)
+    y = smooth_targets(loss, target_type, z, rng)
     return y.astype(dtype) if y.dtype.kind == "f" else y, z
 
 
@@ -126,9 +126,9 @@ def test_gaussian_loss_is_the_log_likelihood_of_scipy(rng):
     np.testing.assert_allclose(GaussianLoss().deviation(z), deviation)
 
 
-@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
-def test_focal_loss_without_focus_is_the_log_loss(kind, rng):
-    y, z = problem(LogLoss(), kind, rng)
+@pytest.mark.parametrize("target_type", ["binary", "multiclass", "multilabel"])
+def test_focal_loss_without_focus_is_the_log_loss(target_type, rng):
+    y, z = problem(LogLoss(), target_type, rng)
     for found, expected in zip(
         FocalLoss(gamma=0.0).value_and_gradient(y, z),
         LogLoss().value_and_gradient(y, z),
@@ -155,19 +155,19 @@ def test_values_by_hand():
 # -- what every loss promises --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
-def test_gradient_is_the_slope_of_the_value(loss, kind, rng):
-    y, z = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
+def test_gradient_is_the_slope_of_the_value(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng)
     gradient = loss.gradient(y, z.copy())
     assert gradient.shape == z.shape
     slopes = central_differences(lambda: loss.value(y, z).sum(), z)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("far", [-60.0, -33.0, 33.0, 60.0])
-def test_gradient_is_the_slope_of_the_value_far_out_too(loss, kind, far, rng):
-    y, z = problem(loss, kind, rng)
+def test_gradient_is_the_slope_of_the_value_far_out_too(loss, target_type, far, rng):
+    y, z = problem(loss, target_type, rng)
     z += far
     slopes = central_differences(lambda: loss.value(y, z).sum(), z)
     gradient = loss.gradient(y, z.copy())
@@ -175,10 +175,10 @@ def test_gradient_is_the_slope_of_the_value_far_out_too(loss, kind, far, rng):
     np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=rounding)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_mean_and_gradient_share_one_reduction(loss, kind, weighted, rng):
-    y, z = problem(loss, kind, rng)
+def test_mean_and_gradient_share_one_reduction(loss, target_type, weighted, rng):
+    y, z = problem(loss, target_type, rng)
     weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
     value, gradient = loss.mean_and_gradient(y, z.copy(), weight)
     assert value == pytest.approx(loss.mean(y, z, weight), rel=1e-14)
@@ -186,17 +186,17 @@ def test_mean_and_gradient_share_one_reduction(loss, kind, weighted, rng):
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
-def test_value_and_gradient_at_once_or_one_by_one(loss, kind, rng):
-    y, z = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
+def test_value_and_gradient_at_once_or_one_by_one(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng)
     value, gradient = loss.value_and_gradient(y, z)
     np.testing.assert_array_equal(value, loss.value(y, z))
     np.testing.assert_array_equal(gradient, loss.gradient(y, z))
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
-def test_weights_are_repetitions(loss, kind, rng):
-    y, z = problem(loss, kind, rng, 4)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
+def test_weights_are_repetitions(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng, 4)
     weight = np.array([2.0, 0.0, 1.0, 1.0])
     rows = [0, 0, 2, 3]
     value, gradient = loss.mean_and_gradient(y, z, weight)
@@ -207,9 +207,9 @@ def test_weights_are_repetitions(loss, kind, rng):
     assert not gradient[1].any()
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
-def test_constant_weights_are_a_factor(loss, kind, rng):
-    y, z = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
+def test_constant_weights_are_a_factor(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng)
     value, gradient = loss.mean_and_gradient(y, z)
     for factor in (1.0, 3.0):
         scaled, scaled_gradient = loss.mean_and_gradient(y, z, np.full(len(y), factor))
@@ -217,10 +217,10 @@ def test_constant_weights_are_a_factor(loss, kind, rng):
         np.testing.assert_allclose(scaled_gradient, factor * gradient, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_precision_stays_and_arguments_are_left_alone(loss, kind, dtype, rng):
-    y, z = problem(loss, kind, rng, dtype=dtype)
+def test_precision_stays_and_arguments_are_left_alone(loss, target_type, dtype, rng):
+    y, z = problem(loss, target_type, rng, dtype=dtype)
     kept_y, kept_z = y.copy(), z.copy()
     value, gradient = loss.value_and_gradient(y, z)
     assert (value.dtype, value.shape) == (dtype, (len(y),))
@@ -232,10 +232,10 @@ def test_precision_stays_and_arguments_are_left_alone(loss, kind, dtype, rng):
     np.testing.assert_array_equal(z, kept_z)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_extreme_raw_outputs_stay_finite(loss, kind, dtype, rng):
-    y, z = problem(loss, kind, rng, 64, dtype)
+def test_extreme_raw_outputs_stay_finite(loss, target_type, dtype, rng):
+    y, z = problem(loss, target_type, rng, 64, dtype)
     z = np.where(rng.random(z.shape) < 0.5, -1e4, 1e4).astype(dtype)
     value, gradient = loss.mean_and_gradient(y, z)
     assert np.isfinite(value)
@@ -244,10 +244,10 @@ def test_extreme_raw_outputs_stay_finite(loss, kind, dtype, rng):
     assert np.isfinite(loss.predict(z)).all()
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_members_are_computed_one_by_one(loss, kind, weighted, rng):
-    y, z = problem(loss, kind, rng)
+def test_members_are_computed_one_by_one(loss, target_type, weighted, rng):
+    y, z = problem(loss, target_type, rng)
     members = np.stack([z, -z, 3 * z])
     weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
     value, gradient = loss.mean_and_gradient(y, members.copy(), weight)
@@ -259,9 +259,9 @@ def test_members_are_computed_one_by_one(loss, kind, weighted, rng):
         np.testing.assert_allclose(loss.predict(members)[k], loss.predict(member), rtol=1e-14)
 
 
-@pytest.mark.parametrize(("loss", "kind"), LOSSES_AND_TARGETS)
-def test_single_row(loss, kind, rng):
-    y, z = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
+def test_single_row(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng)
     value, gradient = loss.mean_and_gradient(y[2:3], z[2:3].copy())
     assert value == pytest.approx(loss.value(y, z)[2], rel=1e-14)
     np.testing.assert_allclose(gradient, loss.gradient(y, z)[2:3], rtol=1e-13)
@@ -299,9 +299,9 @@ def test_minimum_is_at_the_statistic_the_loss_predicts(loss, best, rng):
             assert loss.mean(y, moved) > value
 
 
-@pytest.mark.parametrize(("loss", "kind"), REGRESSION)
-def test_raw_outputs_for_unscaled_targets(loss, kind, rng):
-    y, z = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), REGRESSION)
+def test_raw_outputs_for_unscaled_targets(loss, target_type, rng):
+    y, z = problem(loss, target_type, rng)
     n_outputs = y.shape[1]
     scale = rng.uniform(0.5, 9, n_outputs)
     shift = np.zeros(n_outputs) if loss.target_scaling == "mean" else rng.normal(size=n_outputs)
@@ -319,9 +319,9 @@ def test_raw_outputs_for_unscaled_targets(loss, kind, rng):
             loss.deviation(z)
 
 
-@pytest.mark.parametrize(("loss", "kind"), REGRESSION)
-def test_targets_outside_the_domain_are_refused(loss, kind, rng):
-    y, _ = problem(loss, kind, rng)
+@pytest.mark.parametrize(("loss", "target_type"), REGRESSION)
+def test_targets_outside_the_domain_are_refused(loss, target_type, rng):
+    y, _ = problem(loss, target_type, rng)
     loss.check_targets(y)
     bad = y.copy()
     bad[2, -1] = -1.0
@@ -345,19 +345,19 @@ def test_levels_outside_their_range(level):
 # -- probabilities -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("loss", "kind"), CLASSIFICATION)
-def test_probabilities(loss, kind, rng):
-    _, z = problem(loss, kind, rng, 50)
-    exclusive = kind in ("binary", "multiclass")
+@pytest.mark.parametrize(("loss", "target_type"), CLASSIFICATION)
+def test_probabilities(loss, target_type, rng):
+    _, z = problem(loss, target_type, rng, 50)
+    exclusive = target_type in ("binary", "multiclass")
     p = loss.predict(z, exclusive=exclusive)
-    assert p.shape == (50, 2 if kind == "binary" else z.shape[1])
+    assert p.shape == (50, 2 if target_type == "binary" else z.shape[1])
     assert ((p >= 0) & (p <= 1)).all()
     if exclusive:
         np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
     for column in range(z.shape[1]):  # a larger raw output is a larger probability
         higher = z.copy()
         higher[:, column] += 1
-        grown = column if kind != "binary" else 1
+        grown = column if target_type != "binary" else 1
         assert (loss.predict(higher, exclusive)[:, grown] > p[:, grown]).all()
 
 

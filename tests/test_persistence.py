@@ -39,7 +39,7 @@ from sknn_adam.losses import QuantileLoss
 pytest.importorskip("skops")
 
 import forging
-from archives import LENGTH, damage, planted, rewritten, sealed
+from archives import LENGTH, archive, damage, planted, rewritten, sealed, with_file
 from copies import LABELS, NUMBERS, STATES, X, equal, outputs, small
 from forging import load_all
 
@@ -55,12 +55,6 @@ ARCHIVES = Path(__file__).parent / "golden" / "archives"
 def there_and_back(model, folder):
     save(model, folder / "model.skops")
     return load(folder / "model.skops")
-
-
-def archive(model, folder):
-    """Return the bytes of an archive of the model."""
-    save(model, folder / "whole.skops")
-    return (folder / "whole.skops").read_bytes()
 
 
 # -- whole ---------------------------------------------------------------------------------------
@@ -588,16 +582,6 @@ def test_a_loaded_model_is_independent(tmp_path):
 # Archives with a right checksum; many more are in tests/heavy/test_forged_archives.py.
 
 
-def with_file(data, name, content):
-    """Return the archive with other content in the file of this name."""
-    buffer = io.BytesIO()
-    with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
-        for each in old.namelist():
-            new.writestr(each, content if each == name else old.read(each))
-        new.comment = b"x" * LENGTH
-    return sealed(buffer.getvalue())
-
-
 def file_of(data, *path):
     """Return the name of the file of the array that these attributes lead to."""
     with ZipFile(io.BytesIO(data)) as file:
@@ -671,6 +655,41 @@ def _many_members(schema):
         if each["__class__"] == "Network":
             each["content"]["content"]["members"] = forging.text(10**9, "1000000000")
     return schema
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("Dense", "fan_in", "7"), ("Dense", "initializer", '"nothing"'), ("Dropout", "rate", "1.5"),
+        ("Dropout", "scale", "2.5"), ("BatchNormLayer", "epsilon", "-1.0"),
+        ("BatchNormLayer", "momentum", "1.0"), ("BatchNormLayer", "momentum", "null"),
+        ("Network", "members", "1"), ("Network", "members", "true"), ("Network", "dtype", '"float64"'), ("Clock", "progress", "2.0"),
+        ("Clock", "step", "-1"), ("Members", "batch", "99"), ("Members", "limit", "-1.0"),
+        ("Members", "first_epoch", "99"), ("Members", "best_epoch", "-1"),
+        ("Members", "stop_reason", '"bored"'), ("Members", "in_fit", "1"),
+        ("Members", "clipped", '"1"'), ("Members", "oof", "0"), ("Members", "contradiction", "[]"),
+        ("LayerHistory", "distance", "0"), ("History", "layers", "null"),
+        ("MLPClassifier", "n_layers_", "9"), ("MLPClassifier", "t_", "1"),
+        ("MLPClassifier", "converged_", "null"), ("MLPClassifier", "n_features_in_", "4"),
+        ("MLPClassifier", "_targets", "null"), ("MLPClassifier", "stop_reason_", "1"),
+        ("MLPClassifier", "best_iter_", "0.5"), ("MLPClassifier", "optimizer_", '"adam"'),
+    ],
+)  # fmt: skip
+def test_a_changed_attribute_is_refused(owner, name, value, tmp_path):
+    data = archive(crossed(MLPClassifier).fit(X, LABELS), tmp_path)
+    changed = []
+
+    def change(schema):
+        for each in forging.nodes_of(schema):
+            if each["__class__"] == owner:
+                changed.append(each["content"]["content"][name])
+                each["content"]["content"][name] = forging.text(10**9, value)
+        return schema
+
+    (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
+    assert changed
+    with pytest.raises(ArchiveError, match=r"was refused|cannot be read"):
+        load(tmp_path / "forged.skops")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")

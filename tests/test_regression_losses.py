@@ -373,14 +373,14 @@ def test_smoothed_probabilities_stop_short_of_certainty():
     np.testing.assert_allclose(three.predict_proba(np.eye(3)), 0.1 + 0.7 * np.eye(3), atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
-def test_focal_classifier(kind, rng):
+@pytest.mark.parametrize("target_type", ["binary", "multiclass", "multilabel"])
+def test_focal_classifier(target_type, rng):
     X = rng.normal(size=(400, 2))
     y = {
         "binary": (X[:, 0] > 1).astype(int),
         "multiclass": np.digitize(X[:, 0], [-0.5, 0.5]),
         "multilabel": (X > [0.0, 1.0]).astype(int),
-    }[kind]
+    }[target_type]
     params = {"optimizer": Adam(0.02), "max_iter": 40, "batch_size": 50, "random_state": 0}
     model = MLPClassifier((8,), loss="focal", **params).fit(X, y)
     assert model.score(X, y) > 0.93

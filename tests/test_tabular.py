@@ -22,7 +22,7 @@ import sknn_adam
 from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
 from sknn_adam._utils.validation import unique_names
 from sknn_adam.search import search_space
-from sknn_adam.tabular.columns import as_dates, as_words, kind_of
+from sknn_adam.tabular.columns import as_dates, as_words, column_type
 from sknn_adam.tabular.recipes import RECIPES
 
 N = 120
@@ -118,7 +118,7 @@ def test_kinds_of_pandas():
         "sparse": [pd.Series([0.0, 1.0], dtype=pd.SparseDtype(float))],
     }
     for kind, columns in kinds.items():
-        assert [kind_of(column) for column in columns] == [kind] * len(columns)
+        assert [column_type(column) for column in columns] == [kind] * len(columns)
 
 
 def test_kinds_of_polars():
@@ -134,7 +134,7 @@ def test_kinds_of_polars():
         "dates": [pl.Series([date(2020, 1, 1), None]), pl.Series([FIRST, None])],
     }
     for kind, columns in kinds.items():
-        assert [kind_of(column) for column in columns] == [kind] * len(columns)
+        assert [column_type(column) for column in columns] == [kind] * len(columns)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Weights whose variance follows the fans."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class VarianceScaling(Initializer):
         self.fan = fan
         self.distribution = distribution
 
-    def _draw(self, shape, fan_in, fan_out, rng):
+    def _draw(self, shape: Any, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         fan = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[self.fan]
         variance = self.scale / fan
         if self.distribution == "normal":
@@ -76,7 +76,17 @@ class VarianceScaling(Initializer):
         return self._draw(fan_out, fan_in, fan_out, rng)
 
 
-class GlorotUniform(VarianceScaling):
+class _Fixed(VarianceScaling):
+    """Base of variance scalings without parameters."""
+
+    _parameter_constraints: ClassVar = {}
+    fixed: ClassVar[tuple[float, str, str]]  # scale, fan and distribution
+
+    def __init__(self) -> None:
+        super().__init__(*self.fixed)
+
+
+class GlorotUniform(_Fixed):
     r"""Glorot's (= Xavier's) uniform weights: :math:`\pm\sqrt{6/(\mathrm{fan_{in}+fan_{out}})}`.
 
     Keeps variances for activations that are linear around 0 (tanh, identity).
@@ -94,13 +104,10 @@ class GlorotUniform(VarianceScaling):
     True
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(1.0, "average", "uniform")
+    fixed = 1.0, "average", "uniform"
 
 
-class GlorotNormal(VarianceScaling):
+class GlorotNormal(_Fixed):
     r"""Glorot's (= Xavier's) normal weights, variance :math:`2/(\mathrm{fan_{in}+fan_{out}})`.
 
     References
@@ -116,13 +123,10 @@ class GlorotNormal(VarianceScaling):
     (2, 3)
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(1.0, "average", "normal")
+    fixed = 1.0, "average", "normal"
 
 
-class HeUniform(VarianceScaling):
+class HeUniform(_Fixed):
     r"""He's uniform weights :math:`\pm\sqrt{6/\mathrm{fan_{in}}}`, for the ReLU family.
 
     A rectifier halves the second moment of its input; the doubled variance gives it back.
@@ -139,13 +143,10 @@ class HeUniform(VarianceScaling):
     True
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(2.0, "in", "uniform")
+    fixed = 2.0, "in", "uniform"
 
 
-class HeNormal(VarianceScaling):
+class HeNormal(_Fixed):
     r"""He's normal weights, variance :math:`2/\mathrm{fan_{in}}`, for the ReLU family.
 
     References
@@ -160,13 +161,10 @@ class HeNormal(VarianceScaling):
     (2, 3)
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(2.0, "in", "normal")
+    fixed = 2.0, "in", "normal"
 
 
-class LecunUniform(VarianceScaling):
+class LecunUniform(_Fixed):
     r"""LeCun's uniform weights :math:`\pm\sqrt{3/\mathrm{fan_{in}}}`.
 
     References
@@ -181,13 +179,10 @@ class LecunUniform(VarianceScaling):
     True
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(1.0, "in", "uniform")
+    fixed = 1.0, "in", "uniform"
 
 
-class LecunNormal(VarianceScaling):
+class LecunNormal(_Fixed):
     r"""LeCun's normal weights, variance :math:`1/\mathrm{fan_{in}}`, for SELU.
 
     References
@@ -202,10 +197,7 @@ class LecunNormal(VarianceScaling):
     (2, 3)
     """
 
-    _parameter_constraints: ClassVar = {}
-
-    def __init__(self) -> None:
-        super().__init__(1.0, "in", "normal")
+    fixed = 1.0, "in", "normal"
 
 
 class Auto(Initializer):

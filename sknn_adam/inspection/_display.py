@@ -1,17 +1,12 @@
-"""What the displays share: axes to draw on."""
+"""The import of matplotlib, shared by all displays."""
 
 from typing import Any
+
+from sknn_adam._utils.optional import optional
 
 __all__ = ["check_matplotlib"]
 
 
 def check_matplotlib(name: str) -> Any:
-    """Return ``matplotlib.pyplot``; an ImportError says how to get it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{name} needs matplotlib. Install it, or the extra 'plot': "
-            "pip install 'sknn_adam[plot]'."
-        ) from error
-    return plt
+    """Return ``matplotlib.pyplot``."""
+    return optional("matplotlib.pyplot", name, "matplotlib", "plot")

@@ -155,7 +155,7 @@ class FocalLoss(ClassificationLoss):
         gradient *= -sign
         return over_outputs(factor * loss), gradient
 
-    def _exclusive(self, y, z):
+    def _exclusive(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gamma, rows = float(self.gamma), np.arange(len(y))
         shifted = _classes_first(z)
         others = np.exp(shifted)

@@ -1,10 +1,10 @@
-"""What skl2onnx makes of a meta-estimator with one of our estimators inside.
+"""Refuse meta-estimators that skl2onnx would convert to a graph that predicts something else.
 
 skl2onnx converts a meta-estimator by a converter of its own, which calls ours for the estimators
-inside. Some of its converters compute something else than scikit-learn: they take the nearest
+inside. Some of its converters do not compute what scikit-learn computes: they take the nearest
 threshold of an isotonic regression, ignore a tuned threshold, or drop the method that a stack was
 fitted with. Nothing in the finished graph shows that. Therefore every meta-estimator that holds one
-of our estimators is checked first, and all but those that are known to be right are refused.
+of our estimators is checked first, and refused unless its graph is known to be right.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,10 +59,6 @@ def _inside(estimator: Any) -> Iterator[Any]:
             stack += getattr(value, "__dict__", {}).values()
 
 
-def _holds(estimator: Any, model: Any) -> bool:
-    return any(found is model for found in _inside(estimator))
-
-
 def _children(meta: Any) -> list[Any]:
     """Return the fitted estimators that a meta-estimator of scikit-learn calls."""
     found = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
@@ -81,7 +77,7 @@ def _enclosing(operator: Any) -> list[Any]:
         if other.raw_operator is not None
         and other.raw_operator is not model
         and other.type not in WITHOUT_ESTIMATORS
-        and _holds(other.raw_operator, model)
+        and any(found is model for found in _inside(other.raw_operator))
     ]
 
 
@@ -91,158 +87,92 @@ def is_nested(operator: Any) -> bool:
     return any(unwrap(other.raw_operator) is not model for other in _enclosing(operator))
 
 
-# -- rules: why a meta-estimator cannot be converted, or None ------------------------------------
+# -- rules: why a meta-estimator cannot be converted ---------------------------------------------
 
-Rule = Callable[[Any, Any], str | None]
-
-
-def _right(meta: Any, operator: Any) -> None:
-    return None
-
-
-def _one_column(meta: Any, operator: Any) -> str | None:
-    regressors = [e for e in _inside(meta) if isinstance(e, MLPRegressor)]
-    if any(hasattr(e, "_network") and n_columns(e) > 1 for e in regressors):
-        return "the regressor inside predicts several columns"
-    return None
-
-
-def _all_classes(meta: Any, operator: Any) -> str | None:
-    if any(len(e.classes_) != len(meta.classes_) for e in _children(meta)):
-        return "an estimator inside was fitted without one of the classes"
-    return None
-
-
-def _direct(meta: Any) -> str | None:
-    # The option "raw_scores" reaches our classifiers through pipelines and searches only.
-    children = [unwrap(e) for e in _children(meta)]
-    if any([*_inside(e)] and not isinstance(e, MLPClassifier) for e in children):
-        return "it needs the scores of MLPClassifier, but there is a meta-estimator in between"
-    return None
-
-
-def _calibrated(meta: Any, operator: Any) -> str | None:
-    if meta.method != "sigmoid":
-        return f"skl2onnx computes something else for method={meta.method!r}; use 'sigmoid'"
-    return _direct(meta) or _all_classes(meta, operator)
-
-
-def _one_vs_one(meta: Any, operator: Any) -> str | None:
-    if not np.array_equal(meta.classes_, np.arange(len(meta.classes_))):
-        return "the graph would predict the numbers of the classes instead of the classes"
-    # skl2onnx gives an intermediate result a fixed name.
-    same = [o for o in operator.scope_inst.operators.values() if o.type == operator.type]
-    if len(same) > 1:
-        return "the graph has several of them, which skl2onnx mixes up"
-    return _direct(meta)
-
-
-def _bagging_classifier(meta: Any, operator: Any) -> str | None:
-    if (operator.scope_inst.get_options(meta, fail=False) or {}).get("raw_scores"):
-        return "with the option 'raw_scores' its labels would be those of the mean score"
-    return _all_classes(meta, operator)
-
-
-def _voting_classifier(meta: Any, operator: Any) -> str | None:
-    return _voting(meta, operator) or _all_classes(meta, operator)
-
-
-def _voting(meta: Any, operator: Any) -> str | None:
-    if isinstance(meta.weights, list | tuple):
-        return "skl2onnx needs the weights as a NumPy array"
-    if meta.weights is not None and any(e == "drop" for _, e in meta.estimators):
-        return "the weights would be those of other estimators, as one was dropped"
-    return _one_column(meta, operator)
-
-
-def _ada_boost(meta: Any, operator: Any) -> str | None:
-    from skl2onnx.common.data_types import DoubleTensorType
-
-    if isinstance(operator.inputs[0].type, DoubleTensorType):
-        return "skl2onnx mixes float32 and float64; give float32 to to_onnx"
-    if meta.classes_.dtype.kind == "b":
-        return "skl2onnx takes classes of bool for text; use integers"
-    return _all_classes(meta, operator)
-
-
-def _multi_output(meta: Any, operator: Any) -> str | None:
-    if any(unwrap(e) is not e for e in _children(meta)):
-        return "skl2onnx cannot convert a pipeline, a search or a FrozenEstimator inside it"
-    if any(classes.dtype.kind == "f" for classes in getattr(meta, "classes_", [])):
-        return "skl2onnx takes classes of floats for text; use integers"
-    return _one_column(meta, operator)
-
-
-def _stacking_classifier(meta: Any, operator: Any) -> str | None:
-    if isinstance(meta.classes_, list):
-        return "it was fitted with several columns of labels"
-    if set(meta.stack_method_) != {"predict_proba"}:
-        return f"it was fitted with the methods {meta.stack_method_}; use 'predict_proba'"
-    if not hasattr(meta.final_estimator_, "predict_proba"):
-        return "its final estimator has no probabilities"
-    return None
-
-
-RULES: dict[str, Rule] = {
-    "SklearnPipeline": _right,
-    "SklearnGridSearchCV": _right,
-    "SklearnRANSACRegressor": _right,
-    "SklearnStackingRegressor": _right,
-    "SklearnOneVsRestClassifier": _one_column,
-    "SklearnOneVsOneClassifier": _one_vs_one,
-    "SklearnAdaBoostClassifier": _ada_boost,
-    "SklearnAdaBoostRegressor": _one_column,
-    "SklearnBaggingClassifier": _bagging_classifier,
-    "SklearnBaggingRegressor": _one_column,
-    "SklearnCalibratedClassifierCV": _calibrated,
-    "SklearnMultiOutputClassifier": _multi_output,
-    "SklearnMultiOutputRegressor": _multi_output,
-    "SklearnStackingClassifier": _stacking_classifier,
-    "SklearnVotingClassifier": _voting_classifier,
-    "SklearnVotingRegressor": _voting,
-}
+# All others are refused.
+CONVERTED = (
+    "Pipeline GridSearchCV RANSACRegressor StackingClassifier StackingRegressor "
+    "OneVsRestClassifier OneVsOneClassifier AdaBoostClassifier AdaBoostRegressor "
+    "BaggingClassifier BaggingRegressor CalibratedClassifierCV MultiOutputClassifier "
+    "MultiOutputRegressor VotingClassifier VotingRegressor"
+).split()
+NEED_ALL_CLASSES = "AdaBoostClassifier BaggingClassifier CalibratedClassifierCV VotingClassifier"
+TAKE_COLUMNS = "Pipeline GridSearchCV RANSACRegressor StackingRegressor"
 # Their graphs hold the columns that were selected or an intermediate result, and no estimator.
-WITHOUT_ESTIMATORS = {
-    "SklearnRFE",
-    "SklearnRFECV",
-    "SklearnSelectFromModel",
-    "SklearnOVRDecisionFunction",
-}
+WITHOUT_ESTIMATORS = (
+    "SklearnRFE SklearnRFECV SklearnSelectFromModel SklearnOVRDecisionFunction".split()
+)
 # They read the probabilities of an estimator as scores.
 NEED_SCORES = {"SklearnCalibratedClassifierCV", "SklearnOneVsOneClassifier"}
 
 
-def _classes_fit(meta: Any) -> bool:
-    """Return whether skl2onnx, which writes 32-bit integers, can write the classes."""
-    if not isinstance(classes := getattr(meta, "classes_", None), np.ndarray):
-        return True
-    classes = integer_or_text(classes)
-    return classes.dtype == object or bool((np.abs(classes) < 2**31).all())
-
-
-def _reason(operator: Any) -> str | None:
-    """Return why the graph of a meta-estimator would be wrong, or None."""
+def _reasons(operator: Any) -> Iterator[str]:
+    """Yield why the graph of a meta-estimator would be wrong."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-    meta = operator.raw_operator
+    meta, scope = operator.raw_operator, operator.scope_inst
+    name = operator.type.removeprefix("Sklearn")
     models = [model for model in _inside(meta) if hasattr(model, "_network")]
     if operator.type in WITHOUT_ESTIMATORS or not models:
-        return None
-    if operator.type not in RULES:
-        return "skl2onnx computes something else"
+        return
+    if name not in CONVERTED:
+        yield "skl2onnx computes something else"
     consumers = {o.type for variable in operator.outputs for o in variable.operators_inputs_}
     if hasattr(meta, "transform") and consumers - OUTLETS:
-        return "it is used as a transformer, but the graph holds its predictions"
+        yield "it is used as a transformer, but the graph holds its predictions"
     if any(unwrap(meta) is model for model in models):
-        return None
+        return
     if any(isinstance(m, MLPClassifier) and m._targets.several for m in models):
-        return "the classifier inside was fitted with several columns of labels"
-    if not _classes_fit(meta):
-        return "skl2onnx writes classes as 32-bit integers, and these are larger"
-    inputs = [type(variable.type) for variable in operator.inputs]
+        yield "the classifier inside was fitted with several columns of labels"
+    inputs, children = [type(variable.type) for variable in operator.inputs], _children(meta)
     if inputs not in ([FloatTensorType], [DoubleTensorType]):
-        return "its input must be one table of floats; give float32 or float64 to to_onnx"
-    return RULES[operator.type](meta, operator)
+        yield "its input must be one table of floats; give float32 or float64 to to_onnx"
+    classes = getattr(meta, "classes_", [])
+    known = integer_or_text([] if isinstance(classes, list) else classes)
+    if known.dtype != object and not (np.abs(known) < 2**31).all():
+        yield "skl2onnx writes classes as 32-bit integers, and these are larger"
+    if name in NEED_ALL_CLASSES.split() and any(len(e.classes_) != len(classes) for e in children):
+        yield "an estimator inside was fitted without one of the classes"
+    widths = [n_columns(model) for model in models if isinstance(model, MLPRegressor)]
+    if name not in TAKE_COLUMNS.split() and max(widths, default=1) > 1:
+        yield "the regressor inside predicts several columns"
+    # The option "raw_scores" reaches our classifiers through pipelines and searches only.
+    indirect = [e for e in map(unwrap, children) if not isinstance(e, MLPClassifier)]
+    if operator.type in NEED_SCORES and any([*_inside(e)] for e in indirect):
+        yield "it needs the scores of MLPClassifier, but there is a meta-estimator in between"
+    if name == "CalibratedClassifierCV" and meta.method != "sigmoid":
+        yield f"skl2onnx computes something else for method={meta.method!r}; use 'sigmoid'"
+    if name == "OneVsOneClassifier":
+        if not np.array_equal(classes, np.arange(len(classes))):
+            yield "the graph would predict the numbers of the classes instead of the classes"
+        # skl2onnx gives an intermediate result a fixed name.
+        if sum(other.type == operator.type for other in scope.operators.values()) > 1:
+            yield "the graph has several of them, which skl2onnx mixes up"
+    options = scope.get_options(meta, fail=False) or {}
+    if name == "BaggingClassifier" and options.get("raw_scores"):
+        yield "with the option 'raw_scores' its labels would be those of the mean score"
+    if name.startswith("Voting") and meta.weights is not None:
+        if isinstance(meta.weights, list | tuple):
+            yield "skl2onnx needs the weights as a NumPy array"
+        if len(children) < len(meta.estimators):
+            yield "the weights would be those of other estimators, as one was dropped"
+    if name == "AdaBoostClassifier":
+        if inputs == [DoubleTensorType]:
+            yield "skl2onnx mixes float32 and float64; give float32 to to_onnx"
+        if meta.classes_.dtype.kind == "b":
+            yield "skl2onnx takes classes of bool for text; use integers"
+    if name.startswith("MultiOutput"):
+        if any(unwrap(e) is not e for e in children):
+            yield "skl2onnx cannot convert a pipeline, a search or a FrozenEstimator inside it"
+        if any(found.dtype.kind == "f" for found in classes):
+            yield "skl2onnx takes classes of floats for text; use integers"
+    if name == "StackingClassifier":
+        if isinstance(classes, list):
+            yield "it was fitted with several columns of labels"
+        if set(meta.stack_method_) != {"predict_proba"}:
+            yield f"it was fitted with the methods {meta.stack_method_}; use 'predict_proba'"
+        if not hasattr(meta.final_estimator_, "predict_proba"):
+            yield "its final estimator has no probabilities"
 
 
 def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -254,7 +184,8 @@ def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(calculate)
     def checked(operator: Any) -> None:
         meta = operator.raw_operator
-        if not isinstance(meta, MLPClassifier | MLPRegressor) and (reason := _reason(operator)):
+        ours = isinstance(meta, MLPClassifier | MLPRegressor)
+        if not ours and (reason := next(_reasons(operator), None)):
             raise NotImplementedError(
                 f"{type(meta).__name__} with an estimator of sknn_adam inside cannot be converted "
                 f"to ONNX: {reason}."
@@ -262,13 +193,6 @@ def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
         calculate(operator)
 
     return calculate if hasattr(calculate, "__wrapped__") else checked
-
-
-def _asked(operator: Any, container: Any) -> bool:
-    """Return whether the option "raw_scores" was given for the model of an operator."""
-    places = operator.scope_inst, container
-    found = (place.get_options(operator.raw_operator, fail=False) or {} for place in places)
-    return any(options.get("raw_scores", False) for options in found)
 
 
 def wants_raw_scores(operator: Any, container: Any) -> bool:
@@ -281,14 +205,15 @@ def wants_raw_scores(operator: Any, container: Any) -> bool:
     parents = [o for o in enclosing if any(unwrap(e) is model for e in _children(o.raw_operator))]
     scores = [o for o in parents if o.type in NEED_SCORES]
     if scores and len(scores) < len(parents):
+        names = " and ".join(sorted({type(o.raw_operator).__name__ for o in parents}))
         raise NotImplementedError(
-            f"The same fitted {type(model).__name__} is inside {_names(parents)}, some of which "
+            f"The same fitted {type(model).__name__} is inside {names}, some of which "
             "need its probabilities and others its decision_function. skl2onnx cannot tell them "
             "apart; use a copy of the fitted estimator for each of them."
         )
     wrappers = [operator, *(o for o in enclosing if unwrap(o.raw_operator) is model)]
-    return bool(scores) or any(_asked(o, container) for o in wrappers)
-
-
-def _names(operators: list[Any]) -> str:
-    return " and ".join(sorted({type(o.raw_operator).__name__ for o in operators}))
+    return bool(scores) or any(
+        (place.get_options(wrapper.raw_operator, fail=False) or {}).get("raw_scores", False)
+        for place in (operator.scope_inst, container)
+        for wrapper in wrappers
+    )

@@ -29,6 +29,7 @@ __all__ = ["register"]
 
 CLASSIFIER, REGRESSOR = "SknnAdamMLPClassifier", "SknnAdamMLPRegressor"
 FROZEN = "SknnAdamFrozenEstimator"
+REGRESSOR_OPTIONS = {"return_std": [True, False]}
 CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
     "output_class_labels": [False, True],
@@ -87,40 +88,25 @@ def register() -> None:
     ['label', 'probabilities']
     """
     try:
-        from skl2onnx import update_registered_converter
+        from skl2onnx import update_registered_converter as update
     except ImportError as error:
         raise ImportError(
             "register needs skl2onnx. Install it, or the extra 'onnx': "
             "pip install 'sknn_adam[onnx]'."
         ) from error
-    for kind, alias, shapes, convert, parse, options in (
-        (
-            MLPClassifier,
-            CLASSIFIER,
-            _shapes_of_classifier,
-            _convert_classifier,
-            _parse_classifier,
-            CLASSIFIER_OPTIONS,
-        ),
-        (
-            MLPRegressor,
-            REGRESSOR,
-            _shapes_of_regressor,
-            _convert_regressor,
-            _parse_regressor,
-            {"return_std": [True, False]},
-        ),
-    ):
-        update_registered_converter(kind, alias, shapes, convert, parser=parse, options=options)
+    more: dict[str, Any] = {"parser": _parse_classifier, "options": CLASSIFIER_OPTIONS}
+    update(MLPClassifier, CLASSIFIER, _shapes_of_classifier, _convert_classifier, **more)
+    more = {"parser": _parse_regressor, "options": REGRESSOR_OPTIONS}
+    update(MLPRegressor, REGRESSOR, _shapes_of_regressor, _convert_regressor, **more)
     for transformer, formula in ((SmoothClip, smooth_clip), (PiecewiseLinear, piecewise_linear)):
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
-        update_registered_converter(transformer, alias, _shapes_of_transformer, convert)
+        update(transformer, alias, _shapes_of_transformer, convert)
     _register_meta_estimators()
 
 
 def _register_meta_estimators() -> None:
-    from skl2onnx import update_registered_converter
+    from skl2onnx import update_registered_converter as update
     from skl2onnx._parse import _parse_sklearn_column_transformer, update_registered_parser
     from skl2onnx._supported_operators import sklearn_operator_name_map
     from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
@@ -131,14 +117,9 @@ def _register_meta_estimators() -> None:
     for search in _searches():
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_wrapper)
-    update_registered_converter(
-        FrozenEstimator,
-        FROZEN,
-        _shapes_of_frozen,
-        _convert_frozen,
-        parser=_parse_wrapper,
-        options=CLASSIFIER_OPTIONS,
-    )
+    more: dict[str, Any] = {"parser": _parse_wrapper, "options": CLASSIFIER_OPTIONS}
+    # The outputs stay as they are declared: the estimator inside sets its own.
+    update(FrozenEstimator, FROZEN, lambda operator: None, _convert_frozen, **more)
     update_registered_parser(Pipeline, _parse_pipeline)
     # No other hook sees a meta-estimator before skl2onnx converts it.
     for alias, calculate in list(_shape_calculator_pool.items()):
@@ -329,10 +310,6 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
         g.publish(deviations(g, model, z, n_raw), operator.outputs[1])
 
 
-def _shapes_of_frozen(operator: Any) -> None:
-    """Leave the outputs as they are declared; the estimator inside sets its own."""
-
-
 def _convert_frozen(scope: Any, operator: Any, container: Any) -> None:
     """Convert the estimator in a FrozenEstimator that is inside another estimator."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
@@ -340,10 +317,6 @@ def _convert_frozen(scope: Any, operator: Any, container: Any) -> None:
     inner = operator.raw_operator.estimator
     below = scope.declare_local_operator(sklearn_operator_name_map[type(inner)], inner)
     below.inputs = operator.inputs
-    if container.has_options(inner, "raw_scores"):
-        options = container.get_options(operator.raw_operator)
-        for place in (scope, container):
-            place.add_options(id(inner), {"raw_scores": options.get("raw_scores", False)})
     for output in operator.outputs:
         variable = scope.declare_local_variable(output.onnx_name, type=output.type)
         below.outputs.append(variable)

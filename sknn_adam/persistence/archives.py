@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sknn_adam import __version__
 from sknn_adam._utils.files import replacing
 from sknn_adam._utils.warnings import warn
 from sknn_adam.persistence.contents import ABOUT, Contents, Refused
-from sknn_adam.persistence.reader import Foreign, Reader
+from sknn_adam.persistence.reader import Reader
 from sknn_adam.persistence.searches import portable, restored
 from sknn_adam.persistence.trusted import TRUSTED_TYPES
 
@@ -46,17 +47,6 @@ class ArchiveError(ValueError):
     ...     print("no archive" in str(error))
     True
     """
-
-
-def _skops(name: str) -> Any:
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(
-            f"{name} needs skops. Install it, or the extra 'secure': "
-            "pip install 'sknn_adam[secure]'."
-        ) from error
-    return skops.io
 
 
 def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
@@ -105,30 +95,34 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
     >>> bool((load(path).predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    skops = _skops("save")
+    try:
+        from skops.io import dumps
+    except ImportError as error:
+        raise ImportError(
+            "save needs skops. Install it, or the extra 'secure': pip install 'sknn_adam[secure]'."
+        ) from error
+    name = type(estimator).__name__
     if not isinstance(estimator, BaseEstimator):
-        raise ArchiveError(f"save takes an estimator. Got {type(estimator).__name__!r}.")
+        raise ArchiveError(f"save takes an estimator. Got {name!r}.")
     try:
         written = portable(estimator)
-        body = _packed(skops.dumps(written, compression=ZIP_DEFLATED))
-        if not _is_loadable(body):  # text that repeats itself is packed more than `load` unpacks
-            body = _packed(skops.dumps(written, compression=ZIP_STORED))
+        # Text that repeats itself is packed more than `load` unpacks.
+        for compression in (ZIP_DEFLATED, ZIP_STORED):
+            body = _packed(dumps(written, compression=compression))
+            with suppress(Refused):
+                Contents(body)
+                break
     except Exception as error:
         raise ArchiveError(
-            f"{type(estimator).__name__} holds something that skops cannot write: "
-            f"{type(error).__name__}: {error}. Functions must be importable by their names."
+            f"{name} holds something that skops cannot write: {type(error).__name__}: {error}. "
+            "Functions must be importable by their names."
         ) from error
     try:
         Reader(Contents(body), TRUSTED_TYPES).read()
-    except Foreign as error:
-        raise ArchiveError(
-            f"{type(estimator).__name__} cannot be archived: it holds {_foreign(error)}"
-        ) from error
     except Exception as error:
         reason = error if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
         raise ArchiveError(
-            f"{type(estimator).__name__} cannot be archived, because load would refuse it: "
-            f"{reason}."
+            f"{name} cannot be archived, because load would refuse it: {reason}."
         ) from error
     body = body[:-LENGTH]
     with replacing(path) as file:
@@ -149,14 +143,6 @@ def _packed(data: bytes) -> bytes:
         archive.writestr(ABOUT, json.dumps(about))
         archive.comment = COMMENT.format(FORMAT, "0" * 64).encode()  # of its final length
     return buffer.getvalue()
-
-
-def _is_loadable(data: bytes) -> bool:
-    try:
-        Contents(data)
-    except Refused:
-        return False
-    return True
 
 
 def load(path: str | os.PathLike[Any]) -> Any:
@@ -221,12 +207,8 @@ def load(path: str | os.PathLike[Any]) -> Any:
         more = f" It was written by sknn_adam {by}."
         estimator = Reader(contents, TRUSTED_TYPES).read()
         if not isinstance(estimator, BaseEstimator):
-            raise ArchiveError(f"{name} holds no estimator, but {type(estimator).__name__!r}.")
+            raise Refused(f"it holds no estimator, but {type(estimator).__name__!r}")
         return restored(estimator)
-    except ArchiveError:
-        raise
-    except Foreign as error:
-        raise ArchiveError(f"{name} was refused: it holds {_foreign(error)}") from error
     except Refused as error:
         raise ArchiveError(f"{name} was refused: {error}.") from error
     except Exception as error:
@@ -254,21 +236,16 @@ def _check_version(contents: Contents, name: str, stated: int) -> str:
     """Return the version that wrote the archive; warn if it is newer than this one."""
     about = contents.about()
     written, by = int(about["format"]), str(about["sknn_adam"])[:40]
-    newer = parse_version(by) > parse_version(__version__)
     if written != stated:
-        raise ArchiveError(f"{name} is damaged: its end states another format than its content.")
+        raise Refused("it is damaged, as its end states another format than its content")
     if written > FORMAT:
-        raise ArchiveError(
-            f"{name} was written by sknn_adam {by} in format {written}; this is sknn_adam "
-            f"{__version__}, which reads format {FORMAT}. Install sknn_adam {by} or newer."
+        raise Refused(
+            f"it was written by sknn_adam {by} in format {written}; this is sknn_adam "
+            f"{__version__}, which reads format {FORMAT}. Install sknn_adam {by} or newer"
         )
-    if newer:
+    if parse_version(by) > parse_version(__version__):
         warn(
             f"{name} was written by sknn_adam {by}, which is newer than this sknn_adam "
             f"{__version__}. If it fails or differs, install that version."
         )
     return by
-
-
-def _foreign(error: Foreign) -> str:
-    return f"what is not in sknn_adam.persistence.TRUSTED_TYPES: {error}."

@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
-__all__ = ["Contents", "Refused"]
+__all__ = ["Contents", "Refused", "require"]
 
 SCHEMA = "schema.json"
 ABOUT = "sknn_adam.json"
@@ -34,6 +34,12 @@ KINDS = "biufcSUmM"
 
 class Refused(ValueError):
     """The archive has a structure that no archive written by `save` has."""
+
+
+def require(holds: Any, reason: str) -> None:
+    """Raise Refused with this reason unless a condition holds."""
+    if not holds:
+        raise Refused(reason)
 
 
 class Contents:
@@ -70,16 +76,17 @@ class Contents:
         if unpacked > expansion * self.size + always:
             raise Refused(f"{self.size} bytes would unpack to {unpacked}")
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: Any, ending: str = ".json") -> bytes:
         """Return the content of a file, which must have the size that the directory states.
 
         A reader without this limit unpacks everything that is there before it compares sizes.
         """
+        if not str(name).endswith(ending):
+            raise Refused(f"its file {str(name)[:100]!r} is read as one of another type")
         size = self._zip.getinfo(name).file_size
         with self._zip.open(name) as file:
             content = file.read(size)
-        if len(content) != size:
-            raise Refused(f"its file {name!r} has {len(content)} bytes and not {size}")
+        require(len(content) == size, f"its file {name!r} has {len(content)} bytes and not {size}")
         return content
 
     def about(self) -> dict[str, Any]:
@@ -98,10 +105,8 @@ class Contents:
 
     def array(self, name: Any) -> np.ndarray:
         """Return an array, the same one whenever the same file is asked for."""
-        if not isinstance(name, str) or not name.endswith(".npy"):
-            raise Refused(f"an array is in the file {str(name)[:100]!r} and not in one of NumPy")
         if name not in self._arrays:
-            self._arrays[name] = _parsed(self.read(name), name, self.size)
+            self._arrays[name] = _parsed(self.read(name, ".npy"), name, self.size)
         return self._arrays[name]
 
 

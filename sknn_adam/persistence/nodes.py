@@ -8,42 +8,22 @@ what the nodes below it have become. They are the only code that makes objects f
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sknn_adam.persistence.contents import Contents, Refused
-from sknn_adam.persistence.estimators import (
-    check_classifier,
-    check_continuous,
-    check_piecewise_linear,
-    check_regressor,
-    check_smooth_clip,
-)
-from sknn_adam.persistence.fitted import (
-    CLASSES,
-    LAYERS,
-    check_classes,
-    check_clock,
-    check_history,
-    check_layer,
-    check_layer_history,
-    check_members,
-    check_network,
-    check_out_of_fold,
-    check_per_column,
-    check_run,
-)
+from sknn_adam.persistence.comparison import Each, Optional, matches
+from sknn_adam.persistence.contents import Contents, Refused, require
+from sknn_adam.persistence.states import check_state
 from sknn_adam.persistence.trusted import resolve
 
 __all__ = ["LOADERS", "Loader"]
 
 
 class Loader(NamedTuple):
-    """How a node of one kind is read.
+    """How a node with this loader is read.
 
     Parameters
     ----------
@@ -61,9 +41,12 @@ def _nothing(node: dict) -> list:
     return []
 
 
+def _content(node: dict) -> list:
+    return [node["content"]]
+
+
 def _items(node: dict) -> list:
-    if not isinstance(node["content"], list):
-        raise Refused("a sequence has no list of items")
+    require(isinstance(node["content"], list), "a sequence has no list of items")
     return node["content"]
 
 
@@ -74,17 +57,9 @@ PLAIN = re.compile(r'["0-9a-zA-Z-]')
 
 def _scalar(node: dict, name: str, below: list, contents: Contents) -> Any:
     text = node["content"]
-    # Not even parsed: JSON also allows white space before a bracket.
-    if not isinstance(text, str) or not PLAIN.match(text):
-        raise Refused(f"a plain value is {str(text)[:100]!r}")
-    value = json.loads(text)
-    if isinstance(value, list | dict):
-        raise Refused(f"a plain value is {text[:100]!r}")
-    return value
-
-
-def _sequence(node: dict, name: str, below: list, contents: Contents) -> Any:
-    return resolve(name)(below)
+    # JSON also allows white space before a bracket; so a list or a dictionary is never parsed.
+    require(isinstance(text, str) and PLAIN.match(text), f"a plain value is {str(text)[:100]!r}")
+    return json.loads(text)
 
 
 # Python hashes integers by their remainder, so that larger ones could be chosen to collide.
@@ -99,19 +74,13 @@ def _set(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 def _slice(node: dict, name: str, below: list, contents: Contents) -> slice:
     bounds = [node["content"][key] for key in ("start", "stop", "step")]
-    if not all(bound is None or isinstance(bound, str | int) for bound in bounds):
+    if not all(isinstance(bound, str | int | None) for bound in bounds):
         raise Refused(f"a slice has the bounds {str(bounds)[:100]}")
     return slice(*bounds)
 
 
 def _bytes(node: dict, name: str, below: list, contents: Contents) -> Any:
-    if not str(node["file"]).endswith(".bin"):
-        raise Refused("bytes are in a file of another kind")
-    return resolve(name)(contents.read(node["file"]))
-
-
-def _named(node: dict, name: str, below: list, contents: Contents) -> Any:
-    return resolve(name)
+    return resolve(name)(contents.read(node["file"], ".bin"))
 
 
 # -- dictionaries --------------------------------------------------------------------------------
@@ -141,36 +110,34 @@ def _check_parameter(key: str, value: Any) -> None:
         )
 
 
-def _key(text: str, kind: Any) -> Any:
-    if kind is str:
+def _key(text: str, key_type: Any) -> Any:
+    if key_type is str:
         return text
-    if kind in (bool, np.bool_):  # of any text but "" Python makes True
-        return kind({"true": True, "false": False}[text])
-    if kind in (int, float) or (issubclass(kind, np.generic) and np.dtype(kind).kind in "iufU"):
-        key = kind(text)
-        if kind is not int or abs(key) <= LARGEST_HASHED:
+    if key_type in (bool, np.bool_):  # Python makes True of any text but ""
+        return key_type({"true": True, "false": False}[text])
+    number = issubclass(key_type, np.generic) and np.dtype(key_type).kind in "iufU"
+    if number or key_type in (int, float):
+        key = key_type(text)
+        if key_type is not int or abs(key) <= LARGEST_HASHED:
             return key
-    raise Refused(f"a dictionary has the key {text[:100]!r} of type {kind.__name__}")
+    raise Refused(f"a dictionary has the key {text[:100]!r} of type {key_type.__name__}")
 
 
 def _below_dict(node: dict) -> list:
-    if not isinstance(node["content"], dict):
-        raise Refused("a dictionary has no items")
+    require(isinstance(node["content"], dict), "a dictionary has no items")
     return [node["key_types"], *node["content"].values()]
 
 
 def _dictionary(node: dict, name: str, below: list, contents: Contents) -> Any:
-    kinds, values = below[0], below[1:]
-    if not isinstance(kinds, list) or len(kinds) != len(values):
-        raise Refused("a dictionary has two keys that look alike, or types for other keys")
+    key_types, *values = below
+    fits = isinstance(key_types, list) and len(key_types) == len(values)
+    require(fits, "a dictionary has two keys that look alike, or types for other keys")
     made = resolve(name)()
-    for text, kind, value in zip(node["content"], kinds, values, strict=True):
-        key = _key(text, kind)
+    for key, value in zip(map(_key, node["content"], key_types), values, strict=True):
         if isinstance(key, str):
             _check_parameter(key, value)
         made[key] = value
-    if len(made) != len(values):
-        raise Refused("a dictionary has a key twice")
+    require(len(made) == len(values), "a dictionary has a key twice")
     return made
 
 
@@ -180,8 +147,7 @@ def _dictionary(node: dict, name: str, below: list, contents: Contents) -> Any:
 def _below_array(node: dict) -> list:
     if node["type"] == "numpy":
         return []
-    if node["type"] != "json":
-        raise Refused("an array is neither in a file nor in the schema")
+    require(node["type"] == "json", "an array is neither in a file nor in the schema")
     return [node["shape"], *_items(node)]
 
 
@@ -193,10 +159,10 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
         if array.shape != () or array.dtype.type is not resolve(name):
             raise Refused(f"a {name} is an array of dtype {array.dtype} and shape {array.shape}")
         return array[()]
-    shape, items = below[0], below[1:]
-    if name != "numpy.ndarray" or not isinstance(shape, tuple) or not 0 < len(shape) <= 32:
-        raise Refused("an array of objects has no shape")
-    if not all(type(n) is int and n >= 0 for n in shape) or prod(shape) > contents.size + 2**24:
+    shape, *items = below
+    fits = name == "numpy.ndarray" and isinstance(shape, tuple) and 0 < len(shape) <= 32
+    fits = fits and all(type(n) is int and n >= 0 for n in shape)
+    if not fits or prod(shape) > contents.size + 2**24:
         raise Refused(f"an array of objects has the shape {str(shape)[:100]}")
     flat = _flattened(items, shape)
     array = np.empty(len(flat), dtype=object)
@@ -207,8 +173,8 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 def _flattened(items: Any, shape: tuple[int, ...]) -> list:
     """Return the objects of nested lists that have this shape."""
-    if not isinstance(items, list) or len(items) != shape[0]:
-        raise Refused("an array of objects has another shape than its items")
+    fits = isinstance(items, list) and len(items) == shape[0]
+    require(fits, "an array of objects has another shape than its items")
     if len(shape) == 1:
         return items
     return [value for item in items for value in _flattened(item, shape[1:])]
@@ -216,10 +182,9 @@ def _flattened(items: Any, shape: tuple[int, ...]) -> list:
 
 def _masked(node: dict, name: str, below: list, contents: Contents) -> Any:
     data, mask = below
-    if not isinstance(data, np.ndarray) or np.asarray(mask).dtype != bool:
-        raise Refused("a masked array has no data or no mask")
-    if np.shape(mask) not in ((), data.shape):
-        raise Refused("the mask of an array has another shape")
+    fits = isinstance(data, np.ndarray) and np.shape(mask) in ((), data.shape)
+    if not fits or np.asarray(mask).dtype != bool:
+        raise Refused("a masked array has no data, or a mask that does not fit")
     return np.ma.MaskedArray(data, mask)
 
 
@@ -241,128 +206,87 @@ LARGEST_STATE = 2**128 - 1
 LARGEST_POOL = 64
 
 
-def _check_random(found: Any, like: Any, key: str = "") -> None:
-    """Raise unless `found` is a state like that of a new generator."""
-    if isinstance(like, dict):
-        fits = isinstance(found, dict) and found.keys() == like.keys()
-        for name in like if fits else ():
-            _check_random(found[name], like[name], name)
-    elif isinstance(like, np.ndarray):
-        fits = isinstance(found, np.ndarray)
-        fits = fits and found.shape == like.shape and found.dtype == like.dtype
-    elif isinstance(like, int):
-        fits = type(found) is int and 0 <= found <= LARGEST.get(key, LARGEST_STATE)
-    else:
-        fits = type(found) is type(like)
-    if not fits:
-        raise Refused(f"{key or 'the state'!r} of a generator of random numbers is not valid")
+def _example(state: Any, name: str = "") -> Any:
+    """Return the state of a new generator as an example of others."""
+
+    def in_range(value: Any) -> bool:
+        fits = type(value) is int and 0 <= value <= LARGEST.get(name, LARGEST_STATE)
+        require(fits, f"{name!r} of a generator of random numbers is not valid")
+        return True
+
+    if isinstance(state, dict):
+        return {name: _example(value, name) for name, value in state.items()}
+    return in_range if isinstance(state, int) else state
 
 
 def _random_state(node: dict, name: str, below: list, contents: Contents) -> Any:
     made, (state,) = np.random.RandomState(0), below
-    _check_random(state, made.get_state(legacy=False))
+    fits = matches(state, _example(made.get_state(legacy=False)))
+    require(fits, "the state of a generator of random numbers is not valid")
     made.set_state(state)
     return made
 
 
 def _generator(node: dict, name: str, below: list, contents: Contents) -> Any:
     state, seeds = below
-    kind = BIT_GENERATORS.get(str(state["bit_generator"]))
-    if kind is None:
-        raise Refused(f"{str(state['bit_generator'])[:100]!r} names no bit generator")
-    _check_random(state, kind(0).state)
-    known = {"entropy", "spawn_key", "pool_size", "n_children_spawned"}
-    if not isinstance(seeds, dict) or not seeds.keys() <= known:
-        raise Refused("the seeds of a generator of random numbers are not valid")
+    bits = BIT_GENERATORS[state["bit_generator"]]
     size = seeds.get("pool_size", 4)
-    if type(size) is not int or not 4 <= size <= LARGEST_POOL:
-        raise Refused("the seeds of a generator of random numbers have no pool of valid size")
-    bits = kind(np.random.SeedSequence(**seeds))
-    bits.state = state
-    return np.random.Generator(bits)
+    fits = (
+        matches(state, _example(bits(0).state))
+        and type(seeds) is dict
+        and seeds.keys() <= {"entropy", "spawn_key", "pool_size", "n_children_spawned"}
+        and type(size) is int
+        and 4 <= size <= LARGEST_POOL
+    )
+    require(fits, "the state or the seeds of a generator of random numbers are not valid")
+    made = bits(np.random.SeedSequence(**seeds))
+    made.state = state
+    return np.random.Generator(made)
 
 
 # -- objects -------------------------------------------------------------------------------------
 
 
-CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "sknn_adam._estimator.continuous.Continuous": check_continuous,
-    "sknn_adam.classifier.MLPClassifier": check_classifier,
-    "sknn_adam._training.history.History": check_history,
-    "sknn_adam._training.history.LayerHistory": check_layer_history,
-    "sknn_adam.losses.multioutput.PerColumn": check_per_column,
-    "sknn_adam._training.members.Members": check_members,
-    "sknn_adam._training.members.OutOfFold": check_out_of_fold,
-    "sknn_adam._nn.network.Network": check_network,
-    "sknn_adam.preprocessing.PiecewiseLinear": check_piecewise_linear,
-    "sknn_adam.preprocessing.SmoothClip": check_smooth_clip,
-    "sknn_adam.regressor.MLPRegressor": check_regressor,
-    "sknn_adam._training.run.Run": check_run,
-    "sknn_adam.schedules._base.Clock": check_clock,
-}
-CHECKS |= {
-    f"sknn_adam._estimator.targets.{cls.__name__}": partial(check_classes, cls=cls)
-    for cls in CLASSES
-}
-CHECKS |= {
-    f"sknn_adam.{'normalization' if 'Norm' in name else 'layers'}.{name}": partial(
-        check_layer, name=name
-    )
-    for name in LAYERS
-}
-
-
-def _below_object(node: dict) -> list:
-    return [node["content"]] if "content" in node else []
-
-
 def _object(node: dict, name: str, below: list, contents: Contents) -> Any:
     cls: Any = resolve(name)
     state = below[0] if below else None
-    if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
+    if not matches(state, Optional(Each(dict, lambda value: True))):
         raise Refused(f"the state of a {name} is no dictionary of attributes")
-    if name in CHECKS:
-        CHECKS[name](state or {})
+    check_state(cls, state or {})
     made = cls.__new__(cls)
-    if state is not None:
-        if hasattr(made, "__setstate__"):
-            made.__setstate__(state)
-        else:
-            vars(made).update(state)
+    if state is not None and hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+    else:
+        vars(made).update(state or {})
     return made
-
-
-def _below_loss(node: dict) -> list:
-    return [node["__reduce__"]["args"], node["content"]]
 
 
 def _loss(node: dict, name: str, below: list, contents: Contents) -> Any:
     arguments, state = below
-    if state not in ({}, ()) or not isinstance(arguments, tuple) or len(arguments) > 2:
+    fits = matches(arguments, Each(tuple, lambda number: type(number) in (int, float)))
+    if not fits or len(arguments) > 2 or state not in ({}, ()):
         raise Refused(f"{name} has a state, or arguments that no loss has")
-    if not all(type(argument) in (int, float) for argument in arguments):
-        raise Refused(f"{name} has arguments that are not numbers")
     return resolve(name)(*arguments)
 
 
 LOADERS = {
     "JsonNode": Loader(_nothing, _scalar),
     "DictNode": Loader(_below_dict, _dictionary),
-    "ListNode": Loader(_items, _sequence),
-    "TupleNode": Loader(_items, _sequence),
+    "ListNode": Loader(_items, lambda node, name, below, contents: resolve(name)(below)),
+    "TupleNode": Loader(_items, lambda node, name, below, contents: resolve(name)(below)),
     "SetNode": Loader(_items, _set),
     "SliceNode": Loader(_nothing, _slice),
     "BytesNode": Loader(_nothing, _bytes),
     "BytearrayNode": Loader(_nothing, _bytes),
     "NdArrayNode": Loader(_below_array, _array),
     "MaskedArrayNode": Loader(lambda node: [node["content"][k] for k in ("data", "mask")], _masked),
-    "DTypeNode": Loader(lambda node: [node["content"]], _dtype),
-    "RandomStateNode": Loader(lambda node: [node["content"]], _random_state),
+    "DTypeNode": Loader(_content, _dtype),
+    "RandomStateNode": Loader(_content, _random_state),
     "RandomGeneratorNode": Loader(
         lambda node: [node["content"][k] for k in ("bit_generator", "seed_seq")], _generator
     ),
-    "LossNode": Loader(_below_loss, _loss),
-    "FunctionNode": Loader(_nothing, _named),
-    "TypeNode": Loader(_nothing, _named),
-    "ObjectNode": Loader(_below_object, _object),
+    "LossNode": Loader(lambda node: [node["__reduce__"]["args"], node["content"]], _loss),
+    "FunctionNode": Loader(_nothing, lambda node, name, below, contents: resolve(name)),
+    "TypeNode": Loader(_nothing, lambda node, name, below, contents: resolve(name)),
+    "ObjectNode": Loader(lambda node: _content(node) if "content" in node else [], _object),
 }

@@ -5,26 +5,16 @@ loader may make. A node that stands for an object met before repeats its content
 it, so the number of steps is the number of nodes in the text.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from sknn_adam.persistence.contents import Contents, Refused
 from sknn_adam.persistence.nodes import LOADERS
 from sknn_adam.persistence.trusted import names_by_loader
 
-__all__ = ["Foreign", "Reader"]
+__all__ = ["Reader"]
 
 PROTOCOL = 2  # of all releases of skops that `save` supports
 DEEPEST = 120  # nodes; a pipeline inside a search takes eight
-
-
-class Foreign(Refused):
-    """The archive holds types that are not trusted; ``names`` lists them."""
-
-    def __init__(self, names: Collection[str]):
-        self.names = sorted(names)
-        listed = ", ".join(name[:200] for name in self.names[:5])
-        super().__init__(listed + (", ..." if len(self.names) > 5 else ""))
 
 
 class Reader:
@@ -51,10 +41,9 @@ class Reader:
 
         Raises
         ------
-        Foreign
-            If it holds types that are not trusted. They are not imported.
         Refused
-            If the structure is not that of an archive.
+            If it holds types that are not trusted, which are not imported, or if the structure is
+            not that of an archive.
         """
         root = self.contents.schema()
         protocol = root["protocol"]
@@ -65,7 +54,9 @@ class Reader:
             )
         self._check(root, DEEPEST)
         if self.foreign:
-            raise Foreign(self.foreign)
+            listed = ", ".join(name[:200] for name in sorted(self.foreign)[:5])
+            listed += ", ..." if len(self.foreign) > 5 else ""
+            raise Refused(f"it holds what is not in sknn_adam.persistence.TRUSTED_TYPES: {listed}")
         return self._make(root)
 
     def _check(self, node: Any, depth: int) -> tuple[int, int]:

@@ -17,31 +17,28 @@ LEFT_OUT = ("optimizers_", "_optim_results")
 class Described:
     """Stands for a dimension of scikit-optimize or a distribution of SciPy: name and arguments."""
 
-    def __init__(self, kind: str, name: str, args: Any, options: dict[str, Any]):
-        self.kind, self.name, self.args, self.options = kind, name, list(args), dict(options)
+    def __init__(self, family: str, name: str, args: Any, options: dict[str, Any]):
+        self.family, self.name, self.args, self.options = family, name, list(args), dict(options)
 
     def make(self) -> Any:
-        """Return the object; ValueError if the name is none of its kind."""
-        self._check()
-        if self.kind == "dimension" and self.name in DIMENSIONS:
+        """Return the object; ValueError if the family has no such name."""
+        values = [*self.args, *self.options.values()]
+        if (self.family, self.name) == ("dimension", "Categorical"):
+            values = [value for value in values if not isinstance(value, list | tuple)]
+        # Arrays would be broadcast.
+        if not all(isinstance(value, str | Real | None) for value in values):
+            raise ValueError(f"The arguments of {self.name!r} must be numbers or names.")
+        if self.family == "dimension" and self.name in DIMENSIONS:
             import skopt.space
 
             return getattr(skopt.space, self.name)(*self.args, **self.options)
-        if self.kind == "distribution":
+        if self.family == "distribution":
             from scipy import stats
 
             made = getattr(stats, str(self.name), None)
             if isinstance(made, stats.rv_continuous | stats.rv_discrete):
                 return made(*self.args, **self.options)
-        raise ValueError(f"{self.kind!r} {self.name!r} is not known.")
-
-    def _check(self) -> None:
-        """Raise unless the arguments are those of one value; arrays would be broadcast."""
-        values = [*self.args, *self.options.values()]
-        if (self.kind, self.name) == ("dimension", "Categorical"):
-            values = [value for value in values if not isinstance(value, list | tuple)]
-        if not all(value is None or isinstance(value, str | Real) for value in values):
-            raise ValueError(f"The arguments of {self.name!r} must be numbers or names.")
+        raise ValueError(f"{self.family!r} {self.name!r} is not known.")
 
 
 def _describe(value: Any) -> Any:

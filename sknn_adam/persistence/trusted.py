@@ -3,10 +3,10 @@
 A trusted type is more than an innocent class: whoever writes an archive decides what its
 ``__setstate__`` gets and with what arguments it is called. So what runs text as code is not here:
 SciPy's distributions (their ``__setstate__`` compiles a template that stands in the state) and
-functions without need. `searches` describes distributions instead of storing them.
+functions without need. `searches` describes distributions instead of storing them. Own classes
+that hold what training works on are in `states.CHECKED`, with a check of their state.
 """
 
-import builtins
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib import import_module
@@ -19,72 +19,37 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import all_estimators
 
 from sknn_adam._component.base import Component
+from sknn_adam.persistence.states import CHECKED
 
 __all__ = ["TRUSTED_TYPES", "names_by_loader", "resolve"]
 
-FAMILIES = [
-    "activations",
-    "initializers",
-    "losses",
-    "schedules",
-    "clipping",
-    "averaging",
-    "optimizers",
-    "normalization",
-]
-OWN = [
-    "tabular.columns.Holding",
-    "tabular.columns.Words",
-    "tabular.columns.as_dates",
-    "tabular.columns.as_words",
-    "tabular.columns.names_of_dates",
-    "_estimator.continuous.Continuous",
-    "_estimator.targets.Multiclass",
-    "_estimator.targets.Multilabel",
-    "_estimator.targets.Multioutput",
-    "_component.ranges.Choices",
-    "_component.ranges.Range",
-    "tabular.tables.Columns",
-    "classifier.MLPClassifier",
-    "_training.history.History",
-    "_training.history.LayerHistory",
-    "_nn.layers.Activate",
-    "_nn.layers.ActivateLearned",
-    "_nn.layers.Dense",
-    "_nn.layers.Dropout",
-    "losses.multioutput.PerColumn",
-    "_training.members.Members",
-    "_training.members.OutOfFold",
-    "_nn.network.Network",
-    "_nn.normalization.BatchNormLayer",
-    "_nn.normalization.RowNormLayer",
-    "persistence.searches.Described",
-    "preprocessing.PiecewiseLinear",
-    "preprocessing.SmoothClip",
-    "regressor.MLPRegressor",
-    "_training.run.Run",
-    "schedules._base.Clock",
-    "tabular.pipeline.ByTarget",
-]
-# What scikit-learn's and scikit-optimize's own objects keep in them.
-OTHERS = [
-    "numpy.dtype",
-    "numpy.ma.MaskedArray",
-    "numpy.ma.core.MaskedArray",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.compose._column_transformer._RemainderColsList",
-    "sklearn.compose._column_transformer.make_column_selector",
-    "sklearn.metrics._scorer._MultimetricScorer",
-    "sklearn.metrics._scorer._PassthroughScorer",
-    "sklearn.metrics._scorer._Scorer",
-    "sklearn.model_selection._search_successive_halving._SubsampleMetaSplitter",
-    "sklearn.utils._bunch.Bunch",
-    "sklearn.utils._metadata_requests.MetadataRequest",
-    "sklearn.utils._metadata_requests.MethodMetadataRequest",
-    "skopt.searchcv.BayesSearchCV",
-    "types.SimpleNamespace",
-]
+FAMILIES = "activations initializers losses schedules clipping averaging optimizers normalization"
+# Own classes whose state is read by Python code only, so it needs no check.
+OWN = {
+    "sknn_adam._component.ranges": "Choices Range",
+    "sknn_adam.persistence.searches": "Described",
+    "sknn_adam.tabular.columns": "Holding Words",
+    "sknn_adam.tabular.pipeline": "ByTarget",
+    "sknn_adam.tabular.tables": "Columns",
+}
+MASKED = {"numpy.ma": "MaskedArray", "numpy.ma.core": "MaskedArray"}
+BUNCH = "sklearn.utils._bunch.Bunch"
+# Objects of scikit-learn's and scikit-optimize's estimators.
+OTHERS = {
+    "numpy": "dtype",
+    "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration",
+    "sklearn.compose._column_transformer": "_RemainderColsList make_column_selector",
+    "sklearn.metrics._scorer": "_MultimetricScorer _PassthroughScorer _Scorer",
+    "sklearn.model_selection._search_successive_halving": "_SubsampleMetaSplitter",
+    "sklearn.utils._bunch": "Bunch",
+    "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
+    "skopt.searchcv": "BayesSearchCV",
+    "types": "SimpleNamespace",
+}
+
+
+def _names(table: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(f"{module}.{name}" for module in table for name in table[module].split())
 
 
 def _full_name(value: Any) -> str:
@@ -93,7 +58,7 @@ def _full_name(value: Any) -> str:
 
 def _components() -> Iterable[str]:
     """Names of all public components; a component of a user is none of them."""
-    for family in FAMILIES:
+    for family in FAMILIES.split():
         module = import_module(f"sknn_adam.{family}")
         for value in (getattr(module, name) for name in module.__all__):
             if isinstance(value, type) and issubclass(value, Component):
@@ -108,61 +73,49 @@ def _splitters() -> Iterable[str]:
 
 FUNCTIONS = frozenset(
     {_full_name(get_scorer(name)._score_func) for name in get_scorer_names()}
-    | {f"sknn_adam.tabular.columns.{name}" for name in ("as_dates", "as_words", "names_of_dates")}
+    | _names({"sknn_adam.tabular.columns": "as_dates as_words names_of_dates"})
 )
+OWN_TYPES = {*_components(), *map(_full_name, CHECKED), *_names(OWN)}
 TRUSTED_TYPES: tuple[str, ...] = tuple(
-    sorted({*_components(), *_splitters(), *FUNCTIONS, *(f"sknn_adam.{n}" for n in OWN), *OTHERS})
+    sorted({*OWN_TYPES, *_splitters(), *FUNCTIONS, *_names(OTHERS | MASKED)})
 )
 """Names of all types that `load` accepts beyond scikit-learn's estimators and plain values."""
 
 # -- which loader of an archive may make what ----------------------------------------------------
 
 # Losses and links in scikit-learn's linear models.
-PARTS_OF_ESTIMATORS = {
-    "sklearn._loss.link": ["HalfLogitLink", "IdentityLink", "Interval", "LogitLink", "LogLink",
-                           "MultinomialLogit"],
-    "sklearn._loss.loss": ["AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss",
-                           "HalfMultinomialLoss", "HalfPoissonLoss", "HalfSquaredError",
-                           "HuberLoss", "PinballLoss"],
-    "sklearn.ensemble._hist_gradient_boosting.binning": ["_BinMapper"],
-}  # fmt: skip
+COMPONENTS_OF_ESTIMATORS = {
+    "sklearn._loss.link": "HalfLogitLink IdentityLink Interval LogitLink LogLink MultinomialLogit",
+    "sklearn._loss.loss": "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss "
+    "HalfMultinomialLoss HalfPoissonLoss HalfSquaredError HuberLoss PinballLoss",
+    "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
+}
 COMPILED_LOSSES = {
-    "sklearn._loss._loss": ["CyAbsoluteError", "CyExponentialLoss", "CyHalfBinomialLoss",
-                            "CyHalfGammaLoss", "CyHalfMultinomialLoss", "CyHalfPoissonLoss",
-                            "CyHalfSquaredError", "CyHalfTweedieLoss", "CyHalfTweedieLossIdentity",
-                            "CyHuberLoss", "CyPinballLoss"],
-    "sklearn.linear_model._sgd_fast": ["EpsilonInsensitive", "Hinge", "Huber", "Log",
-                                       "ModifiedHuber", "SquaredEpsilonInsensitive",
-                                       "SquaredHinge", "SquaredLoss"],
-}  # fmt: skip
+    "sklearn._loss._loss": "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss "
+    "CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss "
+    "CyHalfTweedieLossIdentity CyHuberLoss CyPinballLoss",
+    "sklearn.linear_model._sgd_fast": "EpsilonInsensitive Hinge Huber Log ModifiedHuber "
+    "SquaredEpsilonInsensitive SquaredHinge SquaredLoss",
+}
 # A ufunc belongs to no module of its own, and releases write different ones.
 UFUNCS = {
-    "numpy": (np, ["numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath"]),
-    "scipy": (
-        scipy.special,
-        ["scipy.special", "scipy.special._ufuncs", "scipy.special._special_ufuncs"],
-    ),
+    np: "numpy numpy.core._multiarray_umath numpy._core._multiarray_umath",
+    scipy.special: "scipy.special scipy.special._ufuncs scipy.special._special_ufuncs",
 }
-BUILTINS = ("bool", "float", "int", "list", "set", "str", "tuple")
+BUILTINS = "bool float int list set str tuple"
 SCALARS = {np.dtype(t).type.__name__: np.dtype(t).type for t in np.sctypeDict.values()}
 SCALARS |= {"bool": np.bool_, "bool_": np.bool_, "str_": np.str_}
 VALUES = frozenset(f"numpy.{n}" for n, t in SCALARS.items() if t not in (np.void, np.object_))
-MASKED = {"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"}
-BUNCH = "sklearn.utils._bunch.Bunch"
-
-
-def _names(table: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    return frozenset(f"{module}.{name}" for module, names in table.items() for name in names)
 
 
 @cache
 def _ufuncs() -> dict[str, Any]:
     return {
         f"{module}.{name}": value
-        for library, modules in UFUNCS.values()
+        for library, modules in UFUNCS.items()
         for name, value in vars(library).items()
         if isinstance(value, np.ufunc)
-        for module in modules
+        for module in modules.split()
     }
 
 
@@ -186,32 +139,25 @@ def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
     table: dict[str, Collection[str]] = {
         "JsonNode": {"builtins.str"},
         "DictNode": {"builtins.dict", "collections.OrderedDict", BUNCH},
-        "ListNode": {"builtins.list"},
-        "TupleNode": {"builtins.tuple"},
-        "SetNode": {"builtins.set"},
-        "SliceNode": {"builtins.slice"},
-        "BytesNode": {"builtins.bytes"},
-        "BytearrayNode": {"builtins.bytearray"},
         "NdArrayNode": {"numpy.ndarray"} | VALUES,
-        "MaskedArrayNode": MASKED,
+        "MaskedArrayNode": _names(MASKED),
         "DTypeNode": {"numpy.dtype"},
         "RandomStateNode": {"numpy.random.mtrand.RandomState"},
         "RandomGeneratorNode": {"numpy.random._generator.Generator"},
         "LossNode": _names(COMPILED_LOSSES),
         "FunctionNode": FUNCTIONS.union(_ufuncs()),
-        "TypeNode": {f"numpy.{name}" for name in SCALARS}
-        | {f"builtins.{name}" for name in BUILTINS},
+        "TypeNode": {f"numpy.{name}" for name in SCALARS} | _names({"builtins": BUILTINS}),
     }
+    for name in ("list", "tuple", "set", "slice", "bytes", "bytearray"):
+        table[f"{name.title()}Node"] = {f"builtins.{name}"}
     elsewhere = frozenset[str]().union(*table.values())
-    objects = {*trusted, *_estimators(), *_names(PARTS_OF_ESTIMATORS)}
+    objects = {*trusted, *_estimators(), *_names(COMPONENTS_OF_ESTIMATORS)}
     return table | {"ObjectNode": objects - elsewhere}
 
 
 def resolve(name: str) -> Any:
     """Return the class or function of a name that `names_by_loader` lists."""
     module, _, own = name.rpartition(".")
-    if module == "builtins":
-        return getattr(builtins, own)
     if module == "numpy" and own in SCALARS:
         return SCALARS[own]
     if name in _ufuncs():

@@ -49,7 +49,7 @@ class Warmup(Schedule):
     def init(self) -> Any:
         return self._inner().init()
 
-    def _inner(self):
+    def _inner(self) -> Schedule:
         return self._tables["schedule"].make(self.schedule)
 
     def __call__(self, clock: Clock, state: Any = None) -> float:

@@ -111,7 +111,7 @@ class SearchDisplay:
             self._parameter(next(axes), name)
         return self
 
-    def _course(self, ax):
+    def _course(self, ax: Any) -> None:
         course = compare_searches({"": self.frame})
         ax.plot(course["candidate"], course["score"], ".", color="#888888", label="candidate")
         ax.step(
@@ -125,13 +125,13 @@ class SearchDisplay:
             ax.set_ylim(low - 0.1 * (high - low or 1), high + 0.1 * (high - low or 1))
         ax.legend(loc="lower right", fontsize="small")
 
-    def _importances(self, ax):
+    def _importances(self, ax: Any) -> None:
         table = self.importance.iloc[::-1]
         labels = [short(name, list(table["parameter"])) for name in table["parameter"]]
         ax.barh(labels, table["importance"], xerr=table["std"], color=COLORS[0])
         ax.set(title="Importance", xlabel="loss of explained variance if shuffled")
 
-    def _parameter(self, ax, name):
+    def _parameter(self, ax: Any, name: str) -> None:
         frame = self.frame[self.frame["score"].notna()]
         best = frame["rank"] == frame["rank"].min()
         values = frame[name]
@@ -230,8 +230,8 @@ class ComparisonDisplay:
         return self
 
     @staticmethod
-    def _curve(ax, found, column, color, dash, name):
-        """Draw the mean over the repetitions; each counts from its first score on."""
+    def _curve(ax: Any, found: Any, column: str, color: str, dash: Any, name: Any) -> None:
+        """Draw the mean over the repetitions, from where all have a score."""
         places = np.unique(found[column])
         curves = []
         for _, run in found.groupby("repeat"):
@@ -255,10 +255,10 @@ class ComparisonDisplay:
 
 
 def short(name: str, names: list[str]) -> str:
-    """Return the end of a parameter's name that tells it from the others."""
-    parts = name.split("__")
-    for count in range(1, len(parts)):
-        end = "__".join(parts[-count:])
+    """Return the shortest end of a parameter's name that no other parameter has."""
+    words = name.split("__")
+    for count in range(1, len(words)):
+        end = "__".join(words[-count:])
         if sum(other == end or other.endswith(f"__{end}") for other in names) == 1:
             return end
     return name

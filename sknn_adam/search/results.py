@@ -1,8 +1,8 @@
-"""What a search has found: one table of its candidates, comparisons, and a file to keep it in."""
+"""Results of searches: one table of the candidates, comparisons, and a file for the table."""
 
 import json
-from math import isfinite, isnan
-from numbers import Integral, Real
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from sknn_adam._utils.files import replacing
+from sknn_adam._utils.optional import optional
 
 __all__ = [
     "compare_searches",
@@ -20,29 +21,14 @@ __all__ = [
 ]
 
 FORMAT = 1
-FIGURES = [
-    "candidate",
-    "score",
-    "score_std",
-    "rank",
-    "fit_seconds",
-    "score_seconds",
-    "n_splits",
-    "resource",
-    "seconds",
-    "elapsed",
-]
+MEANS = ["score", "score_std", "fit_seconds", "score_seconds"]
+THEIR_MEANS = ["mean_test_{}", "std_test_{}", "mean_fit_time", "mean_score_time"]
+FIGURES = ["candidate", "score", "score_std", "rank", "fit_seconds", "score_seconds", "n_splits"]
+FIGURES += ["resource", "seconds", "elapsed"]
 
 
 def _pandas(name: str) -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            f"{name} needs pandas. Install it, or the extra 'search': "
-            "pip install 'sknn_adam[search]'."
-        ) from error
-    return pandas
+    return optional("pandas", name, "pandas", "search")
 
 
 def results_frame(search: Any, metric: str | None = None) -> Any:
@@ -52,9 +38,9 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
     ----------
     search : estimator or DataFrame
         A fitted GridSearchCV, RandomizedSearchCV, halving search, BayesSearchCV or OptunaSearchCV.
-        A table that was made or loaded before is returned as it is.
+        A table of results is returned as it is.
     metric : str, default=None
-        Of a search with several scorers, the one to take; by default the one it refits by.
+        The scorer of a search with several ones; by default that of `refit`.
 
     Returns
     -------
@@ -96,9 +82,8 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
             f"results_frame wants a fitted search, or a table of results. Got "
             f"{type(search).__name__}{'' if isinstance(search, type) else ', which is not one'}."
         )
-    columns = {}
-    for name in dict.fromkeys(key for row in params for key in row):
-        columns[name] = _typed(pd, [row.get(name, np.nan) for row in params])
+    names = dict.fromkeys(key for candidate in params for key in candidate)
+    columns = {n: _typed(pd, [candidate.get(n, np.nan) for candidate in params]) for n in names}
     frame = pd.DataFrame(columns, index=range(len(params)))
     figures["rank"] = pd.Series(figures["score"]).rank(ascending=False, method="min")
     if "iteration" in figures:  # halving: those of a later round come first
@@ -107,9 +92,7 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
     seconds = np.add(figures["fit_seconds"], figures["score_seconds"]) * figures["n_splits"]
     figures |= {"seconds": seconds, "elapsed": np.nancumsum(seconds)}
     figures["candidate"] = np.arange(1, len(params) + 1)
-    for name in FIGURES:
-        frame[name] = np.asarray(figures[name])
-    return frame
+    return frame.assign(**{name: np.asarray(figures[name]) for name in FIGURES})
 
 
 def _of_sklearn(search: Any, metric: str | None) -> tuple[list, dict]:
@@ -119,42 +102,29 @@ def _of_sklearn(search: Any, metric: str | None) -> tuple[list, dict]:
         metric = search.refit if isinstance(search.refit, str) else "score"
     if metric not in names:
         raise ValueError(f"metric={metric!r} is no score of this search. It has: {names}.")
-    n_splits = search.n_splits_ if hasattr(search, "n_splits_") else _count_splits(found, metric)
-    figures = {
-        "score": np.asarray(found[f"mean_test_{metric}"], float),
-        "score_std": np.asarray(found[f"std_test_{metric}"], float),
-        "fit_seconds": np.asarray(found["mean_fit_time"], float),
-        "score_seconds": np.asarray(found["mean_score_time"], float),
-        "n_splits": n_splits,
-        "resource": 1.0,
-    }
+    means = (np.asarray(found[name.format(metric)], float) for name in THEIR_MEANS)
+    figures: dict[str, Any] = dict(zip(MEANS, means, strict=True))
+    figures["n_splits"] = getattr(search, "n_splits_", None) or sum(
+        n.startswith("split") and n.endswith(f"_test_{metric}") for n in found
+    )
+    figures["resource"] = 1.0
     if "n_resources" in found:
         figures["resource"] = np.divide(found["n_resources"], np.max(found["n_resources"]))
         figures["iteration"] = np.asarray(found["iter"])
-    return [dict(row) for row in found["params"]], figures
-
-
-def _count_splits(found: dict, metric: str) -> int:
-    return sum(n.startswith("split") and n.endswith(f"_test_{metric}") for n in found)
+    return [dict(candidate) for candidate in found["params"]], figures
 
 
 def _of_optuna(search: Any) -> tuple[list, dict]:
     trials = [trial for trial in search.trials_ if trial.state.is_finished()]
-
-    def of(key):
-        return np.array([trial.user_attrs.get(key, np.nan) for trial in trials], float)
-
+    figures: dict[str, Any] = {}
+    for name, theirs in zip(MEANS, THEIR_MEANS, strict=True):
+        values = [trial.user_attrs.get(theirs.format("score"), np.nan) for trial in trials]
+        figures[name] = np.array(values, float)
     steps = np.array([np.nan if t.last_step is None else t.last_step + 1.0 for t in trials])
     pruning = search.enable_pruning and len(steps)
-    figures = {
-        "score": of("mean_test_score"),
-        "score_std": of("std_test_score"),
-        "fit_seconds": of("mean_fit_time"),
-        "score_seconds": of("mean_score_time"),
-        "n_splits": search.n_splits_,
-        "resource": steps / search.max_iter if pruning else 1.0,
-    }
-    if pruning:  # a pruned trial is no competitor of those that were trained to the end
+    figures["n_splits"] = search.n_splits_
+    figures["resource"] = steps / search.max_iter if pruning else 1.0
+    if pruning:  # a pruned trial does not compete with those that were trained to the end
         figures["iteration"] = np.array([t.state.name != "PRUNED" for t in trials], int)
     return [dict(trial.params) for trial in trials], figures
 
@@ -162,9 +132,8 @@ def _of_optuna(search: Any) -> tuple[list, dict]:
 def _typed(pd: Any, values: list) -> Any:
     """Return a column: numbers and booleans as such, anything else as objects."""
     column = pd.Series(values, dtype=object)
-    if any(value is None for value in values):  # None is a value, not a gap
-        return column
-    return column.infer_objects()
+    # None is a value of a parameter, not a missing one.
+    return column if any(value is None for value in values) else column.infer_objects()
 
 
 def compare_searches(searches: Any) -> Any:
@@ -264,18 +233,15 @@ def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any 
             f"Importance needs at least 4 candidates and a parameter that varies. Got {len(frame)} "
             f"candidates, {len(names)} such parameters."
         )
-    codes = pd.DataFrame({name: _codes(frame[name]) for name in names})
+    codes = pd.DataFrame({name: _as_numbers(frame[name]) for name in names})
     forest = RandomForestRegressor(n_estimators=200, random_state=random_state)
     forest.fit(codes, frame["score"])
     found = permutation_importance(
         forest, codes, frame["score"], n_repeats=n_repeats, random_state=random_state
     )
-    table = {
-        "parameter": names,
-        "importance": found.importances_mean,
-        "std": found.importances_std,
-    }
-    return pd.DataFrame(table).sort_values("importance", ascending=False, ignore_index=True)
+    table = pd.DataFrame({"parameter": names, "importance": found.importances_mean})
+    table["std"] = found.importances_std
+    return table.sort_values("importance", ascending=False, ignore_index=True)
 
 
 def varied(frame: Any) -> list[str]:
@@ -284,7 +250,7 @@ def varied(frame: Any) -> list[str]:
     return [n for n in names if len({repr(value) for value in frame[n]}) > 1]
 
 
-def _codes(column: Any) -> np.ndarray:
+def _as_numbers(column: Any) -> np.ndarray:
     """Return numbers as they are (missing as the lowest), other values by their order of name."""
     if column.dtype.kind in "iufb":
         values = np.asarray(column, float)
@@ -329,8 +295,8 @@ def save_results(search: Any, path: Any) -> None:
         {name: _plain(value) for name, value in row.items() if not _missing(value)}
         for row in frame.astype(object).to_dict("records")
     ]
-    kinds = {name: str(frame[name].dtype) for name in frame}
-    text = json.dumps({"sknn_adam_results": FORMAT, "columns": kinds, "rows": rows}, indent=1)
+    dtypes = {name: str(frame[name].dtype) for name in frame}
+    text = json.dumps({"sknn_adam_results": FORMAT, "columns": dtypes, "rows": rows}, indent=1)
     with replacing(path) as file:
         file.write(text.encode() + b"\n")
 
@@ -365,10 +331,10 @@ def load_results(path: Any) -> Any:
     pd = _pandas("load_results")
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        version, kinds, rows = found["sknn_adam_results"], found["columns"], found["rows"]
+        version, dtypes, rows = found["sknn_adam_results"], found["columns"], found["rows"]
         columns = {
-            name: pd.Series([_value(row.get(name, np.nan)) for row in rows], dtype=kind)
-            for name, kind in kinds.items()
+            name: pd.Series([_value(row.get(name, np.nan)) for row in rows], dtype=dtype)
+            for name, dtype in dtypes.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no file that save_results wrote: {error}") from error
@@ -380,17 +346,13 @@ def load_results(path: Any) -> Any:
 
 
 def _missing(value: Any) -> bool:
-    return isinstance(value, Real) and isnan(value)
+    return isinstance(value, float) and value != value
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON holds; infinities, which it does not, by name."""
-    if value is None or isinstance(value, bool | str):
+    """Return a value that JSON has: infinities by name, objects as text."""
+    if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, Integral):
-        return int(value)
     if isinstance(value, Real):
         return float(value) if isfinite(value) else {"number": str(float(value))}
     return repr(value)

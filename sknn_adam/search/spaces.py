@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -20,29 +20,16 @@ from sknn_adam._component.ranges import SIZES, Choices, Range
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._estimator.parameters import parse_sizes
+from sknn_adam._utils.optional import optional
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.search.distributions import distribution_over
 
 __all__ = ["search_space"]
 
-METHODS = ("random", "grid", "bayes", "optuna")
 BRANCHES = ("adam", "adamw", "nesterov", "rmsprop")  # the optimizers of a large space
-OF_MINIBATCHES = {
-    "batch_size",
-    "dropout",
-    "schedule",
-    "gradient_clip",
-    "averaging",
-    "n_members",
-}
-SCALERS = (
-    StandardScaler,
-    MinMaxScaler,
-    MaxAbsScaler,
-    RobustScaler,
-    QuantileTransformer,
-    PowerTransformer,
-)
+OF_MINIBATCHES = {"batch_size", "dropout", "schedule", "gradient_clip", "averaging", "n_members"}
+RESCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+SCALERS = (*RESCALERS, QuantileTransformer, PowerTransformer)
 
 
 def search_space(
@@ -78,16 +65,16 @@ def search_space(
         Whether the scaler of the Pipeline (or column transformer) is searched too: none,
         standard, to (0, 1), to (-1, 1), robust, to 50 quantiles of a normal distribution.
     n_iter : int, default=None
-        Candidates of a ``"bayes"`` search whose space has several parts, 50 if None; otherwise
-        not used. scikit-optimize takes it with the parts and leaves its own ``n_iter`` aside.
+        Candidates of a ``"bayes"`` search over several subspaces, 50 if None; otherwise not used.
+        scikit-optimize takes it with the subspaces and ignores its own ``n_iter``.
 
     Returns
     -------
     dict or list
         Of the form that the search takes. With several optimizers, a list of dicts, so that no
         candidate has a parameter that its optimizer lacks; for ``"bayes"`` a list of pairs
-        ``(dict, n_iter)`` that add up to `n_iter`; for ``"optuna"``, which has no parts, one
-        dict of what all have in common.
+        ``(dict, n_iter)`` that add up to `n_iter`; for ``"optuna"``, which has no subspaces, one
+        dict of the parameters that all of them have.
 
     Raises
     ------
@@ -117,61 +104,62 @@ def search_space(
     >>> space["mlpclassifier__optimizer__learning_rate"]
     [0.00032, 0.001, 0.0032]
     """
-    for name, value, allowed in (("method", method, METHODS), ("size", size, SIZES)):
+    for name, value, allowed in (("method", method, (*CONVERTERS,)), ("size", size, SIZES)):
         if value not in allowed:
             raise ValueError(
                 f"The '{name}' parameter of search_space must be one of {allowed}. "
                 f"Got {value!r} instead."
             )
-    parts = _parts(estimator, _names(include), _names(exclude), size, scalers)
-    return _WRITERS[method](parts, n_iter)
+    subspaces = _subspaces(estimator, _as_list(include), _as_list(exclude) or [], size, scalers)
+    return _as_taken(subspaces, method, n_iter)
 
 
-def _parts(
-    estimator: Any, include: list | None, exclude: list | None, size: str, scalers: bool
+def _subspaces(
+    estimator: Any, include: list[str] | None, exclude: list[str], size: str, scalers: bool
 ) -> list[dict[str, Any]]:
-    """Return the parts of the space: names and ranges."""
-    networks = _inside(estimator, BaseMLP)
+    """Return the ranges by the names of the parameters, one dict per choice of optimizers."""
+    networks = _networks_in(estimator)
     if not networks:
         raise ValueError(
             "There is no MLPClassifier or MLPRegressor (an instance) to search in "
             f"{type(estimator).__name__}."
         )
-    parts: list[dict[str, Any]] = [{}]
+    subspaces: list[dict[str, Any]] = [{}]
     known: set[str] = set()
     for prefix, network in networks.items():
         choice = _Choice(prefix, network, include, exclude, size)
         branches = choice.branches()
         known |= choice.known
-        parts = [{**part, **branch} for part in parts for branch in branches]
+        subspaces = [{**subspace, **branch} for subspace in subspaces for branch in branches]
     if scalers:
         found = _scalers(estimator)
         known |= set(found)
-        kept = {name: c for name, c in found.items() if not _named(name, exclude or [])}
-        parts = [{**kept, **part} for part in parts]
-    for given in [*(include or []), *(exclude or [])]:
-        if not any(_named(name, [given]) for name in known):
+        kept = {name: choices for name, choices in found.items() if not _is_in(name, exclude)}
+        subspaces = [{**kept, **subspace} for subspace in subspaces]
+    for given in [*(include or []), *exclude]:
+        if not any(_is_in(name, [given]) for name in known):
             ends = known | {name.rpartition("__")[2] for name in known}
             raise ValueError(
                 f"{given!r} names no parameter with a range.{did_you_mean(given, ends)} "
                 f"Known are: {', '.join(sorted(known))}."
             )
-    if not any(parts):
+    if not any(subspaces):
         raise ValueError("The search space is empty: include more or exclude less.")
-    return parts
+    return subspaces
 
 
-def _names(given: Any) -> list[str] | None:
+def _as_list(given: Any) -> list[str] | None:
     return [given] if isinstance(given, str) else None if given is None else list(given)
 
 
-def _named(name: str, given: list[str]) -> bool:
+def _is_in(name: str, given: list[str]) -> bool:
+    """Whether the name, or its end, is given."""
     return any(name == end or name.endswith(f"__{end}") for end in given)
 
 
-def _inside(estimator: Any, kind: Any) -> dict[str, Any]:
-    """Return the estimators of a kind by the prefix of their parameters."""
-    if isinstance(estimator, kind):
+def _networks_in(estimator: Any) -> dict[str, BaseMLP]:
+    """Return the networks in an estimator by the prefix of their parameters."""
+    if isinstance(estimator, BaseMLP):
         return {"": estimator}
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(
@@ -179,17 +167,17 @@ def _inside(estimator: Any, kind: Any) -> dict[str, Any]:
             + " Pass an instance, not the class." * isinstance(estimator, type)
         )
     params = estimator.get_params(deep=True)
-    return {f"{name}__": value for name, value in params.items() if isinstance(value, kind)}
+    return {f"{name}__": value for name, value in params.items() if isinstance(value, BaseMLP)}
 
 
 @dataclass
 class _Choice:
-    """Which ranges of one network are searched."""
+    """The ranges of one network that are searched."""
 
     prefix: str
     network: BaseMLP
     include: list[str] | None
-    exclude: list[str] | None
+    exclude: list[str]
     size: str
     known: set[str] = field(default_factory=set)
 
@@ -197,12 +185,11 @@ class _Choice:
         """Whether a parameter is searched; remember that it could be."""
         name = f"{self.prefix}{name}"
         self.known.add(name)
-        wanted = (
-            SIZES.index(smallest) <= SIZES.index(self.size)
-            if self.include is None
-            else _named(name, self.include)
-        )
-        return wanted and not _named(name, self.exclude or [])
+        if _is_in(name, self.exclude):
+            return False
+        if self.include is not None:
+            return _is_in(name, self.include)
+        return SIZES.index(smallest) <= SIZES.index(self.size)
 
     def branches(self) -> list[dict[str, Any]]:
         """Return names and ranges, one dict for every optimizer."""
@@ -211,11 +198,12 @@ class _Choice:
         for name in self.network._tables:
             if name not in ("optimizer", *own):
                 own |= self._nested(name, getattr(self.network, name))
-        given = self.network.optimizer
+        optimizers: dict[type, Any] = {}
         several = self.takes("optimizer", "large")
-        optimizers = _different([given, *BRANCHES]) if several else [given]
+        for optimizer in [self.network.optimizer, *(BRANCHES if several else ())]:
+            optimizers.setdefault(type(OPTIMIZERS.make(optimizer)), optimizer)
         found = []
-        for optimizer in optimizers:
+        for optimizer in optimizers.values():
             branch = dict(own)
             if OPTIMIZERS.make(optimizer).full_batch:
                 branch = {n: r for n, r in own.items() if n not in OF_MINIBATCHES}
@@ -232,9 +220,10 @@ class _Choice:
         defaults = inspect.signature(type(component)).parameters
         found = {}
         for key, declared in component.ranges.items():
-            default = defaults[key].default
-            default = getattr(component, key) if default is inspect.Parameter.empty else default
             if self.takes(f"{name}__{key}", declared.size):
+                default = defaults[key].default
+                required = default is inspect.Parameter.empty
+                default = getattr(component, key) if required else default
                 found[f"{name}__{key}"] = declared.around(default)
         return found
 
@@ -257,34 +246,23 @@ class _Choice:
         return {n: r for n, r in own.items() if n != "hidden_layer_sizes"}
 
 
-def _different(optimizers: list) -> list:
-    """Return the optimizers of different classes, the first of each."""
-    kinds: dict[type, Any] = {}
-    for optimizer in optimizers:
-        kinds.setdefault(type(OPTIMIZERS.make(optimizer)), optimizer)
-    return list(kinds.values())
-
-
 def _scalers(estimator: Any) -> dict[str, Choices]:
-    """Return the scalers to choose from, by the name of the step that holds one."""
-    params = {"": estimator}
-    if not isinstance(estimator, BaseMLP):
-        params |= estimator.get_params(deep=True)
+    """Return the scalers to choose from, by the name of the step that has one."""
+    params = {} if isinstance(estimator, BaseMLP) else estimator.get_params(deep=True)
+    params[""] = estimator
+    options = (
+        StandardScaler(),
+        MinMaxScaler(),
+        MinMaxScaler((-1, 1)),
+        RobustScaler(),
+        QuantileTransformer(n_quantiles=50, output_distribution="normal"),
+    )
     found = {}
     for name, value in params.items():
         holder = params.get(name.rpartition("__")[0])
-        if isinstance(value, SCALERS) and (
-            hasattr(holder, "steps") or hasattr(holder, "transformers")
-        ):
-            options = (
-                StandardScaler(),
-                MinMaxScaler(),
-                MinMaxScaler((-1, 1)),
-                RobustScaler(),
-                QuantileTransformer(n_quantiles=50, output_distribution="normal"),
-            )
-            alike = repr(value)
-            others = tuple(option for option in options if repr(option) != alike)
+        is_step = hasattr(holder, "steps") or hasattr(holder, "transformers")
+        if isinstance(value, SCALERS) and is_step:
+            others = (clone(option) for option in options if repr(option) != repr(value))
             found[name] = Choices(("passthrough", value, *others))
     if not found:
         raise ValueError(
@@ -294,73 +272,65 @@ def _scalers(estimator: Any) -> dict[str, Choices]:
     return found
 
 
-# -- what the searches take -------------------------------------------------------------------
+# -- the form that each search takes ----------------------------------------------------------
 
 
-def _for_grid(parts: list, n_iter: Any) -> Any:
-    spaces = [{name: r.points() for name, r in part.items()} for part in parts]
-    return spaces[0] if len(spaces) == 1 else spaces
+def _grid(found: Any) -> Any:
+    return found.points()
 
 
-def _for_random(parts: list, n_iter: Any) -> Any:
-    def distribution(found):
-        return list(found.values) if isinstance(found, Choices) else distribution_over(found)
-
-    spaces = [{name: distribution(r) for name, r in part.items()} for part in parts]
-    return spaces[0] if len(spaces) == 1 else spaces
+def _distribution(found: Any) -> Any:
+    return list(found.values) if isinstance(found, Choices) else distribution_over(found)
 
 
-def _for_bayes(parts: list, n_iter: int | None) -> Any:
-    try:
-        from skopt.space import Categorical, Real
-    except ImportError as error:
-        raise ImportError(
-            "method='bayes' needs scikit-optimize: pip install scikit-optimize."
-        ) from error
+def _dimension(found: Any) -> Any:
+    space = optional("skopt.space", "method='bayes'", "scikit-optimize")
+    if isinstance(found, Choices):
+        return space.Categorical(list(found.values))
+    return space.Real(found.low, found.high, prior="log-uniform" if found.log else "uniform")
 
-    def dimension(found):
-        if isinstance(found, Choices):
-            return Categorical(list(found.values))
-        return Real(found.low, found.high, prior="log-uniform" if found.log else "uniform")
 
-    spaces = [{name: dimension(r) for name, r in part.items()} for part in parts]
+def _optuna_distribution(found: Any) -> Any:
+    distributions = optional("optuna.distributions", "method='optuna'", "Optuna", "optuna")
+    if not isinstance(found, Choices):
+        return distributions.FloatDistribution(found.low, found.high, log=found.log)
+    with warnings.catch_warnings():  # objects cannot be stored in a data base
+        warnings.simplefilter("ignore", UserWarning)
+        return distributions.CategoricalDistribution(found.values)
+
+
+CONVERTERS = {
+    "random": _distribution,
+    "grid": _grid,
+    "bayes": _dimension,
+    "optuna": _optuna_distribution,
+}
+
+
+def _as_taken(subspaces: list[dict[str, Any]], method: str, n_iter: int | None) -> Any:
+    """Return the space in the form that the search takes."""
+    if method == "optuna":
+        subspaces = [_in_common(subspaces)]
+    convert = CONVERTERS[method]
+    spaces = [{name: convert(r) for name, r in subspace.items()} for subspace in subspaces]
     if len(spaces) == 1:
         return spaces[0]
+    if method != "bayes":
+        return spaces
     total = 50 if n_iter is None else int(n_iter)
     if total < len(spaces):
-        raise ValueError(
-            f"n_iter must be at least {len(spaces)}, one for each part of the space. Got {n_iter}."
-        )
-    share, rest = divmod(total, len(spaces))
-    return [(space, share + (i < rest)) for i, space in enumerate(spaces)]
+        raise ValueError(f"n_iter must be at least {len(spaces)}, one per subspace. Got {n_iter}.")
+    each, rest = divmod(total, len(spaces))
+    return [(space, each + (i < rest)) for i, space in enumerate(spaces)]
 
 
-def _for_optuna(parts: list, n_iter: Any) -> Any:
-    try:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
-    except ImportError as error:
-        raise ImportError(
-            "method='optuna' needs Optuna. Install the extra 'optuna': "
-            "pip install 'sknn_adam[optuna]'."
-        ) from error
-
-    def distribution(found):
-        if isinstance(found, Choices):
-            with warnings.catch_warnings():  # objects cannot go into a data base
-                warnings.simplefilter("ignore", UserWarning)
-                return CategoricalDistribution(found.values)
-        return FloatDistribution(found.low, found.high, log=found.log)
-
-    return {name: distribution(r) for name, r in _in_common(parts).items()}
-
-
-def _in_common(parts: list) -> dict[str, Any]:
-    """Return the parameters that all parts have, over what any of them declares."""
+def _in_common(subspaces: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the parameters that all subspaces have, over the union of their ranges."""
     found: dict[str, Any] = {}
-    for name in parts[0]:
-        if not all(name in part for part in parts):
+    for name in subspaces[0]:
+        if not all(name in subspace for subspace in subspaces):
             continue
-        declared = [part[name] for part in parts]
+        declared = [subspace[name] for subspace in subspaces]
         if isinstance(declared[0], Choices):
             values = [value for choices in declared for value in choices.values]
             unique = [v for i, v in enumerate(values) if not any(v is u for u in values[:i])]
@@ -369,11 +339,3 @@ def _in_common(parts: list) -> dict[str, Any]:
             low, high = min(r.low for r in declared), max(r.high for r in declared)
             found[name] = Range(low, high, log=declared[0].log)
     return found
-
-
-_WRITERS = {
-    "grid": _for_grid,
-    "random": _for_random,
-    "bayes": _for_bayes,
-    "optuna": _for_optuna,
-}

@@ -1,4 +1,4 @@
-"""What the columns of a table hold, whatever kind of table it is, and simple forms of it."""
+"""The columns of a table of any library: their types, and encodings of words and dates."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,8 +17,8 @@ __all__ = [
     "Words",
     "as_dates",
     "as_words",
+    "column_type",
     "columns_of",
-    "kind_of",
     "names_of_dates",
     "values_of",
 ]
@@ -27,19 +27,20 @@ DAY = 86_400_000_000  # microseconds
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days, each a whole number of seconds
 MISSING = "missing"
 TRUTHS = {"False", "True"}
-NUMBERS = (Real, Decimal)
+NUMBERS: Any = (Real, Decimal)
+TYPES = dict.fromkeys("iuf", "numbers") | dict.fromkeys("bSUT", "categories") | {"M": "dates"}
 ALLOWED = "numbers, texts, categories, booleans, or dates"
 
 
 @dataclass(frozen=True)
 class Holding:
-    """Chooses the columns that hold one kind of values, for a ColumnTransformer.
+    """Selects the columns of one type, for a ColumnTransformer.
 
-    `kind` is ``"numbers"``, ``"sparse"``, ``"dates"``, ``"few"`` for categories of at most
+    `type` is ``"numbers"``, ``"sparse"``, ``"dates"``, ``"few"`` for categories of at most
     `most_levels` levels, or ``"many"``.
     """
 
-    kind: str
+    type: str
     most_levels: int = 30
 
     def __call__(self, X: Any) -> list:
@@ -54,22 +55,20 @@ class Holding:
         ]
 
     def _holds(self, name: Any, column: Any) -> bool:
-        kind = kind_of(column, name)
-        if kind != "categories":
-            return kind == self.kind
-        if self.kind not in ("few", "many"):
-            return False
-        levels = len(set(values_of(column)))
-        return (self.kind == "few") == (levels <= self.most_levels)
+        found = column_type(column, name)
+        # Counting levels reads the whole column.
+        if found == "categories" and self.type in ("few", "many"):
+            found = "few" if len(set(values_of(column))) <= self.most_levels else "many"
+        return found == self.type
 
 
-def kind_of(column: Any, name: Any = "") -> str:
-    """Return what a column holds: ``"numbers"``, ``"sparse"``, ``"categories"`` or ``"dates"``.
+def column_type(column: Any, name: Any = "") -> str:
+    """Return the type of a column: ``"numbers"``, ``"sparse"``, ``"categories"`` or ``"dates"``.
 
     Raises
     ------
     TypeError
-        If it holds something else. The message names the column.
+        If it is none of these. The message names the column.
     """
     if issparse(column) or hasattr(column.dtype, "fill_value"):
         return "sparse"
@@ -77,14 +76,10 @@ def kind_of(column: Any, name: Any = "") -> str:
     if f"{dtype},".startswith(("category", "Categorical", "Enum", "str,", "string", "String")):
         return "categories"
     nested = hasattr(dtype, "is_nested") and dtype.is_nested()  # of polars: NumPy would unpack it
-    kind = "V" if nested else getattr(dtype, "kind", None) or np.asarray(column).dtype.kind
-    if kind in "iuf":
-        return "numbers"
-    if kind == "M":
-        return "dates"
-    if kind in "bSUT":
-        return "categories"
-    found = {type(value) for value in values_of(column)} if kind == "O" else {dtype}
+    code = "V" if nested else getattr(dtype, "kind", None) or np.asarray(column).dtype.kind
+    if code in TYPES:
+        return TYPES[code]
+    found = {type(value) for value in values_of(column)} if code == "O" else {dtype}
     found.discard(type(None))
     if found and all(_is(t, NUMBERS) and t is not bool for t in found):
         return "numbers"
@@ -94,17 +89,17 @@ def kind_of(column: Any, name: Any = "") -> str:
         return "dates"
     what = ", ".join(sorted(getattr(t, "__name__", str(t)) for t in found))
     raise TypeError(
-        f"Column {name!r} holds {what}; what can be used are {ALLOWED}. "
-        "Leave the column out or turn it into one of these."
+        f"Column {name!r} holds {what}; columns can hold {ALLOWED}. "
+        "Leave the column out or convert it to one of these."
     )
 
 
-def _is(found: Any, kinds: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, kinds)
+def _is(found: Any, classes: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, classes)
 
 
 def columns_of(X: Any) -> list[tuple[Any, Any]]:
-    """Return the columns of a table with their names, which are positions without a frame."""
+    """Return the columns of a table with their names, or with their positions without a frame."""
     if hasattr(X, "iloc"):  # X[name] would read some names of pandas as a mask or a level
         return [(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
     if hasattr(X, "columns"):
@@ -118,10 +113,8 @@ def columns_of(X: Any) -> list[tuple[Any, Any]]:
 def values_of(column: Any) -> list:
     """Return the values of a column as Python objects, None where they are missing."""
     values = column.tolist() if hasattr(column, "tolist") else column.to_list()
-    if hasattr(column, "isna"):  # a column of pandas knows what is missing
-        missing = column.isna()
-    else:
-        missing = [isinstance(value, float) and value != value for value in values]
+    nan = (isinstance(value, float) and value != value for value in values)
+    missing = column.isna() if hasattr(column, "isna") else nan
     return [None if absent else value for value, absent in zip(values, missing, strict=True)]
 
 
@@ -131,7 +124,7 @@ def as_words(X: Any, truths: Any = None) -> np.ndarray:
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, n_features)
-        Categories of any kind.
+        Categories of any type.
     truths : sequence of bool of length n_features, optional
         Whether the numbers 0 and 1 of a column are written as ``"False"`` and ``"True"``. If not,
         booleans are written as ``"0"`` and ``"1"``. By default each is written as it is.
@@ -139,7 +132,7 @@ def as_words(X: Any, truths: Any = None) -> np.ndarray:
     Returns
     -------
     words : ndarray of shape (n_samples, n_features), object
-        ``"missing"`` where a value is.
+        ``"missing"`` for missing values.
     """
     columns = columns_of(X)
     given = [None] * len(columns) if truths is None else truths
@@ -154,22 +147,15 @@ def as_words(X: Any, truths: Any = None) -> np.ndarray:
 
 
 def _word(value: Any, truth: Any) -> str:
-    if isinstance(value, str):
-        return str(value)
     if value is None:
         return MISSING
     if isinstance(value, bool | np.bool_):
         return str(bool(value)) if truth is None or truth else str(int(value))
-    if isinstance(value, NUMBERS):
-        value = _whole(value)
+    if isinstance(value, NUMBERS) and abs(value) < inf and value == int(value):
+        value = int(value)
         if truth and value in (0, 1):
             value = bool(value)
     return str(value)
-
-
-def _whole(value: Any) -> Any:
-    """Return a whole number as an int, and any other number as it is."""
-    return int(value) if abs(value) < inf and value == int(value) else value
 
 
 class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -178,8 +164,8 @@ class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     truths_ : list of bool
-        Which columns had booleans in ``fit``. There 0 and 1 are written as False and True;
-        elsewhere False and True are written as 0 and 1.
+        Whether each column had booleans in ``fit``. In these, 0 and 1 are written as False and
+        True; in others, False and True are written as 0 and 1.
     n_features_in_ : int
         Features seen during fit.
     """
@@ -211,31 +197,31 @@ def as_dates(X: Any) -> np.ndarray:
     numbers : ndarray of shape (n_samples, 7 * n_features), float64
         NaN where a date is missing.
     """
-    parts: list[np.ndarray] = []
+    encoded: list[np.ndarray] = []
     for _, column in columns_of(X):
-        moments = np.array(_moments(column), dtype="datetime64[us]")
+        moments = np.array(_date_times(column), dtype="datetime64[us]")
         since = moments - np.datetime64("1970-01-01", "us")
-        parts.append(since / np.timedelta64(1, "D"))
+        encoded.append(since / np.timedelta64(1, "D"))
         for period in PERIODS.values():
-            # The remainder of integers is exact: rounding would make one hour of many days differ.
+            # The remainder of integers is exact. Rounding would encode one hour differently on
+            # different days.
             length = np.timedelta64(round(period * DAY), "us")
             turn = 2 * np.pi * (since % length / length)
-            parts += [np.sin(turn), np.cos(turn)]
-    return np.column_stack(parts)
+            encoded += [np.sin(turn), np.cos(turn)]
+    return np.column_stack(encoded)
 
 
-def _moments(column: Any) -> Any:
+def _date_times(column: Any) -> Any:
     if column.dtype != object and hasattr(column, "to_numpy"):
         zone = getattr(column.dtype, "tz", None)
         return (column.dt.tz_convert(None) if zone is not None else column).to_numpy()
-    return [v if getattr(v, "tzinfo", None) is None else _utc(v) for v in values_of(column)]
-
-
-def _utc(moment: Any) -> Any:
-    return (moment - moment.utcoffset()).replace(tzinfo=None)
+    return [
+        v if getattr(v, "tzinfo", None) is None else (v - v.utcoffset()).replace(tzinfo=None)
+        for v in values_of(column)
+    ]
 
 
 def names_of_dates(transformer: Any, names: Any) -> np.ndarray:
     """Return the names of the columns of `as_dates`."""
-    ends = ["days", *(f"{period}_{part}" for period in PERIODS for part in ("sin", "cos"))]
+    ends = ["days", *(f"{period}_{curve}" for period in PERIODS for curve in ("sin", "cos"))]
     return np.array([f"{name}_{end}" for name in names for end in ends], dtype=object)

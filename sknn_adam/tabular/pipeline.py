@@ -1,4 +1,4 @@
-"""A ready pipeline for tables: columns of any kind, then a network."""
+"""A ready pipeline for tables: columns of any type, then a network."""
 
 import warnings
 from typing import Any
@@ -34,8 +34,8 @@ def tabular_pipeline(
     Parameters
     ----------
     estimator : {"classifier", "regressor"} or estimator
-        A name stands for MLPClassifier or MLPRegressor with the parameters of the recipe. An
-        estimator is taken as it is, whatever kind it is of, and only the columns are prepared.
+        A name stands for MLPClassifier or MLPRegressor with the parameters of the recipe. Any
+        other estimator is used as it is, and only the columns are prepared.
     recipe : {"default", "fast", "best"}, default="default"
         ``"fast"`` takes about as long as scikit-learn's network; ``"default"`` and ``"best"``
         cross-fit 8 and 16 networks and score better.
@@ -58,7 +58,7 @@ def tabular_pipeline(
 
     Notes
     -----
-    Which column is of which kind is seen in ``fit``:
+    ``fit`` finds the type of each column:
 
     * numbers: the median for missing values, and a column that says where they were; scaled by
       `SmoothClip`;
@@ -100,7 +100,7 @@ def tabular_pipeline(
             "The 'estimator' parameter of tabular_pipeline must be 'classifier', 'regressor' or "
             f"an estimator. Got {estimator!r} instead."
         )
-    columns = _columns(estimator, random_state)
+    columns = _prepare_columns(estimator, random_state)
     steps = [("columns", columns), (type(estimator).__name__.lower(), estimator)]
     routing = get_config()["enable_metadata_routing"]
     if routing and isinstance(estimator, BaseMLP):
@@ -108,12 +108,15 @@ def tabular_pipeline(
     return Pipeline(steps, transform_input=["X_val"] if routing else None)
 
 
-def _columns(estimator: Any, random_state: Any) -> Columns:
+def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
     """Return the step that prepares the columns."""
 
-    def numbers():
+    def numbers() -> list[tuple[str, Any]]:
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         return [("impute", impute), ("scale", SmoothClip()), ("bins", PiecewiseLinear())]
+
+    def words(encode: Any) -> list[tuple[str, Any]]:
+        return [("words", Words()), ("encode", encode)]
 
     one_hot = OneHotEncoder(
         min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
@@ -124,12 +127,8 @@ def _columns(estimator: Any, random_state: Any) -> Columns:
         [
             ("numbers", Pipeline(numbers()), Holding("numbers")),
             ("sparse", MaxAbsScaler(), Holding("sparse")),
-            ("few", Pipeline([("words", Words()), ("encode", one_hot)]), Holding("few")),
-            (
-                "many",
-                Pipeline([("words", Words()), ("encode", by_target), ("scale", SmoothClip())]),
-                Holding("many"),
-            ),
+            ("few", Pipeline(words(one_hot)), Holding("few")),
+            ("many", Pipeline([*words(by_target), ("scale", SmoothClip())]), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
         ],
         # Without the name of the step, and without an error where two names are the same.
@@ -140,7 +139,7 @@ def _columns(estimator: Any, random_state: Any) -> Columns:
 class ByTarget(TargetEncoder):
     """scikit-learn's TargetEncoder without metadata routing, with which 1.9 asks for groups."""
 
-    def fit_transform(self, X, y):
+    def fit_transform(self, X: Any, y: Any) -> np.ndarray:
         """Fit, and return the cross-fitted means of the target."""
         shape = np.shape(y)
         if len(shape) > 1 and shape[1] > 1:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from math import isinf
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 
 from sknn_adam._utils.sklearn_compat import output_format
 from sknn_adam._utils.validation import unique_names
-from sknn_adam.tabular.columns import columns_of, kind_of, values_of
+from sknn_adam.tabular.columns import column_type, columns_of, values_of
 
 __all__ = ["Columns", "OneTargetOnly"]
 
@@ -109,7 +109,7 @@ def plain(X: Any) -> Any:
     if isinstance(X, list | tuple):
         X = np.array(X, dtype=object)
     if isinstance(X, np.ndarray) and X.dtype == object:
-        missing = _missing(X)
+        missing = _is_missing(X)
         return np.where(missing, np.nan, X) if missing.any() else X
     if not hasattr(X, "iloc"):
         return X
@@ -130,7 +130,7 @@ def plain(X: Any) -> Any:
     return table
 
 
-def _missing(values: np.ndarray) -> np.ndarray:
+def _is_missing(values: np.ndarray) -> np.ndarray:
     """Return where an array of objects has no value."""
     if "pandas" in sys.modules:  # without pandas there is no pandas.NA
         return sys.modules["pandas"].isna(values)
@@ -147,9 +147,8 @@ def check_names(X: Any) -> None:
         )
 
 
-def select(X: Any, names: Iterable) -> Any:
-    """Return the columns of a frame that have these names, in their order."""
-    names = list(names)
+def select(X: Any, names: Collection) -> Any:
+    """Return the columns of a frame with these names, in their order."""
     positions = {name: i for i, name in enumerate(X.columns)}
     missing = [name for name in names if name not in positions]
     if missing:
@@ -165,12 +164,12 @@ def columns_with_infinity(X: Any) -> list:
     if issparse(X):
         X = X.tocoo()
         return np.unique(X.col[np.isinf(X.data.astype(np.float64))]).tolist()
-    found = []
-    for name, column in columns_of(X):
-        if kind_of(column, name) in ("numbers", "sparse"):
-            if any(_is_infinite(value) for value in values_of(column)):
-                found.append(name)
-    return found
+    return [
+        name
+        for name, column in columns_of(X)
+        if column_type(column, name) in ("numbers", "sparse")
+        and any(_is_infinite(value) for value in values_of(column))
+    ]
 
 
 def _is_infinite(value: Any) -> bool:

@@ -14,7 +14,7 @@ import os
 import random
 import sys
 from itertools import islice
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -23,12 +23,12 @@ from recording import record
 pytest.importorskip("skops")
 
 import forging
-from archives import LENGTH, _flipped_inside, flipped, planted, rewritten, sealed
+from archives import LENGTH, archive, flipped, flipped_inside, planted, rewritten, sealed, with_file
 from copies import LABELS, NUMBERS, X, small
 from forging import load_all
 
 from sknn_adam import MLPClassifier, MLPRegressor
-from sknn_adam.persistence import TRUSTED_TYPES, save
+from sknn_adam.persistence import TRUSTED_TYPES
 from sknn_adam.persistence.trusted import names_by_loader
 
 pytestmark = [
@@ -38,11 +38,6 @@ pytestmark = [
 
 SEED = int(os.environ.get("FORGE_SEED", random.randrange(10**6)))
 N = int(os.environ.get("FORGE_N", 100))  # of each kind of change
-
-
-def archive(model, folder):
-    save(model, folder / "whole.skops")
-    return (folder / "whole.skops").read_bytes()
 
 
 def trained():
@@ -77,16 +72,6 @@ def with_schema(data, schema):
 def schema_of(data):
     with ZipFile(io.BytesIO(data)) as file:
         return json.loads(file.read("schema.json"))
-
-
-def with_file(data, name, content):
-    """Return the archive with another file of this name."""
-    buffer = io.BytesIO()
-    with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
-        for each in old.namelist():
-            new.writestr(each, content if each == name else old.read(each))
-        new.comment = b"x" * LENGTH
-    return sealed(buffer.getvalue())
 
 
 def arrays_of(data):
@@ -212,7 +197,7 @@ def test_truncated_and_flipped(tmp_path):
         forged += [
             (f"cut {i}", sealed(cut)),
             (f"flipped {i}", sealed(flipped(data, rng, rng.randint(1, 4)))),
-            (f"flipped inside {i}", _flipped_inside(data, rng)),
+            (f"flipped inside {i}", flipped_inside(data, rng)),
         ]
     found = load_all(forged, tmp_path / "forged")
     COUNTS["truncated and flipped"] = counted(found)

@@ -1,0 +1,94 @@
+"""Compare a value from an archive with an example that was made anew."""
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral, Real
+from types import FunctionType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Each", "Optional", "blank", "floats", "matches", "one_or_each"]
+
+Predicate = Callable[[Any], bool]
+
+
+class Optional(NamedTuple):
+    """An example of a value that may be None."""
+
+    example: Any
+
+
+class Each(NamedTuple):
+    """An example of a list, a tuple or a dict with texts as keys: its type and one item."""
+
+    cls: Any
+    item: Any
+
+
+def matches(value: Any, example: Any) -> bool:
+    """Return whether a value has the structure of an example.
+
+    A number of an example stands for any float or for any count, and an array for any elements of
+    its shape and dtype; a tuple, a slice, a text or None stands for itself. A class, a set and a
+    function stand for its instances, its elements and the values for which it is true.
+    """
+    if isinstance(example, type):
+        return type(value) is example
+    if isinstance(example, FunctionType | partial):
+        return bool(example(value))
+    if isinstance(example, Optional):
+        return value is None or matches(value, example.example)
+    if isinstance(example, Each):
+        if type(value) is not example.cls:
+            return False
+        if isinstance(value, dict):
+            return all(type(k) is str and matches(v, example.item) for k, v in value.items())
+        return all(matches(item, example.item) for item in value)
+    if isinstance(example, frozenset):
+        return isinstance(value, str | None) and value in example
+    if isinstance(example, float):
+        return isinstance(value, Real | np.floating) and not isinstance(value, bool)
+    if isinstance(example, int) and not isinstance(example, bool):
+        return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+    if type(value) is not type(example):
+        return False
+    if isinstance(example, np.ndarray):
+        # Compiled loops walk along the rows.
+        same = value.shape == example.shape and value.dtype == example.dtype
+        return bool(same and value.flags.c_contiguous)
+    if isinstance(example, SimpleNamespace):
+        return matches(vars(value), vars(example))
+    if isinstance(example, dict):
+        return value.keys() == example.keys() and all(
+            matches(value[key], item) for key, item in example.items()
+        )
+    if isinstance(example, list):
+        return len(value) == len(example) and all(map(matches, value, example))
+    return isinstance(example, bool) or bool(value == example)
+
+
+def blank(size: int, dtype: Any) -> np.ndarray:
+    """Return an example of a vector of any size, which takes no memory."""
+    return np.broadcast_to(np.zeros((), dtype), (size,))
+
+
+def floats(*shape: int | None) -> Predicate:
+    """Return whether a value is an array of floats of this shape; None stands for any length."""
+
+    def fits(value: Any) -> bool:
+        plain = type(value) is np.ndarray and value.dtype.kind == "f" and value.ndim == len(shape)
+        return plain and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+
+    return fits
+
+
+def one_or_each(n_members: int | None, kinds: str) -> Predicate:
+    """Return whether a value is one number, or one for each member."""
+    shapes = ((),) if n_members is None else ((), (n_members,))
+
+    def fits(value: Any) -> bool:
+        value = np.asarray(value)
+        return value.shape in shapes and value.dtype.kind in kinds
+
+    return fits

@@ -1,0 +1,392 @@
+"""Check the state of this package's own objects, before they are made from an archive.
+
+Compiled loops read and write arrays without looking at their sizes, so the arrays and counters of
+an estimator must fit together. Each state is compared with examples that are made anew: an empty
+history, a run that has not begun, a layer or an optimizer's state from their recorded arguments.
+Only what such an example cannot show has a condition of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from inspect import signature
+from math import isclose, prod
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._estimator.continuous import Continuous
+from sknn_adam._estimator.targets import Classes, Multiclass, Multilabel, Multioutput
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
+from sknn_adam._nn.network import Network
+from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
+from sknn_adam._training.history import History, LayerHistory
+from sknn_adam._training.members import Members, OutOfFold
+from sknn_adam._training.run import Run
+from sknn_adam._utils.sklearn_compat import check_parameters
+from sknn_adam.activations import Activation
+from sknn_adam.classifier import MLPClassifier
+from sknn_adam.initializers import INITIALIZERS
+from sknn_adam.losses import Loss
+from sknn_adam.losses.multioutput import PerColumn
+from sknn_adam.optimizers import Optimizer
+from sknn_adam.persistence.comparison import (
+    Each,
+    Optional,
+    blank,
+    floats,
+    matches,
+    one_or_each,
+)
+from sknn_adam.persistence.contents import require
+from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.regressor import MLPRegressor
+from sknn_adam.schedules import SCHEDULES, Clock
+
+__all__ = ["CHECKED", "check_state"]
+
+State = dict[str, Any]
+Examples = Iterator[State]
+REASONS = frozenset(
+    {None, "callback", "diverged", "early_stopping", "max_iter", "no_progress", "tol"}
+)
+
+
+def _is_positive(value: Any) -> bool:
+    return matches(value, 0) and value > 0
+
+
+def _is_component(base: type, value: Any) -> bool:
+    """Return whether a value is a component of this base; raise if its parameters are invalid."""
+    if isinstance(value, base):
+        check_parameters(value)
+    return isinstance(value, base)
+
+
+def _rises(values: np.ndarray) -> bool:
+    return bool((values[:-1] < values[1:]).all())
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
+
+
+# Each function below yields groups of examples by attribute. A group is compared before the next
+# one is made, which can rely on it. `fitted` names an attribute that only fitted estimators have.
+CHECKED: dict[type, tuple[str | None, Callable[[Any, State], Examples]]] = {}
+
+
+def _examples_of(*classes: type, fitted: str | None = None) -> Callable[[Any], Any]:
+    def register(examples: Callable[[Any, State], Examples]) -> Any:
+        CHECKED.update(dict.fromkeys(classes, (fitted, examples)))
+        return examples
+
+    return register
+
+
+# -- layers and networks -------------------------------------------------------------------------
+
+ARGUMENTS: dict[str, Any] = {
+    "fan_in": _is_positive,
+    "fan_out": _is_positive,
+    "width": _is_positive,
+    "initializer": frozenset(INITIALIZERS),
+    "activation": partial(_is_component, Activation),
+    "rate": lambda value: matches(value, 0.0) and 0 < value < 1,
+    "dropped_value": 0.0,
+    "momentum": lambda value: matches(value, 0.0) and 0 <= value < 1,
+    "epsilon": lambda value: matches(value, 0.0) and value > 0,
+    "centered": False,
+}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether two values are the same, floats up to rounding on another machine."""
+    if type(one) is float and type(other) is float:
+        return isclose(one, other, rel_tol=1e-9)
+    return type(one) is type(other) and bool(one == other)
+
+
+@_examples_of(Activate, ActivateLearned, BatchNormLayer, Dense, Dropout, RowNormLayer)
+def _layer(cls: type[Layer], state: State) -> Examples:
+    """Compare with a layer that is made from the same arguments."""
+    names = signature(cls).parameters
+    known = {"width": state["parameters"][0][1][0]} if "width" in names else {}
+    known |= {name: state[name] for name in names if name not in known}
+    fits = all(matches(value, ARGUMENTS[name]) for name, value in known.items())
+    require(fits, f"{cls.__name__} has arguments that are not valid")
+    if "activation" in names:
+        yield {"activation": lambda found: found.learned == (cls is ActivateLearned)}
+    yield {name: partial(_alike, value) for name, value in vars(cls(**known)).items()}
+    if "bias_later" in state:
+        yield {"bias_later": lambda later: later is True}
+
+
+def _is_chain(layers: list[Layer]) -> bool:
+    """Return whether the widths of layers fit, from a dense layer to a dense layer."""
+    if not (layers and isinstance(layers[0], Dense) and isinstance(layers[-1], Dense)):
+        return False
+    width = layers[0].fan_in
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+        if isinstance(layer, Dense):
+            if layer.fan_in != width or (layer.bias_later and type(after) is not Activate):
+                return False
+            width = layer.fan_out
+        elif any(shape != (width,) for _, shape, _ in layer.parameters):
+            return False
+    return len(set(map(id, layers))) == len(layers)
+
+
+@_examples_of(Network)
+def _network(cls: type, state: State) -> Examples:
+    yield {
+        "layers": Each(list, lambda layer: isinstance(layer, Layer)),
+        "dtype": lambda dtype: isinstance(dtype, np.dtype) and dtype in (np.float32, np.float64),
+        "members": Optional(lambda members: _is_positive(members) and members > 1),
+    }
+    yield {"layers": _is_chain}
+    layers, dtype, lead = state["layers"], state["dtype"], state["members"] or 1
+    n_parameters = sum(prod(shape) for layer in layers for _, shape, _ in layer.parameters)
+    n_statistics = sum(prod(shape) for layer in layers for _, shape in layer.statistics)
+    yield {"theta": blank(lead * n_parameters, dtype)}
+    yield {"statistics": blank(lead * n_statistics, dtype)}
+    bound = object.__new__(Network)
+    bound.__setstate__(dict(state))
+    tracked = [(layer, name) for layer in layers for name, _ in layer.statistics if name != "mean"]
+    # Written so that NaN passes: an interrupted run may hold it.
+    fits = not any((getattr(layer, name) < 0).any() for layer, name in tracked)
+    require(fits, "the statistics of a normalization are negative")
+
+
+# -- runs ----------------------------------------------------------------------------------------
+
+
+@_examples_of(Clock)
+def _clock(cls: type, state: State) -> Examples:
+    yield vars(Clock())
+    yield {"progress": lambda progress: 0 <= progress <= 1}
+
+
+def _is_even(columns: dict[str, list]) -> bool:
+    return len({len(column) for column in columns.values()}) < 2
+
+
+@_examples_of(History)
+def _history(cls: type, state: State) -> Examples:
+    numbers = Each(dict, 0.0)
+    yield {"columns": Each(dict, Each(list, 0.0)), "layers": LayerHistory, "table": numbers}
+    yield {"columns": _is_even}
+
+
+@_examples_of(LayerHistory)
+def _layer_history(cls: type, state: State) -> Examples:
+    measured = Each(list, lambda item: matches(item, 0.0) or matches(item, Each(tuple, 0.0)))
+    yield {"columns": Each(dict, measured), "distance": _is_positive}
+    yield {"columns": _is_even} | ({"next_step": 0} if "next_step" in state else {})
+
+
+@_examples_of(OutOfFold)
+def _out_of_fold(cls: type, state: State) -> Examples:
+    each = blank(len(state["best"]), np.float64)
+    yield {"z": Optional(floats(len(each), None)), "best": each, "waited": each}
+
+
+@_examples_of(Run, Members)
+def _run(cls: type[Run], state: State) -> Examples:
+    """Compare with a run that has not begun."""
+    yield {"network": Network, "clock": Clock, "shape": Each(tuple, 0)}
+    network, clock, (n_samples, batch_size) = state["network"], state["clock"], state["shape"]
+    require((cls is Members) == (network.members is not None), "a run has a network of another run")
+    each = partial(one_or_each, network.members)
+    weights = [network.theta, network.statistics]
+    examples = {
+        "network": Network,
+        "rng": np.random.Generator,
+        "clock": Clock,
+        "history": History,
+        # An estimator compares these two, as it has the optimizer and the schedule.
+        "optimizer_state": lambda found: True,
+        "schedule_state": lambda found: True,
+        "shape": lambda shape: len(shape) == 2,
+        "average": Optional(network.theta),
+        "best": Optional(lambda best: type(best) is tuple and matches([*best], weights)),
+        "order": Optional(blank(n_samples, np.intp)),
+        "best_score": each("fiu"),
+        "best_epoch": each("iu"),
+        "waited": each("iu"),
+        "limit": Optional(lambda limit: matches(limit, 0.0) and limit > 0),
+        "stop_reason": REASONS,
+        "contradiction": Optional(lambda pair: matches(pair, Each(tuple, 0.0)) and len(pair) == 2),
+        "limits": Optional(each("f")),
+        "totals": each("f"),
+        "lost": each("b"),
+        "oof": Optional(OutOfFold),
+    }
+    new = cls(network, state["rng"])
+    yield {name: examples.get(name, value) for name, value in vars(new).items()}
+    n_batches = -(-n_samples // batch_size) if batch_size else 1
+    n_raw = network.layers[-1].fan_out
+    samples = np.arange(n_samples if state["order"] is not None else 0)
+    yield {
+        "best": Optional(lambda best: _is_finite(best[0])),
+        "order": Optional(lambda order: np.array_equal(np.sort(order), samples)),
+        "batch": lambda batch: batch < max(1, n_batches),
+        "first_epoch": lambda epoch: epoch <= clock.epoch,
+        "best_epoch": lambda epoch: np.all((np.asarray(epoch) >= 0) & (epoch <= clock.epoch)),
+    }
+    if cls is Members:
+        yield {"oof": Optional(lambda oof: oof.z is None or oof.z.shape[1] == n_raw)}
+
+
+# -- estimators ----------------------------------------------------------------------------------
+
+
+def _features(n_features: int, state: State) -> Examples:
+    yield {"n_features_in_": lambda n: n == n_features}
+    if "feature_names_in_" in state:
+        yield {"feature_names_in_": np.ndarray}
+        yield {"feature_names_in_": lambda names: names.shape == (n_features,)}
+        yield {"feature_names_in_": lambda names: matches(names.tolist(), Each(list, str))}
+
+
+def _arrays_of(network: Network) -> list[Any]:
+    """Return what two networks of one estimator have in common."""
+    return [network.dtype, network.layout, [type(layer) for layer in network.layers]]
+
+
+def _mlp(task: str, state: State) -> Examples:
+    """Yield what both estimators have when they are fitted."""
+    yield {
+        "_network": Network,
+        "_structure": Each(dict, str),
+        "_loss": partial(_is_component, Loss),
+        "optimizer_": partial(_is_component, Optimizer),
+        "history_": History,
+        "n_iter_": 0,
+        "t_": 0,
+        "stop_reason_": REASONS,
+        "best_validation_score_": Optional(0.0),
+        "validation_scores_": Optional(Each(list, 0.0)),
+        "converged_": False,
+    }
+    network, loss, optimizer = state["_network"], state["_loss"], state["optimizer_"]
+    widths = [layer.fan_out for layer in network.dense()]
+    n_raw = loss.n_raw(state["_targets"].n_outputs)
+    yield from _features(network.layers[0].fan_in, state)
+    # A later fit goes on only if these texts are those of its parameters. The text of the loss
+    # depends on how scikit-learn is configured, so it is written anew.
+    expected = {
+        "hidden_layer_sizes": repr(tuple(map(int, widths[:-1]))),
+        "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
+        "n_members": str(network.members or 1),
+    }
+    yield {
+        "_loss": lambda loss: loss.task == task and n_raw == widths[-1],
+        "_structure": lambda structure: expected.items() <= structure.items(),
+        "n_layers_": lambda n: n == len(widths) + 1,
+        "best_iter_": one_or_each(network.members, "iu"),
+    }
+    state["_structure"] |= {"loss": repr(getattr(loss, "loss", loss))}
+    if "oof_prediction_" in state:
+        predicted = state["oof_prediction_"]
+        for array in predicted if isinstance(predicted, list) else [predicted]:
+            fits = matches(array, np.ndarray) and array.dtype.kind == "f" and _is_finite(array)
+            require(fits, "an estimator has out-of-fold predictions that are not finite")
+    run = state.get("_run")
+    if run is not None:
+        yield from _run_of_mlp(run, state)
+    if run is None or not run.batch:  # an epoch that was interrupted may be about to diverge
+        fits = _is_finite(network.theta) and _is_finite(network.statistics)
+        require(fits, "the weights of an estimator are not finite")
+
+
+def _run_of_mlp(run: Any, state: State) -> Examples:
+    """Yield what ties the run of an estimator to its network, optimizer and schedule."""
+    network, optimizer = state["_network"], state["optimizer_"]
+    yield {"_run": lambda run: isinstance(run, Run)}
+    yield {"_run": lambda run: _arrays_of(run.network) == _arrays_of(network)}
+    yield {"t_": lambda step: step == run.clock.step}
+    theta, found = run.network.theta, run.optimizer_state
+    fits = matches(found, optimizer.init(theta, run.network.layout))
+    require(fits, "the state of an optimizer does not fit the network")
+    vectors = [theta, run.average, *(run.best or ())[:1]]
+    vectors += [getattr(found, name) for name in optimizer.slots]
+    ids = [id(vector) for vector in vectors if vector is not None]
+    require(len(set(ids)) == len(ids), "a run has one array for two purposes")
+    try:
+        schedule = SCHEDULES.resolve(state["schedule"])
+    except (TypeError, ValueError):  # the next fit raises this error
+        return
+    if schedule.kind == state["_structure"]["schedule"]:  # else the next fit starts anew
+        fits = matches(run.schedule_state, schedule.init())
+        require(fits, "the state of a schedule is not valid")
+
+
+@_examples_of(MLPClassifier, fitted="_network")
+def _classifier(cls: type, state: State) -> Examples:
+    yield {"_targets": lambda targets: type(targets) in (Multiclass, Multilabel, Multioutput)}
+    targets = state["_targets"]
+    several = targets.several and targets.exclusive
+    sizes = [len(classes) for classes in targets.columns] if several else None
+    yield {"_loss": lambda loss: getattr(loss, "n_classes", None) == sizes}
+    yield from _mlp("classification", state)
+
+
+@_examples_of(MLPRegressor, fitted="_network")
+def _regressor(cls: type, state: State) -> Examples:
+    yield {"_targets": Continuous}
+    yield from _mlp("regression", state)
+
+
+@_examples_of(SmoothClip, fitted="scale_")
+def _smooth_clip(cls: type, state: State) -> Examples:
+    n_features = len(state["scale_"])
+    yield {"center_": floats(n_features), "scale_": floats(n_features)}
+    yield {"scale_": lambda scale: (scale > 0).all()}
+    yield from _features(n_features, state)
+
+
+@_examples_of(PiecewiseLinear, fitted="edges_")
+def _piecewise_linear(cls: type, state: State) -> Examples:
+    yield {"edges_": Each(list, floats(None))}
+    yield {"edges_": lambda columns: all(map(_rises, columns))}
+    yield from _features(len(state["edges_"]), state)
+
+
+# -- targets -------------------------------------------------------------------------------------
+
+
+@_examples_of(Multiclass, Multilabel, Multioutput)
+def _classes(cls: type[Classes], state: State) -> Examples:
+    yield {"columns": Each(list, np.ndarray)}
+    yield {"columns": Each(list, lambda known: known.ndim == 1 and len(known) and _rises(known))}
+    yield {"columns": lambda columns: len(columns) == 1 or (columns and cls.several)}
+    if not cls.exclusive:
+        yield {"columns": Each(list, lambda known: known.tolist() == [0, 1])}
+
+
+@_examples_of(Continuous)
+def _continuous(cls: type, state: State) -> Examples:
+    vector = blank(len(state["shift"]), np.float64)
+    yield {"shift": vector, "scale": vector}
+    yield {"shift": lambda shift: _is_finite(shift) and len(shift)}
+    yield {"scale": lambda scale: _is_finite(scale) and (scale > 0).all()}
+
+
+@_examples_of(PerColumn)
+def _per_column(cls: type, state: State) -> Examples:
+    yield {"loss": partial(_is_component, Loss), "n_classes": Each(list, _is_positive)}
+    yield {"n_classes": lambda n_classes: len(n_classes) > 0}
+
+
+def check_state(cls: type, state: State) -> None:
+    """Raise Refused if the state of an object of this package is not one that `save` writes."""
+    fitted, examples = CHECKED.get(cls, ("", None))
+    if examples is None or (fitted is not None and fitted not in state):
+        return
+    known = set[str]()
+    for group in examples(cls, state):
+        known |= group.keys()
+        for name, example in group.items():
+            fits = name in state and matches(state[name], example)
+            require(fits, f"{name!r} of {cls.__name__} is missing, or not as `save` writes it")
+    require(fitted or known == state.keys(), f"{cls.__name__} has unknown attributes")
