@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._component.base import Component
 from sknn_adam._estimator.continuous import Continuous
 from sknn_adam._estimator.targets import Classes, Multiclass, Multilabel, Multioutput
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
@@ -22,7 +23,6 @@ from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam._training.history import History, LayerHistory
 from sknn_adam._training.members import Members, OutOfFold
 from sknn_adam._training.run import Run
-from sknn_adam._utils.sklearn_compat import check_parameters
 from sknn_adam.activations import Activation
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.initializers import INITIALIZERS
@@ -55,10 +55,10 @@ def _is_positive(value: Any) -> bool:
     return matches(value, 0) and value > 0
 
 
-def _is_component(base: type, value: Any) -> bool:
+def _is_component(base: type[Component], value: Any) -> bool:
     """Return whether a value is a component of this base; raise if its parameters are invalid."""
     if isinstance(value, base):
-        check_parameters(value)
+        value._validate_params()
     return isinstance(value, base)
 
 
