@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._component.base import Component
 from sknn_adam._component.ranges import Choices
 from sknn_adam._component.registry import Table
@@ -55,7 +55,7 @@ class EMA(Component):
         self.decay = decay
 
     def update(
-        self, average: np.ndarray, theta: np.ndarray, t: int, kernels: NumpyKernels = NUMPY
+        self, average: np.ndarray, theta: np.ndarray, t: int, kernels: Backend = NUMPY
     ) -> None:
         """Move `average` in place towards `theta`, at step `t` counted from 1."""
         rate = (1 - self.decay) / (1 - self.decay**t)

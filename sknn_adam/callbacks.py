@@ -14,7 +14,7 @@ from sknn_adam._utils.files import replacing
 __all__ = ["Checkpoint"]
 
 FORMAT = 1
-NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")  # what scikit-learn's callbacks leave
+NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")  # attributes of scikit-learn's callbacks
 
 
 class Checkpoint:
@@ -28,7 +28,7 @@ class Checkpoint:
     path : str or path-like
         The file.
     every : int, default=1
-        After how many epochs it is written anew.
+        Number of epochs between two writes.
 
     Notes
     -----
@@ -104,7 +104,7 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is no checkpoint, is damaged, or was written by a newer version.
+            If the file is not a checkpoint, is damaged, or was written by a newer version.
         """
         try:
             with open(path, "rb") as file:

@@ -1,7 +1,7 @@
-r"""Normalization: activations brought to mean 0 and variance 1 inside the network.
+r"""Normalization: activations standardized to mean 0 and variance 1 inside the network.
 
-In a block the normalization stands between the dense layer and the activation. The layers are in
-`sknn_adam._nn.normalization`; a class of one's own returns its layer from ``layer(width)``.
+Normalization layers stand between the dense layer and the activation. The layers are in
+`sknn_adam._nn.normalization`; a custom class returns its layer from ``layer(width)``.
 """
 
 from abc import abstractmethod
@@ -37,7 +37,7 @@ class Normalization(Component):
 
 
 class BatchNorm(Normalization):
-    r"""Batch normalization: each unit standardized over the rows of the batch [1]_.
+    r"""Batch normalization: each unit standardized over the samples of the batch [1]_.
 
     .. math:: y = \gamma \, (z - \mu_B) / \sqrt{\sigma_B^2 + \epsilon} + \beta
 
@@ -53,14 +53,14 @@ class BatchNorm(Normalization):
 
     Notes
     -----
-    The running averages are corrected for their start and weighted by the rows: after :math:`t`
-    steps with :math:`n_k` rows they are :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k}
+    The running averages are corrected for their start and weighted by the samples: after :math:`t`
+    steps with :math:`n_k` samples they are :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k}
     n_k` with momentum :math:`\rho`. So a short training does not predict with half of the initial
     values in them. Other libraries start at mean 0 and variance 1 and do not correct. The variance
-    is the batch's own, divided by its number of rows.
+    is the batch's own, divided by its number of samples.
 
-    Mean and variance of a few rows are mostly noise. So a batch with less than a quarter of the
-    usual rows, as the last one of an epoch may be, or with a single row, is normalized with the
+    Mean and variance of a few samples are mostly noise. So a batch with less than a quarter of the
+    batch size, such as the last one of an epoch, or with a single sample, is normalized with the
     running averages and does not change them.
 
     A few extreme samples can dominate the running averages, so that predictions are useless
@@ -89,11 +89,11 @@ class BatchNorm(Normalization):
 
 
 class LayerNorm(Normalization):
-    r"""Layer normalization: each row standardized over its units [1]_.
+    r"""Layer normalization: each sample standardized over its units [1]_.
 
     .. math:: y = \gamma \, (z - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta
 
-    with mean and variance over the units of one row. Independent of the batch, and the same in
+    with mean and variance over the units of one sample. Independent of the batch, and the same in
     training and prediction.
 
     Parameters

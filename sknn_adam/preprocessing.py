@@ -43,7 +43,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Scale by median and quartiles, and pull far values smoothly inside a limit.
 
     An outlier that is scaled by itself dominates the first layer of a network, and one that is cut
-    off can no longer be told from others. Here values near the median are scaled as by
+    off cannot be distinguished from others. Here values near the median are scaled as by
     scikit-learn's RobustScaler, and far ones approach the limit without ever reaching it,
 
     .. math:: z = \frac{x - m}{s}, \qquad f(x) = \frac{z}{\sqrt{1 + (z / c)^2}},
@@ -72,7 +72,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Missing values (NaN) stay. Does what SquashingScaler of skrub does, without its dependencies.
+    Missing values (NaN) stay. Equivalent to SquashingScaler of skrub, without its dependencies.
 
     References
     ----------
@@ -188,7 +188,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
     -----
     Up to an affine map these are the columns of scikit-learn's
     ``SplineTransformer(degree=1, knots="quantile")``, but a network does not learn the same from
-    both, and there the number of knots does not follow the rows.
+    both, and there the number of knots does not depend on the number of samples.
 
     References
     ----------

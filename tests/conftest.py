@@ -13,7 +13,7 @@ def rng():
 
 @pytest.fixture
 def plain_numpy(monkeypatch):
-    """Have fits run by NumPy alone: for tests that count calls or compare bits with own losses."""
+    """Fit with NumPy alone: for tests of custom losses that count steps or compare bits."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
 
 

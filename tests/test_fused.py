@@ -21,9 +21,16 @@ from sknn_adam._backends import numba_backend as _fused
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
 from sknn_adam._backends.selection import FUSED_PAYS, choose, predicted_gain
-from sknn_adam.activations import ACTIVATIONS, Activation
-from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss
+from sknn_adam._nn.layers import Layer
+from sknn_adam._nn.network import Network, build
+from sknn_adam._training.batches import Data
+from sknn_adam._training.loop import Plan, Run, train
+from sknn_adam._training.members import Members
+from sknn_adam.activations import ACTIVATIONS, Activation, ReLU
+from sknn_adam.initializers import GlorotUniform, Zeros
+from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss, SquaredError
 from sknn_adam.optimizers import OPTIMIZERS, Adam, Optimizer
+from sknn_adam.schedules import Constant
 
 pytest.importorskip("numba")
 
@@ -441,16 +448,15 @@ def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch
     model = MLPClassifier((8, 5), max_iter=6, batch_size=32, record=False, random_state=0)
     model.set_params(**params).fit(X, y)
     expected = model._network.theta
-    done, again = [], FusedKernels.again
-    monkeypatch.setattr(FusedKernels, "again", lambda *args: done.append(again(*args)) or done[-1])
+    done, replay = [], FusedKernels.replay
+    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
     model.fit(lay(X), y)
     if layout == "one batch":  # products with a table by column round differently
         np.testing.assert_allclose(model._network.theta, expected, rtol=1e-4, atol=1e-6)
     else:
         np.testing.assert_array_equal(model._network.theta, expected)
     if kernels == "fused":
-        n_again = sum(value is not None for value in done)
-        assert n_again == (6 - 2 if layout == "one batch" else 18 - 4)
+        assert len(done) == (6 - 2 if layout == "one batch" else 18 - 4)
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "fused"])
@@ -480,13 +486,14 @@ def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkey
     weight = rng.random(90) if weighted else None
     estimator = MLPRegressor if kind == "numbers" else MLPClassifier
     model = estimator((8, 5), max_iter=4, batch_size=32, record=False, random_state=0, **params)
-    done, again = [], FusedKernels.again
-    monkeypatch.setattr(FusedKernels, "again", lambda *args: done.append(again(*args)) or done[-1])
+    done, replay = [], FusedKernels.replay
+    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
     model.fit(X, y, sample_weight=weight)
     own = "normalization" in params or "prelu" in params.values()
-    # Of 4 epochs with 3 batches, 2 of one size, the first two of each size go through the layers.
-    assert sum(value is not None for value in done) == (0 if own else 12 - 4)
-    monkeypatch.setattr(FusedKernels, "again", lambda *args: None)
+    # Of 4 epochs with 3 batches, 2 of one size, all but the first two of each size are replayed,
+    # unless a layer does work of its own.
+    assert len(done) == (0 if own else 12 - 4)
+    monkeypatch.setattr(FusedKernels, "evaluate", NumpyKernels.evaluate)
     plain = clone(model).fit(X, y, sample_weight=weight)
     assert plain.loss_curve_ == model.loss_curve_
     np.testing.assert_array_equal(plain._network.theta, model._network.theta)
@@ -600,3 +607,85 @@ def test_every_loop_is_compiled_for_both_dtypes():
     for name in set(names) & set(_loops.__all__):
         for dtype in map(np.dtype, DTYPES):
             assert _compiled.loop(name, dtype) is not None, name
+
+
+# -- layers of a user ------------------------------------------------------------------------------
+
+
+class Recordable(Layer):
+    """Doubles its input by calls that may be recorded."""
+
+    replayable = True
+
+    def forward(self, x, ws):
+        y = ws.buffer("y", x.shape, x.dtype)
+        ws.kernels.do(np.multiply, x, 2, y)
+        return y
+
+    def backward(self, g, ws, need_input=True):
+        ws.kernels.do(np.multiply, g, 2, g)
+        return g
+
+
+class Direct(Recordable):
+    """Does the same on arrays directly."""
+
+    def forward(self, x, ws):
+        return np.multiply(x, 2, out=ws.buffer("y", x.shape, x.dtype))
+
+
+class Counting(Recordable):
+    """Has a factor that depends on the number of passes."""
+
+    passes = 0
+
+    def forward(self, x, ws):
+        self.passes += 1
+        y = ws.buffer("y", x.shape, x.dtype)
+        ws.kernels.do(np.multiply, x, 1 + 1 / self.passes, y)
+        return y
+
+
+class Later(Recordable):
+    """Does nothing in the first passes, and does not declare that it may be replayed."""
+
+    replayable = False
+    passes = 0
+
+    def forward(self, x, ws):
+        self.passes += 1
+        return x if self.passes < 9 else super().forward(x, ws)
+
+
+class Backwards(Recordable):
+    """Works on arrays directly in the backward pass only."""
+
+    def backward(self, g, ws, need_input=True):
+        g *= 2
+        return g
+
+
+@pytest.mark.usefixtures("fused")
+@pytest.mark.parametrize("batch_size", [20, 60], ids=["batches", "one batch"])
+@pytest.mark.parametrize("members", [None, 2])
+@pytest.mark.parametrize("layer", [Recordable, Direct, Counting, Later, Backwards])
+def test_a_layer_that_cannot_be_replayed_is_found(layer, members, batch_size, monkeypatch, rng):
+    x, found = rng.normal(size=(60, 4)), []
+    y = x[:, :1] ** 2
+    plan = Plan(SquaredError(), Adam(), Constant(), alpha=0.1, tol=0.0, record=False)
+    done, replay = [], FusedKernels.replay
+    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
+    for _ in range(2):
+        inner = build(4, (5,), 1, [ReLU()]).layers
+        network = Network([inner[0], inner[1], layer(), inner[2]], np.float64, members)
+        network.initialize(GlorotUniform(), Zeros(), np.random.default_rng(0))
+        run = (Run if members is None else Members)(network, np.random.default_rng(0))
+        run.begin(plan)
+        train(run, plan, Data(x, y, None, batch_size, np.float64), 10)
+        found.append((run.history["loss"], network.theta))
+        n_replayed = len(done)
+        monkeypatch.setattr(FusedKernels, "evaluate", NumpyKernels.evaluate)
+    n_steps = 10 * (60 // batch_size)
+    assert n_replayed == {Recordable: n_steps - 2, Later: 0}.get(layer, 1)
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])

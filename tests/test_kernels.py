@@ -6,7 +6,14 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_adam._backends.numba_backend import FusedKernels
-from sknn_adam._backends.numpy_backend import BLOCK, NUMPY, NumpyKernels, one_blas_thread, product
+from sknn_adam._backends.numpy_backend import (
+    BLOCK,
+    NUMPY,
+    Backend,
+    NumpyKernels,
+    product,
+)
+from sknn_adam._backends.threads import one_blas_thread
 from sknn_adam.activations import Activation, Tanh
 
 SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]
@@ -29,7 +36,7 @@ def test_update_in_blocks_is_the_formula_in_one_go(size, dtype, rng):
     scalars = dtype(0.25), dtype(0.5)
     step, new_m, new_v = rule(g, m, v, *scalars)
     expected, kept = theta - step, g.copy()
-    NUMPY.update(rule, theta, g, [m, v], scalars)
+    NumpyKernels().update(rule, theta, g, [m, v], scalars)
     np.testing.assert_array_equal(theta, expected)
     np.testing.assert_array_equal(m, new_m)
     np.testing.assert_array_equal(v, new_v)
@@ -101,8 +108,13 @@ def test_column_sums(shape, rng):
 
 
 def test_an_execution_has_every_method():
-    methods = [name for name in vars(NumpyKernels) if not name.startswith("_") and name != "name"]
+    methods = [name for name in vars(Backend) if not name.startswith("_") and name != "name"]
     assert set(methods) <= set(vars(FusedKernels))
+
+
+def test_the_default_backend_has_no_state():
+    with pytest.raises(AttributeError, match="anything"):
+        NUMPY.anything = 1
 
 
 # -- products ------------------------------------------------------------------------------------
@@ -227,15 +239,16 @@ def branching(g, m, lr):
 
 
 @pytest.mark.parametrize("size", [3, BLOCK + 5])
+@pytest.mark.parametrize("kernels", [NUMPY, NumpyKernels()], ids=["called", "recorded"])
 @pytest.mark.parametrize("rule", [keeps_old, delayed, swapped, branching])
-def test_old_slots_are_read_before_they_are_overwritten(rule, size, rng):
+def test_old_slots_are_read_before_they_are_overwritten(rule, kernels, size, rng):
     g = rng.normal(size=size)
     n_slots = rule.__code__.co_argcount - 2
     slots = [rng.normal(size=size) for _ in range(n_slots)]
     theta = rng.normal(size=size)
     update, *expected = rule(g, *[slot.copy() for slot in slots], 0.5)
     expected_theta = theta - update
-    NUMPY.update(rule, theta, g, slots, [0.5])
+    kernels.update(rule, theta, g, slots, [0.5])
     np.testing.assert_array_equal(theta, expected_theta)
     for slot, value in zip(slots, expected, strict=True):
         np.testing.assert_array_equal(slot, value)
@@ -247,10 +260,10 @@ def test_a_rule_with_chance_is_called_in_every_step():
     def noisy(g, lr):
         return (lr * g + rng.normal(),)
 
-    theta = np.zeros(2)
-    NUMPY.update(noisy, theta, np.zeros(2), [], [1.0])
+    theta, kernels = np.zeros(2), NumpyKernels()
+    kernels.update(noisy, theta, np.zeros(2), [], [1.0])
     first = theta.copy()
-    NUMPY.update(noisy, theta, np.zeros(2), [], [1.0])
+    kernels.update(noisy, theta, np.zeros(2), [], [1.0])
     assert (theta - first != first).any()
 
 

@@ -11,7 +11,8 @@ from scipy import sparse
 from sknn_adam._nn import network as network_module
 from sknn_adam._nn.network import build
 from sknn_adam._training.batches import Batch
-from sknn_adam._training.loop import Plan, Run, objective, penalty, step
+from sknn_adam._training.loop import Plan, Run, objective, step
+from sknn_adam._training.penalty import Penalty
 from sknn_adam.activations import Identity, ReLU, Tanh
 from sknn_adam.initializers import Auto, GlorotNormal, VarianceScaling, Zeros
 from sknn_adam.losses import LogLoss
@@ -228,7 +229,7 @@ def test_members_are_separate_networks(widths, rng):
     z = network.forward(x).copy()
     network.backward(g.copy())
     part = slice(0, network.n_weights)
-    value = penalty(network.theta[part], network.grad[part], 0.3, 0.4)
+    value = Penalty(0.3, 0.4).add(0.0, network.theta[part], network.grad[part])
     values = 0.0
     for i in range(k):
         alone = make(widths)
@@ -239,7 +240,7 @@ def test_members_are_separate_networks(widths, rng):
         np.testing.assert_allclose(alone.predict(x), network.predict(x)[i], rtol=1e-12)
         alone.backward(g[i].copy())
         part = slice(0, alone.n_weights)
-        values += penalty(alone.theta[part], alone.grad[part], 0.3, 0.4)
+        values += Penalty(0.3, 0.4).add(0.0, alone.theta[part], alone.grad[part])
         for layer, all_of in zip(alone.dense(), network.dense(), strict=True):
             np.testing.assert_allclose(layer.grad_W, all_of.grad_W[i], rtol=1e-10)
             np.testing.assert_allclose(layer.grad_b, all_of.grad_b[i], rtol=1e-10)

@@ -12,11 +12,12 @@ from rows import CLIPPINGS, MINIMIZERS, OPTIMIZERS, SCHEDULES, central_differenc
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_adam._backends import numpy_backend as _kernels
+from sknn_adam._backends.threads import one_blas_thread
 from sknn_adam._nn.network import build
 from sknn_adam._training import loop as training
 from sknn_adam._training.batches import Batch, Data
-from sknn_adam._training.loop import Plan, Run, objective, penalty, step, train
+from sknn_adam._training.loop import Plan, Run, objective, step, train
+from sknn_adam._training.penalty import Penalty
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import ClipByNorm
@@ -156,14 +157,15 @@ def test_read_only_features_are_fine(rng):
 
 def test_penalty_by_hand():
     theta, grad = np.array([3.0, -4.0, 0.0]), np.ones(3)
-    assert penalty(theta, grad, 0.5, 0.0) == pytest.approx(0.5 * 25 / 2)
+    assert Penalty(0.5, 0.0).add(0.0, theta, grad) == pytest.approx(0.5 * 25 / 2)
     np.testing.assert_allclose(grad, [1 + 1.5, 1 - 2, 1])
     grad[:] = 0
-    assert penalty(theta, grad, 0.5, 1.0) == pytest.approx(0.5 * 7)
+    assert Penalty(0.5, 1.0).add(0.0, theta, grad) == pytest.approx(0.5 * 7)
     np.testing.assert_allclose(grad, [0.5, -0.5, 0])
     grad[:] = 0
-    assert penalty(theta, grad, 2.0, 0.25) == pytest.approx(2 * (0.75 * 12.5 + 0.25 * 7))
+    assert Penalty(2.0, 0.25).add(0.0, theta, grad) == pytest.approx(2 * (0.75 * 12.5 + 0.25 * 7))
     np.testing.assert_allclose(grad, [2 * (0.75 * 3 + 0.25), 2 * (-0.75 * 4 - 0.25), 0])
+    assert Penalty(2.0, 0.25)(theta) == pytest.approx(2 * (0.75 * 12.5 + 0.25 * 7))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -695,7 +697,7 @@ def test_threads_are_a_function_of_the_shapes(batch_size, width, limited):
     network = build(3, (width,), 1, [Tanh()])
     data = Data(np.zeros((2000, 3)), np.zeros(2000), None, batch_size, np.float64)
     context = training._threads(network, data)
-    assert (context is _kernels.one_blas_thread) == limited
+    assert (context is one_blas_thread) == limited
     assert isinstance(context, nullcontext) != limited
 
 

@@ -6,10 +6,7 @@ that elementwise results are those of NumPy; only sums are in another order. Wha
 out, or gains nothing from it, runs as NumPy.
 """
 
-from dataclasses import dataclass, field
 from functools import cache
-from math import prod
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,9 @@ import numpy as np
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import compiled
 from sknn_adam._backends.compilation import loop as compiled_loop
-from sknn_adam._backends.numpy_backend import NumpyKernels, libraries, product
+from sknn_adam._backends.numpy_backend import product
+from sknn_adam._backends.recording import RecordingKernels
+from sknn_adam._backends.threads import libraries
 from sknn_adam._backends.tracing import record, record_apply, record_rule
 
 __all__ = ["FusedKernels"]
@@ -34,6 +33,14 @@ MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothi
 def _as_stacks(z, *arrays):
     """Return arrays with a leading members axis, of one member where `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
+
+
+def _alike(*arrays):
+    """Return whether a compiled loop can take the arrays together."""
+    first = arrays[0]
+    return all(
+        v.flags.c_contiguous and v.dtype == first.dtype and v.shape == first.shape for v in arrays
+    )
 
 
 @cache
@@ -63,25 +70,12 @@ def _in_parts(a, b, out):
     return rows, b[..., None, :, :], result
 
 
-@dataclass
-class Tape:
-    """Calls of an objective, and the batch whose arrays they work on."""
-
-    batch: tuple
-    calls: list = field(default_factory=list)
-    complete: bool = False
-
-    def holds(self, batch: tuple) -> bool:
-        """Return whether a batch lies in the same arrays."""
-        return all(map(is_, self.batch, batch))
-
-
-class FusedKernels(NumpyKernels):
+class FusedKernels(RecordingKernels):
     """Formulas as fused loops where they can be written as such, else as NumPy runs them.
 
-    A step on a small network takes as long in Python as in the loops. So the calls of an objective
-    are kept, with the arrays that they work on, and done again for the next batch that lies in the
-    same arrays: the network's layers and the loss are then not asked any more.
+    A recording merges a bias with the activation after it, and the chain rule with the column sums
+    after it. It does so only in what is replayed, so a layer may read any array while the objective
+    is evaluated.
     """
 
     name = "fused"
@@ -89,61 +83,6 @@ class FusedKernels(NumpyKernels):
     def __init__(self) -> None:
         super().__init__()
         self._kernels: dict[Any, Any] = {}
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop all calls that were kept: they belong to arrays that may change."""
-        self._tapes: dict[int, Tape] = {}
-        self._recorded: Tape | None = None
-        self._values: Any = None  # of the objective, one for each member
-        self._stacked = False  # whether there are members
-
-    def again(self, *batch):
-        """Do the objective's calls on this batch again; return its value, None if not known.
-
-        A batch is known by its arrays. What comes for the second time is then recorded.
-        """
-        tape = self._tapes.get(len(batch[1]))
-        self._recorded = None
-        if tape is None or not tape.holds(batch):
-            if len(self._tapes) > 1:  # full batches and the last one
-                self._tapes.clear()
-            self._tapes[len(batch[1])] = Tape(batch)
-            return None
-        if not tape.complete:
-            self._recorded = tape
-            tape.calls.clear()
-            return None
-        if self._watched and self._drop_changed():
-            self._tapes.clear()
-            return None
-        for function, arguments in tape.calls:
-            function(*arguments)
-        return self._value()
-
-    def _value(self):
-        """Return the value of the objective, of members an array that is written again."""
-        return self._values if self._stacked else float(self._values[0])
-
-    def _hold(self, shape):
-        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
-        self._stacked = len(shape) == 1
-        if self._values is None or self._values.size != prod(shape):
-            self._values = np.zeros(prod(shape))
-
-    def recorded(self):
-        """End the record of an objective."""
-        if self._recorded is not None:
-            self._recorded.complete = True
-            self._recorded = None
-
-    def do(self, function, *arguments):
-        """Call a function, and keep the call, not those inside it."""
-        tape, self._recorded = self._recorded, None
-        function(*arguments)
-        if tape is not None:
-            tape.calls.append((function, arguments))
-            self._recorded = tape
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         """Do the step of an optimizer in one pass over its vectors."""
@@ -188,6 +127,8 @@ class FusedKernels(NumpyKernels):
             self.do(super().add_bias, z, b)
         else:
             self.do(loop, *_as_stacks(z, b))
+        if self._recording is not None:
+            self._recording.merges = "bias", z, b
 
     def activate(self, activation, z, b, out):
         """Add the bias and write the activation, in one pass where that is faster."""
@@ -202,12 +143,28 @@ class FusedKernels(NumpyKernels):
             functions = activation.apply, activation.__call__
             self._record_once(self._kernels, key, make, *functions)
         kernel = self._kernels[key]
-        if kernel is None or b is None:
+        if kernel is None or not _alike(z, out):
             self.do(super().activate, activation, z, b, out)
-        elif in_place:
-            self.do(kernel, *_as_stacks(z, b))
+            return
+        arrays, tape = () if in_place else (out,), None
+        if b is None:
+            tape, b = (
+                self._merges("bias", z),
+                self._per_unit("zero bias", -0.0, z),
+            )  # z + -0.0 is z, bit by bit
+        if tape is None:
+            self.do(kernel, *_as_stacks(z, b, *arrays))
         else:
-            self.do(kernel, *_as_stacks(z, b, out))
+            kernel(*_as_stacks(z, b, *arrays))
+            tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
+
+    def _per_unit(self, name, value, like):
+        """Return an array of one element per member and unit, the same one in every step."""
+        shape = *like.shape[:-2], like.shape[-1]
+        key = name, shape, like.dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.full(shape, value, like.dtype)]
+        return self._buffers[key][0]
 
     def chain(self, derivative, g, z, a, sums=None):
         """Multiply by the derivative and sum the columns, in one pass."""
@@ -221,20 +178,29 @@ class FusedKernels(NumpyKernels):
 
             self._record_once(self._kernels, key, make, derivative)
         kernel = self._kernels[key]
-        if kernel is None or sums is None or not g.flags.c_contiguous:
+        arrays = (g, a) if z is None else (g, z, a)
+        if kernel is None or not _alike(*arrays):
             self.do(super().chain, derivative, g, z, a, sums)
-        elif z is None:
-            self.do(kernel, *_as_stacks(g, a, sums))
-        else:
-            self.do(kernel, *_as_stacks(g, z, a, sums))
+            return
+        self.do(
+            kernel, *_as_stacks(*arrays, self._per_unit("sums", 0.0, g) if sums is None else sums)
+        )
+        if sums is None and self._recording is not None:
+            self._recording.merges = "chain", g, (kernel, arrays)
 
     def column_sums(self, g, out):
         """Write the sums of `g` over the rows to `out`."""
         loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
         if loop is None:
             self.do(super().column_sums, g, out)
+            return
+        stacks = _as_stacks(g, out)
+        if tape := self._merges("chain", g):
+            loop(*stacks)
+            kernel, arrays = tape.merges[2]
+            tape.merge(kernel, *_as_stacks(*arrays, out))
         else:
-            self.do(loop, *_as_stacks(g, out))
+            self.do(loop, *stacks)
 
     def penalize(self, value, theta, bounds, grad, l2, l1):
         """Return the value and the penalty, and add its gradient, in one pass."""

@@ -1,19 +1,16 @@
-"""One formula, several executions: how formulas run over arrays, and on how many threads.
+"""One formula, several executions: how formulas run over arrays.
 
-Components give pure formulas of scalars or arrays. `NumpyKernels` runs them on blocks that stay
+Components give pure formulas of scalars or arrays. `Backend` runs them on blocks that stay
 in the processor's cache, so that the temporaries of a long formula never travel to memory. It
-holds every place where the work of a training step meets memory: another execution of the same
-formulas (`numba_backend`) is another class with the same methods.
+covers all work of a training step on arrays: another execution of the same formulas
+(`numba_backend`) is another class with the same methods.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._backends.watching import Watch, watch
@@ -21,19 +18,14 @@ from sknn_adam._utils.validation import check_shape
 
 __all__ = [
     "NUMPY",
+    "Backend",
     "NumpyKernels",
     "add_scaled",
     "flush_denormals",
-    "libraries",
-    "one_blas_thread",
     "product",
 ]
 
 BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
-
-# Products with fewer multiplications than this gain nothing from a second thread, and lose much
-# where another process is busy.
-THREADED_WORK = 2**24
 
 
 def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
@@ -42,55 +34,51 @@ def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
-class NumpyKernels:
-    """Formulas run by NumPy, block by block. One instance belongs to one training run."""
+class Backend:
+    """The interface of all backends, and the default: formulas run by NumPy, block by block.
 
+    An instance of this class has no state, so networks and threads may share it.
+    """
+
+    __slots__: Any = ()
     name = "numpy"
 
-    def __init__(self) -> None:
-        self._programs: dict[Any, Program | None] = {}
-        self._watched: list[tuple[dict, Any, Watch]] = []
-        self._buffers: dict[Any, list[np.ndarray]] = {}
-
-    def __reduce__(self) -> Any:
-        return type(self), ()
-
-    def _is_known(self, store: dict, key: Any) -> bool:
-        """Return whether a formula has been recorded; drop those that read what has changed."""
-        if self._watched:
-            self._drop_changed()
-        return key in store
-
-    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
-        """Store what `make` makes of functions; None if they read what cannot be watched."""
-        found = watch(*functions)
-        store[key] = None if found is None else make()
-        if store[key] is not None and found is not None and found.values:
-            self._watched.append((store, key, found))
-
-    def _drop_changed(self) -> bool:
-        """Drop formulas that read what has changed, for good; return whether there are any."""
-        changed = [entry for entry in self._watched if entry[2].changed()]
-        for entry in changed:
-            store, key, _ = entry
-            store[key] = None
-            self._watched.remove(entry)
-        return bool(changed)
-
-    # An execution may do the calls of an objective again for a batch in the same arrays.
-
-    def forget(self) -> None:
-        """Drop all calls that were kept."""
-
-    def again(self, *batch: Any) -> float | None:
-        """Return the objective's value on a batch (x, y, weight, rng) by calls that were kept."""
+    def _program(
+        self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
+    ) -> Program | None:
+        """Return the recorded program of an optimizer's rule, None to call the rule itself."""
         return None
 
-    def recorded(self) -> None:
-        """End the record of an objective's calls."""
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        """Return `n_buffers` buffers of the size of a block."""
+        return [np.empty(min(BLOCK, like.size), like.dtype) for _ in range(n_buffers)]
+
+    def _ones(self, n: int, dtype: np.dtype) -> np.ndarray:
+        """Return a vector of ones."""
+        return np.ones(n, dtype)
+
+    def forget(self) -> None:
+        """Drop all recordings."""
+
+    def evaluate(
+        self,
+        objective: Callable[[], Any],
+        batch: tuple,
+        rng: np.random.Generator | None,
+        grad: np.ndarray,
+        statistics: np.ndarray,
+    ) -> Any:
+        """Return ``objective()``, which also writes `grad` and `statistics` and draws from `rng`.
+
+        A backend may record the calls of its methods in one evaluation and replay them for a
+        later batch in the same arrays. The first replay is checked: `statistics` and `rng` are
+        restored, the objective is evaluated as well, and unless every bit is the same, nothing
+        is replayed from then on.
+        """
+        return objective()
 
     def do(self, function: Callable, *arguments: Any) -> None:
-        """Call a function that works on arrays which stay: such a call may be kept."""
+        """Call a function on arrays that are used again in every step, so it may be recorded."""
         function(*arguments)
 
     def update(
@@ -103,13 +91,7 @@ class NumpyKernels:
         keep: float = 1.0,
     ) -> None:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
-        key = rule, theta.dtype  # a rule may take constants from the dtype, such as its epsilon
-        if not self._is_known(self._programs, key):
-            n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
-            self._record_once(
-                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
-            )
-        program = self._programs[key]
+        program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
             for block in _blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
@@ -144,15 +126,6 @@ class NumpyKernels:
                 part *= keep
             cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
             part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
-
-    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
-        """Return so many buffers of a block's size, the same ones in every step."""
-        size = min(BLOCK, like.size)
-        key = size, like.dtype
-        buffers = self._buffers.setdefault(key, [])
-        while len(buffers) < n_buffers:
-            buffers.append(np.empty(size, like.dtype))
-        return buffers
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
@@ -199,10 +172,7 @@ class NumpyKernels:
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
         # As a product, BLAS sums columns several times faster than NumPy.
-        key = "ones", g.shape[-2], g.dtype
-        if key not in self._buffers:
-            self._buffers[key] = [np.ones(g.shape[-2], g.dtype)]
-        (np.dot if g.ndim == 2 else np.matmul)(self._buffers[key][0], g, out=out)
+        (np.dot if g.ndim == 2 else np.matmul)(self._ones(g.shape[-2], g.dtype), g, out=out)
 
     def penalize(
         self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
@@ -275,7 +245,64 @@ def _row_blocks(*arrays: np.ndarray):
         yield tuple(a[..., block, :] for a in arrays)
 
 
-NUMPY = NumpyKernels()
+NUMPY = Backend()
+
+
+class NumpyKernels(Backend):
+    """The same with recorded rules and buffers that are used again: a training's backend."""
+
+    def __init__(self) -> None:
+        self._programs: dict[Any, Program | None] = {}
+        self._watched: list[tuple[dict, Any, Watch]] = []
+        self._buffers: dict[Any, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+    def _is_known(self, store: dict, key: Any) -> bool:
+        """Return whether a formula has been recorded; drop those that read what has changed."""
+        if self._watched:
+            self._drop_changed()
+        return key in store
+
+    def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
+        """Store what `make` makes of functions; None if they read what cannot be watched."""
+        found = watch(*functions)
+        store[key] = None if found is None else make()
+        if store[key] is not None and found is not None and found.values:
+            self._watched.append((store, key, found))
+
+    def _drop_changed(self) -> bool:
+        """Drop formulas that read what has changed, for good; return whether there are any."""
+        changed = [entry for entry in self._watched if entry[2].changed()]
+        for entry in changed:
+            store, key, _ = entry
+            store[key] = None
+            self._watched.remove(entry)
+        return bool(changed)
+
+    def _program(
+        self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
+    ) -> Program | None:
+        key = rule, dtype  # a rule may take constants from the dtype, such as its epsilon
+        if not self._is_known(self._programs, key):
+            self._record_once(
+                self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
+            )
+        return self._programs[key]
+
+    def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
+        size = min(BLOCK, like.size)
+        buffers = self._buffers.setdefault((size, like.dtype), [])
+        while len(buffers) < n_buffers:
+            buffers.append(np.empty(size, like.dtype))
+        return buffers
+
+    def _ones(self, n: int, dtype: np.dtype) -> np.ndarray:
+        key = "ones", n, dtype
+        if key not in self._buffers:
+            self._buffers[key] = [np.ones(n, dtype)]
+        return self._buffers[key][0]
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
@@ -322,48 +349,3 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     else:
         np.matmul(a, b, out=out)
     return out
-
-
-@cache
-def libraries() -> ThreadpoolController:
-    """Return the controller of the libraries that bring threads; to look for them takes time."""
-    return ThreadpoolController()
-
-
-class _OneBlasThread:
-    """Context manager: BLAS on one thread as long as any context in the process is open.
-
-    The limits of threadpoolctl belong to the whole process. Two overlapping contexts of its own
-    would restore each other's limits and could leave BLAS at one thread for ever; here the first
-    to enter sets the limit and the last to leave restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._open == 0:
-                self._free()
-                self._limit = libraries().limit(limits=1, user_api="blas")
-            self._open += 1
-
-    def __exit__(self, *exc_info: Any) -> None:
-        with self._lock:
-            self._open -= 1
-            if self._open == 0:
-                self._free()
-                self._limit.restore_original_limits()
-                self._limit = None
-                self._free()
-
-    def _free(self) -> None:
-        """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
-        for library in libraries().lib_controllers:
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
-
-
-one_blas_thread = _OneBlasThread()

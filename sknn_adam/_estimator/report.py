@@ -34,9 +34,9 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
         if estimator.on_divergence == "raise":
             raise FloatingPointError(f"{message} The estimator is as it was before.")
         warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
-    elif np.any(lost := getattr(run, "lost", False)):
+    elif lost := np.sum(run.lost):
         text = (
-            f"{np.sum(lost)} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
+            f"{lost} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
             f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
             "gradient_clip=1.0."
         )
@@ -67,10 +67,8 @@ def _evident_fault(plan: Plan, run: Run) -> str | None:
         return None
     loss = history["loss"][-1]
     if loss > 0.98 * answer:  # what the penalty has in it does not count
-        theta = run.network.theta[: run.network.n_weights].astype(np.float64)
-        absolute, squares = float(np.abs(theta).sum()), float(np.dot(theta, theta))
-        penalty = plan.alpha * ((1 - plan.l1_ratio) / 2 * squares + plan.l1_ratio * absolute)
-        loss -= penalty / (run.network.members or 1)
+        weights = run.network.theta[: run.network.n_weights]
+        loss -= plan.penalty(weights) / (run.network.members or 1)
     if not loss > 0.98 * answer:
         return None
     dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._utils.validation import check_shape
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
@@ -28,7 +28,7 @@ class Workspace(dict):
         self,
         training: bool = False,
         rng: np.random.Generator | None = None,
-        kernels: NumpyKernels = NUMPY,
+        kernels: Backend = NUMPY,
     ):
         super().__init__()
         self.rng: Any = rng
@@ -54,7 +54,7 @@ class Layer:
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    repeats = False  # whether all work in training is done by kernels, on arrays that stay
+    replayable = False  # whether all work in training is calls of the backend, the same each time
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -82,7 +82,7 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the views: whoever restores the flat vectors binds them again."""
         views = {name for name, *_ in self.parameters + self.statistics}
-        views |= {f"grad_{name}" for name in views} | {"bias_of"}
+        views |= {f"grad_{name}" for name in views}
         return {key: value for key, value in vars(self).items() if key not in views}
 
 
@@ -93,9 +93,7 @@ class Dense(Layer):
     b: np.ndarray
     grad_W: np.ndarray
     grad_b: np.ndarray
-
-    repeats = True
-    bias_later = False  # whether the next layer adds the bias, in one pass with its own work
+    replayable = True
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
         self.fan_in, self.fan_out = fan_in, fan_out
@@ -123,16 +121,14 @@ class Dense(Layer):
         if z is None:
             z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
         ws.kernels.product(x, self.W, z)
-        if not self.bias_later:
-            ws.kernels.add_bias(z, self.b)
+        ws.kernels.add_bias(z, self.b)
         return z
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients x' g and the column sums of g; return g W'."""
         x = ws["x"]
+        ws.kernels.column_sums(g, out=self.grad_b)
         ws.kernels.product(x.T if x.ndim == 2 else x.swapaxes(-1, -2), g, self.grad_W)
-        if not self.bias_later:
-            ws.kernels.column_sums(g, out=self.grad_b)
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
@@ -143,8 +139,7 @@ class Dense(Layer):
 class Activate(Layer):
     """An activation, applied in place where its derivative needs no input."""
 
-    repeats = True
-    bias_of: Dense | None = None  # the layer before, if its bias is added here
+    replayable = True
 
     def __init__(self, activation: Activation):
         self.activation = activation
@@ -157,21 +152,19 @@ class Activate(Layer):
         else:
             ws["z"], a = None, x
         ws["out"] = a
-        bias = None if self.bias_of is None else self.bias_of.b
-        ws.kernels.activate(self.activation, x, bias, out=a)
+        ws.kernels.activate(self.activation, x, None, out=a)
         return a
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Multiply g in place by the derivative."""
-        sums = None if self.bias_of is None else self.bias_of.grad_b
-        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"], sums)
+        ws.kernels.chain(self.activation.derivative, g, ws["z"], ws["out"])
         return g
 
 
 class ActivateLearned(Activate):
     """An activation with one learned parameter per unit."""
 
-    repeats = False
+    replayable = False
     p: np.ndarray
     grad_p: np.ndarray
 
@@ -214,7 +207,7 @@ class Dropout(Layer):
     (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
     """
 
-    repeats = True
+    replayable = True
 
     def __init__(self, rate: float, dropped_value: float = 0.0):
         self.rate, self.dropped_value = rate, dropped_value

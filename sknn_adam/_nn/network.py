@@ -6,14 +6,13 @@ network knows neither losses nor optimizers.
 
 from collections.abc import Sequence
 from copy import copy
-from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._component.layout import Layout, by_member, weight_bounds
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
 from sknn_adam._nn.normalization import normalization_layer
@@ -82,7 +81,7 @@ class Network:
 
     def _bind(self) -> None:
         """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
-        self.kernels: NumpyKernels = NUMPY
+        self.kernels: Backend = NUMPY
         self.grad: np.ndarray = np.empty(0, self.dtype)
         self._workspaces: dict[int, list[Workspace]] = {}
         self.layout: Layout = []
@@ -95,10 +94,7 @@ class Network:
             start = part.stop
         self.parts = by_member(self.layout)
         self.bounds = weight_bounds(self.layout)
-        for before, layer in pairwise(self.layers):
-            if type(before) is Dense and type(layer) is Activate:
-                before.bias_later, layer.bias_of = True, before
-        self.repeats = all(layer.repeats for layer in self.layers)
+        self.replayable = all(layer.replayable for layer in self.layers)
         self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
         start = 0
         for layer, name, shape in self._tracked():
@@ -145,7 +141,7 @@ class Network:
             output = layer.forward(x, Workspace())
         return output
 
-    def prepare(self, kernels: NumpyKernels = NUMPY) -> None:
+    def prepare(self, kernels: Backend = NUMPY) -> None:
         """Take a backend and allocate the gradient; copy weights that were loaded read-only."""
         if not (self.theta.flags.writeable and self.statistics.flags.writeable):
             self.theta, self.statistics = self.theta.copy(), self.statistics.copy()

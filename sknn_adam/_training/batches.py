@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
+from sknn_adam._backends.numpy_backend import NUMPY, Backend
 
 __all__ = ["Batch", "Data", "Rows", "facts"]
 
@@ -136,7 +136,7 @@ class Data:
         """Return a random order of the rows; None for one batch, where it does not matter."""
         return None if self.n_batches == 1 else rng.permutation(self.n_rows)
 
-    def batch(self, i: int, order: np.ndarray | None, kernels: NumpyKernels = NUMPY) -> Batch:
+    def batch(self, i: int, order: np.ndarray | None, kernels: Backend = NUMPY) -> Batch:
         """Return batch `i` of the samples in this order, None for their own.
 
         The arrays are used again for the next batch with the same number of samples.
@@ -171,7 +171,7 @@ class Data:
         )
         return Batch(x, self.y[which], weight, kept)
 
-    def _gather(self, rows: np.ndarray, kernels: NumpyKernels) -> Batch:
+    def _gather(self, rows: np.ndarray, kernels: Backend) -> Batch:
         n_rows = len(rows)
         if n_rows not in self._buffers:
             shape = n_rows, self.X.shape[1]

@@ -6,20 +6,21 @@ The order of a step is written in `objective` and `step`, that of an epoch in `t
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf, isfinite, nan
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends import numpy_backend as _kernels
-from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels, flush_denormals
+from sknn_adam._backends.numpy_backend import Backend, flush_denormals
 from sknn_adam._backends.selection import choose, predicted_gain
+from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.probe import Probe
-from sknn_adam._training.run import EXPLODED, Run
+from sknn_adam._training.run import Run
 from sknn_adam._utils.interrupts import Interrupts
 from sknn_adam._utils.validation import in_place
 from sknn_adam.clipping import norm
@@ -30,54 +31,35 @@ LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size end
 COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
 
 
-def penalty(
-    theta: Any,
-    grad: Any,
-    alpha: float,
-    l1_ratio: float,
-    value: Any = 0.0,
-    bounds: Any = None,
-    kernels: Any = NUMPY,
-) -> Any:
-    """Return `value` + alpha ((1 - l1_ratio)/2 |W|^2 + l1_ratio |W|_1); add the gradient to `grad`.
-
-    With `bounds`, those of the weight matrices of members, `value` has an element for each member.
-    """
-    l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
-    return kernels.penalize(value, theta, bounds, grad, l2, l1)
-
-
 def objective(
     network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
+    compute = partial(_objective, network, plan, batch, rng, probe)
+    if probe is not None or not network.replayable:
+        return compute()
+    return network.kernels.evaluate(compute, batch, rng, network.grad, network.statistics)
+
+
+def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any) -> Any:
     kernels = network.kernels
-    if network.repeats and probe is None:
-        known = kernels.again(*batch, rng)
-        if known is not None:
-            return known
     z = network.forward(batch.x, rng, batch.kept)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, batch.y, z, batch.weight)
     grad = network.backward(gradient)  # 2
     if probe is not None:
         probe.backpropagated()
     if plan.alpha:  # 3
-        part, shape = slice(0, network.n_weights), (plan.alpha, plan.l1_ratio)
-        parts = network.theta[part], grad[part]
-        value = penalty(*parts, *shape, value, network.bounds, kernels)
-    kernels.recorded()
+        weights = slice(0, network.n_weights)
+        arrays = network.theta[weights], grad[weights], network.bounds
+        value = plan.penalty.add(value, *arrays, kernels)
     return value if network.parts else float(value)
 
 
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
     """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
     network = run.network
-    value = objective(network, plan, batch, run.rng, probe)
-    if network.parts:
-        value = run.mean(value, len(batch.y))  # type: ignore[attr-defined]
-    if run.limit is None and isfinite(value):
-        run.limit = EXPLODED * max(1.0, abs(value))
-    if run.limit is None or not abs(value) < run.limit:
+    value = run.mean(objective(network, plan, batch, run.rng, probe), len(batch.y))
+    if not isfinite(value):
         return nan
     if probe is not None:
         probe.before(network.workspaces(len(batch.y)))
@@ -343,7 +325,7 @@ def _minimize(
         run.stop_reason = {0: "tol", 1: "max_iter"}.get(result.status, "no_progress")
 
 
-def choose_kernels(network: Network, data: Data) -> NumpyKernels:
+def choose_kernels(network: Network, data: Data) -> Backend:
     """Return the backend for a training: chosen by shapes, never by timings.
 
     Formulas that the backend of an earlier training of this network has recorded are used again.
@@ -351,11 +333,11 @@ def choose_kernels(network: Network, data: Data) -> NumpyKernels:
     width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
     gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
     kind, known = choose(gain), network.kernels
-    return known if type(known) is kind and known is not NUMPY else kind()
+    return known if type(known) is kind else kind()
 
 
 def _threads(network: Network, data: Data) -> Any:
     """One BLAS thread where the largest product is small: a function of the shapes only."""
     largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
-    small = data.batch_size * largest < _kernels.THREADED_WORK
-    return _kernels.one_blas_thread if small else nullcontext()
+    small = data.batch_size * largest < THREADED_WORK
+    return one_blas_thread if small else nullcontext()

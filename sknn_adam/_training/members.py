@@ -26,29 +26,21 @@ class Members(Run):
     if no member is left, training has diverged.
     """
 
-    limit: float | None = inf  # each member has a limit of its own
     limits: Any = None  # a member's loss above its limit has diverged
     least: float = 0.0  # of the limits
     totals: Any = 0.0  # sums of the losses of the present epoch, nan for who has diverged in it
     seen: int = 0  # over so many rows
-    lost: Any = False  # who has diverged in the present fit
-    oof: Any = None  # an OutOfFold, where members leave rows out
 
-    def new_fit(self) -> None:
-        """Start counting epochs and waiting for improvement anew."""
-        super().new_fit()
-        self.lost, self.oof = False, None
-
-    def mean(self, values: np.ndarray, n_rows: int) -> float:
-        """Add up the losses of a batch; return their mean over the members that are sound."""
+    def mean(self, values: np.ndarray, n_samples: int) -> float:
+        """Add up the losses of a batch; return their mean over members that have not diverged."""
         if self.batch == 0:
             self.totals, self.seen = np.zeros(len(values)), 0
-        self.seen += n_rows
+        self.seen += n_samples
         if self.limits is None:
             self.limits = np.full(len(values), np.nan)
         total = sum(values.tolist())  # of few numbers NumPy's sum takes longer
         if abs(total) < self.least:
-            self.totals += n_rows * values
+            self.totals += n_samples * values
             return total / len(values)
         if np.isnan(self.limits).any():
             first = EXPLODED * np.maximum(1.0, np.abs(values))
@@ -57,7 +49,7 @@ class Members(Run):
             if not np.isnan(self.limits).any():
                 self.least = float(self.limits.min())
         sound = np.abs(values) < self.limits
-        self.totals = self.totals + n_rows * np.where(sound, values, np.nan)
+        self.totals = self.totals + n_samples * np.where(sound, values, np.nan)
         return float(values[sound].mean()) if sound.any() else np.nan
 
     def largest_losses(self) -> Any:

@@ -1,7 +1,9 @@
 """What a training is to do."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from sknn_adam._training.penalty import Penalty
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.losses import Loss
@@ -29,3 +31,8 @@ class Plan:
     averaging: EMA | None = None
     early_stopping: bool = False
     record: bool | str = True  # layers: now and then, "all" epochs, or never
+
+    @cached_property
+    def penalty(self) -> Penalty:
+        """The penalty on the weights."""
+        return Penalty(self.alpha, self.l1_ratio)

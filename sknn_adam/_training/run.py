@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan
@@ -55,7 +55,9 @@ class Run:
     unclipped: float = 0.0  # norm of the last gradient before it was clipped
     clipped: int = 0  # how many gradients of the present epoch were, and
     clip_rate: float = 0.0  # what share of them in the epoch before
-    limit: float | None = None  # a loss above it has diverged
+    limit: float | None = None  # a loss above it has diverged; of one network
+    lost: Any = False  # for each member, whether it has diverged in the present fit
+    oof: Any = None  # an OutOfFold, where members hold samples out
     stop_reason: str | None = None
     contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
     in_fit: bool = False  # whether a ``fit`` began and has not ended
@@ -75,7 +77,7 @@ class Run:
         averages = plan.averaging is not None and not plan.optimizer.full_batch
         self.average = theta.copy() if averages else None
 
-    def prepare(self, plan: Plan, kernels: NumpyKernels) -> None:
+    def prepare(self, plan: Plan, kernels: Backend) -> None:
         """Take the backend of a training; make all arrays writeable, as joblib may map them."""
         self.network.prepare(kernels)
         self.optimizer_state.kernels = kernels
@@ -133,6 +135,13 @@ class Run:
         self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
+        self.lost, self.oof = False, None
+
+    def mean(self, values: Any, n_samples: int) -> float:
+        """Return the loss of a batch, the mean over its members; nan if training has diverged."""
+        if self.limit is None and isfinite(values):
+            self.limit = EXPLODED * max(1.0, abs(values))
+        return values if self.limit is not None and abs(values) < self.limit else nan
 
     def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
         """Return the weights to go on with after an epoch, None if training has diverged."""

@@ -1,4 +1,4 @@
-r"""Activations: what a layer's units do with their input.
+r"""Activations: the nonlinear functions of hidden units.
 
 An activation is a formula ``activation(z)`` and its ``derivative(z, a)``, where ``a`` is the
 activation's value at ``z``. Both work element by element on arrays of any shape.

@@ -17,7 +17,7 @@ class Activation(Component):
     A subclass defines ``__call__(z)`` and ``derivative(z, a)``. If its derivative can be had from
     ``a`` alone it sets ``needs_z = False``; `z` is then None during training, which saves a
     buffer. ``initializer`` is the name of the initializer that ``initializer="auto"`` stands for.
-    ``dropped_value`` is what dropout sets units to; where it is not zero, mean and variance are
+    ``dropped_value`` is the value of dropped units; where it is not zero, mean and variance are
     kept by an affine map (alpha dropout).
 
     With ``learned = True`` every unit has one learned parameter: it starts at ``start()``, is

@@ -1,4 +1,4 @@
-"""Rectifiers with something below zero."""
+"""Rectifiers that are not zero for negative inputs."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ __all__ = ["LeakyReLU", "PReLU", "ELU", "SELU"]
 class LeakyReLU(Activation):
     r"""ReLU with a small fixed slope below zero: :math:`a = z` if :math:`z > 0`, else :math:`s z`.
 
-    Units that are inactive for every row still learn.
+    Units that are inactive for every sample still learn.
 
     Parameters
     ----------

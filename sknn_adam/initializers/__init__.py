@@ -1,4 +1,4 @@
-r"""Initializers: the weights a network starts from.
+r"""Initializers: the initial weights of a network.
 
 An initializer is a formula ``initializer(fan_in, fan_out, rng) -> (fan_in, fan_out)``. The random
 generator is an argument and is never stored: the same generator gives other numbers at the next

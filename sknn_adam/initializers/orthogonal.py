@@ -13,12 +13,12 @@ __all__ = ["Orthogonal", "LSUV"]
 class Orthogonal(Initializer):
     r"""A random matrix with orthonormal columns (or rows, if there are fewer rows).
 
-    Keeps the length of what passes through, so deep linear networks train at any depth.
+    Keeps the norm of signals and gradients, so deep linear networks train at any depth.
 
     Parameters
     ----------
     gain : float, default=1.0
-        What the matrix is multiplied by, above 0; :math:`\sqrt 2` suits ReLU.
+        Factor of the matrix, above 0; :math:`\sqrt 2` suits ReLU.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Weights that do not look at the shape of the layer."""
+"""Weights that do not depend on the shape of the layer."""
 
 from numbers import Real
 from typing import ClassVar
@@ -38,7 +38,7 @@ class Constant(Initializer):
 
 
 class Zeros(Constant):
-    """Zeros, the usual start of biases.
+    """Zeros, the usual initial biases.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Weights whose variance follows the fans."""
+"""Weights whose variance depends on the fans."""
 
 from typing import Any, ClassVar
 
@@ -201,11 +201,11 @@ class LecunNormal(_Fixed):
 
 
 class Auto(Initializer):
-    """What suits each layer's activation: He for the ReLU family, Glorot for the others.
+    """The initializer that suits each activation: He for the ReLU family, Glorot for the others.
 
     The choice is the class attribute ``initializer`` of the activation. The output layer
-    takes Glorot's, and so does the first layer instead of He's: of few features a wide layer would
-    make large outputs, and on real tables the smaller start was better.
+    takes Glorot's, and so does the first layer instead of He's: with few features the outputs
+    of a wide layer would be large, and smaller initial weights were better on real tables.
 
     Examples
     --------

@@ -8,6 +8,7 @@ import numpy as np
 
 from sknn_adam._estimator.parameters import Sizes, choose_sizes, parse_sizes
 from sknn_adam._nn.layers import Activate, Workspace
+from sknn_adam._training.penalty import Penalty
 from sknn_adam._training.probe import Probe
 
 __all__ = ["Evidence"]
@@ -98,15 +99,10 @@ class Evidence:
         """The weights that predict, those of all members in one vector."""
         return self.network.theta[: self.network.n_weights].astype(np.float64)
 
-    def _penalty(self, l1: Any, squares: Any) -> Any:
-        """Return the elastic-net penalty, the mean over members, from sums over all weights."""
-        total = (1 - self.l1_ratio) / 2 * squares + self.l1_ratio * l1
-        return self.alpha * total / (self.network.members or 1)
-
     @cached_property
     def penalty(self) -> float:
         """Penalty at the weights that predict, the mean over members."""
-        return self._penalty(float(np.abs(self.weights).sum()), float(self.weights @ self.weights))
+        return Penalty(self.alpha, self.l1_ratio)(self.weights) / (self.network.members or 1)
 
     @cached_property
     def plain_loss(self) -> np.ndarray:
@@ -123,7 +119,9 @@ class Evidence:
         # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
         last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
         ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
-        penalties = [*self._penalty(ratios * norms, norms**2), self.penalty]
+        of_norms = Penalty(self.alpha, self.l1_ratio).of_norms
+        penalties = of_norms(norms**2, ratios * norms) / (self.network.members or 1)
+        penalties = [*penalties, self.penalty]
         penalty = np.interp(np.arange(len(self.loss)), [*epochs, len(self.loss)], penalties)
         # Where the interpolated penalty exceeds the loss, it fell between recorded epochs.
         penalty = np.where(penalty < self.loss, penalty, self.penalty)

@@ -1,4 +1,4 @@
-"""How gradients flow: a figure of every layer in every epoch, as a map."""
+"""A map of gradients and other quantities over layers and epochs."""
 
 from typing import Any
 
@@ -9,34 +9,33 @@ from sknn_adam.inspection._inside import fitted_network
 
 __all__ = ["GradientFlowDisplay"]
 
-NAMES = {
-    "gradient_norm": "norm of the gradient",
-    "loss_gradient_norm": "norm of the gradient without penalty",
-    "weight_norm": "norm of the weights",
-    "update_ratio": "change of the weights in a step,\nrelative to their norm",
-    "activation_min": "smallest output",
-    "activation_max": "largest output",
-    "dead": "share of dead units",
-    "saturated": "share of saturated units",
+# Label and scale of every quantity.
+QUANTITIES = {
+    "gradient_norm": ("norm of the gradient", "log"),
+    "loss_gradient_norm": ("norm of the gradient without penalty", "log"),
+    "weight_norm": ("norm of the weights", "log"),
+    "update_ratio": ("change of the weights in a step,\nrelative to their norm", "log"),
+    "activation_min": ("smallest output", "linear"),
+    "activation_max": ("largest output", "linear"),
+    "dead": ("fraction of dead units", "fraction"),
+    "saturated": ("fraction of saturated units", "fraction"),
 }
-LOGARITHMIC = ("gradient_norm", "loss_gradient_norm", "weight_norm", "update_ratio")
-SHARES = ("dead", "saturated")
 
 
 class GradientFlowDisplay:
-    """A map of layers and epochs, coloured by what was measured there.
+    """A map of one recorded quantity over layers and epochs.
 
-    Make it by :meth:`from_estimator`. Vanishing gradients are dark first layers, exploding ones
-    bright last columns.
+    Create it with :meth:`from_estimator`. Vanishing gradients appear as dark first layers,
+    exploding ones as bright last epochs.
 
     Parameters
     ----------
     values : array-like of shape (n_layers, n_samples)
-        What was measured, the first layer in the first row.
+        The quantity, with the first layer in the first row.
     epochs : array-like of shape (n_samples,)
-        When: numbers of epochs, rising.
+        Numbers of the recorded epochs, increasing.
     quantity : str, default="gradient_norm"
-        What: a column of ``history_.layers``.
+        Name of the quantity, a column of ``history_.layers``.
 
     Attributes
     ----------
@@ -74,7 +73,7 @@ class GradientFlowDisplay:
         ax: Any = None,
         cmap: Any = "viridis",
     ) -> "GradientFlowDisplay":
-        """Draw what a fitted estimator recorded of its layers.
+        """Draw a quantity that a fitted estimator recorded for its layers.
 
         Parameters
         ----------
@@ -98,8 +97,9 @@ class GradientFlowDisplay:
         ValueError
             If nothing was recorded, or the quantity is unknown.
         """
-        if quantity not in NAMES:
-            raise ValueError(f"quantity={quantity!r} is not recorded. Allowed are {list(NAMES)}.")
+        if quantity not in QUANTITIES:
+            allowed = list(QUANTITIES)
+            raise ValueError(f"quantity={quantity!r} is not recorded. Allowed are {allowed}.")
         layers = fitted_network(estimator).history_.layers
         if not len(layers):
             raise ValueError(
@@ -133,28 +133,26 @@ class GradientFlowDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         values, epochs = np.asarray(self.values, float), np.asarray(self.epochs)
         shown = np.ma.masked_invalid(values)
-        norm = Normalize(0, 1) if self.quantity in SHARES else None
-        if self.quantity in LOGARITHMIC:
+        label, scale = QUANTITIES.get(self.quantity, (self.quantity, "linear"))
+        norm = Normalize(0, 1) if scale == "fraction" else None
+        if scale == "log":
             shown = np.ma.masked_less_equal(shown, 0)
             if shown.count() and shown.max() > shown.min():
                 norm = LogNorm(shown.min(), shown.max())
         self.image_ = ax.pcolormesh(
             _edges(epochs), np.arange(len(values) + 1) + 0.5, shown, cmap=cmap, norm=norm
         )
-        ax.set_facecolor("0.85")  # of what has no number
-        self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=ax, label=NAMES.get(self.quantity, self.quantity)
-        )
+        ax.set_facecolor("0.85")  # the colour of missing values
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=label)
         ax.set(xlabel="epoch", ylabel="layer (the last one is the output)")
-        ax.yaxis.get_major_locator().set_params(integer=True)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.get_major_locator().set_params(integer=True)
         return self
 
 
 def _edges(epochs: np.ndarray) -> np.ndarray:
-    """Return the borders between the columns: halfway between the epochs."""
+    """Return the borders between the epochs, halfway between them."""
     if len(epochs) == 1:
         return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
     middles = (epochs[1:] + epochs[:-1]) / 2
-    first, last = epochs[0] - (epochs[1] - epochs[0]) / 2, epochs[-1]
-    return np.concatenate([[first], middles, [last + (last - middles[-1])]])
+    return np.r_[2 * epochs[0] - middles[0], middles, 2 * epochs[-1] - middles[-1]]

@@ -1,4 +1,4 @@
-"""The course of a training: loss and validation against epochs."""
+"""Training and validation curves against epochs."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from sknn_adam.inspection._inside import fitted_network
 
 __all__ = ["TrainingCurveDisplay"]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe and Ito, told apart by all eyes
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe and Ito: safe for colour-blind eyes
 
 
 class TrainingCurveDisplay:
     """Loss, and validation score if there is one, against epochs.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ class TrainingCurveDisplay:
     validation : array-like of shape (n_epochs,) or None, default=None
         Validation score of each epoch, or the validation loss.
     validation_name : str, default="validation loss"
-        What it is called. With ``"validation loss"`` it shares the axis of the training loss, any
-        other score has an axis of its own, on the right.
+        Label of the validation curve. With ``"validation loss"`` it shares the axis of the training
+        loss; any other score has its own axis on the right.
     best_epoch : int, array-like of int or None, default=None
-        The epoch whose weights were kept, or those of members; marked by vertical lines.
+        The epoch whose weights were kept, or one per member; marked by vertical lines.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class TrainingCurveDisplay:
         """
         mlp = fitted_network(estimator)
         history, validation = mlp.history_, mlp.validation_scores_
-        name = f"validation score ({mlp.scoring if isinstance(mlp.scoring, str) else 'scoring'})"
-        if mlp.scoring is None:
-            name = "validation score"
+        name = "validation score"
+        if mlp.scoring is not None:
+            name += f" ({mlp.scoring if isinstance(mlp.scoring, str) else 'scoring'})"
         if validation is not None:
             validation = np.asarray(validation, float)
             if mlp.scoring == "loss":
@@ -139,6 +139,6 @@ class TrainingCurveDisplay:
             lines = [ax.axvline(epoch, color=GREY, ls=":", label=label) for epoch in epochs]
             handles.append(lines[0])
         if len(handles) > 1:
-            top = self.right_ax_ or ax  # what is drawn last covers the curves of both
+            top = self.right_ax_ or ax  # drawn last, above the curves of both axes
             top.legend(handles=handles, loc="center right")
         return self

@@ -1,8 +1,8 @@
 r"""Losses: how far raw outputs are from targets.
 
-A loss works on raw outputs ``z`` of shape (..., n_rows, n_raw), never on probabilities, so that
-it stays finite for any finite ``z``. It gives a value per row and the gradient with respect to
-``z``; weighting and averaging over rows live in the base class only, so that value and gradient
+A loss works on raw outputs ``z`` of shape (..., n_samples, n_raw), never on probabilities, so that
+it stays finite for any finite ``z``. It gives a value per sample and the gradient with respect to
+``z``; weighting and averaging over samples live in the base class only, so that value and gradient
 share one reduction. A loss sums over outputs.
 """
 

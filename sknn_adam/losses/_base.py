@@ -1,4 +1,4 @@
-"""What all losses share: weights, the mean over rows, and what estimators ask of a loss."""
+"""The bases of all losses: weights, the mean over samples, and the interface for estimators."""
 
 from math import log
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ class Loss(Component):
     >>> import numpy as np
     >>> from sknn_adam.losses import SquaredError
     >>> loss, y, z = SquaredError(), np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]])
-    >>> loss.value(y, z)  # of each row
+    >>> loss.value(y, z)  # of each sample
     array([0.5, 0. ])
     >>> float(loss.mean(y, z))
     0.25
@@ -31,7 +31,7 @@ class Loss(Component):
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
 
-    # Whether a class defines `value` or `gradient` anew, which `value_and_gradient` would bypass.
+    # Whether a class overrides `value` or `gradient`, which `value_and_gradient` would bypass.
     _apart: ClassVar[bool] = False
 
     # The compiled loop that computes the same mean and gradient: "log_loss" or "squared_error".
@@ -52,40 +52,40 @@ class Loss(Component):
         return n_outputs
 
     def value(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return the loss of each row, shape (..., n_rows)."""
+        """Return the loss of each sample, shape (..., n_samples)."""
         return self.value_and_gradient(y, z)[0]
 
     def gradient(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return the derivative of each row's loss with respect to its raw outputs, as `z`."""
+        """Return the derivative of each sample's loss with respect to its raw outputs, as `z`."""
         return self.value_and_gradient(y, z)[1]
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each row and its derivative, both new arrays."""
+        """Return the loss of each sample and its derivative, both new arrays."""
         return self.value(y, z), self.gradient(y, z)
 
     def both(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each row and its derivative by the newest definitions of them."""
+        """Return the loss of each sample and its derivative by the most derived definitions."""
         if self._apart:
             return self.value(y, z), self.gradient(y, z)
         return self.value_and_gradient(y, z)
 
     def mean(self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None) -> Any:
-        """Return the weighted mean loss over the rows; weights have mean 1 over the whole fit."""
+        """Return the weighted mean loss over samples; weights have mean 1 over the whole fit."""
         value = self.value(y, z)
         check_shape(self, "The value", value, z.shape[:-1])
         return _reduce(value, weight)
 
     def constant_loss(self, y: np.ndarray) -> float:
-        """Return the mean loss of answering every row of `y` alike."""
+        """Return the mean loss of the constant prediction for `y`."""
         return float(self.mean(y, np.ones((len(y), 1)) * self.constant(y)))
 
     def mean_and_gradient(
         self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple[Any, np.ndarray]:
-        """Return the weighted mean over the rows and its gradient with respect to `z`.
+        """Return the weighted mean over the samples and its gradient with respect to `z`.
 
-        Weights are relative: their mean over the whole fit is 1. Dividing by the number of rows,
-        not by the batch's own sum of weights, keeps a batch of light rows light.
+        Weights are relative: their mean over the whole fit is 1. Dividing by the number of samples,
+        not by the sum of the weights in the batch, keeps a batch of small weights small.
         """
         value, gradient = self.both(y, z)
         check_shape(self, "The value", value, z.shape[:-1])
@@ -110,10 +110,10 @@ def over_outputs(value: np.ndarray) -> np.ndarray:
 
 
 class ClassificationLoss(Loss):
-    """Base of losses of class membership.
+    """Base of classification losses.
 
-    Targets are integer codes of shape (n_rows,) for two or more exclusive classes, or a 0/1
-    matrix (n_rows, n_labels) for labels that do not exclude each other. Two classes, like a
+    Targets are integer codes of shape (n_samples,) for two or more exclusive classes, or a 0/1
+    matrix (n_samples, n_labels) for labels that do not exclude each other. Two classes, like a
     label, have one raw output: the log odds.
 
     Examples
@@ -129,9 +129,10 @@ class ClassificationLoss(Loss):
     task: ClassVar[str] = "classification"
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
-        """Return raw outputs (n_rows, n_raw) that predict the mean over members.
+        """Return raw outputs (n_samples, n_raw) that predict the mean over members.
 
-        `z` (members, n_rows, n_raw) are those of the members, whose probabilities are averaged.
+        `z` of shape (members, n_samples, n_raw) holds those of the members, whose probabilities are
+        averaged.
         Exact where probabilities round to 0 or 1.
         """
         if exclusive and z.shape[-1] > 1:
@@ -139,7 +140,7 @@ class ClassificationLoss(Loss):
         return logsumexp(-np.logaddexp(0, -z), axis=0) - logsumexp(-np.logaddexp(0, z), axis=0)
 
     def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:
-        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike."""
+        """Return the raw outputs (n_raw,) of the constant prediction for `y`."""
         if y.ndim == 2:  # labels
             p = np.clip(y.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
             return np.log(p / (1 - p))
@@ -147,7 +148,7 @@ class ClassificationLoss(Loss):
         return log_p if len(log_p) > 2 else log_p[1:] - log_p[:1]
 
     def predict(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
-        """Return probabilities, shape (..., n_rows, n_classes or n_labels)."""
+        """Return probabilities, shape (..., n_samples, n_classes or n_labels)."""
         if exclusive and z.shape[-1] > 1:
             return _softmax(z)
         p = expit(z)
@@ -162,10 +163,10 @@ def _softmax(z: np.ndarray) -> np.ndarray:
 
 
 class RegressionLoss(Loss):
-    """Base of losses of numbers; targets have shape (n_rows, n_outputs).
+    """Base of regression losses; targets have shape (n_samples, n_outputs).
 
-    Class attributes tell the regressor what to do. ``target_scaling`` says how ``"auto"`` scales
-    the targets for training: ``"standard"`` (mean 0, deviation 1) for losses that only look at
+    Class attributes configure the regressor. ``target_scaling`` is how ``"auto"`` scales the
+    targets for training: ``"standard"`` (mean 0, deviation 1) for losses that only look at
     differences, ``"mean"`` (divide by the mean) for losses of positive targets.
     ``out_activation`` names what turns raw outputs into predictions: ``"identity"`` or ``"exp"``.
 
@@ -190,8 +191,7 @@ class RegressionLoss(Loss):
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
         """Raise ValueError if the loss is not defined for the targets.
 
-        What only the targets as a whole must fulfil is asked in the `first` call of a training;
-        later batches may be as they are.
+        Conditions on the targets as a whole are checked in the `first` call of a training only.
         """
 
     def scaling(self, y: np.ndarray, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +213,7 @@ class RegressionLoss(Loss):
         return shift, np.where(scale > 0, scale, 1.0)
 
     def constant(self, y: np.ndarray) -> np.ndarray:
-        """Return the raw outputs (n_raw,) of a network that answers every row of `y` alike.
+        """Return the raw outputs (n_raw,) of the constant prediction for `y`.
 
         That is the mean where the loss has one raw output for each output, else 0.
         """

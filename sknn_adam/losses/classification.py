@@ -1,4 +1,4 @@
-"""Losses of class membership."""
+"""Classification losses."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ __all__ = ["FocalLoss", "LogLoss"]
 
 
 def _classes_first(z: np.ndarray) -> np.ndarray:
-    """Return z minus the largest of its row, with the last two axes exchanged.
+    """Return z minus the largest value of each sample, with the last two axes exchanged.
 
     NumPy reduces long rows much faster than many short ones.
     """
@@ -44,9 +44,9 @@ class LogLoss(ClassificationLoss):
     Parameters
     ----------
     label_smoothing : float, default=0.0
-        :math:`a`, the share of a target's weight that is spread evenly over all classes [1]_, in
-        [0, 1). Raw outputs stay bounded and mislabelled rows pull less; probabilities get less
-        extreme.
+        :math:`a`, the fraction of a target's weight that is spread evenly over all classes [1]_, in
+        [0, 1). Raw outputs stay bounded and mislabelled samples have less influence; probabilities
+        get less extreme.
 
     References
     ----------
@@ -69,12 +69,12 @@ class LogLoss(ClassificationLoss):
         self.label_smoothing = label_smoothing
 
     def constant_loss(self, y: np.ndarray) -> float:
-        """Return the mean loss of answering every row of `y` alike; of classes, from shares."""
+        """Return the mean loss of the constant prediction; for classes, from their frequencies."""
         if y.ndim == 2 or type(self) is not LogLoss:
             return super().constant_loss(y)
-        share, smoothing = np.bincount(y, minlength=2) / len(y), float(self.label_smoothing)
-        target = (1 - smoothing) * share + smoothing / len(share)
-        return float(-np.dot(target, np.log(np.maximum(share, 1e-6))))
+        frequency, smoothing = np.bincount(y, minlength=2) / len(y), float(self.label_smoothing)
+        target = (1 - smoothing) * frequency + smoothing / len(frequency)
+        return float(-np.dot(target, np.log(np.maximum(frequency, 1e-6))))
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both; they share the exponentials."""
@@ -95,20 +95,20 @@ class LogLoss(ClassificationLoss):
         target = y.reshape(len(y), -1).astype(z.dtype, copy=False)
         if smoothing:
             target = (1 - smoothing) * target + smoothing / 2
-        # The terms of the softplus in this order: what is large cancels exactly.
+        # The terms of the softplus in this order, so that large values cancel exactly.
         value = np.maximum(z, 0) - target * z + np.log1p(np.exp(-np.abs(z)))
         return over_outputs(value), expit(z) - target
 
 
 class FocalLoss(ClassificationLoss):
-    r"""The focal loss: the log loss with easy rows weighted down.
+    r"""The focal loss: the log loss with easy samples weighted down.
 
     .. math:: -(1 - p)^{\gamma} \log p
 
     Here :math:`p` is the probability given to the true class, by the softmax; for two classes and
     for each label, the sigmoid's probability of the true answer, and the loss is summed over
-    labels. At :math:`\gamma = 2` a row that is right with :math:`p = 0.9` counts a hundred times
-    less than in the log loss. Made for rare classes among many easy rows.
+    labels. At :math:`\gamma = 2` a sample that is right with :math:`p = 0.9` counts a hundred times
+    less than in the log loss. Made for rare classes among many easy samples.
 
     With :math:`q = 1 - p` the gradient is :math:`-A` for the true class and :math:`A\, p_j / q`
     for another class :math:`j`, where :math:`A = q^\gamma (q - \gamma\, p \log p)`.
@@ -116,11 +116,11 @@ class FocalLoss(ClassificationLoss):
     Parameters
     ----------
     gamma : float, default=2.0
-        :math:`\gamma`, how much easy rows lose; not negative, 0 is the log loss.
+        :math:`\gamma`, how much easy samples lose; not negative, 0 is the log loss.
 
     Notes
     -----
-    It is no proper score: predicted probabilities are drawn towards 1/2, so rank by them or
+    It is not a proper score: predicted probabilities are drawn towards 1/2, so rank by them or
     calibrate them (``sklearn.calibration.CalibratedClassifierCV``). The class weights
     :math:`\alpha_t` of [1]_ are left out: sample weights do that.
 

@@ -51,7 +51,7 @@ class PositiveLoss(RegressionLoss):
         return np.exp(np.clip(z, -BOUND, BOUND))
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a factor on predictions is for their logarithms: an offset."""
+        """Return an offset: a factor on predictions adds its logarithm to raw outputs."""
         return np.ones_like(scale), np.log(scale)
 
 
@@ -86,8 +86,8 @@ class GammaLoss(PositiveLoss):
     r"""Half the gamma deviance, for amounts above zero: :math:`\sum_k z_k + y_k e^{-z_k}`.
 
     Its gradient is :math:`1 - y e^{-z}`. Predicts the mean of targets, all positive, whose
-    standard deviation is proportional to their mean: what counts is the relative error, so
-    that small and large targets weigh the same.
+    standard deviation is proportional to their mean. It depends on relative errors, so that
+    small and large targets weigh the same.
 
     Notes
     -----

@@ -64,8 +64,8 @@ class HuberLoss(RegressionLoss):
         \sum_k \begin{cases} r_k^2 / 2 & |r_k| \le \delta \\
         \delta\, (|r_k| - \delta / 2) & \text{else} \end{cases}, \qquad r = z - y,
 
-    with gradient :math:`r` cut to :math:`[-\delta, \delta]`. Predicts the mean of what is near
-    and is as indifferent to targets far off as the absolute error.
+    with gradient :math:`r` cut to :math:`[-\delta, \delta]`. Predicts the mean of the near
+    targets and is as robust to outliers as the absolute error.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class QuantileLoss(RegressionLoss):
               (1 - \tau)\, (z_k - y_k) & \text{else} \end{cases}
 
     with gradient :math:`-\tau` below the target and :math:`1 - \tau` above it. Predicts the value
-    below which a share :math:`\tau` of the targets falls. Several levels give an interval: with
+    below which a fraction :math:`\tau` of the targets falls. Several levels give an interval: with
     ``level=(0.05, 0.5, 0.95)`` nine tenths of the targets are between the outer columns.
 
     Parameters
@@ -191,7 +191,7 @@ class GaussianLoss(RegressionLoss):
     The network has two raw outputs for each output: first all means :math:`m`, then all
     log-variances :math:`s`. The gradient is :math:`(m - y)\, e^{-s}` for the mean and
     :math:`(1 - (y - m)^2 e^{-s}) / 2` for the log-variance. ``predict`` gives the mean and
-    ``predict(X, return_std=True)`` both: use it where noise differs from row to row.
+    ``predict(X, return_std=True)`` both: use it where noise differs between samples.
 
     Notes
     -----

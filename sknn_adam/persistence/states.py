@@ -58,7 +58,7 @@ def _is_positive(value: Any) -> bool:
 def _is_component(base: type[Component], value: Any) -> bool:
     """Return whether a value is a component of this base; raise if its parameters are invalid."""
     if isinstance(value, base):
-        value._validate_params()
+        value.validate()
     return isinstance(value, base)
 
 
@@ -117,8 +117,6 @@ def _layer(cls: type[Layer], state: State) -> Examples:
     if "activation" in names:
         yield {"activation": lambda found: found.learned == (cls is ActivateLearned)}
     yield {name: partial(_alike, value) for name, value in vars(cls(**known)).items()}
-    if "bias_later" in state:
-        yield {"bias_later": lambda later: later is True}
 
 
 def _is_chain(layers: list[Layer]) -> bool:
@@ -126,9 +124,9 @@ def _is_chain(layers: list[Layer]) -> bool:
     if not (layers and isinstance(layers[0], Dense) and isinstance(layers[-1], Dense)):
         return False
     width = layers[0].fan_in
-    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+    for layer in layers:
         if isinstance(layer, Dense):
-            if layer.fan_in != width or (layer.bias_later and type(after) is not Activate):
+            if layer.fan_in != width:
                 return False
             width = layer.fan_out
         elif any(shape != (width,) for _, shape, _ in layer.parameters):

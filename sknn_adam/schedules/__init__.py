@@ -1,8 +1,8 @@
 r"""Schedules: how the learning rate changes during training.
 
 A schedule is a factor on the optimizer's learning rate: ``factor = schedule(clock, state)``, with
-``state = schedule.init()``. The clock tells ``step`` (optimizer steps done), ``epoch`` (epochs
-done), ``progress`` (done share of ``max_iter`` epochs, from 0 to 1) and ``loss`` (of the last
+``state = schedule.init()``. The clock has ``step`` (optimizer steps done), ``epoch`` (epochs
+done), ``progress`` (fraction of ``max_iter`` done, from 0 to 1) and ``loss`` (of the last
 epoch). The state belongs to the training run; most schedules have none.
 """
 

@@ -1,4 +1,4 @@
-"""The base of all schedules, and what they are told."""
+"""The base of all schedules, and the clock that they read."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Clock", "Schedule", "Constant"]
 
 @dataclass
 class Clock:
-    """Where training stands when a schedule is asked.
+    """The state of training when a schedule is called.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class Clock:
     epoch : int, default=0
         Epochs done.
     progress : float, default=0.0
-        Share of ``max_iter`` done, from 0 to 1.
+        Fraction of ``max_iter`` done, from 0 to 1.
     loss : float, default=inf
-        Loss, or minus the score on rows for validation, of the last epoch.
+        Loss of the last epoch, or minus its score on validation samples.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Clock:
 class Schedule(Component):
     """Base of all schedules: a subclass defines ``__call__(clock, state)``.
 
-    ``uses_progress`` says that the factor depends on ``clock.progress``, and so on ``max_iter``.
+    ``uses_progress`` is True if the factor depends on ``clock.progress``, and so on ``max_iter``.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Schedule(Component):
 
     @property
     def kind(self) -> str:
-        """What must stay the same for training to go on, as the state belongs to it."""
+        """An identifier of the rule: training goes on with the state of the same rule only."""
         return type(self).__name__
 
     def init(self) -> Any:
@@ -75,7 +75,7 @@ class Schedule(Component):
 
 
 class Constant(Schedule):
-    """The learning rate as it is.
+    """A constant learning rate.
 
     Examples
     --------
@@ -88,6 +88,6 @@ class Constant(Schedule):
         return 1.0
 
 
-def along_cosine(share: float, start: float, end: float) -> float:
+def along_cosine(fraction: float, start: float, end: float) -> float:
     """Go from `start` to `end` along half a cosine."""
-    return end + (start - end) * (1 + cos(pi * share)) / 2
+    return end + (start - end) * (1 + cos(pi * fraction)) / 2

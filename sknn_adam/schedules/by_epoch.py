@@ -1,4 +1,4 @@
-"""Schedules of the epochs done, and of the loss."""
+"""Schedules that depend on the number of epochs, or on the loss."""
 
 from math import inf
 from numbers import Real
@@ -18,9 +18,9 @@ class Step(Schedule):
     Parameters
     ----------
     drop : float, default=0.5
-        What the factor is multiplied by, above 0 and at most 1.
+        Multiplier of the factor, above 0 and at most 1.
     every : int, default=10
-        How many epochs a step lasts.
+        Number of epochs of a step.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class InverseScaling(Schedule):
 
     Notes
     -----
-    scikit-learn's ``"invscaling"`` counts training rows instead of epochs.
+    scikit-learn's ``"invscaling"`` counts training samples instead of epochs.
 
     Examples
     --------
@@ -76,11 +76,11 @@ class Plateau(Schedule):
     Parameters
     ----------
     drop : float, default=0.5
-        What the factor is multiplied by, in (0, 1).
+        Multiplier of the factor, in (0, 1).
     patience : int, default=5
-        How many epochs in a row without progress are waited for.
+        Number of consecutive epochs without progress before the factor drops.
     tol : float, default=1e-4
-        A fall of the loss by less than this is no progress; not negative.
+        A fall of the loss by less than this is not progress; not negative.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Schedules of the progress, from 0 to 1 over ``max_iter`` epochs."""
+"""Schedules that depend on the progress, from 0 to 1 over ``max_iter`` epochs."""
 
 from math import cos, log2, pi
 from numbers import Real

@@ -1,4 +1,4 @@
-"""A rise before any schedule."""
+"""Warmup before any schedule."""
 
 from typing import Any, ClassVar
 
@@ -14,9 +14,9 @@ class Warmup(Schedule):
     Parameters
     ----------
     schedule : str or Schedule, default="constant"
-        What follows.
+        The schedule that follows.
     steps : int, default=100
-        How many optimizer steps the rise takes.
+        Number of optimizer steps of the rise.
 
     Examples
     --------

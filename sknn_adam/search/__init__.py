@@ -1,4 +1,4 @@
-"""Choosing hyper-parameters: ready spaces for every search, and what a search has found."""
+"""Choosing hyper-parameters: search spaces for every search, and results of searches."""
 
 from sknn_adam._component.ranges import Choices, Range
 from sknn_adam.search.displays import ComparisonDisplay, SearchDisplay

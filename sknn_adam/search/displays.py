@@ -1,4 +1,4 @@
-"""Pictures of searches, as scikit-learn's displays."""
+"""Plots of searches, in the form of scikit-learn's displays."""
 
 from math import ceil
 from typing import Any
@@ -16,9 +16,9 @@ MOST_TICKS = 14
 
 
 class SearchDisplay:
-    """What one search found: its course, the importance of the parameters, score against each.
+    """One search: its course, the importance of the parameters, and the score against each.
 
-    Make it by :meth:`from_search`.
+    Create it with :meth:`from_search`.
 
     Parameters
     ----------
@@ -97,12 +97,12 @@ class SearchDisplay:
         """
         plt = check_matplotlib(type(self).__name__)
         count = 1 + (self.importance is not None) + len(self.parameters)
-        columns = min(3, count)
-        rows = ceil(count / columns)
+        wide = min(3, count)
+        high = ceil(count / wide)
         if figure is None:
-            figure = plt.figure(figsize=(4 * columns, 2.9 * rows), layout="constrained")
+            figure = plt.figure(figsize=(4 * wide, 2.9 * high), layout="constrained")
         self.figure_ = figure
-        self.axes_ = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+        self.axes_ = [figure.add_subplot(high, wide, i + 1) for i in range(count)]
         axes = iter(self.axes_)
         self._course(next(axes))
         if self.importance is not None:
@@ -112,17 +112,16 @@ class SearchDisplay:
         return self
 
     def _course(self, ax: Any) -> None:
-        course = compare_searches({"": self.frame})
-        ax.plot(course["candidate"], course["score"], ".", color="#888888", label="candidate")
-        ax.step(
-            course["candidate"], course["best"], where="post", color=COLORS[0], label="best so far"
-        )
+        course = compare_searches({"": self.frame}).set_index("candidate")
+        ax.plot(course["score"], ".", color="#888888", label="candidate")
+        ax.step(course.index, course["best"], where="post", color=COLORS[0], label="best so far")
         ax.set(title="Course of the search", xlabel="candidate", ylabel="score")
         scores = np.asarray(course["score"], float)
         scores = scores[np.isfinite(scores)]
         if len(scores) > 8:  # one hopeless candidate must not flatten the rest
             low, high = np.quantile(scores, 0.1), scores.max()
-            ax.set_ylim(low - 0.1 * (high - low or 1), high + 0.1 * (high - low or 1))
+            margin = 0.1 * (high - low or 1)
+            ax.set_ylim(low - margin, high + margin)
         ax.legend(loc="lower right", fontsize="small")
 
     def _importances(self, ax: Any) -> None:
@@ -135,17 +134,16 @@ class SearchDisplay:
         frame = self.frame[self.frame["score"].notna()]
         best = frame["rank"] == frame["rank"].min()
         values = frame[name]
-        numeric = values.dtype.kind in "iuf"
-        if numeric:
-            places, shown = np.asarray(values, float), np.isfinite(np.asarray(values, float))
+        if values.dtype.kind in "iuf":
+            places = np.asarray(values, float)
+            shown = np.isfinite(places)
             if shown.any() and places[shown].min() > 0 and np.ptp(np.log(places[shown])) > 3:
                 ax.set_xscale("log")
         else:
             shown = np.array([not (isinstance(v, float) and np.isnan(v)) for v in values])
-            levels = sorted({str(v) for v in values[shown]})
-            places = np.array(
-                [levels.index(str(v)) if s else -1 for v, s in zip(values, shown, strict=True)]
-            )
+            levels, codes = np.unique([str(v) for v in values[shown]], return_inverse=True)
+            places = np.full(len(values), -1)
+            places[shown] = codes
             step = ceil(len(levels) / MOST_TICKS)
             ax.set_xticks(range(0, len(levels), step), [_cut(v) for v in levels[::step]])
             if max(map(len, map(_cut, levels))) * len(levels) > 28:
@@ -161,7 +159,7 @@ class SearchDisplay:
 class ComparisonDisplay:
     """The best score so far of several searches, against candidates and against seconds.
 
-    Make it by :meth:`from_searches`.
+    Create it with :meth:`from_searches`.
 
     Parameters
     ----------
@@ -223,14 +221,15 @@ class ComparisonDisplay:
         self.axes_, self.figure_ = axes, axes[0].figure
         for ax, column in zip(axes, ("candidate", "elapsed"), strict=True):
             for i, (name, found) in enumerate(self.frame.groupby("search", sort=False)):
-                self._curve(ax, found, column, COLORS[i % 6], DASHES[i % 6], name)
+                style = {"color": COLORS[i % 6], "ls": DASHES[i % 6], "label": str(name)}
+                self._curve(ax, found, column, style)
         axes[0].set(xlabel="candidates", ylabel="best score so far")
         axes[1].set(xlabel="seconds of computing", xscale="log")
         axes[0].legend(fontsize="small", loc="lower right")
         return self
 
     @staticmethod
-    def _curve(ax: Any, found: Any, column: str, color: str, dash: Any, name: Any) -> None:
+    def _curve(ax: Any, found: Any, column: str, style: dict[str, Any]) -> None:
         """Draw the mean over the repetitions, from where all have a score."""
         places = np.unique(found[column])
         curves = []
@@ -245,13 +244,10 @@ class ComparisonDisplay:
         table = np.array(curves)
         full = np.isfinite(table).all(axis=0)
         places, table = places[full], table[:, full]
-        ax.plot(
-            places, table.mean(0), color=color, ls=dash, drawstyle="steps-post", label=str(name)
-        )
+        ax.plot(places, table.mean(0), drawstyle="steps-post", **style)
         if len(table) > 1:
-            ax.fill_between(
-                places, table.min(0), table.max(0), step="post", color=color, alpha=0.12, lw=0
-            )
+            band = {"step": "post", "color": style["color"], "alpha": 0.12, "lw": 0}
+            ax.fill_between(places, table.min(0), table.max(0), **band)
 
 
 def short(name: str, names: list[str]) -> str:

@@ -20,7 +20,7 @@ def distribution_over(declared: Range) -> Any:
     base = type(frozen)
 
     class Frozen(base):  # type: ignore[misc, valid-type]
-        __module__ = base.__module__  # archives describe what SciPy has made
+        __module__ = base.__module__  # archives store distributions of SciPy
 
         def __repr__(self) -> str:
             arguments = ", ".join(f"{value:.6g}" for value in self.args)

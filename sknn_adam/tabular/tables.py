@@ -109,7 +109,7 @@ def plain(X: Any) -> Any:
     if isinstance(X, list | tuple):
         X = np.array(X, dtype=object)
     if isinstance(X, np.ndarray) and X.dtype == object:
-        missing = _is_missing(X)
+        missing = _where_missing(X)
         return np.where(missing, np.nan, X) if missing.any() else X
     if not hasattr(X, "iloc"):
         return X
@@ -130,7 +130,7 @@ def plain(X: Any) -> Any:
     return table
 
 
-def _is_missing(values: np.ndarray) -> np.ndarray:
+def _where_missing(values: np.ndarray) -> np.ndarray:
     """Return where an array of objects has no value."""
     if "pandas" in sys.modules:  # without pandas there is no pandas.NA
         return sys.modules["pandas"].isna(values)

@@ -1,0 +1,169 @@
+"""Steps that are recorded once and replayed, without the layers and the loss in Python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from sknn_adam._backends.numpy_backend import NumpyKernels
+
+__all__ = ["RecordingKernels", "Tape"]
+
+
+@dataclass
+class Tape:
+    """The recorded calls of an objective.
+
+    Attributes
+    ----------
+    batch : tuple
+        The batch and the random generator; the calls work on these very objects.
+    calls : list of (function, arguments)
+        The calls in their order.
+    merges : tuple or None
+        An operation and the array that the last call has worked on, if the next one may be merged
+        with it.
+    grad : ndarray or None
+        The gradient when the calls were recorded, None before.
+    checked : bool
+        Whether a replay has given the bits of the objective.
+    """
+
+    batch: tuple
+    calls: list = field(default_factory=list)
+    merges: tuple | None = None
+    grad: Any = None
+    checked: bool = False
+
+    def add(self, function: Callable, *arguments: Any) -> None:
+        """Record a call."""
+        self.calls.append((function, arguments))
+        self.merges = None
+
+    def merge(self, function: Callable, *arguments: Any) -> None:
+        """Record a call that also does the work of the last one."""
+        self.calls.pop()
+        self.add(function, *arguments)
+
+
+class RecordingKernels(NumpyKernels):
+    """A backend that records the calls of an objective and replays them for later batches.
+
+    A step on a small network takes as long in Python as in the loops. So the calls are recorded,
+    with the arrays that they work on, when a batch comes in the same arrays for the second time.
+    The third time, the replay is checked, see `Backend.evaluate`. A subclass passes all calls on
+    arrays to `do`, and the objective's value to the array of `_hold`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._replays = True  # until a check fails
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all recordings: their arrays may change."""
+        self._tapes: dict[int, Tape] = {}  # by number of samples
+        self._recording: Tape | None = None
+        self._values: Any = None  # of the objective, one for each member
+        self._stacked = False  # whether there are members
+
+    def evaluate(
+        self,
+        objective: Callable[[], Any],
+        batch: tuple,
+        rng: np.random.Generator | None,
+        grad: np.ndarray,
+        statistics: np.ndarray,
+    ) -> Any:
+        """Return the objective; record it for arrays seen before, then check, then replay it."""
+        if not self._replays:
+            return objective()
+        if self._watched:
+            self._drop_changed()
+        key, tape = (*batch, rng), self._tapes.get(len(batch[1]))
+        if tape is None or not all(map(is_, tape.batch, key)):
+            if len(self._tapes) > 1:  # full batches and the last one
+                self._tapes.clear()
+            self._tapes[len(batch[1])] = Tape(key)
+            return objective()
+        if tape.grad is None:
+            return self._record(tape, objective, grad)
+        if not tape.checked:
+            return self._check(tape, objective, rng, grad, statistics)
+        return self.replay(tape)
+
+    def _record(self, tape: Tape, objective: Callable[[], Any], grad: np.ndarray) -> Any:
+        tape.calls.clear()
+        self._recording = tape
+        try:
+            value = objective()
+        finally:
+            self._recording = None
+        tape.grad = grad.copy()
+        return value
+
+    def _check(
+        self,
+        tape: Tape,
+        objective: Callable[[], Any],
+        rng: np.random.Generator | None,
+        grad: np.ndarray,
+        statistics: np.ndarray,
+    ) -> Any:
+        """Return the objective; have its calls replayed from now on if they give the same bits."""
+        rng = np.random.default_rng(0) if rng is None else rng
+        before, state = statistics.copy(), rng.bit_generator.state
+        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
+        replayed_state = rng.bit_generator.state
+        statistics[...], rng.bit_generator.state = before, state
+        value = objective()
+        self._replays = replayed_state == rng.bit_generator.state and all(
+            np.array_equal(*pair, equal_nan=True)
+            for pair in zip(replayed, (value, grad, statistics), strict=True)
+        )
+        if not self._replays:
+            self._tapes.clear()
+        # Buffers that are not written would pass with the same batch and weights as before.
+        tape.checked = not np.array_equal(tape.grad, grad, equal_nan=True)
+        return value
+
+    def replay(self, tape: Tape) -> Any:
+        """Do the calls of an objective on the batch that is in their arrays; return its value."""
+        for function, arguments in tape.calls:
+            function(*arguments)
+        return self._value()
+
+    def _value(self) -> Any:
+        """Return the value of the objective, of members an array that is written again."""
+        return self._values if self._stacked else float(self._values[0])
+
+    def _hold(self, shape: tuple[int, ...]) -> None:
+        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
+        self._stacked = len(shape) == 1
+        if self._values is None or self._values.size != prod(shape):
+            self._values = np.zeros(prod(shape))
+
+    def _drop_changed(self) -> bool:
+        changed = super()._drop_changed()
+        if changed:
+            self._tapes.clear()
+        return changed
+
+    def do(self, function: Callable, *arguments: Any) -> None:
+        """Call a function, and record this call, but not those inside it."""
+        tape, self._recording = self._recording, None
+        function(*arguments)
+        if tape is not None:
+            tape.add(function, *arguments)
+            self._recording = tape
+
+    def _merges(self, operation: str, array: np.ndarray) -> Tape | None:
+        """Return the tape if its last call is this operation on this array, else None."""
+        tape = self._recording
+        if tape is None or tape.merges is None:
+            return None
+        last, on, _ = tape.merges
+        return tape if last == operation and on is array else None
