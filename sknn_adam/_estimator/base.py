@@ -119,7 +119,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             X,
             y,
             sample_weight,
-            resume=self.warm_start and self.__sklearn_is_fitted__(),
+            resume=self.warm_start and hasattr(self, "_network"),
             validation=(X_val, y_val, sample_weight_val),
             groups=groups,
         )
@@ -132,7 +132,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         return self._trained(session, n_epochs, X_val)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
-        resume = self.__sklearn_is_fitted__()
+        resume = hasattr(self, "_network")
         session = prepare(self, X, y, sample_weight, resume=resume, partial=True, classes=classes)
         run, schedule = session.run, session.plan.schedule
         undo = run.remember()

@@ -51,7 +51,7 @@ class Published(BaseEstimator):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)
 
-    def _raw(self, X) -> tuple[np.ndarray, Any]:
+    def _raw(self, X: Any) -> tuple[np.ndarray, Any]:
         """Return the raw outputs and the dtype of the checked X."""
         known = vars(self)
         wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
@@ -83,12 +83,12 @@ class Published(BaseEstimator):
         """Biases (fan_out,), one vector per layer; of several members (n_members, fan_out)."""
         return self._published("intercepts_")[1]
 
-    def _published(self, name):
+    def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
         return self._weights()
 
-    def _weights(self):
+    def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return self._network.folded()
 
     @property

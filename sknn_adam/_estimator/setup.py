@@ -110,7 +110,7 @@ def prepare(
     if resume:
         run = _resumed_run(model, architecture, plan, rng, copied=not partial)
     else:
-        n_raw = plan.loss.n_raw(model.n_outputs_)
+        n_raw = plan.loss.n_raw(model._targets.n_outputs)
         run = new_run(architecture.network(samples.X, n_raw, rng), rng, plan)
         model._structure = architecture.described()
     arrays = samples.X, samples.targets, samples.weight
@@ -151,8 +151,9 @@ def _checked(
     minimum: int = 1,
 ) -> Rows:
     """Return the samples of positive weight; `first` samples determine classes or scaling."""
+    model._target_type.check(y)
     options = {"ensure_min_samples": minimum, "reset": first}
-    X, y = validate_pair(model, X, y, sample_weight, model._target_type, **options)
+    X, y = validate_pair(model, X, y, sample_weight, model._target_type.numeric, **options)
     samples = Rows(X, y.toarray() if issparse(y) else y)
     if sample_weight is not None:
         samples.weight = check_sample_weight(sample_weight, X)

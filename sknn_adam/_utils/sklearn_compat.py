@@ -32,22 +32,22 @@ try:
 except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to call
 
     class _NoContext:
-        def subcontext(self, **kwargs):
+        def subcontext(self, **kwargs: Any) -> "_NoContext":
             return self
 
-        def call_on_fit_task_begin(self, **kwargs):
+        def call_on_fit_task_begin(self, **kwargs: Any) -> "_NoContext":
             return self
 
-        def call_on_fit_task_end(self, **kwargs):
+        def call_on_fit_task_end(self, **kwargs: Any) -> bool:
             return False
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in for scikit-learn's class where there is none."""
 
-        def _init_callback_context(self, **kwargs):
+        def _init_callback_context(self, **kwargs: Any) -> _NoContext:
             return _NoContext()
 
-    def _with_callbacks(method):
+    def _with_callbacks(method: F) -> F:
         return method
 
 

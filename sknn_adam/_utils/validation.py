@@ -138,14 +138,13 @@ def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 
 
 def validate_pair(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, targets: Any, **options: Any
+    estimator: Any, X: Any, y: Any, sample_weight: Any, numeric: bool, **options: Any
 ) -> tuple[Any, Any]:
-    """Return X and y, checked for training with this target type."""
-    targets.check(y)
+    """Return X and y, checked for training; `numeric` targets have to be numbers."""
     check_numbers(sample_weight, "sample_weight")
-    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": targets.numeric}
+    options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
     X, checked = validate(estimator, X, y, **options)
-    if targets.numeric and checked is not y:
+    if numeric and checked is not y:
         assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
     return X, checked
 
