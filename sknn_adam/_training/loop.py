@@ -52,7 +52,7 @@ def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any)
         weights = slice(0, network.n_weights)
         arrays = network.theta[weights], grad[weights], network.bounds
         value = plan.penalty.add(value, *arrays, kernels)
-    return value if network.parts else float(value)
+    return value if network.blocks else float(value)
 
 
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
