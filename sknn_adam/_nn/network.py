@@ -4,7 +4,7 @@ An optimizer step, a clip, a snapshot or a gradient check is then a line of vect
 network knows neither losses nor optimizers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from math import prod
 from typing import Any
@@ -63,10 +63,10 @@ class Network:
         self.statistics = np.zeros(n_statistics, dtype)
         self._bind()
 
-    def _lead(self, shape):
+    def _lead(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape if self.members is None else (self.members, *shape)
 
-    def _arrays(self):
+    def _arrays(self) -> Iterator[tuple[Layer, str, tuple[int, ...], str]]:
         """Yield (layer, name, shape, role) in the order of theta."""
         for wanted in ROLES:
             for layer in self.layers:
@@ -74,7 +74,7 @@ class Network:
                     if role == wanted:
                         yield layer, name, self._lead(shape), role
 
-    def _tracked(self):
+    def _tracked(self) -> Iterator[tuple[Layer, str, tuple[int, ...]]]:
         for layer in self.layers:
             for name, shape in layer.statistics:
                 yield layer, name, self._lead(shape)

@@ -271,7 +271,7 @@ def _minimize(
     if not plan.early_stopping:  # convergence is then the minimizer's to tell
         plan = replace(plan, n_iter_no_change=inf)
 
-    def fun(theta):
+    def fun(theta: np.ndarray) -> tuple[float, np.ndarray]:
         if interrupted.by_user:
             raise KeyboardInterrupt
         network.theta[...] = theta
@@ -283,14 +283,14 @@ def _minimize(
 
     probe = None
 
-    def settle(theta):
+    def settle(theta: np.ndarray) -> None:
         """Take these weights; the statistics of trial points are replaced by their own."""
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
             network.forward(batch.x, run.rng)
 
-    def after_iteration(result):
+    def after_iteration(result: Any) -> None:
         nonlocal probe
         settle(result.x)
         if probe is not None:
