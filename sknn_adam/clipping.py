@@ -1,6 +1,6 @@
 r"""Clipping: gradients held below a threshold, in place, before the optimizer sees them.
 
-A clipping is ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, kind)`` of every
+A clipping is ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, role)`` of every
 parameter array inside the flat vector; with several members each array has a leading axis.
 """
 
@@ -86,8 +86,8 @@ class ClipByNorm(Clipping):
         if members is None:
             self._scale(grad, norm(grad))
             return grad
-        for parts in members:
-            gradients = [grad[part] for part, _ in parts]
+        for blocks in members:
+            gradients = [grad[block] for block, _ in blocks]
             size = norm(np.array([norm(gradient) for gradient in gradients]))
             for gradient in gradients:
                 self._scale(gradient, size)
@@ -145,8 +145,8 @@ class ClipByLayerNorm(ClipByNorm):
 
     def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         members = by_member(layout) or [layout or [(slice(None), (), "")]]
-        for part in [part for parts in members for part, *_ in parts]:
-            self._scale(grad[part], norm(grad[part]))
+        for block in [block for blocks in members for block, *_ in blocks]:
+            self._scale(grad[block], norm(grad[block]))
         return grad
 
 

@@ -109,7 +109,8 @@ def test_column_sums(shape, rng):
 
 def test_an_execution_has_every_method():
     methods = [name for name in vars(Backend) if not name.startswith("_") and name != "name"]
-    assert set(methods) <= set(vars(FusedKernels))
+    inherited = [n for n in methods if getattr(FusedKernels, n) is getattr(Backend, n)]
+    assert not inherited
 
 
 def test_the_default_backend_has_no_state():

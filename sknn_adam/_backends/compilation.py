@@ -170,7 +170,7 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
     import numba
     from numba import types
 
-    def typed(letter):
+    def typed(letter: str) -> Any:
         kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
         dimensions = {"m": 2, "M": 2, "X": 2, "s": 3, "S": 3}.get(letter, 1)
         kind = numba.from_dtype(dtype) if kind is None else kind

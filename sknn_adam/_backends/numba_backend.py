@@ -6,6 +6,7 @@ that elementwise results are those of NumPy; only sums are in another order. Wha
 out, or gains nothing from it, runs as NumPy.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -30,12 +31,12 @@ SMALL_PRODUCT = 100**3
 MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothing
 
 
-def _as_stacks(z, *arrays):
+def _as_stacks(z: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return arrays with a leading members axis, of one member where `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
 
 
-def _alike(*arrays):
+def _alike(*arrays: np.ndarray) -> bool:
     """Return whether a compiled loop can take the arrays together."""
     first = arrays[0]
     return all(
@@ -44,14 +45,14 @@ def _alike(*arrays):
 
 
 @cache
-def _small_is_fast():
+def _small_is_fast() -> bool:
     """Return whether BLAS multiplies small matrices without copying them."""
     found = [info for info in libraries().info() if info["user_api"] == "blas"]
     names = {(info.get("architecture") or "").lower() for info in found}
     return bool(names) and names <= READ_AS_THEY_LIE
 
 
-def _in_parts(a, b, out):
+def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """Return the arrays of a product with the rows of `a` and `out` in parts, None if no faster.
 
     They are views, for `numpy.matmul`; `b` serves all parts.
@@ -84,13 +85,21 @@ class FusedKernels(RecordingKernels):
         super().__init__()
         self._kernels: dict[Any, Any] = {}
 
-    def update(self, rule, theta, grad, slots, scalars, keep=1.0):
+    def update(
+        self,
+        rule: Callable,
+        theta: np.ndarray,
+        grad: np.ndarray,
+        slots: Sequence[np.ndarray],
+        scalars: Sequence[float],
+        keep: float = 1.0,
+    ) -> None:
         """Do the step of an optimizer in one pass over its vectors."""
         key = rule, theta.dtype
         if not self._is_known(self._kernels, key):
             n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
 
-            def make():
+            def make() -> Any:
                 return compiled(update_loop, record_rule(rule, n_slots, n_scalars, dtype), dtype)
 
             self._record_once(self._kernels, key, make, rule)
@@ -103,7 +112,7 @@ class FusedKernels(RecordingKernels):
                 pass
         super().update(rule, theta, grad, slots, scalars, keep)
 
-    def product(self, a, b, out):
+    def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
         """Write the matrix product."""
         if type(a) is not np.ndarray:
             self.do(product, a, b, out)
@@ -120,7 +129,7 @@ class FusedKernels(RecordingKernels):
         else:
             self.do(np.matmul, a, b, out)
 
-    def add_bias(self, z, b):
+    def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` to every row of `z`, in place."""
         loop = compiled_loop("add_bias", z.dtype)
         if loop is None:
@@ -130,13 +139,15 @@ class FusedKernels(RecordingKernels):
         if self._recording is not None:
             self._recording.merges = "bias", z, b
 
-    def activate(self, activation, z, b, out):
+    def activate(
+        self, activation: Any, z: np.ndarray, b: np.ndarray | None, out: np.ndarray
+    ) -> None:
         """Add the bias and write the activation, in one pass where that is faster."""
         in_place = out is z
         key = activation, in_place, z.dtype
         if not self._is_known(self._kernels, key):
 
-            def make():
+            def make() -> Any:
                 formula = record_apply(activation.apply, z.dtype, in_place)
                 return compiled(activate_loop, formula, z.dtype, in_place)
 
@@ -158,7 +169,7 @@ class FusedKernels(RecordingKernels):
             kernel(*_as_stacks(z, b, *arrays))
             tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
 
-    def _per_unit(self, name, value, like):
+    def _per_unit(self, name: str, value: float, like: np.ndarray) -> np.ndarray:
         """Return an array of one element per member and unit, the same one in every step."""
         shape = *like.shape[:-2], like.shape[-1]
         key = name, shape, like.dtype
@@ -166,12 +177,19 @@ class FusedKernels(RecordingKernels):
             self._buffers[key] = [np.full(shape, value, like.dtype)]
         return self._buffers[key][0]
 
-    def chain(self, derivative, g, z, a, sums=None):
+    def chain(
+        self,
+        derivative: Callable,
+        g: np.ndarray,
+        z: np.ndarray | None,
+        a: np.ndarray,
+        sums: np.ndarray | None = None,
+    ) -> None:
         """Multiply by the derivative and sum the columns, in one pass."""
         key = derivative, z is None, g.dtype
         if not self._is_known(self._kernels, key):
 
-            def make():
+            def make() -> Any:
                 lacks = (0,) if z is None else ()
                 formula = record(derivative, 2, dtype=g.dtype, lacks=lacks)
                 return compiled(chain_loop, formula, g.dtype, z is not None)
@@ -188,7 +206,7 @@ class FusedKernels(RecordingKernels):
         if sums is None and self._recording is not None:
             self._recording.merges = "chain", g, (kernel, arrays)
 
-    def column_sums(self, g, out):
+    def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` over the rows to `out`."""
         loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
         if loop is None:
@@ -202,7 +220,9 @@ class FusedKernels(RecordingKernels):
         else:
             self.do(loop, *stacks)
 
-    def penalize(self, value, theta, bounds, grad, l2, l1):
+    def penalize(
+        self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
+    ) -> Any:
         """Return the value and the penalty, and add its gradient, in one pass."""
         self._hold(np.shape(value))
         self._values[...] = value
@@ -215,10 +235,10 @@ class FusedKernels(RecordingKernels):
             self.do(loop, theta, bounds, factors, grad, self._values)
         return self._value()
 
-    def _plain_penalty(self, *arguments):
+    def _plain_penalty(self, *arguments: Any) -> None:
         self._values[...] = super().penalize(self._value(), *arguments)
 
-    def blend(self, average, vector, keep, rate):
+    def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`."""
         loop = compiled_loop("blend", average.dtype)
         if loop is None:
@@ -226,7 +246,9 @@ class FusedKernels(RecordingKernels):
         else:
             loop(average, vector, np.array([keep, rate], average.dtype))
 
-    def gather(self, X, rows, out, cast):
+    def gather(
+        self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
+    ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, in one pass."""
         by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous  # as a data frame's are
         plain = X.dtype in NO_WEIGHT and X.ndim == 2 and (by_row or by_column)
@@ -237,7 +259,7 @@ class FusedKernels(RecordingKernels):
         loop(X if by_row else X.T, rows, cast)
         return cast
 
-    def mean_and_gradient(self, loss, y, z, weight):
+    def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
         """Return the mean loss and its gradient, of the losses that are loops in one pass."""
         shape, softmax = z.shape, y.ndim == 1 and z.shape[-1] > 1
         gradient = np.empty(shape, z.dtype)
@@ -265,5 +287,7 @@ class FusedKernels(RecordingKernels):
             self.do(last, slopes, y, weight, factors, values)
         return self._value(), gradient
 
-    def _plain_loss(self, loss, y, z, weight, gradient):
+    def _plain_loss(
+        self, loss: Any, y: Any, z: np.ndarray, weight: Any, gradient: np.ndarray
+    ) -> None:
         self._values[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)

@@ -188,7 +188,7 @@ class Backend:
         found = [self._penalize(theta[block], grad[block], l2, l1) for block in blocks]
         return value + np.reshape(found, (-1, len(value))).sum(axis=0)
 
-    def _penalize(self, theta, grad, l2, l1):
+    def _penalize(self, theta: np.ndarray, grad: np.ndarray, l2: float, l1: float) -> float:
         value = 0.0
         if l2:
             value += l2 / 2 * float(np.dot(theta, theta))
@@ -238,7 +238,7 @@ def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray
     g *= slope
 
 
-def _row_blocks(*arrays: np.ndarray):
+def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
     n_rows = arrays[0].shape[-2]
     for block in _blocks(n_rows, arrays[0].size // n_rows):

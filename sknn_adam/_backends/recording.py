@@ -34,7 +34,7 @@ class Tape:
 
     batch: tuple
     calls: list = field(default_factory=list)
-    merges: tuple | None = None
+    merges: Any = None
     grad: Any = None
     checked: bool = False
 

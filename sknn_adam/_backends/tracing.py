@@ -43,7 +43,9 @@ class _Tracer(NDArrayOperatorsMixin):
         self.dtype_of_arrays = dtype_of_arrays
         self.dtype = getattr(sample, "dtype", None)
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
         tracers = [v for v in inputs if isinstance(v, _Tracer)]
         if method != "__call__" or kwargs or ufunc.nout != 1:
             raise _Untraceable
@@ -52,42 +54,41 @@ class _Tracer(NDArrayOperatorsMixin):
         result = self._record(ufunc, inputs)
         return result if out is None else out[0]._write(result)
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: Any, value: Any) -> None:
         if key is not Ellipsis and key != slice(None):
             raise _Untraceable
         self._write(value)
 
-    def _write(self, value):
+    def _write(self, value: Any) -> "_Tracer":
         """Take the value of another tracer."""
         if not (self.writable and isinstance(value, _Tracer)):
             raise _Untraceable
         self.index, self.sample = value.index, value.sample
         return self
 
-    def target(self, in_place):
+    def target(self, in_place: bool) -> "_Tracer":
         """Return the tracer to be written by a function that is given this one to read."""
         found = self if in_place else _Tracer(self.operations, None, None, self.dtype_of_arrays)
         found.writable = True
         return found
 
-    def __array_function__(self, function, types, args, kwargs):
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is not np.where or kwargs or len(args) != 3:
             raise _Untraceable
         return self._record(function, args)
 
-    def __pow__(self, exponent):
+    def __pow__(self, exponent: Any) -> Any:
         # NumPy's own arrays compute these powers by other functions, which differ from
         # numpy.power in the last digit, at -0.0 and at -inf.
-        function = (
-            _POWERS.get(exponent) if isinstance(exponent, int | float | np.floating) else None
-        )
+        number: Any = exponent if isinstance(exponent, int | float | np.floating) else None
+        function = _POWERS.get(number)
         if function is None or self.dtype != self.dtype_of_arrays:
             return super().__pow__(exponent)
         if type(exponent) not in (int, float):  # NumPy's scalars differ from release to release
             raise _Untraceable
         return function(self)
 
-    def _record(self, function, inputs):
+    def _record(self, function: Any, inputs: Any) -> "_Tracer":
         """Add an operation; its sample shows the dtype that arrays would get."""
         if not all(isinstance(v, _Tracer | int | float | np.floating) for v in inputs):
             raise _Untraceable
@@ -119,7 +120,7 @@ class _Tracer(NDArrayOperatorsMixin):
         self.operations.append((function, arguments, sample.dtype))
         return _Tracer(self.operations, -len(self.operations), sample, self.dtype_of_arrays)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         raise _Untraceable
 
 
@@ -180,7 +181,7 @@ def record_apply(apply: Callable, dtype: Any, in_place: bool) -> Formula | None:
     With `in_place` it is called with `z` as `out`.
     """
 
-    def write(z):
+    def write(z: Any) -> Any:
         out = z.target(in_place)
         apply(z, out)
         return out

@@ -1,4 +1,4 @@
-"""Several networks in one flat vector: which parts of it belong to which of them.
+"""Several networks in one flat vector: which blocks of it belong to which of them.
 
 The arrays of a layout are then those of all members, with the members on a leading axis.
 """
@@ -14,26 +14,26 @@ Layout = list[tuple[slice, tuple[int, ...], str]]
 
 def count_members(layout: Layout | None) -> int | None:
     """Return how many networks a layout holds; None for a single one without a leading axis."""
-    for _, shape, kind in layout or ():
-        if kind == "weight":
+    for _, shape, role in layout or ():
+        if role == "weight":
             return shape[0] if len(shape) == 3 else None
     return None
 
 
 def by_member(layout: Layout | None) -> list[list[tuple[slice, str]]] | None:
-    """Return for every member its parts of the vector and their kinds; None for one network.
+    """Return for every member its blocks of the vector and their roles; None for one network.
 
-    What reduces over the vector (a norm, an inner product) does so over the parts of one member.
+    What reduces over the vector (a norm, an inner product) does so over the blocks of one member.
     """
     n_members = count_members(layout)
     if n_members is None:
         return None
     members: list[list[tuple[slice, str]]] = [[] for _ in range(n_members)]
-    for part, shape, kind in layout or ():
+    for block, shape, role in layout or ():
         size = prod(shape[1:])
-        for m, parts in enumerate(members):
-            start = part.start + m * size
-            parts.append((slice(start, start + size), kind))
+        for m, blocks in enumerate(members):
+            start = block.start + m * size
+            blocks.append((slice(start, start + size), role))
     return members
 
 
@@ -46,8 +46,8 @@ def weight_bounds(layout: Layout) -> np.ndarray | None:
     if n_members is None:
         return None
     bounds = [0]
-    for part, _, kind in layout:
-        if kind == "weight":
-            size = (part.stop - part.start) // n_members
-            bounds += range(part.start + size, part.stop + 1, size)
+    for block, _, role in layout:
+        if role == "weight":
+            size = (block.stop - block.start) // n_members
+            bounds += range(block.start + size, block.stop + 1, size)
     return np.array(bounds)

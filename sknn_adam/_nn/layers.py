@@ -46,7 +46,7 @@ class Workspace(dict):
 class Layer:
     """Base of all layers.
 
-    ``parameters`` lists ``(name, shape, kind)`` of what the layer learns, with kind ``"weight"``,
+    ``parameters`` lists ``(name, shape, role)`` of what the layer learns, with role ``"weight"``,
     ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of what it only tracks. The
     network allocates both inside flat vectors and binds the views as attributes: ``layer.W`` and,
     for the gradient, ``layer.grad_W``.

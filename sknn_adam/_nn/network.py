@@ -4,7 +4,7 @@ An optimizer step, a clip, a snapshot or a gradient check is then a line of vect
 network knows neither losses nor optimizers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from math import prod
 from typing import Any
@@ -25,7 +25,7 @@ __all__ = ["Network", "build"]
 
 FEWEST_AT_ONCE = 64  # rows: with fewer the weights are read again and again
 PREDICTED_AT_ONCE = 2**18  # elements of the widest activation: about a second-level cache
-KINDS = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
+ROLES = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
 
 
 class Network:
@@ -48,10 +48,10 @@ class Network:
         How many of the parameters are weights: ``theta[:n_weights]`` is what penalties see.
     statistics : ndarray
         What normalization tracks; not learned.
-    layout : list of (slice, shape, kind)
+    layout : list of (slice, shape, role)
         Where each array stands in theta.
-    parts : list of list of (slice, kind) or None
-        Which parts of theta are those of each member; None for a single network.
+    blocks : list of list of (slice, role) or None
+        The blocks of theta that belong to each member; None for a single network.
     bounds : ndarray of int or None
         Where in theta the weight matrices of members begin and end.
     """
@@ -63,18 +63,18 @@ class Network:
         self.statistics = np.zeros(n_statistics, dtype)
         self._bind()
 
-    def _lead(self, shape):
+    def _lead(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape if self.members is None else (self.members, *shape)
 
-    def _arrays(self):
-        """Yield (layer, name, shape, kind) in the order of theta."""
-        for wanted in KINDS:
+    def _arrays(self) -> Iterator[tuple[Layer, str, tuple[int, ...], str]]:
+        """Yield (layer, name, shape, role) in the order of theta."""
+        for wanted in ROLES:
             for layer in self.layers:
-                for name, shape, kind in layer.parameters:
-                    if kind == wanted:
-                        yield layer, name, self._lead(shape), kind
+                for name, shape, role in layer.parameters:
+                    if role == wanted:
+                        yield layer, name, self._lead(shape), role
 
-    def _tracked(self):
+    def _tracked(self) -> Iterator[tuple[Layer, str, tuple[int, ...]]]:
         for layer in self.layers:
             for name, shape in layer.statistics:
                 yield layer, name, self._lead(shape)
@@ -86,16 +86,16 @@ class Network:
         self._workspaces: dict[int, list[Workspace]] = {}
         self.layout: Layout = []
         start = 0
-        for layer, name, shape, kind in self._arrays():
-            part = slice(start, start + prod(shape))
-            setattr(layer, name, self.theta[part].reshape(shape))
+        for layer, name, shape, role in self._arrays():
+            block = slice(start, start + prod(shape))
+            setattr(layer, name, self.theta[block].reshape(shape))
             vars(layer).pop(f"grad_{name}", None)
-            self.layout.append((part, shape, kind))
-            start = part.stop
-        self.parts = by_member(self.layout)
+            self.layout.append((block, shape, role))
+            start = block.stop
+        self.blocks = by_member(self.layout)
         self.bounds = weight_bounds(self.layout)
         self.replayable = all(layer.replayable for layer in self.layers)
-        self.n_weights = sum(prod(shape) for _, shape, kind in self.layout if kind == "weight")
+        self.n_weights = sum(prod(shape) for _, shape, role in self.layout if role == "weight")
         start = 0
         for layer, name, shape in self._tracked():
             stop = start + prod(shape)
@@ -213,7 +213,7 @@ class Network:
             width = max(width, X.shape[1])  # a block of X is copied
         rows = max(FEWEST_AT_ONCE, PREDICTED_AT_ONCE // width)
         n_rows = X.shape[0] if index is None else len(index)
-        parts = []
+        outputs = []
         with np.errstate(all="ignore"):
             for start in range(0, max(1, n_rows), rows):
                 block: Any = slice(start, start + rows)
@@ -222,8 +222,8 @@ class Network:
                 x = X if index is None and n_rows <= rows else X[block]
                 if x.dtype != self.dtype:
                     x = _cast(x, self.dtype)
-                parts.append(self._pass(x, [Workspace() for _ in self.layers]))
-        z = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+                outputs.append(self._pass(x, [Workspace() for _ in self.layers]))
+        z = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-2)
         limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
         if np.abs(z).max(initial=0) <= limit:  # not so for nan
             return z
@@ -260,12 +260,12 @@ class Network:
 
     def by_member(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
         """Return views (members, size) of parameters and statistics, one for each array."""
-        arrays = [(theta, part) for part, *_ in self.layout]
+        arrays = [(theta, block) for block, *_ in self.layout]
         start = 0
         for *_, shape in self._tracked():
             arrays.append((statistics, slice(start, start + prod(shape))))
             start += prod(shape)
-        return [vector[part].reshape(self.members or 1, -1) for vector, part in arrays]
+        return [vector[block].reshape(self.members or 1, -1) for vector, block in arrays]
 
     def member(self, m: int) -> "Network":
         """Return a copy of one of the members as a network of its own, for predictions."""

@@ -67,7 +67,7 @@ class BatchNormLayer(Layer):
         y += self.beta[..., None, :]
         return y
 
-    def _track(self, mean, variance, n_rows):
+    def _track(self, mean: np.ndarray, variance: np.ndarray, n_rows: Any) -> None:
         """Move the running averages; `rows` is the decayed sum of the batches' rows."""
         self.rows *= self.momentum
         self.rows += n_rows
@@ -99,7 +99,9 @@ class BatchNormLayer(Layer):
         return W * scale[..., None, :], (b - self.mean) * scale + self.beta
 
 
-def _moments(z, counts, n_rows, out):
+def _moments(
+    z: np.ndarray, counts: np.ndarray | None, n_rows: Any, out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance over the batch; write the centered `z` to `out`."""
     if counts is None:
         mean = z.mean(axis=-2)
@@ -110,7 +112,14 @@ def _moments(z, counts, n_rows, out):
     return mean, np.einsum("ki,kij,kij->kj", counts, out, out) / n_rows
 
 
-def _scaled_moments(z, counts, n_rows, out, mean, variance):
+def _scaled_moments(
+    z: np.ndarray,
+    counts: np.ndarray | None,
+    n_rows: Any,
+    out: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Do the same for units whose sums overflowed: these are computed from scaled numbers.
 
     A variance beyond the largest number becomes nan, not infinite: the units would be 0 for every
@@ -128,7 +137,7 @@ def _scaled_moments(z, counts, n_rows, out, mean, variance):
     return mean, np.where(lost, own_variance, variance)
 
 
-def _exponent(z, axis):
+def _exponent(z: np.ndarray, axis: int) -> np.ndarray:
     """Return the binary exponent of the largest absolute value along an axis."""
     return np.frexp(np.abs(z).max(axis=axis))[1]
 
@@ -167,7 +176,9 @@ class RowNormLayer(Layer):
             y += self.beta[..., None, :]
         return y
 
-    def _normalize_scaled(self, z, lost, out, inverse):
+    def _normalize_scaled(
+        self, z: np.ndarray, lost: np.ndarray, out: np.ndarray, inverse: np.ndarray
+    ) -> None:
         """Replace the normalized samples whose sums overflowed, and the factors they had."""
         exponent = _exponent(z[lost], -1)[:, None]
         scaled = np.ldexp(z[lost], -exponent)

@@ -52,7 +52,7 @@ def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any)
         weights = slice(0, network.n_weights)
         arrays = network.theta[weights], grad[weights], network.bounds
         value = plan.penalty.add(value, *arrays, kernels)
-    return value if network.parts else float(value)
+    return value if network.blocks else float(value)
 
 
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
@@ -279,7 +279,7 @@ def _minimize(
     if not plan.early_stopping:  # convergence is then the minimizer's to tell
         plan = replace(plan, n_iter_no_change=inf)
 
-    def fun(theta):
+    def fun(theta: np.ndarray) -> tuple[float, np.ndarray]:
         if interrupted.by_user:
             raise KeyboardInterrupt
         network.theta[...] = theta
@@ -291,14 +291,14 @@ def _minimize(
 
     probe = None
 
-    def settle(theta):
+    def settle(theta: np.ndarray) -> None:
         """Take these weights; the statistics of trial points are replaced by their own."""
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
             network.forward(batch.x, run.rng)
 
-    def after_iteration(result):
+    def after_iteration(result: Any) -> None:
         nonlocal probe
         settle(result.x)
         if probe is not None:

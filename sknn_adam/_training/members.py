@@ -180,7 +180,7 @@ def of_the_others(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
     lets a row's own loss in.
     """
 
-    def sums(terms):
+    def sums(terms: np.ndarray) -> np.ndarray:
         before, after = np.cumsum(terms), np.cumsum(terms[::-1])[::-1]
         return np.append(0.0, before[:-1]) + np.append(after[1:], 0.0)
 

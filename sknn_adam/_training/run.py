@@ -21,7 +21,7 @@ EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or n
 
 
 # What an optimizer's state refers to, but no step changes.
-CONSTANT = ("kernels", "layout", "parts")
+CONSTANT = ("kernels", "layout", "blocks")
 
 
 def _own_values(state: Any) -> dict[str, Any]:

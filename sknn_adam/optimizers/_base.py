@@ -15,15 +15,15 @@ from sknn_adam._utils.validation import POSITIVE, check_shape
 __all__ = ["Layout", "Optimizer"]
 
 
-def _parts(layout: Layout | None) -> list[tuple[slice, bool]]:
-    """Return the parts of theta that are decayed and those that are not, as few as possible."""
-    parts: list[tuple[slice, bool]] = []
-    for part, _, kind in layout or [(slice(None), (), "weight")]:
-        decayed = kind == "weight"
-        if parts and parts[-1] == (slice(parts[-1][0].start, part.start), decayed):
-            part = slice(parts.pop()[0].start, part.stop)
-        parts.append((part, decayed))
-    return parts
+def _blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
+    """Return the blocks of theta that are decayed and those that are not, as few as possible."""
+    blocks: list[tuple[slice, bool]] = []
+    for block, _, role in layout or [(slice(None), (), "weight")]:
+        decayed = role == "weight"
+        if blocks and blocks[-1] == (slice(blocks[-1][0].start, block.start), decayed):
+            block = slice(blocks.pop()[0].start, block.stop)
+        blocks.append((block, decayed))
+    return blocks
 
 
 class Optimizer(Component):
@@ -81,8 +81,8 @@ class Optimizer(Component):
         ----------
         theta : ndarray of shape (n_parameters,)
             The vector that will be optimized.
-        layout : list of (slice, shape, kind), optional
-            The arrays inside `theta`; kind is ``"weight"``, ``"bias"`` or ``"norm"``. None means
+        layout : list of (slice, shape, role), optional
+            The arrays inside `theta`; role is ``"weight"``, ``"bias"`` or ``"norm"``. None means
             one vector, decayed as a whole. If several networks are trained at once, every array
             has them on a leading axis.
 
@@ -92,7 +92,7 @@ class Optimizer(Component):
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
         state = SimpleNamespace(t=0, layout=layout)
-        state.parts = _parts(layout)
+        state.blocks = _blocks(layout)
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))
         return state
@@ -138,9 +138,9 @@ class Optimizer(Component):
             self.decay(theta, state, lr)
             self.update(theta, grad, state, scalars)
             return
-        for part, decayed in state.parts:
+        for block, decayed in state.blocks:
             keep = 1 - lr * self.weight_decay if decayed else 1.0
-            self.update(theta, grad, state, scalars, part, keep)
+            self.update(theta, grad, state, scalars, block, keep)
 
     def update(
         self,
@@ -148,14 +148,14 @@ class Optimizer(Component):
         grad: np.ndarray,
         state: SimpleNamespace,
         scalars: tuple[float, ...],
-        part: slice | None = None,
+        block: slice | None = None,
         keep: float = 1.0,
     ) -> None:
-        """Apply ``rule`` to `theta`, shrunk by `keep`, and the slots, or to a part of them."""
+        """Apply ``rule`` to `theta`, shrunk by `keep`, and the slots, or to a block of them."""
         plain = [float(s) for s in scalars]  # NumPy's own scalars would turn float32 to float64
         slots = [getattr(state, slot) for slot in self.slots]
-        if part is not None:
-            theta, grad, slots = theta[part], grad[part], [slot[part] for slot in slots]
+        if block is not None:
+            theta, grad, slots = theta[block], grad[block], [slot[block] for slot in slots]
         if not hasattr(state, "kernels"):  # a training sets its own
             state.kernels = NumpyKernels()
         state.kernels.update(self.rule, theta, grad, slots, plain, float(keep))
@@ -163,9 +163,9 @@ class Optimizer(Component):
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
         """Shrink the weights of `theta` by the decoupled weight decay."""
         if self.weight_decay:
-            for part, decayed in state.parts:
+            for block, decayed in state.blocks:
                 if decayed:
-                    theta[part] *= 1 - lr * self.weight_decay
+                    theta[block] *= 1 - lr * self.weight_decay
 
     def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
         """Return the parameters to predict and validate with, `theta` itself for most rules."""

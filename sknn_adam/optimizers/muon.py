@@ -99,8 +99,8 @@ class Muon(AdamW):
         """Return the state of a new run, which knows the matrices and the other arrays."""
         state = super().init(theta, layout)
         arrays = layout or [(slice(None), theta.shape, "unknown")]
-        state.matrices = [(part, shape) for part, shape, kind in arrays if kind == "weight"]
-        state.others = [part for part, _, kind in arrays if kind != "weight"]
+        state.matrices = [(block, shape) for block, shape, role in arrays if role == "weight"]
+        state.others = [block for block, _, role in arrays if role != "weight"]
         return state
 
     def step(self, theta: np.ndarray, grad: np.ndarray, state: Any, lr_scale: float = 1.0) -> None:
@@ -108,12 +108,12 @@ class Muon(AdamW):
         state.t += 1
         lr = float(self.learning_rate * lr_scale)
         self.decay(theta, state, lr)
-        for part, shape in state.matrices:
-            H = self.momentum(grad[part], state.m[part], state.t).reshape(shape)
+        for block, shape in state.matrices:
+            H = self.momentum(grad[block], state.m[block], state.t).reshape(shape)
             rate = lr * max(1.0, shape[-1] / shape[-2]) ** 0.5
-            theta[part].reshape(shape)[...] -= rate * orthogonalize(H, float(self.epsilon))
-        for part in state.others:
-            self.update(theta, grad, state, self.scalars(state.t, lr), part)
+            theta[block].reshape(shape)[...] -= rate * orthogonalize(H, float(self.epsilon))
+        for block in state.others:
+            self.update(theta, grad, state, self.scalars(state.t, lr), block)
 
     def momentum(self, g: np.ndarray, m: np.ndarray, t: int) -> Any:
         """Update the momentum `m` in place and return it corrected for its start at zero."""

@@ -99,39 +99,39 @@ class Prodigy(Adam):
         """Update `theta` in place from `grad`."""
         state.t += 1
         if not state.members:
-            decayed = [part for part, decays in state.parts if decays]
+            decayed = [block for block, decays in state.blocks if decays]
             state.d, state.r = self._move(
                 theta, grad, state, lr_scale, (state.d, state.r), [slice(None)], decayed
             )
             return
         for m, own in enumerate(state.members):
-            parts = [part for part, _ in own]
-            decayed = [part for part, kind in own if kind == "weight"]
+            blocks = [block for block, _ in own]
+            decayed = [block for block, role in own if role == "weight"]
             state.d[m], state.r[m] = self._move(
-                theta, grad, state, lr_scale, (state.d[m], state.r[m]), parts, decayed
+                theta, grad, state, lr_scale, (state.d[m], state.r[m]), blocks, decayed
             )
 
-    def _move(self, theta, grad, state, lr_scale, estimates, parts, decayed):
-        """Do the step of one network, whose `parts` of the vectors these are; return d and r."""
+    def _move(self, theta, grad, state, lr_scale, estimates, blocks, decayed):
+        """Do the step of one network, whose `blocks` of the vectors these are; return d and r."""
         b1, b2, (d, r) = self.beta_1, self.beta_2, estimates
         D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
         weight, b3 = float(D * d / self.d_0), float(b2**0.5)
 
         along = norm = 0.0
-        for part in parts:
-            s = state.s[part]
+        for block in blocks:
+            s = state.s[block]
             s *= b3
-            add_scaled(grad[part], weight, out=s)
-            along += float(np.dot(grad[part], state.theta_0[part] - theta[part]))
+            add_scaled(grad[block], weight, out=s)
+            along += float(np.dot(grad[block], state.theta_0[block] - theta[block]))
             norm += float(np.abs(s).sum(dtype=np.float64))
         r = b3 * r + weight * along
         larger = max(d, r / norm) if norm > 0 else d
 
-        for part in decayed if self.weight_decay else ():
-            theta[part] *= 1 - float(D) * self.weight_decay
+        for block in decayed if self.weight_decay else ():
+            theta[block] *= 1 - float(D) * self.weight_decay
         scalars = (D, d, b1, 1 - b1, b2, 1 - b2, larger * self.epsilon)
-        for part in parts:
-            self.update(theta, grad, state, scalars, part)
+        for block in blocks:
+            self.update(theta, grad, state, scalars, block)
         return larger, r
 
     @staticmethod

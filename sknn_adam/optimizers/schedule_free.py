@@ -108,12 +108,14 @@ class ScheduleFreeAdamW(Optimizer):
         lr_y = lr - lr_gap
 
         wd = float(self.weight_decay)
-        shrinking = [(part, wd * theta[part]) for part, decayed in state.parts if wd and decayed]
+        shrinking = [
+            (block, wd * theta[block]) for block, decayed in state.blocks if wd and decayed
+        ]
         scalars = (c, 1 - c, lr_y, lr_gap, b2, 1 - b2, 1 - b2**t, self.epsilon)
         self.update(theta, grad, state, scalars)
-        for part, weights in shrinking:
-            theta[part] -= float(lr_y) * weights
-            state.gap[part] += float(lr_gap) * weights
+        for block, weights in shrinking:
+            theta[block] -= float(lr_y) * weights
+            state.gap[block] += float(lr_gap) * weights
 
     @staticmethod
     def rule(g, gap, v, c, one_minus_c, lr_y, lr_gap, beta_2, one_minus_beta_2, bias_2, epsilon):
