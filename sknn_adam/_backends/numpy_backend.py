@@ -60,22 +60,24 @@ class Backend:
     def forget(self) -> None:
         """Drop all recordings."""
 
-    def evaluate(
+    def begin(
         self,
-        objective: Callable[[], Any],
         batch: tuple,
         rng: np.random.Generator | None,
         grad: np.ndarray,
         statistics: np.ndarray,
     ) -> Any:
-        """Return ``objective()``, which also writes `grad` and `statistics` and draws from `rng`.
+        """Return the objective on a batch if it can be replayed, else None.
 
-        A backend may record the calls of its methods in one evaluation and replay them for a
-        later batch in the same arrays. The first replay is checked: `statistics` and `rng` are
-        restored, the objective is evaluated as well, and unless every bit is the same, nothing
-        is replayed from then on.
+        A backend may record the calls of its methods between `begin` and `end` and replay them for
+        a later batch in the same arrays. The first replay is checked: `statistics` and `rng` are
+        restored, None is returned so that the objective is computed as well, and unless value,
+        gradient, statistics and random state agree bit by bit, nothing is replayed from then on.
         """
-        return objective()
+        return None
+
+    def end(self, value: Any) -> None:
+        """End the computation of an objective with this value."""
 
     def do(self, function: Callable, *arguments: Any) -> None:
         """Call a function on arrays that are used again in every step, so it may be recorded."""

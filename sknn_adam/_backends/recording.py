@@ -54,7 +54,7 @@ class RecordingKernels(NumpyKernels):
 
     A step on a small network takes as long in Python as in the loops. So the calls are recorded,
     with the arrays that they work on, when a batch comes in the same arrays for the second time.
-    The third time, the replay is checked, see `Backend.evaluate`. A subclass passes all calls on
+    The third time, the replay is checked, see `Backend.begin`. A subclass passes all calls on
     arrays to `do`, and the objective's value to the array of `_hold`.
     """
 
@@ -67,20 +67,22 @@ class RecordingKernels(NumpyKernels):
         """Drop all recordings: their arrays may change."""
         self._tapes: dict[int, Tape] = {}  # by number of samples
         self._recording: Tape | None = None
+        self._checking: Any = None  # a tape, its results, the random generator and its state
+        self._arrays: tuple[np.ndarray, ...] = ()  # gradient and statistics of the network
         self._values: Any = None  # of the objective, one for each member
         self._stacked = False  # whether there are members
 
-    def evaluate(
+    def begin(
         self,
-        objective: Callable[[], Any],
         batch: tuple,
         rng: np.random.Generator | None,
         grad: np.ndarray,
         statistics: np.ndarray,
     ) -> Any:
-        """Return the objective; record it for arrays seen before, then check, then replay it."""
+        """Return the objective from a checked recording, else None; record arrays seen before."""
+        self._recording = self._checking = None
         if not self._replays:
-            return objective()
+            return None
         if self._watched:
             self._drop_changed()
         key, tape = (*batch, rng), self._tapes.get(len(batch[1]))
@@ -88,47 +90,39 @@ class RecordingKernels(NumpyKernels):
             if len(self._tapes) > 1:  # full batches and the last one
                 self._tapes.clear()
             self._tapes[len(batch[1])] = Tape(key)
-            return objective()
+            return None
+        if tape.checked:
+            return self.replay(tape)
+        self._arrays = grad, statistics
         if tape.grad is None:
-            return self._record(tape, objective, grad)
-        if not tape.checked:
-            return self._check(tape, objective, rng, grad, statistics)
-        return self.replay(tape)
-
-    def _record(self, tape: Tape, objective: Callable[[], Any], grad: np.ndarray) -> Any:
-        tape.calls.clear()
-        self._recording = tape
-        try:
-            value = objective()
-        finally:
-            self._recording = None
-        tape.grad = grad.copy()
-        return value
-
-    def _check(
-        self,
-        tape: Tape,
-        objective: Callable[[], Any],
-        rng: np.random.Generator | None,
-        grad: np.ndarray,
-        statistics: np.ndarray,
-    ) -> Any:
-        """Return the objective; have its calls replayed from now on if they give the same bits."""
+            tape.calls.clear()
+            self._recording = tape
+            return None
         rng = np.random.default_rng(0) if rng is None else rng
         before, state = statistics.copy(), rng.bit_generator.state
-        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
-        replayed_state = rng.bit_generator.state
+        found = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
+        self._checking = tape, found, rng, rng.bit_generator.state
         statistics[...], rng.bit_generator.state = before, state
-        value = objective()
-        self._replays = replayed_state == rng.bit_generator.state and all(
+        return None
+
+    def end(self, value: Any) -> None:
+        """End the record of an objective, or compare it with the replay."""
+        tape, self._recording = self._recording, None
+        if tape is not None:
+            tape.grad = self._arrays[0].copy()
+        if self._checking is None:
+            return
+        tape, replayed, rng, state = self._checking
+        grad = self._arrays[0]
+        self._checking = None
+        self._replays = state == rng.bit_generator.state and all(
             np.array_equal(*pair, equal_nan=True)
-            for pair in zip(replayed, (value, grad, statistics), strict=True)
+            for pair in zip(replayed, (value, *self._arrays), strict=True)
         )
         if not self._replays:
             self._tapes.clear()
         # Buffers that are not written would pass with the same batch and weights as before.
         tape.checked = not np.array_equal(tape.grad, grad, equal_nan=True)
-        return value
 
     def replay(self, tape: Tape) -> Any:
         """Do the calls of an objective on the batch that is in their arrays; return its value."""

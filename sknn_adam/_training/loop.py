@@ -6,7 +6,6 @@ The order of a step is written in `objective` and `step`, that of an epoch in `t
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import inf, isfinite, nan
 from time import perf_counter
 from typing import Any
@@ -35,14 +34,11 @@ def objective(
     network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
-    compute = partial(_objective, network, plan, batch, rng, probe)
-    if probe is not None or not network.replayable:
-        return compute()
-    return network.kernels.evaluate(compute, batch, rng, network.grad, network.statistics)
-
-
-def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any) -> Any:
-    kernels = network.kernels
+    kernels, recorded = network.kernels, probe is None and network.replayable
+    if recorded:
+        known = kernels.begin(batch, rng, network.grad, network.statistics)
+        if known is not None:
+            return known
     z = network.forward(batch.x, rng, batch.kept)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, batch.y, z, batch.weight)
     grad = network.backward(gradient)  # 2
@@ -52,6 +48,8 @@ def _objective(network: Network, plan: Plan, batch: Batch, rng: Any, probe: Any)
         weights = slice(0, network.n_weights)
         arrays = network.theta[weights], grad[weights], network.bounds
         value = plan.penalty.add(value, *arrays, kernels)
+    if recorded:
+        kernels.end(value)
     return value if network.blocks else float(value)
 
 
