@@ -2,10 +2,8 @@
 
 from typing import Any, ClassVar, Self
 
-from sklearn.base import ClassifierMixin
-
 from sknn_adam._estimator import typing as t
-from sknn_adam._estimator.base import BaseMLP
+from sknn_adam._estimator.base import BaseMLP, MultilabelClassifierMixin
 from sknn_adam._estimator.class_prediction import PredictsClasses
 from sknn_adam._estimator.parameters import has_partial_fit
 from sknn_adam._estimator.targets import Classes
@@ -15,7 +13,7 @@ from sknn_adam.losses import CLASSIFICATION_LOSSES
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
+class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     """Multi-layer perceptron for classification, with every part pluggable.
 
     Handles two or more exclusive classes, matrices of labels, and several columns of classes.
@@ -263,8 +261,3 @@ class MLPClassifier(PredictsClasses, ClassifierMixin, BaseMLP):
             The estimator, trained for one more epoch.
         """
         return self._partial_fit(X, y, sample_weight, classes)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

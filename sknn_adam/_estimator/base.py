@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import ClassifierMixin
 
 from sknn_adam._component.base import NestedNames
 from sknn_adam._component.ranges import NETWORK
@@ -34,6 +35,15 @@ from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES
+
+
+class MultilabelClassifierMixin(ClassifierMixin):
+    """The classifier mixin of scikit-learn, with the tag of multilabel targets."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
@@ -212,8 +222,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         publish()
         context.call_on_fit_task_begin(**task)
         if run.stop_reason is None:  # otherwise an interrupted fit had come to its end
-            args = run, plan, session.data, n_epochs, validator(session)
-            train(*args, on_epoch if watched or table is not None else None)
+            validate = None if session.validation is None else validator(session)
+            told = on_epoch if watched or table is not None else None
+            train(run, plan, session.data, n_epochs, validate, told)
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
     def _publish(self, plan: Plan, run: Run) -> None:

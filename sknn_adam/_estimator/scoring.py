@@ -91,16 +91,14 @@ def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
     return known
 
 
-def validator(session: Session) -> Callable[[Any], Any] | None:
+def validator(session: Session) -> Callable[[Any], Any]:
     """Return the function that scores a network on the validation samples, higher is better.
 
     Members get one score each: on the same samples, or each on the fold that it holds out.
     """
-    model, rows, scoring = session.model, session.validation, session.model.scoring
-    run: Any = session.run
-    n_members = run.network.members
-    if rows is None:
-        return None
+    model, scoring, run = session.model, session.model.scoring, session.run
+    rows: Any = session.validation
+    n_members: Any = run.network.members
     if rows.fold is not None:
         if run.oof is None:
             run.oof = OutOfFold(len(rows))

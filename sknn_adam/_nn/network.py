@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sknn_adam._backends.numpy_backend import NUMPY, Backend
-from sknn_adam._component.layout import Layout, by_member, weight_bounds
+from sknn_adam._component.layout import Layout, weight_bounds
 from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
 from sknn_adam._nn.normalization import normalization_layer
 from sknn_adam._utils.validation import extreme_exponent
@@ -50,10 +50,8 @@ class Network:
         What normalization tracks; not learned.
     layout : list of (slice, shape, role)
         Where each array stands in theta.
-    blocks : list of list of (slice, role) or None
-        The blocks of theta that belong to each member; None for a single network.
     bounds : ndarray of int or None
-        Where in theta the weight matrices of members begin and end.
+        Where in theta the weight matrices of members begin and end; known once prepared.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: Any, members: int | None = None):
@@ -92,8 +90,7 @@ class Network:
             vars(layer).pop(f"grad_{name}", None)
             self.layout.append((block, shape, role))
             start = block.stop
-        self.blocks = by_member(self.layout)
-        self.bounds = weight_bounds(self.layout)
+        self.bounds: np.ndarray | None = None
         self.replayable = all(layer.replayable for layer in self.layers)
         self.n_weights = sum(prod(shape) for _, shape, role in self.layout if role == "weight")
         start = 0
@@ -149,6 +146,7 @@ class Network:
         self.kernels = kernels
         if not self.grad.size:
             self.grad = np.zeros_like(self.theta)
+            self.bounds = weight_bounds(self.layout)
             start = 0
             for layer, name, shape, _ in self._arrays():
                 stop = start + prod(shape)
@@ -258,7 +256,7 @@ class Network:
         other.__setstate__({**self.__getstate__(), "layers": layers, "theta": theta})
         return other
 
-    def by_member(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
+    def member_views(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
         """Return views (members, size) of parameters and statistics, one for each array."""
         arrays = [(theta, block) for block, *_ in self.layout]
         start = 0
@@ -269,7 +267,7 @@ class Network:
 
     def member(self, m: int) -> "Network":
         """Return a copy of one of the members as a network of its own, for predictions."""
-        arrays = [array[m] for array in self.by_member(self.theta, self.statistics)]
+        arrays = [array[m] for array in self.member_views(self.theta, self.statistics)]
         n_arrays = len(self.layout)
         state = {
             "layers": [copy(layer) for layer in self.layers],

@@ -50,7 +50,7 @@ def objective(
         value = plan.penalty.add(value, *arrays, kernels)
     if recorded:
         kernels.end(value)
-    return value if network.blocks else float(value)
+    return value if network.members else float(value)
 
 
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:

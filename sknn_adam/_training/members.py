@@ -68,7 +68,7 @@ class Members(Run):
         if sound.all() and all(isfinite(norm(vector)) for vector in vectors):
             return point
         for vector in (self.network.theta, point):
-            for array in self.network.by_member(vector, self.network.statistics):
+            for array in self.network.member_views(vector, self.network.statistics):
                 sound &= np.isfinite(array).all(axis=1)
         if not sound.any():
             return None
@@ -88,14 +88,14 @@ class Members(Run):
 
     def _put_back(self, plan: Plan, which: np.ndarray) -> None:
         network = self.network
-        best = network.by_member(*self.best)
+        best = network.member_views(*self.best)
         for vector in (network.theta, self.average):
             if vector is not None:
-                views = network.by_member(vector, network.statistics)
+                views = network.member_views(vector, network.statistics)
                 for view, array in zip(views, best, strict=True):
                     view[which] = array[which]
         for slot in self.slots(plan):
-            for view in network.by_member(slot, network.statistics)[: len(network.layout)]:
+            for view in network.member_views(slot, network.statistics)[: len(network.layout)]:
                 view[which] = 0
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
@@ -109,8 +109,8 @@ class Members(Run):
             super().keep(score, point)
             self.best_epoch = np.full(len(score), self.best_epoch)
         elif better.any():
-            now = self.network.by_member(point, self.network.statistics)
-            for view, array in zip(self.network.by_member(*self.best), now, strict=True):
+            now = self.network.member_views(point, self.network.statistics)
+            for view, array in zip(self.network.member_views(*self.best), now, strict=True):
                 view[better] = array[better]
             self.best_score = np.where(better, score, self.best_score)
             self.best_epoch = np.where(better, self.clock.epoch, self.best_epoch)
