@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from sknn_adam._estimator import setup as _building
+from sknn_adam._estimator import parameters
 from sknn_adam._nn.layers import Dropout, Layer
 from sknn_adam._nn.network import Network, build
 from sknn_adam._training import loop as training
@@ -151,7 +151,7 @@ def prototype(name):
     """Patch the package with what this candidate needs, if it needs anything."""
     with ExitStack() as stack:
         changed = _changed_build("input scales" in name, "last layer from zero" in name)
-        stack.enter_context(patch.object(_building, "build", changed))
+        stack.enter_context(patch.object(parameters, "build", changed))
         for what in ("dropout", "weight decay"):
             if f"schedule of {what}" in name:
                 stack.enter_context(patch.object(training, "_epoch", _scheduled(what)))

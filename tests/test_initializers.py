@@ -134,18 +134,20 @@ def test_orthogonal_matrices_are_uniformly_distributed():
     np.testing.assert_allclose(draws.var(axis=0), 1 / 3, rtol=0.06)
 
 
+@pytest.mark.parametrize("biases", [Zeros(), RandomNormal(0.3)], ids=["zeros", "random"])
 @pytest.mark.parametrize("members", [None, 2])
-def test_lsuv_gives_every_layer_unit_variance(members, rng):
+def test_lsuv_gives_every_layer_unit_variance(members, biases, rng):
     network = build(6, (20, 10, 20), 3, [Tanh(), ReLU(), Tanh()], members=members)
     initializer = LSUV()
     assert initializer.unit_variance
-    network.initialize(initializer, Zeros(), rng)
+    network.initialize(initializer, biases, rng)
     x = 50 + 7 * rng.normal(size=(300, 6))
     network.unit_variance(x)
     for layer in network.layers:
-        x = layer.forward(x, Workspace())
         if layer in network.dense():
-            np.testing.assert_allclose(x.std(axis=(-1, -2)), 1, rtol=2e-3)
+            z = x @ layer.W + layer.b[..., None, :]
+            np.testing.assert_allclose(z.std(axis=(-1, -2)), 1, rtol=2e-3)
+        x = layer.forward(x, Workspace())
 
 
 def test_constants(rng):
