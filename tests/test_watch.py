@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sknn_adam import MLPRegressor
+from sknn_adam._backends.dependencies import watch
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NumpyKernels
-from sknn_adam._backends.watching import watch
 from sknn_adam.activations import ACTIVATIONS, Activation, LeakyReLU, ReLU, Tanh
 from sknn_adam.losses import LogLoss, SquaredError
 from sknn_adam.optimizers import OPTIMIZERS, AdamW, Optimizer

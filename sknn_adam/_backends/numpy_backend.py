@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.dependencies import Watch, watch
 from sknn_adam._backends.tracing import Program, trace
-from sknn_adam._backends.watching import Watch, watch
 from sknn_adam._utils.validation import check_shape
 
 __all__ = [

@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
-from sknn_adam.onnx.enclosing import guarded, is_nested, unwrap, wants_raw_scores
 from sknn_adam.onnx.graph import Graph, raw_outputs
 from sknn_adam.onnx.heads import (
     class_outputs,
@@ -21,6 +20,7 @@ from sknn_adam.onnx.heads import (
     n_columns,
     predictions,
 )
+from sknn_adam.onnx.meta_estimators import guarded, is_nested, unwrap, wants_raw_scores
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.tables import Columns
