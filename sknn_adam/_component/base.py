@@ -36,12 +36,12 @@ def _same(old: Any, new: Any) -> bool:
         return False
 
 
-def _with_hints(cls: type, init: Callable) -> Callable:
+def _with_hints(cls: Any, init: Callable) -> Callable:
     """Return `init`, but unknown keyword arguments raise an error that names the right one."""
     signature = inspect.signature(init)
 
     @wraps(init)
-    def __init__(self, *args, **kwargs):
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             init(self, *args, **kwargs)
         except TypeError:
