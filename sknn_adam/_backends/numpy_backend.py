@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.dependencies import Watch, watch
+from sknn_adam._backends.dependencies import Watch, dependencies_of
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._utils.validation import check_shape
 
@@ -28,7 +28,7 @@ __all__ = [
 BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
 
 
-def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
+def _cache_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
     rows = max(1, BLOCK // max(1, row_size))
     for start in range(0, n_rows, rows):
         yield slice(start, start + rows)
@@ -93,7 +93,7 @@ class Backend:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
         program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
-            for block in _blocks(theta.size):
+            for block in _cache_blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
                 result = rule(*arrays, *scalars)
                 if not isinstance(result, tuple) or len(result) != len(arrays):
@@ -120,7 +120,7 @@ class Backend:
                 theta *= keep
             theta -= program.run([grad, *slots], typed, buffers)
             return
-        for block in _blocks(theta.size):
+        for block in _cache_blocks(theta.size):
             part = theta[block]
             if keep != 1:
                 part *= keep
@@ -195,7 +195,7 @@ class Backend:
             add_scaled(theta, l2, out=grad)
         if l1:
             buffer = self._provide(1, theta)[0]
-            for block in _blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
+            for block in _cache_blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
                 w = theta[block]
                 slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
                 np.minimum(slope, l1, out=slope)
@@ -241,7 +241,7 @@ def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray
 def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
     n_rows = arrays[0].shape[-2]
-    for block in _blocks(n_rows, arrays[0].size // n_rows):
+    for block in _cache_blocks(n_rows, arrays[0].size // n_rows):
         yield tuple(a[..., block, :] for a in arrays)
 
 
@@ -267,7 +267,7 @@ class NumpyKernels(Backend):
 
     def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
         """Store what `make` makes of functions; None if they read what cannot be watched."""
-        found = watch(*functions)
+        found = dependencies_of(*functions)
         store[key] = None if found is None else make()
         if store[key] is not None and found is not None and found.values:
             self._watched.append((store, key, found))
@@ -313,7 +313,7 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
     if vector.size <= BLOCK:
         out += factor * vector
         return
-    for block in _blocks(vector.size):
+    for block in _cache_blocks(vector.size):
         out[block] += factor * vector[block]
 
 
@@ -324,7 +324,7 @@ def flush_denormals(vector: np.ndarray) -> None:
     there for ever; processors compute with them many times slower.
     """
     tiny = np.finfo(vector.dtype).tiny
-    for block in _blocks(vector.size):
+    for block in _cache_blocks(vector.size):
         part = vector[block]
         small = np.abs(part) < tiny
         part[small] = 0

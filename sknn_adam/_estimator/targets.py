@@ -29,7 +29,7 @@ class UnseenClasses(ValueError):
         )
 
 
-def _flat(y: np.ndarray, warn: bool = False) -> np.ndarray:
+def _as_1d(y: np.ndarray, warn: bool = False) -> np.ndarray:
     """Return a single column as a vector."""
     return column_or_1d(y, warn=warn) if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -95,7 +95,7 @@ class Classes:
         learned : bool, default=False
             Whether the classes were learned from `y`.
         """
-        y = _flat(y, warn=True)
+        y = _as_1d(y, warn=True)
         found = type(self) if learned else self._type_of(y)
         if found is not type(self) or (y.ndim == 2 and y.shape[1] != len(self.columns)):
             width = f" with {len(self.columns)} columns" if self.several else ""
@@ -119,7 +119,7 @@ class Classes:
                 raise ValueError(
                     f"classes={given!r} is not the same as in the first call: {known!r}."
                 )
-        return [_codes(known, found) for known, found in zip(self.columns, columns, strict=True)]
+        return [_encode(known, found) for known, found in zip(self.columns, columns, strict=True)]
 
     def check_resumed(self, y: Any) -> None:
         """Raise ValueError if training cannot be resumed with targets that lack classes."""
@@ -345,12 +345,12 @@ def _target_type(y: np.ndarray) -> type[Classes]:
 
 def learn_classes(y: np.ndarray, classes: Any = None) -> Classes:
     """Return the target type of `y` with its classes."""
-    y = _flat(y)
+    y = _as_1d(y)
     cls: Any = _target_type(y)
     return cls(y, classes)
 
 
-def _codes(known: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _encode(known: np.ndarray, found: np.ndarray) -> np.ndarray:
     codes = np.searchsorted(known, found)
     codes[codes == len(known)] = 0
     unseen = known[codes] != found

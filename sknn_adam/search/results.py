@@ -333,7 +333,7 @@ def load_results(path: Any) -> Any:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         version, dtypes, rows = found["sknn_adam_results"], found["columns"], found["rows"]
         columns = {
-            name: pd.Series([_value(row.get(name, np.nan)) for row in rows], dtype=dtype)
+            name: pd.Series([_decoded(row.get(name, np.nan)) for row in rows], dtype=dtype)
             for name, dtype in dtypes.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
@@ -358,5 +358,5 @@ def _plain(value: Any) -> Any:
     return repr(value)
 
 
-def _value(value: Any) -> Any:
+def _decoded(value: Any) -> Any:
     return float(value["number"]) if isinstance(value, dict) else value
