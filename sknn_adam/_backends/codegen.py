@@ -91,8 +91,8 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
             return number(index)
         return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
 
-    for k, (function, arguments, kind) in enumerate(formula.operations, start=1):
-        wanted = _wanted(formula, function, arguments, kind.kind == "b")
+    for k, (function, arguments, result) in enumerate(formula.operations, start=1):
+        wanted = _wanted(formula, function, arguments, result.kind == "b")
         pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
@@ -157,10 +157,10 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
         *([] if in_place else ["            zs[m, i, j] = z"]),
         f"            {'zs' if in_place else 'out'}[m, i, j] = {value}",
     ]
-    names, kinds = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
+    names, types = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
     if not in_place:
-        names, kinds = [*names, "out"], [*kinds, kinds[0]]
-    return constants, ", ".join(names), ", ".join(kinds), body
+        names, types = [*names, "out"], [*types, types[0]]
+    return constants, ", ".join(names), ", ".join(types), body
 
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
@@ -180,5 +180,5 @@ def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
         "            sums[m, j] += v",
     ]
     names = ["g", *["zs"] * with_z, "activations", "sums"]
-    kinds = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
-    return constants, ", ".join(names), ", ".join(kinds), body
+    types = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
+    return constants, ", ".join(names), ", ".join(types), body

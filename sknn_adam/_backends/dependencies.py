@@ -1,4 +1,4 @@
-"""What a recorded formula depends on beside its arguments, so that changes of it are noticed.
+"""The dependencies of a recorded formula besides its arguments: a change of one ends its use.
 
 A formula is recorded once and run without being called again. That is right as long as the code
 reads nothing that changes: attributes, global variables, variables of an enclosing function. The
@@ -155,7 +155,7 @@ def _code_objects(code: CodeType) -> Iterator[CodeType]:
 
 
 def dependencies_of(*functions: Any) -> Watch | None:
-    """Return what functions and methods depend on; None if that cannot be watched."""
+    """Return the dependencies of functions and methods; None if they cannot be watched."""
     found = Watch()
     try:
         for function in functions:

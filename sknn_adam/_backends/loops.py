@@ -124,7 +124,7 @@ def softmax_shift(
     gradient: ndarray,
     values: ndarray,
 ) -> None:
-    """Write `z` less the largest of its row to `gradient`, and to `values` a part of the losses.
+    """Write `z` less the largest of its row to `gradient`, the first loss terms to `values`.
 
     `weight` (1 or members, n_rows) is empty for weights of 1, ``factors[0]`` is the label
     smoothing. The exponentials of `gradient` are left to NumPy, whose loop over them is several

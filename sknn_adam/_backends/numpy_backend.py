@@ -114,18 +114,18 @@ class Backend:
                     slot[block] = value
             return
         buffers = self._provide(program.n_buffers, theta)
-        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest kind of operand
+        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest operands
         if theta.size <= BLOCK:
             if keep != 1:
                 theta *= keep
             theta -= program.run([grad, *slots], typed, buffers)
             return
         for block in _cache_blocks(theta.size):
-            part = theta[block]
+            weights = theta[block]
             if keep != 1:
-                part *= keep
-            cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
-            part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
+                weights *= keep
+            cut = buffers if weights.size == BLOCK else [b[: weights.size] for b in buffers]
+            weights -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
@@ -325,9 +325,8 @@ def flush_denormals(vector: np.ndarray) -> None:
     """
     tiny = np.finfo(vector.dtype).tiny
     for block in _cache_blocks(vector.size):
-        part = vector[block]
-        small = np.abs(part) < tiny
-        part[small] = 0
+        values = vector[block]
+        values[np.abs(values) < tiny] = 0
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:

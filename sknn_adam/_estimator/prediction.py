@@ -19,7 +19,7 @@ def joined(first: Any, second: Any, order: np.ndarray) -> Any:
 
 
 class Published(BaseEstimator):
-    """The part of an estimator that predicts and publishes."""
+    """The predictions and published attributes of both estimators."""
 
     _network: Any
     _run: Any
@@ -46,7 +46,7 @@ class Published(BaseEstimator):
         """
         z, dtype = self._raw(X)
         members = z if z.ndim == 3 else z[None]
-        each = [self._targets.predictions(self._loss, part, dtype) for part in members]
+        each = [self._targets.predictions(self._loss, member, dtype) for member in members]
         if isinstance(each[0], list):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)

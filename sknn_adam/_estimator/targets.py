@@ -176,13 +176,13 @@ class Classes:
 
     # -- predictions ----------------------------------------------------------------------------
 
-    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+    def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
         """Return the raw outputs of every column that has classes of its own."""
         return [z]
 
-    def joined(self, parts: list) -> Any:
+    def collected(self, columns: list) -> Any:
         """Return the results of all columns in the form of the estimator's methods."""
-        return parts[0]
+        return columns[0]
 
     def combine(self, loss: Any, z: np.ndarray) -> np.ndarray:
         """Return raw outputs (n_samples, n_raw); members are averaged by their probabilities."""
@@ -190,24 +190,24 @@ class Classes:
 
     def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> Any:
         """Return probabilities."""
-        parts = [loss.predict(part) for part in self.parts(loss, self.combine(loss, z))]
+        p = [loss.predict(raw) for raw in self.by_output(loss, self.combine(loss, z))]
         for k, classes in enumerate(self.columns):
             if len(classes) == 1:
-                parts[k] = np.ones_like(parts[k][:, :1])
-        return self.joined(parts)
+                p[k] = np.ones_like(p[k][:, :1])
+        return self.collected(p)
 
     def decisions(self, loss: Any, z: np.ndarray) -> Any:
         """Return log odds or unnormalized log probabilities."""
-        parts = self.parts(loss, self.combine(loss, z))
-        return self.joined([part.ravel() if part.shape[1] == 1 else part for part in parts])
+        columns = self.by_output(loss, self.combine(loss, z))
+        return self.collected([raw.ravel() if raw.shape[1] == 1 else raw for raw in columns])
 
     def labels(self, loss: Any, z: np.ndarray) -> np.ndarray:
         """Return predicted labels."""
         columns = []
-        for classes, part in zip(
-            self.columns, self.parts(loss, self.combine(loss, z)), strict=True
+        for classes, raw in zip(
+            self.columns, self.by_output(loss, self.combine(loss, z)), strict=True
         ):
-            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
+            code = (raw[:, 0] > 0).astype(int) if raw.shape[1] == 1 else raw.argmax(axis=1)
             # With a single class, code 1 stands for nothing.
             columns.append(classes[np.minimum(code, len(classes) - 1)])
         return np.stack(columns, axis=1) if self.several else columns[0]
@@ -325,13 +325,13 @@ class Multioutput(Classes):
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
         return np.stack(self._codes(y.T, classes), axis=1)
 
-    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+    def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
         """Return the raw outputs of every column."""
         return loss.by_output(z)
 
-    def joined(self, parts: list) -> list:
+    def collected(self, columns: list) -> list:
         """Return one result for each column."""
-        return parts
+        return columns
 
 
 def _target_type(y: np.ndarray) -> type[Classes]:

@@ -132,9 +132,9 @@ def validate_input(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         if not faults:
             raise
         found = "; ".join(f"{what} in {_listed(names)}" for what, names in faults.items())
-        kind = ValueError if isinstance(error, ValueError) else TypeError
+        error_type = ValueError if isinstance(error, ValueError) else TypeError
         note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "texts"} else ""
-        raise kind(f"{error}\nX has {found}.{note}") from error
+        raise error_type(f"{error}\nX has {found}.{note}") from error
 
 
 def validate_pair(
@@ -209,8 +209,8 @@ def check_labels(values: Any, name: str = "y") -> None:
 
 
 def _check_mask(values: Any, name: str) -> None:
-    parts = values if isinstance(values, list | tuple) else (values,)
-    masked = sum(int(np.ma.count_masked(p)) for p in parts if isinstance(p, np.ma.MaskedArray))
+    arrays = values if isinstance(values, list | tuple) else (values,)
+    masked = sum(int(np.ma.count_masked(a)) for a in arrays if isinstance(a, np.ma.MaskedArray))
     if masked:
         raise ValueError(
             f"{name} has {masked} masked values; the numbers under the mask would be used. Leave "

@@ -194,8 +194,8 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
         )
     operator = scope.declare_local_operator(CLASSIFIER, model)
     operator.inputs = inputs
-    kind = guess_tensor_type(inputs[0].type)
-    probabilities = SequenceType(kind) if targets.exclusive else kind
+    tensor_type = guess_tensor_type(inputs[0].type)
+    probabilities = SequenceType(tensor_type) if targets.exclusive else tensor_type
     operator.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
     operator.outputs.append(scope.declare_local_variable("probabilities", probabilities))
     return operator.outputs
@@ -338,8 +338,8 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     columns, tables, start = [], [], 0
     for k, known in enumerate(targets.columns):
         width = len(known) if len(known) > 2 else 1
-        part = g.columns(z, start, start + width)
-        code, p = class_outputs(g, loss, part, len(known), raw_scores)
+        raw = g.columns(z, start, start + width)
+        code, p = class_outputs(g, loss, raw, len(known), raw_scores)
         columns.append(g("Gather", integer_or_text(_column_classes(operator, k)), code, axis=0))
         tables.append(p)
         start += width

@@ -178,10 +178,10 @@ def compare_searches(searches: Any) -> Any:
         for repeat, search in enumerate(given if isinstance(given, list | tuple) else [given]):
             frame = results_frame(search)
             whole = frame["score"].where(frame["resource"] >= 1.0)
-            part = frame[["candidate", "elapsed", "score"]].copy()
-            part.insert(0, "search", name)
-            part.insert(1, "repeat", repeat)
-            found.append(part.assign(best=whole.cummax().ffill()))
+            curve = frame[["candidate", "elapsed", "score"]].copy()
+            curve.insert(0, "search", name)
+            curve.insert(1, "repeat", repeat)
+            found.append(curve.assign(best=whole.cummax().ffill()))
     return pd.concat(found, ignore_index=True)
 
 
