@@ -8,8 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._utils.sklearn_compat import check_feature_names_in
-from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names
-from sknn_adam._utils.validation import validate as validate_data
+from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names, validate_input
 
 __all__ = ["PiecewiseLinear", "SmoothClip"]
 
@@ -107,7 +106,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
+        X = validate_input(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
         known = ~np.isnan(X)
         # A column without a single value: any number does, for all will stay NaN.
         X = np.where(known.any(axis=0), X, 0)
@@ -139,7 +138,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Between -limit and limit; float32 if X is, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False)
+        X = validate_input(self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False)
         z = X - self.center_
         noise = getattr(self, "noise_", 0)  # archives of earlier versions lack it
         if np.any(noise):
@@ -228,7 +227,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=FLOATS)
+        X = validate_input(self, X, dtype=FLOATS)
         # Two values would make one bin, which repeats the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
@@ -255,7 +254,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
             Each column followed by its bins, between 0 and 1; float32 if X is, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = validate_input(self, X, dtype=FLOATS, reset=False)
         encoded = []
         for column, edges in zip(X.T, self.edges_, strict=True):
             encoded.append(column[:, None])

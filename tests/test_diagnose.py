@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sknn_adam import SGD, MLPClassifier, MLPRegressor
 from sknn_adam.initializers import Constant, RandomNormal
 from sknn_adam.inspection import Finding, Findings, diagnose
-from sknn_adam.inspection._inside import fitted_networks
+from sknn_adam.inspection._fitted_networks import fitted_networks
 
 KINDS = {
     "vanishing_gradients",

@@ -342,7 +342,7 @@ def test_products_in_parts(monkeypatch, a_shape, b_shape, transposed, n_parts, d
     a = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if transposed else a
     expected = a.astype(np.longdouble) @ b.astype(np.longdouble)
     out = np.full(expected.shape, np.nan, dtype)
-    parts = _fused._in_parts(a, b, out)
+    parts = _fused._product_blocks(a, b, out)
     if n_parts is None:
         assert parts is None
     else:
@@ -359,7 +359,7 @@ def test_products_in_parts(monkeypatch, a_shape, b_shape, transposed, n_parts, d
 def test_products_that_read_weights_across_stay_whole(monkeypatch, rng):
     monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
     a, b = rng.normal(size=(2, 128, 128))
-    assert _fused._in_parts(a, b.T, np.empty((128, 128))) is None
+    assert _fused._product_blocks(a, b.T, np.empty((128, 128))) is None
 
 
 SKYLAKE = {"user_api": "blas", "architecture": "SkylakeX"}
@@ -382,7 +382,7 @@ def test_only_some_libraries_have_fast_small_products(monkeypatch, found, fast):
     _fused._small_is_fast.cache_clear()
     try:
         assert _fused._small_is_fast() is fast
-        assert (_fused._in_parts(*np.zeros((3, 128, 128))) is not None) is fast
+        assert (_fused._product_blocks(*np.zeros((3, 128, 128))) is not None) is fast
     finally:
         _fused._small_is_fast.cache_clear()
 

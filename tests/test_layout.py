@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -245,3 +246,14 @@ def test_sizes():
                 if lines > MOST_LINES_OF_A_FUNCTION:
                     too_long.append(f"{path.relative_to(ROOT)}: {node.name} has {lines} lines")
     assert not too_long, "\n".join(too_long)
+
+
+def test_names_of_functions_and_classes_are_unique():
+    names = Counter(
+        node.name
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    )
+    # Both are public: a constant initial value, and a constant learning rate.
+    assert {name for name, n in names.items() if n > 1} == {"Constant"}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sknn_adam import MLPRegressor
+from sknn_adam._backends.dependencies import dependencies_of
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NumpyKernels
-from sknn_adam._backends.watching import watch
 from sknn_adam.activations import ACTIVATIONS, Activation, LeakyReLU, ReLU, Tanh
 from sknn_adam.losses import LogLoss, SquaredError
 from sknn_adam.optimizers import OPTIMIZERS, AdamW, Optimizer
@@ -261,11 +261,14 @@ def test_what_is_built_in_is_recorded():
     """Nothing of it is mistaken for state."""
     for make in ACTIVATIONS.entries.values():
         activation = make()
-        assert watch(activation.apply, activation.__call__, activation.derivative) is not None
+        assert (
+            dependencies_of(activation.apply, activation.__call__, activation.derivative)
+            is not None
+        )
     for make in OPTIMIZERS.entries.values():
         if hasattr(make(), "rule"):
-            assert watch(make().rule).values == []
-    assert watch(ReLU().apply, ReLU().derivative).values == []
+            assert dependencies_of(make().rule).values == []
+    assert dependencies_of(ReLU().apply, ReLU().derivative).values == []
 
 
 # -- overridden methods ----------------------------------------------------------------------------

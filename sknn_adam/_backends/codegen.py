@@ -68,7 +68,7 @@ class Unwritable(Exception):
     """The formula has an operation that has no place in a fused loop."""
 
 
-def _write(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
+def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
     """Return the lines of the constants, the lines of the operations, and the outputs' names.
 
     `names` are those of the arrays' elements and the scalars.
@@ -91,8 +91,8 @@ def _write(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
             return number(index)
         return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
 
-    for k, (function, arguments, kind) in enumerate(formula.operations, start=1):
-        wanted = _wanted(formula, function, arguments, kind.kind == "b")
+    for k, (function, arguments, result) in enumerate(formula.operations, start=1):
+        wanted = _wanted(formula, function, arguments, result.kind == "b")
         pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
@@ -126,7 +126,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
-    constants, lines, (update, *new) = _write(formula, elements, dtype)
+    constants, lines, (update, *new) = _write_operations(formula, elements, dtype)
     arguments = ["theta", "grad", *slots, "scalars"]
     same_size = " or ".join(f"{name}.size != theta.size" for name in arguments[1:-1])
     body = [
@@ -146,7 +146,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
 
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
     """Return the same for an activation behind a bias; `z` is written if it is kept."""
-    constants, lines, (value,) = _write(formula, ["z"], dtype)
+    constants, lines, (value,) = _write_operations(formula, ["z"], dtype)
     other = "" if in_place else "zs.shape != out.shape or "
     body = [
         f"if {other}b.shape != (zs.shape[0], zs.shape[2]):",
@@ -157,15 +157,15 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
         *([] if in_place else ["            zs[m, i, j] = z"]),
         f"            {'zs' if in_place else 'out'}[m, i, j] = {value}",
     ]
-    names, kinds = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
+    names, types = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
     if not in_place:
-        names, kinds = [*names, "out"], [*kinds, kinds[0]]
-    return constants, ", ".join(names), ", ".join(kinds), body
+        names, types = [*names, "out"], [*types, types[0]]
+    return constants, ", ".join(names), ", ".join(types), body
 
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
     """Return the same for the chain rule through a derivative, with the columns' sums."""
-    constants, lines, (value,) = _write(formula, ["z", "a"], dtype)
+    constants, lines, (value,) = _write_operations(formula, ["z", "a"], dtype)
     other = "zs.shape != g.shape or " if with_z else ""
     body = [
         f"if {other}activations.shape != g.shape or sums.shape != (g.shape[0], g.shape[2]):",
@@ -180,5 +180,5 @@ def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
         "            sums[m, j] += v",
     ]
     names = ["g", *["zs"] * with_z, "activations", "sums"]
-    kinds = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
-    return constants, ", ".join(names), ", ".join(kinds), body
+    types = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
+    return constants, ", ".join(names), ", ".join(types), body

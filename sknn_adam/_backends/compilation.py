@@ -132,9 +132,9 @@ def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options
     if formula is None or dtype not in (np.float32, np.float64):
         return None
     try:
-        constants, arguments, kinds, body = write(formula, dtype, *options)
+        constants, arguments, types, body = write(formula, dtype, *options)
         head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
-        return _load(head + "".join(f"    {line}\n" for line in body), f"void({kinds})")
+        return _load(head + "".join(f"    {line}\n" for line in body), f"void({types})")
     except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
         return None
 
@@ -171,10 +171,10 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
     from numba import types
 
     def typed(letter: str) -> Any:
-        kind = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
+        element = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
         dimensions = {"m": 2, "M": 2, "X": 2, "s": 3, "S": 3}.get(letter, 1)
-        kind = numba.from_dtype(dtype) if kind is None else kind
-        return types.Array(kind, dimensions, "C", readonly=letter.isupper())
+        element = numba.from_dtype(dtype) if element is None else element
+        return types.Array(element, dimensions, "C", readonly=letter.isupper())
 
     signature = tuple(typed(letter) for letter in ARGUMENTS[name])
     options: Any = {"fastmath": {"reassoc"}} if name == "penalize" else {}

@@ -7,6 +7,8 @@ the shapes of its arrays first, and the loops that are given row numbers or code
 
 from math import exp, log, log1p
 
+from numpy import ndarray
+
 __all__ = [
     "add_bias",
     "blend",
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 
-def add_bias(z, b):
+def add_bias(z: ndarray, b: ndarray) -> None:
     """Add `b` (members, width) to every row of `z`."""
     if b.shape != (z.shape[0], z.shape[2]):
         raise ValueError("add_bias needs one bias per member and unit.")
@@ -32,7 +34,7 @@ def add_bias(z, b):
                 z[m, i, j] += b[m, j]
 
 
-def column_sums(g, out):
+def column_sums(g: ndarray, out: ndarray) -> None:
     """Write the sums of the columns of `g` to `out` (members, width)."""
     if out.shape != (g.shape[0], g.shape[2]):
         raise ValueError("column_sums needs one sum per member and unit.")
@@ -44,7 +46,7 @@ def column_sums(g, out):
                 out[m, j] += g[m, i, j]
 
 
-def outer(a, b, out):
+def outer(a: ndarray, b: ndarray, out: ndarray) -> None:
     """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (.., 1, width)."""
     if (a.shape[0] != 1 and a.shape[0] != out.shape[0]) or b.shape[0] != out.shape[0]:
         raise ValueError("outer needs as many columns, or one, and rows as members.")
@@ -57,7 +59,7 @@ def outer(a, b, out):
                 out[m, i, j] = a[own, i, 0] * b[m, 0, j]
 
 
-def gather(X, rows, out):
+def gather(X: ndarray, rows: ndarray, out: ndarray) -> None:
     """Write ``X[rows]`` to `out`, in the dtype of `out`."""
     if out.shape != (rows.size, X.shape[1]):
         raise ValueError("gather needs one row of the output per row number.")
@@ -69,7 +71,7 @@ def gather(X, rows, out):
             out[i, j] = X[row, j]
 
 
-def gather_columns(columns, rows, out):
+def gather_columns(columns: ndarray, rows: ndarray, out: ndarray) -> None:
     """Write the rows of a table that is given column by column to `out`, in the dtype of `out`."""
     if out.shape != (rows.size, columns.shape[0]):
         raise ValueError("gather needs one row of the output per row number.")
@@ -81,7 +83,9 @@ def gather_columns(columns, rows, out):
             out[i, j] = columns[j, rows[i]]
 
 
-def penalize(theta, bounds, factors, grad, values):
+def penalize(
+    theta: ndarray, bounds: ndarray, factors: ndarray, grad: ndarray, values: ndarray
+) -> None:
     """Add the penalty with the factors (l2, l1) of every block between two bounds to `values`.
 
     The blocks belong to the values in turns. The gradient is added to `grad`. The sums may be taken
@@ -103,7 +107,7 @@ def penalize(theta, bounds, factors, grad, values):
         values[block % values.size] += l2 / 2 * squares + l1 * sizes
 
 
-def blend(average, vector, factors):
+def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
     if average.size != vector.size or factors.size != 2:
         raise ValueError("blend needs two vectors of one size.")
@@ -112,8 +116,15 @@ def blend(average, vector, factors):
         average[i] = keep * average[i] + rate * vector[i]
 
 
-def softmax_shift(z, codes, weight, factors, gradient, values):
-    """Write `z` less the largest of its row to `gradient`, and to `values` a part of the losses.
+def softmax_shift(
+    z: ndarray,
+    codes: ndarray,
+    weight: ndarray,
+    factors: ndarray,
+    gradient: ndarray,
+    values: ndarray,
+) -> None:
+    """Write `z` less the largest of its row to `gradient`, the first loss terms to `values`.
 
     `weight` (1 or members, n_rows) is empty for weights of 1, ``factors[0]`` is the label
     smoothing. The exponentials of `gradient` are left to NumPy, whose loop over them is several
@@ -147,7 +158,9 @@ def softmax_shift(z, codes, weight, factors, gradient, values):
         values[m] = total / z.shape[1]
 
 
-def softmax_log_loss(gradient, codes, weight, factors, values):
+def softmax_log_loss(
+    gradient: ndarray, codes: ndarray, weight: ndarray, factors: ndarray, values: ndarray
+) -> None:
     """Add the rest of the mean losses to `values`; turn exponentials into the gradient.
 
     ``factors[1]`` is one by the number of rows.
@@ -181,7 +194,9 @@ def softmax_log_loss(gradient, codes, weight, factors, values):
         values[m] += total / gradient.shape[1]
 
 
-def label_log_loss(z, y, weight, factors, gradient, values):
+def label_log_loss(
+    z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
+) -> None:
     """Write the weighted mean log losses of labels to `values`, and their gradient.
 
     `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
@@ -209,7 +224,9 @@ def label_log_loss(z, y, weight, factors, gradient, values):
         values[m] = total / z.shape[1]
 
 
-def squared_error(z, y, weight, factors, gradient, values):
+def squared_error(
+    z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
+) -> None:
     """Write the weighted means of half the squares to `values`, and their gradient."""
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")

@@ -28,7 +28,7 @@ NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
 # other loops too, which read them as they lie, and takes those up to 100^3 multiplications.
 READ_AS_THEY_LIE = {"skylakex", "cooperlake", "sapphirerapids"}
 SMALL_PRODUCT = 100**3
-MOST_PARTS, FEWEST_ROWS = 8, 15  # more parts, or fewer rows in each, gain nothing
+MOST_BLOCKS, FEWEST_ROWS = 8, 15  # more blocks, or fewer rows in each, gain nothing
 
 
 def _as_stacks(z: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -52,10 +52,10 @@ def _small_is_fast() -> bool:
     return bool(names) and names <= READ_AS_THEY_LIE
 
 
-def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, ...] | None:
-    """Return the arrays of a product with the rows of `a` and `out` in parts, None if no faster.
+def _product_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Return the arrays of a product in blocks of rows of `a` and `out`, None if no faster.
 
-    They are views, for `numpy.matmul`; `b` serves all parts.
+    They are views, for `numpy.matmul`; `b` serves all blocks.
     """
     (n_rows, width), inner = out.shape[-2:], b.shape[-2]
     work = n_rows * inner * width
@@ -63,7 +63,7 @@ def _in_parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray
         return None
     if not b.flags.c_contiguous or not _small_is_fast():
         return None
-    fewest, most = -(-work // SMALL_PRODUCT), min(MOST_PARTS, n_rows // FEWEST_ROWS)
+    fewest, most = -(-work // SMALL_PRODUCT), min(MOST_BLOCKS, n_rows // FEWEST_ROWS)
     n = next((n for n in range(fewest, most + 1) if n_rows % n == 0), None)
     if n is None:
         return None
@@ -108,7 +108,7 @@ class FusedKernels(RecordingKernels):
             try:
                 kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
                 return
-            except TypeError:  # before the first element: arrays of other kinds, or read-only ones
+            except TypeError:  # before the first element: arrays of other types, or read-only ones
                 pass
         super().update(rule, theta, grad, slots, scalars, keep)
 
@@ -116,8 +116,8 @@ class FusedKernels(RecordingKernels):
         """Write the matrix product."""
         if type(a) is not np.ndarray:
             self.do(product, a, b, out)
-        elif parts := _in_parts(a, b, out):
-            self.do(np.matmul, *parts)
+        elif blocks := _product_blocks(a, b, out):
+            self.do(np.matmul, *blocks)
         elif out.ndim == 2:
             self.do(np.dot, a, b, out)
         elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.dependencies import Watch, dependencies_of
 from sknn_adam._backends.tracing import Program, trace
-from sknn_adam._backends.watching import Watch, watch
 from sknn_adam._utils.validation import check_shape
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
 
 
-def _blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
+def _cache_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
     rows = max(1, BLOCK // max(1, row_size))
     for start in range(0, n_rows, rows):
         yield slice(start, start + rows)
@@ -95,7 +95,7 @@ class Backend:
         """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
         program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
-            for block in _blocks(theta.size):
+            for block in _cache_blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
                 result = rule(*arrays, *scalars)
                 if not isinstance(result, tuple) or len(result) != len(arrays):
@@ -116,18 +116,18 @@ class Backend:
                     slot[block] = value
             return
         buffers = self._provide(program.n_buffers, theta)
-        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest kind of operand
+        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest operands
         if theta.size <= BLOCK:
             if keep != 1:
                 theta *= keep
             theta -= program.run([grad, *slots], typed, buffers)
             return
-        for block in _blocks(theta.size):
-            part = theta[block]
+        for block in _cache_blocks(theta.size):
+            weights = theta[block]
             if keep != 1:
-                part *= keep
-            cut = buffers if part.size == BLOCK else [b[: part.size] for b in buffers]
-            part -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
+                weights *= keep
+            cut = buffers if weights.size == BLOCK else [b[: weights.size] for b in buffers]
+            weights -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
@@ -197,7 +197,7 @@ class Backend:
             add_scaled(theta, l2, out=grad)
         if l1:
             buffer = self._provide(1, theta)[0]
-            for block in _blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
+            for block in _cache_blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
                 w = theta[block]
                 slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
                 np.minimum(slope, l1, out=slope)
@@ -243,7 +243,7 @@ def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray
 def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
     n_rows = arrays[0].shape[-2]
-    for block in _blocks(n_rows, arrays[0].size // n_rows):
+    for block in _cache_blocks(n_rows, arrays[0].size // n_rows):
         yield tuple(a[..., block, :] for a in arrays)
 
 
@@ -269,7 +269,7 @@ class NumpyKernels(Backend):
 
     def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
         """Store what `make` makes of functions; None if they read what cannot be watched."""
-        found = watch(*functions)
+        found = dependencies_of(*functions)
         store[key] = None if found is None else make()
         if store[key] is not None and found is not None and found.values:
             self._watched.append((store, key, found))
@@ -315,7 +315,7 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
     if vector.size <= BLOCK:
         out += factor * vector
         return
-    for block in _blocks(vector.size):
+    for block in _cache_blocks(vector.size):
         out[block] += factor * vector[block]
 
 
@@ -326,10 +326,9 @@ def flush_denormals(vector: np.ndarray) -> None:
     there for ever; processors compute with them many times slower.
     """
     tiny = np.finfo(vector.dtype).tiny
-    for block in _blocks(vector.size):
-        part = vector[block]
-        small = np.abs(part) < tiny
-        part[small] = 0
+    for block in _cache_blocks(vector.size):
+        values = vector[block]
+        values[np.abs(values) < tiny] = 0
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ LOGICAL = {np.logical_and, np.logical_or, np.logical_not, np.logical_xor}
 _POWERS = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}
 
 
-def _dtype(value: Any) -> Any:
+def _operand_dtype(value: Any) -> Any:
     """Return the dtype of an operand; the type of a Python number, which adapts to the others."""
     sample = value.sample if isinstance(value, _Tracer) else value
     if isinstance(sample, np.ndarray | np.generic):
@@ -110,7 +110,7 @@ class _Tracer(NDArrayOperatorsMixin):
             dtypes: tuple = (sample.dtype,)
         else:
             # The result of a comparison does not show that NumPy compares in another dtype.
-            dtypes = function.resolve_dtypes((*map(_dtype, inputs), None))
+            dtypes = function.resolve_dtypes((*map(_operand_dtype, inputs), None))
         if not all(dtype in (self.dtype_of_arrays, np.bool_) for dtype in dtypes):
             raise _Untraceable
         for v in inputs:

@@ -1,4 +1,4 @@
-"""What every pluggable part has in common: hyper-parameters, a name, nested parameters.
+"""What all components have in common: hyper-parameters, a name, nested parameters.
 
 A component is a small scikit-learn object: hyper-parameters and one formula. It never holds
 training state, so it can be cloned, shared, put in a grid, printed and used again.
@@ -36,12 +36,12 @@ def _same(old: Any, new: Any) -> bool:
         return False
 
 
-def _with_hints(cls: type, init: Callable) -> Callable:
+def _with_hints(cls: Any, init: Callable) -> Callable:
     """Return `init`, but unknown keyword arguments raise an error that names the right one."""
     signature = inspect.signature(init)
 
     @wraps(init)
-    def __init__(self, *args, **kwargs):
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             init(self, *args, **kwargs)
         except TypeError:
@@ -206,7 +206,7 @@ class NestedNames:
 
 
 class Component(NestedNames, BaseEstimator):
-    """Base of all pluggable parts.
+    """Base of all components.
 
     A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
     ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation

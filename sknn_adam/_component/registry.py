@@ -25,11 +25,11 @@ def did_you_mean(name: str, known: Iterable[str], familiar: Mapping[str, str] | 
 
 
 class Table(Mapping):
-    """The names of one kind of component, and how a parameter's value becomes an instance.
+    """The names of one family of components, and how a parameter's value becomes an instance.
 
     Parameters
     ----------
-    kind : str
+    family : str
         What the names stand for, used in messages: ``"optimizer"``.
     base : type
         The class that instances given by the user must inherit from.
@@ -45,14 +45,14 @@ class Table(Mapping):
 
     def __init__(
         self,
-        kind: str,
+        family: str,
         base: "type[Component]",
         entries: "dict[str, Callable[[], Component]]",
         from_number: "Callable[[Any], Component] | None" = None,
         optional: bool = False,
         familiar: "dict[str, str] | None" = None,
     ):
-        self.kind, self.base, self.entries = kind, base, entries
+        self.family, self.base, self.entries = family, base, entries
         self.from_number, self.optional, self.familiar = from_number, optional, familiar or {}
 
     def __getitem__(self, name: str) -> "Callable[[], Component]":
@@ -73,14 +73,14 @@ class Table(Mapping):
                 return self.entries[value]()
             hint = did_you_mean(value, self.entries, self.familiar)
             raise ValueError(
-                f"'{value}' names no {self.kind}.{hint} Known names: {', '.join(self.entries)}."
+                f"'{value}' names no {self.family}.{hint} Known names: {', '.join(self.entries)}."
             )
         if self.from_number and isinstance(value, Real) and not isinstance(value, bool):
             return self.from_number(value)
         allowed = f"a name ({', '.join(self.entries)}) or an instance of {self.base.__name__}"
         allowed += ", a number" * bool(self.from_number) + ", or None" * self.optional
         hint = " Pass an instance, not the class." if isinstance(value, type) else ""
-        raise TypeError(f"The {self.kind} must be {allowed}. Got {value!r} instead.{hint}")
+        raise TypeError(f"The {self.family} must be {allowed}. Got {value!r} instead.{hint}")
 
     def resolve(self, value: Any) -> Any:
         """Return a validated instance for `value`, or None where None is allowed."""

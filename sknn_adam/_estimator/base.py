@@ -10,9 +10,9 @@ from sklearn.base import ClassifierMixin
 from sknn_adam._component.base import NestedNames
 from sknn_adam._component.ranges import NETWORK
 from sknn_adam._component.registry import Table
+from sknn_adam._estimator.foreign_parameters import RENAMED
 from sknn_adam._estimator.html import NetworkView
 from sknn_adam._estimator.prediction import Published, joined
-from sknn_adam._estimator.renamed import RENAMED
 from sknn_adam._estimator.report import report
 from sknn_adam._estimator.scoring import out_of_fold_score, validator
 from sknn_adam._estimator.setup import Session, prepare

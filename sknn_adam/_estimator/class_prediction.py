@@ -13,7 +13,7 @@ __all__ = ["PredictsClasses"]
 
 
 class PredictsClasses(Published):
-    """The predicting part of MLPClassifier."""
+    """The prediction methods of MLPClassifier."""
 
     _targets: Classes
 
@@ -73,7 +73,7 @@ class PredictsClasses(Published):
         """
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return [np.log(part) for part in p] if isinstance(p, list) else np.log(p)
+            return [np.log(column) for column in p] if isinstance(p, list) else np.log(p)
 
     def predict(self, X: Any) -> Any:
         """Predict labels.

@@ -39,7 +39,7 @@ class Continuous:
         if weight is not None:
             used = weight > 0
             y, weight = y[used], weight[used]
-        columns = _columns(y)
+        columns = _as_matrix(y)
         loss.check_targets(columns, True)
         if estimator.target_scaling:
             return Continuous(*loss.scaling(columns, weight))
@@ -74,7 +74,7 @@ class Continuous:
         """
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        columns = _columns(y)
+        columns = _as_matrix(y)
         if not learned:
             loss.check_targets(columns, False)
         if columns.shape[1] != self.n_outputs:
@@ -143,7 +143,7 @@ class Continuous:
         return [np.clip(array, -largest, largest).astype(dtype) for array in scaled]
 
 
-def _columns(y: np.ndarray) -> np.ndarray:
+def _as_matrix(y: np.ndarray) -> np.ndarray:
     return y.reshape(len(y), -1).astype(np.float64, copy=False)
 
 

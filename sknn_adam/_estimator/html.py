@@ -19,7 +19,7 @@ class NetworkView:
             return VisualBlock("single", self, names=type(self).__name__, name_details=str(self))
         given: Any = self.normalization  # type: ignore[attr-defined]
         normalization = f"{given} normalization" if isinstance(given, str) else str(given)
-        blocks = list(_blocks(network.layers, network.members or 1, normalization))
+        blocks = list(_layer_blocks(network.layers, network.members or 1, normalization))
         names = [name for name, _ in blocks]
         boxes = [
             VisualBlock("single", None, names=name, name_details=text, name_caption=text)
@@ -28,14 +28,16 @@ class NetworkView:
         return VisualBlock("serial", boxes, names=names, name_details=names, dash_wrapped=True)
 
 
-def _blocks(layers: list[Layer], members: int, normalization: str) -> Iterator[tuple[str, str]]:
+def _layer_blocks(
+    layers: list[Layer], members: int, normalization: str
+) -> Iterator[tuple[str, str]]:
     """Yield name and description of each block of layers, a dense one with what follows it."""
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):
         dense: Any = layers[start]
         name = f"Dense {dense.fan_in:,} → {dense.fan_out:,}"
         for layer in layers[start + 1 : stop]:
-            name += f", {_name(layer) or normalization}"
+            name += f", {_layer_name(layer) or normalization}"
         shapes = [shape for layer in layers[start:stop] for _, shape, _ in layer.parameters]
         text = f"{members * sum(map(prod, shapes)):,} parameters"
         if members > 1:
@@ -43,7 +45,7 @@ def _blocks(layers: list[Layer], members: int, normalization: str) -> Iterator[t
         yield name, text
 
 
-def _name(layer: Layer) -> str:
+def _layer_name(layer: Layer) -> str:
     if isinstance(layer, Activate):
         return str(layer.activation)
     if isinstance(layer, Dropout):

@@ -166,7 +166,7 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
     """
     if isinstance(sizes, str):
         if WIDTHS.fullmatch(sizes):
-            pairs = (part.partition("x") for part in sizes.split("-"))
+            pairs = (layers.partition("x") for layers in sizes.split("-"))
             return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
     elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
         if int(sizes) > 0:

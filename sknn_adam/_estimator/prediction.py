@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.validation import is_plain, validate
+from sknn_adam._utils.validation import is_plain, validate_input
 
 __all__ = ["Published", "joined"]
 
@@ -19,7 +19,7 @@ def joined(first: Any, second: Any, order: np.ndarray) -> Any:
 
 
 class Published(BaseEstimator):
-    """The part of an estimator that predicts and publishes."""
+    """The predictions and published attributes of both estimators."""
 
     _network: Any
     _run: Any
@@ -46,7 +46,7 @@ class Published(BaseEstimator):
         """
         z, dtype = self._raw(X)
         members = z if z.ndim == 3 else z[None]
-        each = [self._targets.predictions(self._loss, part, dtype) for part in members]
+        each = [self._targets.predictions(self._loss, member, dtype) for member in members]
         if isinstance(each[0], list):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)
@@ -57,7 +57,7 @@ class Published(BaseEstimator):
         wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
         if not is_plain(X, wanted):
             check_is_fitted(self)
-            X = validate(self, X, accept_sparse="csr", reset=False)
+            X = validate_input(self, X, accept_sparse="csr", reset=False)
         return self._network.predict(X), X.dtype
 
     # -- fitted attributes that follow from others ----------------------------------------------

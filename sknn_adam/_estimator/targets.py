@@ -29,7 +29,7 @@ class UnseenClasses(ValueError):
         )
 
 
-def _flat(y: np.ndarray, warn: bool = False) -> np.ndarray:
+def _as_1d(y: np.ndarray, warn: bool = False) -> np.ndarray:
     """Return a single column as a vector."""
     return column_or_1d(y, warn=warn) if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -95,7 +95,7 @@ class Classes:
         learned : bool, default=False
             Whether the classes were learned from `y`.
         """
-        y = _flat(y, warn=True)
+        y = _as_1d(y, warn=True)
         found = type(self) if learned else self._type_of(y)
         if found is not type(self) or (y.ndim == 2 and y.shape[1] != len(self.columns)):
             width = f" with {len(self.columns)} columns" if self.several else ""
@@ -119,7 +119,7 @@ class Classes:
                 raise ValueError(
                     f"classes={given!r} is not the same as in the first call: {known!r}."
                 )
-        return [_codes(known, found) for known, found in zip(self.columns, columns, strict=True)]
+        return [_encode(known, found) for known, found in zip(self.columns, columns, strict=True)]
 
     def check_resumed(self, y: Any) -> None:
         """Raise ValueError if training cannot be resumed with targets that lack classes."""
@@ -176,13 +176,13 @@ class Classes:
 
     # -- predictions ----------------------------------------------------------------------------
 
-    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+    def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
         """Return the raw outputs of every column that has classes of its own."""
         return [z]
 
-    def joined(self, parts: list) -> Any:
+    def collected(self, columns: list) -> Any:
         """Return the results of all columns in the form of the estimator's methods."""
-        return parts[0]
+        return columns[0]
 
     def combine(self, loss: Any, z: np.ndarray) -> np.ndarray:
         """Return raw outputs (n_samples, n_raw); members are averaged by their probabilities."""
@@ -190,24 +190,24 @@ class Classes:
 
     def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> Any:
         """Return probabilities."""
-        parts = [loss.predict(part) for part in self.parts(loss, self.combine(loss, z))]
+        p = [loss.predict(raw) for raw in self.by_output(loss, self.combine(loss, z))]
         for k, classes in enumerate(self.columns):
             if len(classes) == 1:
-                parts[k] = np.ones_like(parts[k][:, :1])
-        return self.joined(parts)
+                p[k] = np.ones_like(p[k][:, :1])
+        return self.collected(p)
 
     def decisions(self, loss: Any, z: np.ndarray) -> Any:
         """Return log odds or unnormalized log probabilities."""
-        parts = self.parts(loss, self.combine(loss, z))
-        return self.joined([part.ravel() if part.shape[1] == 1 else part for part in parts])
+        columns = self.by_output(loss, self.combine(loss, z))
+        return self.collected([raw.ravel() if raw.shape[1] == 1 else raw for raw in columns])
 
     def labels(self, loss: Any, z: np.ndarray) -> np.ndarray:
         """Return predicted labels."""
         columns = []
-        for classes, part in zip(
-            self.columns, self.parts(loss, self.combine(loss, z)), strict=True
+        for classes, raw in zip(
+            self.columns, self.by_output(loss, self.combine(loss, z)), strict=True
         ):
-            code = (part[:, 0] > 0).astype(int) if part.shape[1] == 1 else part.argmax(axis=1)
+            code = (raw[:, 0] > 0).astype(int) if raw.shape[1] == 1 else raw.argmax(axis=1)
             # With a single class, code 1 stands for nothing.
             columns.append(classes[np.minimum(code, len(classes) - 1)])
         return np.stack(columns, axis=1) if self.several else columns[0]
@@ -325,13 +325,13 @@ class Multioutput(Classes):
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
         return np.stack(self._codes(y.T, classes), axis=1)
 
-    def parts(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
+    def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
         """Return the raw outputs of every column."""
         return loss.by_output(z)
 
-    def joined(self, parts: list) -> list:
+    def collected(self, columns: list) -> list:
         """Return one result for each column."""
-        return parts
+        return columns
 
 
 def _target_type(y: np.ndarray) -> type[Classes]:
@@ -345,12 +345,12 @@ def _target_type(y: np.ndarray) -> type[Classes]:
 
 def learn_classes(y: np.ndarray, classes: Any = None) -> Classes:
     """Return the target type of `y` with its classes."""
-    y = _flat(y)
+    y = _as_1d(y)
     cls: Any = _target_type(y)
     return cls(y, classes)
 
 
-def _codes(known: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _encode(known: np.ndarray, found: np.ndarray) -> np.ndarray:
     codes = np.searchsorted(known, found)
     codes[codes == len(known)] = 0
     unseen = known[codes] != found

@@ -86,7 +86,7 @@ class BatchNormLayer(Layer):
             n = g.shape[-2] if counts is None else counts.sum(axis=-1, keepdims=True)
             x *= (self.grad_gamma / n)[..., None, :]
             shift = (self.grad_beta / n)[..., None, :]
-            if counts is not None:  # what was left out had no part in them
+            if counts is not None:  # samples that a member leaves out do not enter them
                 x *= counts[..., None]
                 shift = shift * counts[..., None]
             g -= shift

@@ -88,10 +88,10 @@ _known: dict[type, float] = {}
 
 def _steepest(formula: Any) -> float:
     """Return the largest slope of an activation; of one that learns, at its start."""
-    kind = type(formula)
-    if kind in _known and not vars(formula):  # it has no parameters
-        return _known[kind]
+    cls = type(formula)
+    if cls in _known and not vars(formula):  # it has no parameters
+        return _known[cls]
     start = (np.asarray(formula.start()),) if formula.learned else ()
     slopes = formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)
-    _known[kind] = float(np.abs(slopes).max())
-    return _known[kind]
+    _known[cls] = float(np.abs(slopes).max())
+    return _known[cls]

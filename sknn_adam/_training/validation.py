@@ -100,5 +100,5 @@ class CrossFitted:
         self.state.see(z, others, plan.tol, plan.n_iter_no_change)
         if self.scorers is not None:
             pairs = zip(self.scorers, given, strict=True)
-            return np.array([scorer(Given(part)) for scorer, part in pairs])
+            return np.array([scorer(Given(raw)) for scorer, raw in pairs])
         return -np.array([np.average(loss[held], weights=self.weight[held]) for held in self.folds])

@@ -51,7 +51,7 @@ def private_directory(base: str, name: str) -> Path | None:
         return None
     path = Path(base, name, "__pycache__")  # where Numba keeps the machine code of sources
     try:
-        _make(path)
+        _make_directory(path)
         if not hasattr(os, "geteuid"):
             return path.parent
         for directory in (path.parent, path):
@@ -69,11 +69,11 @@ def private_directory(base: str, name: str) -> Path | None:
     return path.parent if os.access(path, os.W_OK) else None
 
 
-def _make(path: Path) -> None:
+def _make_directory(path: Path) -> None:
     """Make a directory and those above it, for the user alone."""
     if not path.is_dir():
         if path.parent != path:
-            _make(path.parent)
+            _make_directory(path.parent)
         path.mkdir(0o700, exist_ok=True)
 
 

@@ -34,7 +34,7 @@ __all__ = [
     "in_place",
     "is_plain",
     "unique_names",
-    "validate",
+    "validate_input",
     "validate_pair",
     "with_ordinary_size",
 ]
@@ -119,7 +119,7 @@ def extreme_exponent(numbers: np.ndarray, axis: int | None = None) -> Any:
 # -- data -----------------------------------------------------------------------------------------
 
 
-def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+def validate_input(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """Call scikit-learn's ``validate_data``; errors also name the columns of X at fault."""
     check_numbers(X, "X")
     options = {"dtype": [np.float64, np.float32], **options}
@@ -132,9 +132,9 @@ def validate(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         if not faults:
             raise
         found = "; ".join(f"{what} in {_listed(names)}" for what, names in faults.items())
-        kind = ValueError if isinstance(error, ValueError) else TypeError
+        error_type = ValueError if isinstance(error, ValueError) else TypeError
         note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "texts"} else ""
-        raise kind(f"{error}\nX has {found}.{note}") from error
+        raise error_type(f"{error}\nX has {found}.{note}") from error
 
 
 def validate_pair(
@@ -143,7 +143,7 @@ def validate_pair(
     """Return X and y, checked for training; `numeric` targets have to be numbers."""
     check_numbers(sample_weight, "sample_weight")
     options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
-    X, checked = validate(estimator, X, y, **options)
+    X, checked = validate_input(estimator, X, y, **options)
     if numeric and checked is not y:
         assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
     return X, checked
@@ -171,7 +171,7 @@ def check_numbers(values: Any, name: str) -> None:
     if _is_numeric(values):
         return
     found: dict[str, list] = {}
-    for label, column in _columns(values):
+    for label, column in _named_columns(values):
         what = DATES if _has_dates(column) else RECORDS if column.dtype.kind == "V" else None
         if what:
             found.setdefault(what, []).append(label)
@@ -209,8 +209,8 @@ def check_labels(values: Any, name: str = "y") -> None:
 
 
 def _check_mask(values: Any, name: str) -> None:
-    parts = values if isinstance(values, list | tuple) else (values,)
-    masked = sum(int(np.ma.count_masked(p)) for p in parts if isinstance(p, np.ma.MaskedArray))
+    arrays = values if isinstance(values, list | tuple) else (values,)
+    masked = sum(int(np.ma.count_masked(a)) for a in arrays if isinstance(a, np.ma.MaskedArray))
     if masked:
         raise ValueError(
             f"{name} has {masked} masked values; the numbers under the mask would be used. Leave "
@@ -231,7 +231,7 @@ def _is_numeric(values: Any) -> bool:
     return getattr(getattr(values, "dtype", values), "kind", "?") in "biuf"
 
 
-def _columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.ndarray]]:
+def _named_columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield name (position, if there is none) and array of columns: of all, or not of numbers."""
     if hasattr(values, "columns") and hasattr(values, "dtypes"):
         for i, (name, dtype) in enumerate(zip(values.columns, list(values.dtypes), strict=True)):
@@ -262,7 +262,7 @@ def _has_dates(column: np.ndarray) -> bool:
 def _faults(X: Any, allowed: str) -> dict[str, list]:
     """Return what is wrong with columns of X, and the columns where it is."""
     faults: dict[str, list] = {}
-    for name, column in _sparse_columns(X) if issparse(X) else _columns(X, every=True):
+    for name, column in _sparse_columns(X) if issparse(X) else _named_columns(X, every=True):
         for what in _faults_of(column):
             if what != allowed:
                 faults.setdefault(what, []).append(name)

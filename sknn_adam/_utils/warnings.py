@@ -34,10 +34,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
             search = frame.f_locals.get("parallel", search)  # one such object for every call
         frame = frame.f_back
     if search is not None:
-        kind = category, message[:20]
-        if kind in _warned.setdefault(search, set()):
+        warned = category, message[:20]
+        if warned in _warned.setdefault(search, set()):
             return
-        _warned[search].add(kind)
+        _warned[search].add(warned)
     elif candidate and multiprocessing.parent_process() is not None:
         return
     warnings.warn(message, category, stacklevel=level)

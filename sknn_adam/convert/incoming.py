@@ -179,7 +179,7 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
         architecture.activations,
         dtype=estimator.dtype,
     )
-    network.theta[...] = _flat(model.coefs_ + model.intercepts_)
+    network.theta[...] = _as_vector(model.coefs_ + model.intercepts_)
     loss = estimator._targets.loss(architecture.loss)
     plan = make_plan(estimator, architecture, loss, n_samples or THEIR_BATCH)
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
@@ -191,7 +191,7 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
         estimator._run = None  # only the weights are kept; training makes a state of its own
 
 
-def _flat(arrays: list[np.ndarray]) -> np.ndarray:
+def _as_vector(arrays: list[np.ndarray]) -> np.ndarray:
     """Return weights and biases in the order of our vectors."""
     return np.concatenate([array.ravel() for array in arrays])
 
@@ -233,10 +233,10 @@ def _with_moments(run: Run, optimizer: Any, model: Any) -> bool:
         return False
     state = run.optimizer_state
     if isinstance(optimizer, Adam):
-        state.m[...], state.v[...], state.t = _flat(theirs.ms), _flat(theirs.vs), theirs.t
+        state.m[...], state.v[...], state.t = _as_vector(theirs.ms), _as_vector(theirs.vs), theirs.t
         run.clock.step = theirs.t
     else:
         state.t = run.clock.step
         if optimizer.slots:  # theirs has the learning rate in it, and the other sign
-            state.v[...] = _flat(theirs.velocities) / -theirs.learning_rate
+            state.v[...] = _as_vector(theirs.velocities) / -theirs.learning_rate
     return True

@@ -90,8 +90,8 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
 
 def _of_the_network(estimator: Any, architecture: Architecture, fitted: bool) -> Iterator[str]:
     """Yield what stands against the network."""
-    kinds = {type(activation) for activation in architecture.activations}
-    if len(kinds) > 1 or not kinds <= ACTIVATIONS.keys():
+    used = {type(activation) for activation in architecture.activations}
+    if len(used) > 1 or not used <= ACTIVATIONS.keys():
         yield f"activation={estimator.activation!r}"
     foldable = fitted and type(architecture.normalization) is BatchNorm
     if not (architecture.normalization is None or foldable):
@@ -112,13 +112,13 @@ def _of_the_training(estimator: Any, architecture: Architecture) -> Iterator[str
     """Yield what stands against the training."""
     optimizer = type(architecture.optimizer)
     schedules = (Constant, InverseScaling, Plateau) if optimizer is SGD else (Constant,)
-    for name, kind, kinds in (
+    for name, used, convertible in (
         ("optimizer", optimizer, (SGD, Adam, LBFGS)),
         ("schedule", type(architecture.schedule), schedules),
         ("gradient_clip", type(architecture.clip), (type(None),)),
         ("averaging", type(architecture.averaging), (type(None),)),
     ):
-        if kind not in kinds:
+        if used not in convertible:
             yield f"{name}={getattr(estimator, name)!r}"
     if any(architecture.dropout):
         yield f"dropout={estimator.dropout!r}"
@@ -134,10 +134,10 @@ def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dic
     plan = make_plan(estimator, architecture, architecture.loss, n)
     params = {name: getattr(estimator, name) for name in SAME}
     params["hidden_layer_sizes"] = architecture.widths
-    kinds = [ACTIVATIONS[type(activation)] for activation in architecture.activations]
+    activations = [ACTIVATIONS[type(activation)] for activation in architecture.activations]
     optimizer, schedule = architecture.optimizer, architecture.schedule
     params |= {
-        "activation": (kinds or ["relu"])[0],
+        "activation": (activations or ["relu"])[0],
         "verbose": bool(estimator.verbose),
         "alpha": plan.alpha * plan.batch_size,
         "batch_size": "auto" if optimizer.full_batch else plan.batch_size,

@@ -1,6 +1,6 @@
 """Inspection: a diagnosis of fitted networks, and pictures of a training."""
 
-from sknn_adam.inspection._inside import fitted_network
+from sknn_adam.inspection._fitted_networks import fitted_network
 from sknn_adam.inspection.diagnosis import diagnose
 from sknn_adam.inspection.findings import Finding, Findings
 from sknn_adam.inspection.gradient_flow import GradientFlowDisplay

@@ -9,10 +9,10 @@ from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length
 
-from sknn_adam.inspection import _checks as layers
-from sknn_adam.inspection import _checks_of_course as course
+from sknn_adam.inspection import _layer_checks as layers
+from sknn_adam.inspection import _training_checks as course
 from sknn_adam.inspection._evidence import Evidence
-from sknn_adam.inspection._inside import Inside, fitted_networks
+from sknn_adam.inspection._fitted_networks import Inside, fitted_networks
 from sknn_adam.inspection.findings import SEVERITIES, Finding, Findings
 
 __all__ = ["diagnose"]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam.inspection._display import check_matplotlib
-from sknn_adam.inspection._inside import fitted_network
+from sknn_adam.inspection._fitted_networks import fitted_network
 
 __all__ = ["TrainingCurveDisplay"]
 

@@ -194,7 +194,7 @@ def raw_outputs(g: Graph, network: Network, x: str) -> str:
             x, affine = _affine(g, x, *affine) if affine else x, ()
             x = LAYERS[type(layer)](g, layer, x)
         else:
-            known = sorted(kind.__name__ for kind in (Dense, BatchNormLayer, *LAYERS))
+            known = sorted(layer_type.__name__ for layer_type in (Dense, BatchNormLayer, *LAYERS))
             raise NotImplementedError(
                 f"The layer {type(layer).__name__} cannot be converted to ONNX: there is a "
                 f"conversion of {known}."

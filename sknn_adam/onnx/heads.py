@@ -86,7 +86,7 @@ def integer_or_text(classes: np.ndarray) -> np.ndarray:
     )
 
 
-def _check(g: Graph, loss: Any) -> None:
+def _check_loss(g: Graph, loss: Any) -> None:
     loss = getattr(loss, "loss", loss)  # of several columns
     look_up(CLASSIFICATION, loss, "predict", "The loss")
     if g.members is not None:
@@ -126,7 +126,7 @@ def class_outputs(
     With `raw_scores` return the scores of ``decision_function`` instead of probabilities. Of two
     classes these are two columns, -s and s, as skl2onnx expects them.
     """
-    _check(g, loss)
+    _check_loss(g, loss)
     if n_classes > 2:
         p = g.mean(g("Softmax", z, axis=-1), n_classes)
         code = g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0)
@@ -146,6 +146,6 @@ def label_outputs(
     g: Graph, loss: Any, z: str, n_labels: int, raw_scores: bool = False
 ) -> tuple[str, str]:
     """Return the 0/1 matrix of labels and their probabilities or scores."""
-    _check(g, loss)
+    _check_loss(g, loss)
     p = g.mean(g("Sigmoid", z), n_labels)
     return _chosen(g, z, p), _scores(g, z, n_labels, False) if raw_scores else p

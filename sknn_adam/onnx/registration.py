@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
-from sknn_adam.onnx.enclosing import guarded, is_nested, unwrap, wants_raw_scores
 from sknn_adam.onnx.graph import Graph, raw_outputs
 from sknn_adam.onnx.heads import (
     class_outputs,
@@ -21,6 +20,7 @@ from sknn_adam.onnx.heads import (
     n_columns,
     predictions,
 )
+from sknn_adam.onnx.meta_estimators import guarded, is_nested, unwrap, wants_raw_scores
 from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.tables import Columns
@@ -194,8 +194,8 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
         )
     operator = scope.declare_local_operator(CLASSIFIER, model)
     operator.inputs = inputs
-    kind = guess_tensor_type(inputs[0].type)
-    probabilities = SequenceType(kind) if targets.exclusive else kind
+    tensor_type = guess_tensor_type(inputs[0].type)
+    probabilities = SequenceType(tensor_type) if targets.exclusive else tensor_type
     operator.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
     operator.outputs.append(scope.declare_local_variable("probabilities", probabilities))
     return operator.outputs
@@ -235,7 +235,7 @@ def _shapes_of_classifier(operator: Any) -> None:
     model, outputs = operator.raw_operator, operator.outputs
     n_rows = operator.inputs[0].get_first_dimension()
     targets = model._targets
-    text = integer_or_text(_classes(operator, 0)).dtype == object
+    text = integer_or_text(_column_classes(operator, 0)).dtype == object
     shape = [n_rows, len(targets.columns)] if targets.several else [n_rows]
     outputs[0].set_type((StringTensorType if text else Int64TensorType)(shape))
     if not targets.exclusive:
@@ -266,7 +266,7 @@ def _zipmaps(operator: Any) -> bool:
     return options["zipmap"] is True and not is_nested(operator)
 
 
-def _classes(operator: Any, k: int) -> np.ndarray:
+def _column_classes(operator: Any, k: int) -> np.ndarray:
     """Return the classes of a column; with the option "nocl" their codes."""
     classes = operator.raw_operator._targets.columns[k]
     if operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})["nocl"]:
@@ -289,7 +289,7 @@ def _inputs(
     return g, inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
 
 
-def _network(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
+def _network_graph(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
     """Return a graph that computes the raw outputs, in the precision of the inputs."""
     network = operator.raw_operator._network
     g, x = _inputs(scope, operator, container, network.members)
@@ -304,7 +304,7 @@ def _convert_transformer(formula: Any, scope: Any, operator: Any, container: Any
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
     n_raw = model._network.dense()[-1].fan_out
-    g, z = _network(scope, operator, container)
+    g, z = _network_graph(scope, operator, container)
     g.publish(predictions(g, model, z, n_raw), operator.outputs[0])
     if len(operator.outputs) > 1:
         g.publish(deviations(g, model, z, n_raw), operator.outputs[1])
@@ -329,7 +329,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     raw_scores = wants_raw_scores(operator, container)
     label, probabilities = operator.outputs
     loss, targets = model._loss, model._targets
-    g, z = _network(scope, operator, container)
+    g, z = _network_graph(scope, operator, container)
     if not targets.exclusive:
         found, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
         g.publish(found, label)
@@ -338,9 +338,9 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     columns, tables, start = [], [], 0
     for k, known in enumerate(targets.columns):
         width = len(known) if len(known) > 2 else 1
-        part = g.columns(z, start, start + width)
-        code, p = class_outputs(g, loss, part, len(known), raw_scores)
-        columns.append(g("Gather", integer_or_text(_classes(operator, k)), code, axis=0))
+        raw = g.columns(z, start, start + width)
+        code, p = class_outputs(g, loss, raw, len(known), raw_scores)
+        columns.append(g("Gather", integer_or_text(_column_classes(operator, k)), code, axis=0))
         tables.append(p)
         start += width
     if not targets.several:

@@ -15,7 +15,7 @@ from sknn_adam._utils.validation import POSITIVE, check_shape
 __all__ = ["Layout", "Optimizer"]
 
 
-def _blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
+def _decay_blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
     """Return the blocks of theta that are decayed and those that are not, as few as possible."""
     blocks: list[tuple[slice, bool]] = []
     for block, _, role in layout or [(slice(None), (), "weight")]:
@@ -92,7 +92,7 @@ class Optimizer(Component):
             The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
         """
         state = SimpleNamespace(t=0, layout=layout)
-        state.blocks = _blocks(layout)
+        state.blocks = _decay_blocks(layout)
         for slot in self.slots:
             setattr(state, slot, np.zeros_like(theta))
         return state

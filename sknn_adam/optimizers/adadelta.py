@@ -69,7 +69,15 @@ class Adadelta(Optimizer):
         return lr, self.rho, 1 - self.rho, self.epsilon
 
     @staticmethod
-    def rule(g, v, d, lr, rho, one_minus_rho, epsilon):
+    def rule(
+        g: np.ndarray,
+        v: np.ndarray,
+        d: np.ndarray,
+        lr: float,
+        rho: float,
+        one_minus_rho: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 1."""
         v = rho * v + one_minus_rho * g * g
         u = g * (np.sqrt(d + epsilon) / np.sqrt(v + epsilon))

@@ -76,7 +76,7 @@ class Adagrad(Optimizer):
         return lr, self.epsilon
 
     @staticmethod
-    def rule(g, s, lr, epsilon):
+    def rule(g: np.ndarray, s: np.ndarray, lr: float, epsilon: float) -> tuple[np.ndarray, ...]:
         """Divide by the size of all gradients so far."""
         s = s + g * g
         return lr * g / (np.sqrt(s) + epsilon), s

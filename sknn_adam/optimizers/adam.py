@@ -91,7 +91,17 @@ class Adam(Optimizer):
         return lr * c / (1 - b1**t), b1, 1 - b1, b2, 1 - b2, c * self.epsilon
 
     @staticmethod
-    def rule(g, m, v, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
+    def rule(
+        g: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        step: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 1, with the bias corrections in step and epsilon."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
@@ -145,7 +155,18 @@ class AMSGrad(Adam):
     slots = ("m", "v", "w")
 
     @staticmethod
-    def rule(g, m, v, w, step, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
+    def rule(  # type: ignore[override]
+        g: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        w: np.ndarray,
+        step: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 2, with bias correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g

@@ -55,7 +55,16 @@ class Adamax(Adam):
         return lr / (1 - self.beta_1**t), self.beta_1, 1 - self.beta_1, self.beta_2, self.epsilon
 
     @staticmethod
-    def rule(g, m, u, lr, beta_1, one_minus_beta_1, beta_2, epsilon):
+    def rule(  # type: ignore[override]
+        g: np.ndarray,
+        m: np.ndarray,
+        u: np.ndarray,
+        lr: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 2."""
         m = beta_1 * m + one_minus_beta_1 * g
         u = np.maximum(beta_2 * u, np.abs(g) + epsilon)

@@ -95,7 +95,7 @@ class LBFGS(Optimizer):
         wrapped = None
         if callback is not None:
             # SciPy passes the result only to an argument of exactly this name.
-            def wrapped(intermediate_result):
+            def wrapped(intermediate_result: OptimizeResult) -> None:
                 callback(intermediate_result)
 
         return minimize(fun, theta, method="L-BFGS-B", jac=True, options=options, callback=wrapped)

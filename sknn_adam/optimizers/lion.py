@@ -76,7 +76,15 @@ class Lion(Optimizer):
         return lr, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
 
     @staticmethod
-    def rule(g, m, lr, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2):
+    def rule(
+        g: np.ndarray,
+        m: np.ndarray,
+        lr: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 2."""
         c = beta_1 * m + one_minus_beta_1 * g
         m = beta_2 * m + one_minus_beta_2 * g

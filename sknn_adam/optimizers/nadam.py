@@ -93,9 +93,19 @@ class NAdam(Adam):
         )
 
     @staticmethod
-    def rule(
-        g, m, v, lr_g, lr_m, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, bias_2, epsilon
-    ):
+    def rule(  # type: ignore[override]
+        g: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        lr_g: float,
+        lr_m: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        bias_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 2; both rates hold the learning rate and a correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g

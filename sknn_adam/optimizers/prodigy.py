@@ -111,7 +111,16 @@ class Prodigy(Adam):
                 theta, grad, state, lr_scale, (state.d[m], state.r[m]), blocks, decayed
             )
 
-    def _move(self, theta, grad, state, lr_scale, estimates, blocks, decayed):
+    def _move(
+        self,
+        theta: np.ndarray,
+        grad: np.ndarray,
+        state: Any,
+        lr_scale: float,
+        estimates: tuple[float, float],
+        blocks: list[slice],
+        decayed: list[slice],
+    ) -> tuple[float, float]:
         """Do the step of one network, whose `blocks` of the vectors these are; return d and r."""
         b1, b2, (d, r) = self.beta_1, self.beta_2, estimates
         D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
@@ -135,7 +144,19 @@ class Prodigy(Adam):
         return larger, r
 
     @staticmethod
-    def rule(g, m, v, s, D, d, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon):
+    def rule(  # type: ignore[override]
+        g: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        s: np.ndarray,
+        D: float,
+        d: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Adam on d * g; s has changed already."""
         g = d * g
         m = beta_1 * m + one_minus_beta_1 * g

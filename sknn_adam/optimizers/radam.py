@@ -68,9 +68,19 @@ class RAdam(Adam):
         return rate, b1, 1 - b1, b2, 1 - b2, float(divide), float(not divide), self.epsilon
 
     @staticmethod
-    def rule(
-        g, m, v, rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, divide, plain, epsilon
-    ):
+    def rule(  # type: ignore[override]
+        g: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        rate: float,
+        beta_1: float,
+        one_minus_beta_1: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        divide: float,
+        plain: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 2; one of `divide` and `plain` is 1, the other is 0."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g

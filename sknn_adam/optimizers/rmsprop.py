@@ -1,5 +1,6 @@
 """RMSprop and its centered and momentum forms."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,34 +96,63 @@ class RMSprop(Optimizer):
         return (*common, self.momentum) if self.momentum else common
 
     @property
-    def rule(self):
+    def rule(self) -> Callable[..., tuple]:  # type: ignore[override]
         """The rule that the parameters ask for."""
         if self.centered:
             return self.centered_momentum if self.momentum else self.centered_plain
         return self.with_momentum if self.momentum else self.plain
 
     @staticmethod
-    def plain(g, v, lr, rho, one_minus_rho, epsilon):
+    def plain(
+        g: np.ndarray, v: np.ndarray, lr: float, rho: float, one_minus_rho: float, epsilon: float
+    ) -> tuple[np.ndarray, ...]:
         """Divide by the running size."""
         v = rho * v + one_minus_rho * g * g
         return lr * g / (np.sqrt(v) + epsilon), v
 
     @staticmethod
-    def with_momentum(g, v, u, lr, rho, one_minus_rho, epsilon, mu):
+    def with_momentum(
+        g: np.ndarray,
+        v: np.ndarray,
+        u: np.ndarray,
+        lr: float,
+        rho: float,
+        one_minus_rho: float,
+        epsilon: float,
+        mu: float,
+    ) -> tuple[np.ndarray, ...]:
         """Divide by the running size, then average."""
         v = rho * v + one_minus_rho * g * g
         u = mu * u + g / (np.sqrt(v) + epsilon)
         return lr * u, v, u
 
     @staticmethod
-    def centered_plain(g, v, m, lr, rho, one_minus_rho, epsilon):
+    def centered_plain(
+        g: np.ndarray,
+        v: np.ndarray,
+        m: np.ndarray,
+        lr: float,
+        rho: float,
+        one_minus_rho: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Divide by the running deviation; rounding can make the variance negative."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g
         return lr * g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon), v, m
 
     @staticmethod
-    def centered_momentum(g, v, m, u, lr, rho, one_minus_rho, epsilon, mu):
+    def centered_momentum(
+        g: np.ndarray,
+        v: np.ndarray,
+        m: np.ndarray,
+        u: np.ndarray,
+        lr: float,
+        rho: float,
+        one_minus_rho: float,
+        epsilon: float,
+        mu: float,
+    ) -> tuple[np.ndarray, ...]:
         """Divide by the running deviation, then average."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g

@@ -118,7 +118,19 @@ class ScheduleFreeAdamW(Optimizer):
             state.gap[block] += float(lr_gap) * weights
 
     @staticmethod
-    def rule(g, gap, v, c, one_minus_c, lr_y, lr_gap, beta_2, one_minus_beta_2, bias_2, epsilon):
+    def rule(
+        g: np.ndarray,
+        gap: np.ndarray,
+        v: np.ndarray,
+        c: float,
+        one_minus_c: float,
+        lr_y: float,
+        lr_gap: float,
+        beta_2: float,
+        one_minus_beta_2: float,
+        bias_2: float,
+        epsilon: float,
+    ) -> tuple[np.ndarray, ...]:
         """Algorithm 1, without x, for y and gap = y - z."""
         v = beta_2 * v + one_minus_beta_2 * g * g
         u = g / (np.sqrt(v / bias_2) + epsilon)

@@ -1,6 +1,9 @@
 """Stochastic gradient descent: plain, with momentum, with Nesterov's momentum."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
+
+import numpy as np
 
 from sknn_adam._component.ranges import Choices
 from sknn_adam._utils.validation import FRACTION, POSITIVE
@@ -74,25 +77,27 @@ class SGD(Optimizer):
         return (lr, self.momentum) if self.momentum else (lr,)
 
     @property
-    def rule(self):
+    def rule(self) -> Callable[..., tuple]:  # type: ignore[override]
         """The rule that the parameters ask for."""
         if not self.momentum:
             return self.plain
         return self.nesterov_momentum if self.nesterov else self.heavy_ball
 
     @staticmethod
-    def plain(g, lr):
+    def plain(g: np.ndarray, lr: float) -> tuple[np.ndarray, ...]:
         """Take a step down the gradient."""
         return (lr * g,)
 
     @staticmethod
-    def heavy_ball(g, v, lr, mu):
+    def heavy_ball(g: np.ndarray, v: np.ndarray, lr: float, mu: float) -> tuple[np.ndarray, ...]:
         """Take a step along the velocity."""
         v = mu * v + g
         return lr * v, v
 
     @staticmethod
-    def nesterov_momentum(g, v, lr, mu):
+    def nesterov_momentum(
+        g: np.ndarray, v: np.ndarray, lr: float, mu: float
+    ) -> tuple[np.ndarray, ...]:
         """Take a step along the velocity seen from one step ahead."""
         v = mu * v + g
         return lr * (g + mu * v), v

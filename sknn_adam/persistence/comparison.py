@@ -95,13 +95,13 @@ def floats(*shape: int | None) -> Predicate:
     return fits
 
 
-def one_or_each(n_members: int | None, kinds: str) -> Predicate:
+def one_or_each(n_members: int | None, dtype_kinds: str) -> Predicate:
     """Return whether a value is one number, or one for each member."""
     shapes = ((),) if n_members is None else ((), (n_members,))
 
     def fits(value: Any) -> bool:
         value = np.asarray(value)
-        return value.shape in shapes and value.dtype.kind in kinds
+        return value.shape in shapes and value.dtype.kind in dtype_kinds
 
     return fits
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from sknn_adam.persistence.comparison import Each, Optional, matches
 from sknn_adam.persistence.contents import Contents, Refused, require
-from sknn_adam.persistence.states import check_state
-from sknn_adam.persistence.trusted import resolve
+from sknn_adam.persistence.states import check_attributes
+from sknn_adam.persistence.trusted import import_trusted
 
 __all__ = ["LOADERS", "Loader"]
 
@@ -80,7 +80,7 @@ def _slice(node: dict, name: str, below: list, contents: Contents) -> slice:
 
 
 def _bytes(node: dict, name: str, below: list, contents: Contents) -> Any:
-    return resolve(name)(contents.read(node["file"], ".bin"))
+    return import_trusted(name)(contents.read(node["file"], ".bin"))
 
 
 # -- dictionaries --------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _dictionary(node: dict, name: str, below: list, contents: Contents) -> Any:
     key_types, *values = below
     fits = isinstance(key_types, list) and len(key_types) == len(values)
     require(fits, "a dictionary has two keys that look alike, or types for other keys")
-    made = resolve(name)()
+    made = import_trusted(name)()
     for key, value in zip(map(_key, node["content"], key_types), values, strict=True):
         if isinstance(key, str):
             _check_parameter(key, value)
@@ -156,7 +156,7 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
         array = contents.array(node["file"])
         if name == "numpy.ndarray":
             return array
-        if array.shape != () or array.dtype.type is not resolve(name):
+        if array.shape != () or array.dtype.type is not import_trusted(name):
             raise Refused(f"a {name} is an array of dtype {array.dtype} and shape {array.shape}")
         return array[()]
     shape, *items = below
@@ -188,7 +188,7 @@ def _masked(node: dict, name: str, below: list, contents: Contents) -> Any:
     return np.ma.MaskedArray(data, mask)
 
 
-def _dtype(node: dict, name: str, below: list, contents: Contents) -> Any:
+def _stored_dtype(node: dict, name: str, below: list, contents: Contents) -> Any:
     (array,) = below
     if not isinstance(array, np.ndarray) or array.size:
         raise Refused("a dtype is described by something else than an empty array")
@@ -248,11 +248,11 @@ def _generator(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 
 def _object(node: dict, name: str, below: list, contents: Contents) -> Any:
-    cls: Any = resolve(name)
+    cls: Any = import_trusted(name)
     state = below[0] if below else None
     if not matches(state, Optional(Each(dict, lambda value: True))):
         raise Refused(f"the state of a {name} is no dictionary of attributes")
-    check_state(cls, state or {})
+    check_attributes(cls, state or {})
     made = cls.__new__(cls)
     if state is not None and hasattr(made, "__setstate__"):
         made.__setstate__(state)
@@ -266,27 +266,27 @@ def _loss(node: dict, name: str, below: list, contents: Contents) -> Any:
     fits = matches(arguments, Each(tuple, lambda number: type(number) in (int, float)))
     if not fits or len(arguments) > 2 or state not in ({}, ()):
         raise Refused(f"{name} has a state, or arguments that no loss has")
-    return resolve(name)(*arguments)
+    return import_trusted(name)(*arguments)
 
 
 LOADERS = {
     "JsonNode": Loader(_nothing, _scalar),
     "DictNode": Loader(_below_dict, _dictionary),
-    "ListNode": Loader(_items, lambda node, name, below, contents: resolve(name)(below)),
-    "TupleNode": Loader(_items, lambda node, name, below, contents: resolve(name)(below)),
+    "ListNode": Loader(_items, lambda node, name, below, contents: import_trusted(name)(below)),
+    "TupleNode": Loader(_items, lambda node, name, below, contents: import_trusted(name)(below)),
     "SetNode": Loader(_items, _set),
     "SliceNode": Loader(_nothing, _slice),
     "BytesNode": Loader(_nothing, _bytes),
     "BytearrayNode": Loader(_nothing, _bytes),
     "NdArrayNode": Loader(_below_array, _array),
     "MaskedArrayNode": Loader(lambda node: [node["content"][k] for k in ("data", "mask")], _masked),
-    "DTypeNode": Loader(_content, _dtype),
+    "DTypeNode": Loader(_content, _stored_dtype),
     "RandomStateNode": Loader(_content, _random_state),
     "RandomGeneratorNode": Loader(
         lambda node: [node["content"][k] for k in ("bit_generator", "seed_seq")], _generator
     ),
     "LossNode": Loader(lambda node: [node["__reduce__"]["args"], node["content"]], _loss),
-    "FunctionNode": Loader(_nothing, lambda node, name, below, contents: resolve(name)),
-    "TypeNode": Loader(_nothing, lambda node, name, below, contents: resolve(name)),
+    "FunctionNode": Loader(_nothing, lambda node, name, below, contents: import_trusted(name)),
+    "TypeNode": Loader(_nothing, lambda node, name, below, contents: import_trusted(name)),
     "ObjectNode": Loader(lambda node: _content(node) if "content" in node else [], _object),
 }

@@ -46,7 +46,7 @@ from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.schedules import SCHEDULES, Clock
 
-__all__ = ["CHECKED", "check_state"]
+__all__ = ["CHECKED", "check_attributes"]
 
 State = dict[str, Any]
 Examples = Iterator[State]
@@ -120,7 +120,7 @@ def _is_chain(layers: list[Layer]) -> bool:
 
 
 @_examples_of(Network)
-def _network(cls: type, state: State) -> Examples:
+def _network_examples(cls: type, state: State) -> Examples:
     yield {
         "layers": Each(list, lambda layer: isinstance(layer, Layer)),
         "dtype": lambda dtype: isinstance(dtype, np.dtype) and dtype in (np.float32, np.float64),
@@ -339,7 +339,7 @@ def _piecewise_linear(cls: type, state: State) -> Examples:
 
 
 @_examples_of(Multiclass, Multilabel, Multioutput)
-def _classes(cls: type[Classes], state: State) -> Examples:
+def _target_examples(cls: type[Classes], state: State) -> Examples:
     yield {"columns": Each(list, np.ndarray)}
     yield {"columns": Each(list, lambda known: known.ndim == 1 and len(known) and rises(known))}
     yield {"columns": lambda columns: len(columns) == 1 or (columns and cls.several)}
@@ -361,7 +361,7 @@ def _per_column(cls: type, state: State) -> Examples:
     yield {"n_classes": lambda n_classes: len(n_classes) > 0}
 
 
-def check_state(cls: type, state: State) -> None:
+def check_attributes(cls: type, state: State) -> None:
     """Raise Refused if the state of an object of this package is not one that `save` writes."""
     fitted, examples = CHECKED.get(cls, ("", None))
     if examples is None or (fitted is not None and fitted not in state):

@@ -21,7 +21,7 @@ from sklearn.utils import all_estimators
 from sknn_adam._component.base import Component
 from sknn_adam.persistence.states import CHECKED
 
-__all__ = ["TRUSTED_TYPES", "names_by_loader", "resolve"]
+__all__ = ["TRUSTED_TYPES", "import_trusted", "names_by_loader"]
 
 FAMILIES = "activations initializers losses schedules clipping averaging optimizers normalization"
 # Own classes whose state is read by Python code only, so it needs no check.
@@ -155,7 +155,7 @@ def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
     return table | {"ObjectNode": objects - elsewhere}
 
 
-def resolve(name: str) -> Any:
+def import_trusted(name: str) -> Any:
     """Return the class or function of a name that `names_by_loader` lists."""
     module, _, own = name.rpartition(".")
     if module == "numpy" and own in SCALARS:

@@ -178,10 +178,10 @@ def compare_searches(searches: Any) -> Any:
         for repeat, search in enumerate(given if isinstance(given, list | tuple) else [given]):
             frame = results_frame(search)
             whole = frame["score"].where(frame["resource"] >= 1.0)
-            part = frame[["candidate", "elapsed", "score"]].copy()
-            part.insert(0, "search", name)
-            part.insert(1, "repeat", repeat)
-            found.append(part.assign(best=whole.cummax().ffill()))
+            curve = frame[["candidate", "elapsed", "score"]].copy()
+            curve.insert(0, "search", name)
+            curve.insert(1, "repeat", repeat)
+            found.append(curve.assign(best=whole.cummax().ffill()))
     return pd.concat(found, ignore_index=True)
 
 
@@ -333,7 +333,7 @@ def load_results(path: Any) -> Any:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         version, dtypes, rows = found["sknn_adam_results"], found["columns"], found["rows"]
         columns = {
-            name: pd.Series([_value(row.get(name, np.nan)) for row in rows], dtype=dtype)
+            name: pd.Series([_decoded(row.get(name, np.nan)) for row in rows], dtype=dtype)
             for name, dtype in dtypes.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
@@ -358,5 +358,5 @@ def _plain(value: Any) -> Any:
     return repr(value)
 
 
-def _value(value: Any) -> Any:
+def _decoded(value: Any) -> Any:
     return float(value["number"]) if isinstance(value, dict) else value

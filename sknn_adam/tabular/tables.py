@@ -38,12 +38,12 @@ class Columns(ColumnTransformer):
         check_names(X)
         names = list(getattr(X, "columns", ()))
         self._names = names if names and not any(isinstance(n, str) for n in names) else None
-        return self._prepared("fit_transform", plain(X), y, **params)
+        return self._prepared("fit_transform", convertible_table(X), y, **params)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Return the prepared columns."""
         check_names(X)
-        return self._prepared("transform", plain(self._selected(X)), **params)
+        return self._prepared("transform", convertible_table(self._selected(X)), **params)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the prepared columns, each of which occurs once."""
@@ -99,7 +99,7 @@ _INFINITE = (
 )
 
 
-def plain(X: Any) -> Any:
+def convertible_table(X: Any) -> Any:
     """Return a table without columns that scikit-learn does not convert to numbers.
 
     In object columns every missing value becomes NaN: ``float(pandas.NA)`` is an error. Sparse

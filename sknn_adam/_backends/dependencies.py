@@ -1,4 +1,4 @@
-"""What a recorded formula depends on beside its arguments, so that changes of it are noticed.
+"""The dependencies of a recorded formula besides its arguments: a change of one ends its use.
 
 A formula is recorded once and run without being called again. That is right as long as the code
 reads nothing that changes: attributes, global variables, variables of an enclosing function. The
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Watch", "watch"]
+__all__ = ["Watch", "dependencies_of"]
 
 # Modules and classes of these packages hold nothing that changes the result of a formula.
 TRUSTED = {"builtins", "math", "numpy", "scipy", "sknn_adam"}
@@ -71,7 +71,7 @@ class Watch:
             if name != "__class__":  # of super()
                 self.read(partial(_contents, cell))
         names = set()
-        for code in _codes(function.__code__):
+        for code in _code_objects(function.__code__):
             names |= set(code.co_names)
             operations = set(code.co_code[::2])
             if EFFECTS & operations:
@@ -147,15 +147,15 @@ def _contents(cell: CellType) -> Any:
         return MISSING
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def _code_objects(code: CodeType) -> Iterator[CodeType]:
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from _code_objects(constant)
 
 
-def watch(*functions: Any) -> Watch | None:
-    """Return what functions and methods depend on; None if that cannot be watched."""
+def dependencies_of(*functions: Any) -> Watch | None:
+    """Return the dependencies of functions and methods; None if they cannot be watched."""
     found = Watch()
     try:
         for function in functions:

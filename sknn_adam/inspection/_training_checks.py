@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam.inspection._checks import RATE, Result, number
 from sknn_adam.inspection._evidence import Evidence
+from sknn_adam.inspection._layer_checks import RATE, Result, number
 
 STILL = 5e-4  # change of the weights in a step over their norm; a usual one is 0.001
 WILD = 0.03

@@ -139,7 +139,7 @@ def _walk(found: Any, at: Inside) -> Iterator[Inside]:
         yield from step(name, last, X, at.y)
     elif hasattr(found, "named_estimators_"):  # voting, stacking
         for name, inner in found.named_estimators_.items():
-            yield from step(name, inner, at.X, _encoded(found, at.y))
+            yield from step(name, inner, at.X, _class_numbers(found, at.y))
         if hasattr(found, "final_estimator_"):
             yield from step("final_estimator", found.final_estimator_, None, None)
     elif hasattr(found, "calibrated_classifiers_"):
@@ -152,7 +152,7 @@ def _walk(found: Any, at: Inside) -> Iterator[Inside]:
             X = at.X
             if X is not None and features is not None and not _all_columns(X, features[i]):
                 X = (X if issparse(X) else np.asarray(X))[:, features[i]]
-            y = None if features is None else _encoded(found, at.y)
+            y = None if features is None else _class_numbers(found, at.y)
             yield from step("estimator", inner, X, y)
     elif one == "regressor_" and at.y is not None:  # TransformedTargetRegressor
         y = found.transformer_.transform(np.reshape(at.y, (len(at.y), -1)))
@@ -161,7 +161,7 @@ def _walk(found: Any, at: Inside) -> Iterator[Inside]:
         yield from step(ONE[one], getattr(found, one), at.X, at.y)
 
 
-def _encoded(ensemble: Any, y: Any) -> Any:
+def _class_numbers(ensemble: Any, y: Any) -> Any:
     """Return the numbers of the classes, with which ensembles train."""
     classes = getattr(ensemble, "classes_", None)
     return y if y is None or classes is None else np.searchsorted(classes, y)
