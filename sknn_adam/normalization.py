@@ -33,7 +33,16 @@ class Normalization(Component):
 
     @abstractmethod
     def layer(self, width: int) -> Any:
-        """Return a new layer for activations of this width."""
+        """Return a new layer for activations of this width.
+
+        The normalizations of the package declare `over` instead; their layers are made by
+        ``sknn_adam._nn.normalization.normalization_layer(normalization, width)``.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define layer(width). A subclass that changes the "
+            "layer of a normalization of the package gets it from "
+            "sknn_adam._nn.normalization.BatchNormLayer or RowNormLayer."
+        )
 
 
 class BatchNorm(Normalization):

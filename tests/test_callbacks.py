@@ -145,6 +145,72 @@ def test_an_error_in_a_callback_ends_the_fit(estimator, y):
     assert not hasattr(model, "coefs_")
 
 
+class Acting(Watcher):
+    """Calls functions with the estimator: at the end of each task, at the beginning of a fit."""
+
+    def __init__(self, end=lambda estimator, task: None, begin=lambda estimator: None):
+        super().__init__()
+        self.end, self.begin = end, begin
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "fit":
+            self.begin(estimator)
+
+    def on_fit_task_end(self, estimator, context, **_):
+        self.end(estimator, context.task_name)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_a_parameter_set_by_a_callback_stays(estimator, y):
+    acting = Acting(lambda model, task: model.set_params(alpha=0.05))
+    assert small(estimator).set_callbacks(acting).fit(X, y).alpha == 0.05
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_an_error_removes_what_a_callback_has_set(estimator, y):
+    def act(model, task):
+        model.set_params(alpha=0.05)
+        model.note_ = task
+        if model.n_iter_ == 3:
+            raise RuntimeError("stop")
+
+    model = small(estimator).set_callbacks(Acting(act))
+    before = dict(vars(model))
+    with pytest.raises(RuntimeError, match="stop"):
+        model.fit(X, y)
+    assert vars(model) == before
+
+
+@NEEDS_CALLBACKS
+@BOTH
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_ctrl_c_before_the_first_step_of_a_warm_start(estimator, y, n_members):
+    model = small(estimator, warm_start=True, n_members=n_members).fit(X, y)
+    model.set_callbacks(Acting(begin=lambda _: signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.n_iter_ == 0
+    assert not np.any(model.best_iter_)
+
+
+@NEEDS_CALLBACKS
+@BOTH
+def test_ctrl_c_after_the_last_epoch_keeps_out_of_fold_predictions(estimator, y):
+    def act(model, task):
+        if task == "fit":
+            signal.raise_signal(signal.SIGINT)
+
+    params = {"n_members": 2, "early_stopping": True}
+    model = small(estimator, **params)
+    expected = clone(model).fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_callbacks(Acting(act)).fit(X, y)
+    np.testing.assert_array_equal(model.oof_prediction_, expected.oof_prediction_)
+    assert model.oof_score_ == expected.oof_score_
+
+
 @NEEDS_CALLBACKS
 @BOTH
 def test_scoring_monitor(estimator, y):

@@ -227,3 +227,20 @@ def test_warm_start_refuses_other_classes():
     with pytest.raises(ValueError, match="same classes as in the previous call to fit"):
         model.fit(X, CODES)
     assert model.classes_.tolist() == [0, 1]
+
+
+def test_a_subclass_may_set_the_fitted_attributes():
+    """They are plain attributes, as scikit-learn's estimators have them."""
+
+    class Named(MLPClassifier):
+        def fit(self, X, y):
+            super().fit(X, y)
+            self.classes_ = np.array(["no", "yes"])[self.classes_]
+            return self
+
+    rng = np.random.default_rng(0)
+    model = Named((4,), max_iter=2, random_state=0)
+    assert not {"classes_", "n_outputs_"} & set(dir(model))
+    model.fit(rng.normal(size=(20, 2)), np.arange(20) % 2)
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert {"classes_", "n_outputs_"} <= vars(model).keys()

@@ -169,25 +169,25 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         before = copy(self)
         try:
             self._run_epochs(session, n_epochs, before)
-            model._publish(plan, run)
-            if session.samples.fold is not None:
-                model._publish_out_of_fold(session)
             report(self, plan, run, X_val)
             run.in_fit = False
             if in_fit and not self.warm_start:
                 # A network of its own, without the buffers of training.
                 model._network, model._run = run.network.at(run.point(plan).copy()), None
-            self._replace(before, model)
+            self._take_over(before, model)
             return self
         except KeyboardInterrupt:
             run.in_fit = in_fit
             model._publish(plan, run)
             if run.stop_reason != "diverged":
                 model.stop_reason_, model.converged_ = None, False
-            self._replace(before, model)
+            self._take_over(before, model)
             raise
-        except Exception:
-            self._replace(model, before)  # callbacks have seen the state after every epoch
+        except Exception:  # callbacks have seen, and may have changed, the state of every epoch
+            self.__dict__.update(vars(before))
+            for name in vars(self).keys() - vars(before).keys():
+                if not name.startswith("_callback"):  # scikit-learn removes its context itself
+                    self.__dict__.pop(name, None)
             raise
 
     def _run_epochs(self, session: Session, n_epochs: int, before: Any) -> None:
@@ -206,7 +206,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         def publish() -> None:
             model._publish(plan, run)
             if watched:
-                self._replace(before, model)
+                self._take_over(before, model)
 
         def snapshot() -> dict[str, Any]:
             return {"_network": deepcopy(run.network.at(run.point(plan))), "_run": None}
@@ -225,11 +225,15 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             validate = None if session.validation is None else validator(session)
             told = on_epoch if watched or table is not None else None
             train(run, plan, session.data, n_epochs, validate, told)
+        model._publish(plan, run)
+        if samples.fold is not None:
+            model._publish_out_of_fold(session)
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
     def _publish(self, plan: Plan, run: Run) -> None:
         """Set the fitted attributes from the run."""
         self._run, self._network, self._loss = run, run.network.at(run.point(plan)), plan.loss
+        self.__dict__.update(self._targets.published())
         self.optimizer_ = plan.optimizer
         self.history_ = run.history
         self.n_iter_ = run.clock.epoch - run.first_epoch
@@ -260,10 +264,15 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             both = np.argsort(np.append(held.index, others))
             self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
 
-    def _replace(self, old: Any, new: Any) -> None:
-        """Replace the attributes of one copy of this estimator by those of another."""
-        self.__dict__.update(vars(new))
-        for name in vars(old).keys() - vars(new).keys():
+    def _take_over(self, before: Any, model: Any) -> None:
+        """Take over the fitted attributes of `model`; remove those that only `before` has.
+
+        A callback may have set parameters: they stay.
+        """
+        parameters = self._parameter_constraints
+        fitted = {name: value for name, value in vars(model).items() if name not in parameters}
+        self.__dict__.update(fitted)
+        for name in vars(before).keys() - vars(model).keys():
             self.__dict__.pop(name, None)
 
     def __sklearn_tags__(self) -> Any:

@@ -17,11 +17,6 @@ class PredictsClasses(Published):
 
     _targets: Classes
 
-    @property
-    def classes_(self) -> Any:
-        """Classes; a list of arrays for several columns."""
-        return self._targets.classes
-
     def decision_function(self, X: Any) -> Any:
         """Return the network's raw outputs: log odds, or unnormalized log probabilities.
 

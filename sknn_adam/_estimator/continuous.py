@@ -45,6 +45,10 @@ class Continuous:
             return Continuous(*loss.scaling(columns, weight))
         return Continuous(np.zeros(columns.shape[1]), np.ones(columns.shape[1]))
 
+    def published(self) -> dict[str, Any]:
+        """Return the fitted attributes of an estimator with these targets."""
+        return {"n_outputs_": self.n_outputs}
+
     @property
     def n_outputs(self) -> int:
         """Return the number of columns."""

@@ -66,11 +66,6 @@ class Published(BaseEstimator):
         return hasattr(self, "_network")
 
     @property
-    def n_outputs_(self) -> int:
-        """Number of outputs."""
-        return self._targets.n_outputs
-
-    @property
     def coefs_(self) -> list[np.ndarray]:
         """Weight matrices (fan_in, fan_out): a plain forward pass through them predicts.
 

@@ -68,6 +68,10 @@ class Classes:
         """Return the estimator's attribute ``classes_``."""
         return self.columns
 
+    def published(self) -> dict[str, Any]:
+        """Return the fitted attributes of an estimator with these targets."""
+        return {"classes_": self.classes, "n_outputs_": self.n_outputs}
+
     @property
     def n_outputs(self) -> int:
         """Return the estimator's attribute ``n_outputs_``."""

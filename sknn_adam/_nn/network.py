@@ -145,13 +145,13 @@ class Network:
             self._bind()
         self.kernels = kernels
         if not self.grad.size:
-            self.grad = np.zeros_like(self.theta)
-            self.bounds = weight_bounds(self.layout)
-            start = 0
+            grad, start = np.zeros_like(self.theta), 0
             for layer, name, shape, _ in self._arrays():
                 stop = start + prod(shape)
-                setattr(layer, f"grad_{name}", self.grad[start:stop].reshape(shape))
+                setattr(layer, f"grad_{name}", grad[start:stop].reshape(shape))
                 start = stop
+            # Last, so that an error before leaves a network that can be prepared again.
+            self.bounds, self.grad = weight_bounds(self.layout), grad
 
     def release(self) -> None:
         """Drop gradient and buffers, after training."""

@@ -135,6 +135,7 @@ class Run:
         self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
+        self.best_epoch = 0 * self.best_epoch + self.first_epoch  # of members each
         self.lost, self.oof = False, None
 
     def mean(self, values: Any, n_samples: int) -> float:

@@ -269,6 +269,7 @@ def _mlp(task: str, state: State) -> Examples:
         "best_iter_": one_or_each(network.members, "iu"),
     }
     state["_structure"] |= {"loss": repr(getattr(loss, "loss", loss))}
+    state |= state["_targets"].published()
     if "oof_prediction_" in state:
         predicted = state["oof_prediction_"]
         for array in predicted if isinstance(predicted, list) else [predicted]:
