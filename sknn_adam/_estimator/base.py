@@ -186,7 +186,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         except Exception:  # callbacks have seen, and may have changed, the state of every epoch
             self.__dict__.update(vars(before))
             for name in vars(self).keys() - vars(before).keys():
-                if not name.startswith("_callback"):  # scikit-learn removes its context itself
+                if not name.startswith(("_callback", "_skl")):  # scikit-learn removes its own
                     self.__dict__.pop(name, None)
             raise
 
