@@ -33,6 +33,9 @@ def _operand_dtype(value: Any) -> Any:
     return np.dtype(bool) if isinstance(sample, bool) else type(sample)
 
 
+NUMBERS = (int, float, np.floating)  # a tuple: isinstance with a union takes longer
+
+
 class _Tracer(NDArrayOperatorsMixin):
     """Stands for an array or a scalar and records what is done with it."""
 
@@ -90,7 +93,7 @@ class _Tracer(NDArrayOperatorsMixin):
 
     def _record(self, function: Any, inputs: Any) -> "_Tracer":
         """Add an operation; its sample shows the dtype that arrays would get."""
-        if not all(isinstance(v, _Tracer | int | float | np.floating) for v in inputs):
+        if not all(isinstance(v, (_Tracer, *NUMBERS)) for v in inputs):
             raise _Untraceable
         for v in inputs:
             if isinstance(v, _Tracer) and v.writable:
