@@ -26,7 +26,7 @@ SIDES = ("sknn_adam", "sknn_adam, NumPy")
 def add_arguments(parser):
     parser.add_argument("--reference", default="HEAD", help="the commit to compare with")
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--only", default="", help="sizes whose name contains this")
+    parser.add_argument("--only", default="", help="names of sizes, comma separated")
     parser.add_argument("--smoke", action="store_true", help="two pairs, no file")
 
 
@@ -56,7 +56,8 @@ def run(args):
         print("{side:18}{size:12}{hidden!s:12}{ratio:.3f} {interval}".format(**entry))
     if not args.smoke:
         commits = {"reference": commit, "commit": _git("rev-parse", "HEAD")}
-        save("pairs", {**commits, "pairs": args.pairs, "rows": found, "geometric_mean": mean})
+        name = "pairs_only" if args.only else "pairs"
+        save(name, {**commits, "pairs": args.pairs, "rows": found, "geometric_mean": mean})
 
 
 def _git(*arguments):
