@@ -7,6 +7,7 @@ the mean loss of the last epoch. A peer whose package is missing raises ImportEr
 
 import os
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier as TheirClassifier
@@ -33,8 +34,8 @@ def ours(kernels):
         fit = _estimator(MLPClassifier, X, y, **params)
 
         def run():
-            os.environ["SKNN_ADAM_KERNELS"] = kernels
-            return fit()
+            with patch.dict(os.environ, SKNN_ADAM_KERNELS=kernels):
+                return fit()
 
         return run
 

@@ -399,6 +399,7 @@ def scripted(losses, **options):
     )
 
 
+@pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize(
     ("losses", "tol", "patience", "epochs"),
     [
@@ -422,6 +423,7 @@ def test_patience(losses, tol, patience, epochs, rng):
     assert run.history["loss"] == losses[: run.clock.epoch]
 
 
+@pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize("bad", [nan, inf])
 def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
     plan = scripted([5, 3, 4, bad, 1])
@@ -442,6 +444,7 @@ def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
     assert not run.optimizer_state.m.any()  # what it remembers belongs to other weights
 
 
+@pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize(
     ("losses", "epochs"),
     [
