@@ -99,6 +99,7 @@ def test_in_the_first_batch_of_all(estimator, y, bad):
     np.testing.assert_allclose(outputs(model), outputs(frozen), rtol=1e-12, atol=1e-200)
 
 
+@pytest.mark.usefixtures("plain_numpy")
 @BOTH
 @pytest.mark.parametrize("growth", [0.9, 1.1])
 def test_where_an_explosion_begins(estimator, y, growth):
@@ -110,6 +111,7 @@ def test_where_an_explosion_begins(estimator, y, growth):
     assert (model.stop_reason_ == "diverged") == (growth > 1) == bool(caught)
 
 
+@pytest.mark.usefixtures("plain_numpy")
 @BOTH
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_before_patience(estimator, y, early_stopping):
