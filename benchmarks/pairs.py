@@ -34,7 +34,8 @@ def run(args):
     from benchmarks._report import save
     from benchmarks.fit import SIZES
 
-    rows = [[side, *size] for side in SIDES for size in SIZES if (args.only or size[0]) in size[0]]
+    only = args.only.split(",") if args.only else [name for name, *_ in SIZES]
+    rows = [[side, *size] for side in SIDES for size in SIZES if size[0] in only]
     commit = _git("rev-parse", args.reference)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "reference"
