@@ -65,7 +65,7 @@ def _git(*arguments):
 
 
 def _count_in(tree):
-    """Return what `count` finds in a tree, in a process that imports the package from it."""
+    """Return the counts of a tree, made in a process that imports the package from it."""
     env = {**os.environ, "PYTHONPATH": str(tree), "PATH_TREE": str(tree)}
     command = [sys.executable, __file__]
     found = subprocess.run(command, check=True, env=env, cwd=tree, stdout=subprocess.PIPE)

@@ -275,13 +275,16 @@ class NumpyKernels(Backend):
             self._watched.append((store, key, found))
 
     def _drop_changed(self) -> bool:
-        """Drop formulas that read what has changed, for good; return whether there are any."""
+        """Drop formulas whose dependencies have changed, for good; return whether there are any."""
         changed = [entry for entry in self._watched if entry[2].changed()]
+        if not changed:
+            return False
+        self.forget()
         for entry in changed:
             store, key, _ = entry
             store[key] = None
             self._watched.remove(entry)
-        return bool(changed)
+        return True
 
     def _program(
         self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype

@@ -134,20 +134,14 @@ class RecordingKernels(NumpyKernels):
         return self._value()
 
     def _value(self) -> Any:
-        """Return the value of the objective, of members an array that is written again."""
+        """Return the value of the objective, for members an array that the next one overwrites."""
         return self._values if self._stacked else float(self._values[0])
 
     def _hold(self, shape: tuple[int, ...]) -> None:
-        """Have a place for the values of members, shape (n_members,), or of one network, ()."""
+        """Allocate the values of the objective: shape (n_members,), or () for one network."""
         self._stacked = len(shape) == 1
         if self._values is None or self._values.size != prod(shape):
             self._values = np.zeros(prod(shape))
-
-    def _drop_changed(self) -> bool:
-        changed = super()._drop_changed()
-        if changed:
-            self._tapes.clear()
-        return changed
 
     def do(self, function: Callable, *arguments: Any) -> None:
         """Call a function, and record this call, but not those inside it."""

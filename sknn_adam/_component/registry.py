@@ -65,7 +65,7 @@ class Table(Mapping):
         return len(self.entries)
 
     def make(self, value: Any) -> "Component":
-        """Return what a name or a number stands for; an instance is returned as it is."""
+        """Return the component of a name or a number; return an instance as it is."""
         if isinstance(value, self.base):
             return value
         if isinstance(value, str):

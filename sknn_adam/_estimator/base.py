@@ -172,8 +172,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             report(self, plan, run, X_val)
             run.in_fit = False
             if in_fit and not self.warm_start:
-                # A network of its own, without the buffers of training.
-                model._network, model._run = run.network.at(run.point(plan).copy()), None
+                model._run = None
+                if model._network is run.network:  # a copy leaves out the buffers of training
+                    model._network = run.network.at(run.network.theta.copy())
             self._take_over(before, model)
             return self
         except KeyboardInterrupt:
@@ -223,8 +224,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         context.call_on_fit_task_begin(**task)
         if run.stop_reason is None:  # otherwise an interrupted fit had come to its end
             validate = None if session.validation is None else validator(session)
-            told = on_epoch if watched or table is not None else None
-            train(run, plan, session.data, n_epochs, validate, told)
+            reported = watched or table is not None
+            train(run, plan, session.data, n_epochs, validate, on_epoch if reported else None)
         model._publish(plan, run)
         if samples.fold is not None:
             model._publish_out_of_fold(session)

@@ -1,5 +1,6 @@
 """Target types of classification: classes, their encoding, and predictions from raw outputs."""
 
+from abc import abstractmethod
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -112,9 +113,9 @@ class Classes:
     def _type_of(self, y: np.ndarray) -> "type[Classes]":
         return _target_type(y)
 
+    @abstractmethod
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
         """Return the codes of `y`, which is of this target type."""
-        raise NotImplementedError
 
     def _codes(self, columns: Any, classes: Any) -> list[np.ndarray]:
         """Return the class codes of every column."""
@@ -340,8 +341,11 @@ class Multioutput(Classes):
 
 def _target_type(y: np.ndarray) -> type[Classes]:
     check_classification_targets(y)
-    types = {"multilabel-indicator": Multilabel, "multiclass-multioutput": Multioutput}
-    found: type[Classes] = types.get(type_of_target(y, input_name="y"), Multiclass)
+    types: dict[str, Any] = {
+        "multilabel-indicator": Multilabel,
+        "multiclass-multioutput": Multioutput,
+    }
+    found = types.get(type_of_target(y, input_name="y"), Multiclass)
     if found is Multilabel and not np.isin(y, (0, 1)).all():
         return Multioutput  # columns of two values each, such as -1 and 1
     return found

@@ -43,18 +43,19 @@ class Run:
     clock: Clock = field(default_factory=Clock)
     history: History = field(default_factory=History)
     average: Any = None  # of the weights, an array like theta
-    order: np.ndarray | None = None  # of the rows in the present epoch
-    shape: tuple[int, int] = (0, 0)  # how many rows it has, and how many in a batch
-    batch: int = 0  # how many batches of the present epoch are done, and
-    total: float = 0.0  # the sum of their losses
-    first_epoch: int = 0  # of the present fit; warm starts go on counting
-    best_score: Any = -inf  # this and the next two: of members one each
+    order: np.ndarray | None = None  # of the samples in the present epoch
+    shape: tuple[int, int] = (0, 0)  # numbers of samples in the epoch and in a batch
+    batch: int = 0  # batches of the present epoch that are done
+    total: float = 0.0  # sum of their losses
+    first_epoch: int = 0  # of the present fit; a warm start continues the count
+    # Scalars for one network, one entry per member otherwise: best_score, best_epoch, waited.
+    best_score: Any = -inf
     best_epoch: Any = 0
     best: Any = None  # copies of weights and statistics
     waited: Any = 0
     unclipped: float = 0.0  # norm of the last gradient before it was clipped
-    clipped: int = 0  # how many gradients of the present epoch were, and
-    clip_rate: float = 0.0  # what share of them in the epoch before
+    clipped: int = 0  # gradients of the present epoch that were clipped
+    clip_rate: float = 0.0  # fraction of the gradients that were clipped in the epoch before
     limit: float | None = None  # a loss above it has diverged; of one network
     lost: Any = False  # for each member, whether it has diverged in the present fit
     oof: Any = None  # an OutOfFold, where members hold samples out
@@ -135,7 +136,8 @@ class Run:
         self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
-        self.best_epoch = 0 * self.best_epoch + self.first_epoch  # of members each
+        # An array stays one, with an entry per member.
+        self.best_epoch = 0 * self.best_epoch + self.first_epoch
         self.lost, self.oof = False, None
 
     def mean(self, values: Any, n_samples: int) -> float:
