@@ -66,13 +66,15 @@ class Backend:
         rng: np.random.Generator | None,
         grad: np.ndarray,
         statistics: np.ndarray,
+        layers: tuple[type, ...],
     ) -> Any:
         """Return the objective on a batch if it can be replayed, else None.
 
         A backend may record the calls of its methods between `begin` and `end` and replay them for
-        a later batch in the same arrays. The first replay is checked: `statistics` and `rng` are
-        restored, None is returned so that the objective is computed as well, and unless value,
-        gradient, statistics and random state agree bit by bit, nothing is replayed from then on.
+        a later batch in the same arrays. The first replay with layers of these classes is checked:
+        `statistics` and `rng` are restored, None is returned so that the objective is computed as
+        well, and unless value, gradient, statistics and random state agree bit by bit, nothing is
+        replayed from then on.
         """
         return None
 

@@ -92,6 +92,7 @@ class Network:
             start = block.stop
         self.bounds: np.ndarray | None = None
         self.replayable = all(layer.replayable for layer in self.layers)
+        self.layer_types = tuple(map(type, self.layers))
         self.n_weights = sum(prod(shape) for _, shape, role in self.layout if role == "weight")
         start = 0
         for layer, name, shape in self._tracked():

@@ -36,7 +36,7 @@ def objective(
     """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
     kernels, recorded = network.kernels, probe is None and network.replayable
     if recorded:
-        known = kernels.begin(batch, rng, network.grad, network.statistics)
+        known = kernels.begin(batch, rng, network.grad, network.statistics, network.layer_types)
         if known is not None:
             return known
     z = network.forward(batch.x, rng, batch.kept)  # 1
