@@ -68,7 +68,9 @@ def _python(path: str, source: str) -> Iterator[Prose]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield Prose(path, node.lineno, node.name.removeprefix("test_").replace("_", " "))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
             found = node.body[0].value
             docstrings.add(found)
             yield from _docstring(path, ast.get_docstring(node), found.lineno)
