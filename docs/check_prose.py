@@ -68,12 +68,12 @@ def _python(path: str, source: str) -> Iterator[Prose]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield Prose(path, node.lineno, node.name.removeprefix("test_").replace("_", " "))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-            node
-        ):
-            found = node.body[0].value
-            docstrings.add(found)
-            yield from _docstring(path, ast.get_docstring(node), found.lineno)
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if text := ast.get_docstring(node):
+            docstring = node.body[0].value
+            docstrings.add(docstring)
+            yield from _docstring(path, text, docstring.lineno)
     if path.startswith("sknn_adam/"):
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
