@@ -1,31 +1,32 @@
-"""``python -m benchmarks NAME [options]``: run one benchmark and write its results file."""
+"""``python -m benchmarks NAME [options]``: run one benchmark and write its record."""
 
 import argparse
 import importlib
 
 BENCHMARKS = {
-    "fit": "whole fits beside scikit-learn's MLP: seconds and final loss",
-    "parity": "final training losses beside scikit-learn's, over seeds",
-    "threads": "what a second processor brings",
-    "predict": "predictions of one row and of many, beside scikit-learn's",
+    "fit": "whole fits compared with other packages: seconds and final loss",
+    "parity": "final training losses compared with scikit-learn, over seeds",
+    "threads": "the speedup of a second processor",
+    "predict": "predictions of one sample and of many, compared with scikit-learn",
     "startup": "imports, first fits and compilation, in new processes",
     "memory": "peak memory of a fit",
-    "step": "one optimizer step beside the bandwidth of the memory",
-    "growth": "how the cost of a fit grows with rows, features, width and depth",
-    "grid": "a whole grid search beside the same one over scikit-learn's MLP",
-    "defaults": "candidates for the default parameters, on the training parts of real tables",
-    "small": "batch sizes on tables of less than 128 samples, on training parts of real tables",
-    "tables": "the default estimators on the test parts of real tables",
-    "tabular": "the recipes of tabular_pipeline: chosen, and on the test parts of real tables",
-    "tuned": "a random search over the ready space beside the defaults, on real tables",
+    "step": "one optimizer step compared with the memory bandwidth",
+    "growth": "how the cost of a fit grows with samples, features, width and depth",
+    "grid": "a whole grid search compared with the same one over scikit-learn's MLP",
+    "defaults": "candidates for the default parameters, on the training sets of real tables",
+    "small": "batch sizes for fewer than 128 samples, on the training sets of real tables",
+    "tables": "the default estimators on the test sets of real tables",
+    "tabular": "the recipes of tabular_pipeline: their choice, and the test sets of real tables",
+    "tuned": "a random search over the ready space compared with the defaults, on real tables",
     "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
-    "members": "what several members cost beside one, and their scores on noise",
-    "record": "what recording the layers costs a fit",
-    "diagnose": "what diagnose finds in networks that are broken on purpose, and in healthy ones",
+    "members": "the cost of several members, and their scores on noise",
+    "record": "the cost of recording the layers",
+    "diagnose": "the findings of diagnose in networks broken on purpose, and in healthy ones",
     "bits": "random fits of two commits, compared bit by bit",
     "pairs": "fits of two commits, timed in turns",
     "path": "files between fit and the training loop, upward calls, lines of code by folder",
-    "page": "make docs/benchmarks.md from the results files",
+    "page": "write docs/benchmarks.md from the newest records",
+    "history": "the main figures of all records of a benchmark",
 }
 
 

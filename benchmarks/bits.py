@@ -13,7 +13,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -31,36 +30,26 @@ def add_arguments(parser):
 
 
 def run(args):
-    from benchmarks._report import save
+    from benchmarks._records import save
+    from benchmarks._reference import reference_tree
 
     n_cases = 10 if args.smoke else args.cases
-    commit = _git("rev-parse", args.reference)
     different = {}
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "reference"
-        _git("worktree", "add", "--detach", str(tree), commit)
-        try:
-            for backend in BACKENDS:
-                now, before = (_digests(t, backend, args.seed, n_cases) for t in (ROOT, tree))
-                different[backend] = [case for case in now if now[case] != before[case]]
-                trained = sum(value["outcome"].startswith("trained") for value in now.values())
-                print(
-                    f"{backend}: {len(now)} cases, {trained} trained, "
-                    f"{len(different[backend])} different",
-                    flush=True,
-                )
-        finally:
-            _git("worktree", "remove", "--force", str(tree))
+    with reference_tree(args.reference) as (tree, commit):
+        for backend in BACKENDS:
+            now, before = (_digests(t, backend, args.seed, n_cases) for t in (ROOT, tree))
+            different[backend] = [case for case in now if now[case] != before[case]]
+            trained = sum(value["outcome"].startswith("trained") for value in now.values())
+            print(
+                f"{backend}: {len(now)} cases, {trained} trained, "
+                f"{len(different[backend])} different",
+                flush=True,
+            )
     if not args.smoke:
-        results = {"reference": commit, "commit": _git("rev-parse", "HEAD"), "seed": args.seed}
+        results = {"reference": commit, "seed": args.seed}
         save("bits", {**results, "cases": n_cases, "different": different})
     if any(different.values()):
         raise SystemExit(f"Different results: {different}")
-
-
-def _git(*arguments):
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _digests(tree, backend, seed, n_cases):
@@ -185,6 +174,21 @@ def digest(seed, n_cases):
         outcome = " ".join([outcome, *sorted({w.category.__name__ for w in caught})])
         found[case] = {"outcome": outcome, "hash": into.hexdigest()}
     return found
+
+
+def section(found: dict) -> list[str]:
+    n_different = {backend: len(cases) for backend, cases in found["different"].items()}
+    counts = ", ".join(f"{n} with the backend {backend}" for backend, n in n_different.items())
+    return [
+        "### The same results",
+        f"{found['cases']} random configurations fitted by this tree and by commit "
+        f"{found['reference'][:9]}, compared bit by bit: different are {counts}.",
+    ]
+
+
+def figures(found: dict) -> dict:
+    counts = {f"different, {backend}": len(c) for backend, c in found["different"].items()}
+    return {"reference": found["reference"][:9], **counts}
 
 
 if __name__ == "__main__":

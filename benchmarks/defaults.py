@@ -17,7 +17,8 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._report import save
+from benchmarks._page import markdown_table
+from benchmarks._records import save
 from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 
@@ -139,3 +140,24 @@ def run(args):
     for name in rows:
         print(f"{name:<48}" + "".join(f"{table[m].get(name, np.nan):>10.3f}" for m in metrics))
     print(save("defaults", {"seed": args.seed, "ratios": table}))
+
+
+METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
+
+
+def section(found: dict) -> list[str]:
+    rows = []
+    for name in found["ratios"]["error"]:
+        cells = [f"{found['ratios'][metric][name]:.3f}" for metric in METRICS]
+        rows.append([f"`{name}`" if "=" in name else name, *cells])
+    return [
+        "## How the defaults were chosen",
+        "The same ratios on the training sets of the tables, each split once more: the defaults, "
+        "and the defaults with one parameter changed at a time.",
+        markdown_table(["candidate", *METRICS.values()], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    ratios = found["ratios"]
+    return {f"defaults: {text}": round(ratios[m]["the defaults"], 3) for m, text in METRICS.items()}

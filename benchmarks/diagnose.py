@@ -17,7 +17,8 @@ from time import perf_counter
 from joblib import Parallel, delayed
 
 from benchmarks._broken import HEALTHY, KINDS, draw, repaired, train
-from benchmarks._report import save
+from benchmarks._page import markdown_table, percent
+from benchmarks._records import save
 from sknn_adam.inspection import diagnose
 
 
@@ -150,3 +151,44 @@ def run(args):
         results = {"group": args.group, "seed": args.seed, "totals": totals, "kinds": found}
         print(save(f"diagnose_{args.group}", {**results, "amiss": amiss(rows)}))
     return rows
+
+
+def section(found: dict) -> list[str]:
+    totals, names = found["totals"], ("recall", "false_alarms", "named_beside_others", "repaired")
+    rows = [
+        [f"`{kind}`", row["broken"], *(percent(row[name]) for name in names)]
+        for kind, row in found["kinds"].items()
+    ]
+    blocks = [
+        "## What the diagnosis finds",
+        f"{totals['broken']} networks broken on purpose and {totals['healthy']} healthy ones, on "
+        "tables and seeds that were not used to set any threshold. Found: the kind is among the "
+        "findings. False alarms: the fraction of healthy networks with a finding of this kind. "
+        "Found with other faults: the fraction of networks broken in another way with a finding of "
+        "this kind. Repaired: a fit with the parameters of all findings no longer has this "
+        "finding, and its score on held-out samples is within 10 % of a healthy network's.",
+        markdown_table(
+            ["kind", "broken", "found", "false alarms", "found with other faults", "repaired"], rows
+        ),
+    ]
+    if totals.get("healthy_on_few_samples"):
+        blocks.append(
+            f"{totals['healthy_on_few_samples']} of the healthy networks were trained on 25 to 120 "
+            f"samples; {percent(totals['few_with_any_finding'])} of these have a finding."
+        )
+    blocks.append(
+        f"In total, {percent(totals['recall'])} of the faults are found and "
+        f"{percent(totals['repaired'])} repaired; {percent(totals['healthy_with_any_finding'])} of "
+        "the healthy networks have a finding. A diagnosis without samples takes "
+        f"{1000 * totals['seconds_median']:.1f} milliseconds in the median and at most "
+        f"{1000 * totals['seconds_largest']:.1f}."
+    )
+    return blocks
+
+
+def figures(found: dict) -> dict:
+    names = "recall", "repaired", "healthy_with_any_finding"
+    return {name.replace("_", " "): percent(found["totals"][name]) for name in names}
+
+
+SECTIONS = {"diagnose_report": section}

@@ -14,7 +14,9 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.preprocessing import scale
 
-from benchmarks._report import in_turns, run_on, save, spread
+from benchmarks._page import markdown_table
+from benchmarks._records import save
+from benchmarks._report import in_turns, run_on, spread
 from sknn_adam._estimator.parameters import SMALL_TABLE
 
 ALPHA = 1e-4
@@ -168,3 +170,32 @@ def run(args):
     facts = {"seed": args.seed, "repeats": args.repeats, "threads": args.threads}
     name = "fit" if args.threads == 1 else f"fit_{args.threads}_threads"
     print(save(name, {**facts, "rows": rows, "geometric_mean": gains}))
+
+
+def section(found: dict) -> list[str]:
+    sides = list(dict.fromkeys(side for row in found["rows"] for side in row["sides"]))
+    rows = []
+    for row in found["rows"]:
+        limit = f"{row['limit_microseconds']:.0f}" if "limit_microseconds" in row else "–"
+        cells = [row["size"], tuple(row["hidden"]), row["batch"], limit]
+        for side in sides:
+            cell = "{microseconds_per_step[1]:.0f} ({slower:.2f})"
+            cells.append(cell.format(**row["sides"][side]) if side in row["sides"] else "–")
+        rows.append(cells)
+    means = ", ".join(f"{side} {gain:.2f}" for side, gain in found["geometric_mean"].items())
+    return [
+        "## Whole fits compared with other packages, on one processor",
+        "Each package is called as its users call it: float64 input, Adam with a learning rate of "
+        "0.001, and the same architecture, batch size, epochs and penalty. The figures are "
+        "microseconds per optimizer step, medians of whole fits that take turns; in parentheses is "
+        "the time relative to `sknn_adam` with Numba. Compilation is excluded. The limit is the "
+        "time of the matrix products alone, measured between the fits. `sknn_adam` computes small "
+        "tables in float64, as scikit-learn does; torch and JAX get float32.",
+        markdown_table(["table", "hidden", "batch", "limit", *sides], rows),
+        "Geometric mean of the speed relative to scikit-learn, without the two largest rows: "
+        f"{means}.",
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {f"{s}: speed over scikit-learn": v for s, v in found["geometric_mean"].items()}

@@ -5,7 +5,11 @@ The rest is 5,000 rows, 50 features, one hidden layer of 100 units, batches of 1
 
 import warnings
 
-from benchmarks._report import in_turns, run_on, save, spread
+import numpy as np
+
+from benchmarks._page import save_figure
+from benchmarks._records import save
+from benchmarks._report import in_turns, run_on, spread
 from benchmarks.fit import ALPHA, table
 from benchmarks.peers import PEERS
 
@@ -45,3 +49,34 @@ def run(args):
             rows.append({"what": what, "value": value, "seconds": seconds})
             print(rows[-1], flush=True)
     print(save("growth", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    return [
+        "## How cost grows",
+        "Seconds of two epochs in batches of 128, starting from 5,000 samples, 50 features and one "
+        "hidden layer of 100 units. One of the four quantities is changed at a time.",
+        "![seconds by samples, features, width and depth](benchmarks_growth.png)",
+    ]
+
+
+def draw_figure(found: dict) -> None:
+    """Draw seconds by each quantity."""
+    import matplotlib.pyplot as plt
+
+    colors = {"sknn_adam": "#0072B2", "sknn_adam, NumPy": "#009E73", "scikit-learn": "#D55E00"}
+    marks = dict(zip(colors, "os^", strict=True))
+    quantities = list(dict.fromkeys(row["what"] for row in found["rows"]))
+    figure, axes = plt.subplots(1, len(quantities), figsize=(12, 3.6), layout="constrained")
+    for axis, what in zip(axes, quantities, strict=True):
+        rows = [row for row in found["rows"] if row["what"] == what]
+        for side, color in colors.items():
+            low, middle, high = np.transpose([row["seconds"][side] for row in rows])
+            values = [row["value"] for row in rows]
+            axis.loglog(values, middle, marks[side] + "-", color=color, ms=4, label=side)
+            axis.fill_between(values, low, high, color=color, alpha=0.2, lw=0)
+        axis.set(xlabel="samples" if what == "rows" else what)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("seconds per fit")
+    axes[0].legend(fontsize="small")
+    save_figure(figure, "benchmarks_growth.png")

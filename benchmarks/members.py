@@ -16,7 +16,9 @@ from time import process_time
 import numpy as np
 from sklearn.datasets import make_classification
 
-from benchmarks._report import run_on, save, spread
+from benchmarks._page import interval, markdown_table
+from benchmarks._records import save
+from benchmarks._report import run_on, spread
 from sknn_adam import MLPClassifier, MLPRegressor
 
 
@@ -96,3 +98,37 @@ def run(args):
     content |= {"members": args.members, "cost": costs}
     content |= {"draws": args.draws, "noise": [noise(args, 200)]}
     print(save("members", content))
+
+
+def section(found: dict) -> list[str]:
+    n_members = str(found["members"])
+    rows = []
+    for row in found["cost"]:
+        params = ", ".join(f"{name}={value}" for name, value in row["params"].items())
+        seconds = [f"{row['seconds'][n][1]:.3f}" for n in ("1", n_members)]
+        by_process = row["ratios of processes"]
+        ratio = interval(row["ratio"], by_process[0], by_process[-1])
+        rows.append([params or "defaults", *seconds, ratio])
+    blocks = [
+        "## Several members",
+        "Processor time in seconds of whole fits on 5,000 samples of 30 features, hidden "
+        f"(128, 128), batches of 128, ten epochs; medians over alternating repetitions in "
+        f"{found['processes']} processes. The ratio is the median over pairs of fits; in "
+        "parentheses are the smallest and the largest median of one process. Runs of the whole "
+        "benchmark differ by about 10 %.",
+        markdown_table(["parameters", "1 member", f"{n_members} members", "ratio"], rows),
+    ]
+    for row in found["noise"]:
+        accuracy, r2 = ("{:.3f} ± {:.3f}".format(*row[name]) for name in ("accuracy", "r2"))
+        blocks.append(
+            f"Mean and standard error of `oof_score_` on {found['draws']} tables of pure noise "
+            f"({row['rows']} samples, 10 features): accuracy {accuracy} (chance is 0.5), R² {r2} "
+            "(chance is at most 0)."
+        )
+    return blocks
+
+
+def figures(found: dict) -> dict:
+    names = [", ".join(f"{n}={v}" for n, v in row["params"].items()) for row in found["cost"]]
+    ratios = [row["ratio"] for row in found["cost"]]
+    return {f"ratio, {n or 'defaults'}": r for n, r in zip(names, ratios, strict=True)}

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from itertools import pairwise
 
-from benchmarks._report import save
+from benchmarks._page import markdown_table
+from benchmarks._records import save
 
 CASES = [  # rows, features, hidden layers, batch size, dtype
     (10_000, 50, (100,), 200, "float32"),
@@ -73,3 +74,23 @@ def run(args):
         print(row, flush=True)
     if not args.smoke:
         print(save("memory", {"seed": args.seed, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        megabytes = row["megabytes"]
+        name = [f"{row['rows']}x{row['features']}", row["dtype"], tuple(row["hidden"])]
+        rows.append([*name, megabytes["fused"], megabytes["numpy"], row["bound"]])
+    return [
+        "## Memory",
+        "Megabytes that a fit adds at its peak to a process that holds the data. The bound is four "
+        "arrays of each layer for one batch, five vectors of the size of the parameters (two are "
+        "Adam's), and 60 MB. The figures with Numba include Numba itself.",
+        markdown_table(["table", "dtype", "hidden", "with Numba", "NumPy", "bound"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    used = [max(row["megabytes"].values()) / row["bound"] for row in found["rows"]]
+    return {"largest fraction of the bound": round(max(used), 2)}

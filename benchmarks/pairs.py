@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from time import perf_counter
@@ -31,15 +30,13 @@ def add_arguments(parser):
 
 
 def run(args):
-    from benchmarks._report import save
+    from benchmarks._records import save
+    from benchmarks._reference import reference_tree
     from benchmarks.fit import SIZES
 
     only = args.only.split(",") if args.only else [name for name, *_ in SIZES]
     rows = [[side, *size] for side in SIDES for size in SIZES if size[0] in only]
-    commit = _git("rev-parse", args.reference)
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "reference"
-        _git("worktree", "add", "--detach", str(tree), commit)
+    with reference_tree(args.reference) as (tree, commit):
         workers = [_start(ROOT), _start(tree)]
         try:
             ratios = _measure(workers, rows, 2 if args.smoke else args.pairs)
@@ -47,7 +44,6 @@ def run(args):
             for worker in workers:
                 worker.stdin.close()
                 worker.wait()
-            _git("worktree", "remove", "--force", str(tree))
     found = [
         {"side": row[0], "size": row[1], "hidden": row[2], **_summary(ratios[:, i])}
         for i, row in enumerate(rows)
@@ -56,14 +52,9 @@ def run(args):
     for entry in [*found, {"side": "geometric mean", "size": "", "hidden": "", **mean}]:
         print("{side:18}{size:12}{hidden!s:12}{ratio:.3f} {interval}".format(**entry))
     if not args.smoke:
-        commits = {"reference": commit, "commit": _git("rev-parse", "HEAD")}
         name = "pairs_only" if args.only else "pairs"
-        save(name, {**commits, "pairs": args.pairs, "rows": found, "geometric_mean": mean})
-
-
-def _git(*arguments):
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        results = {"reference": commit, "pairs": args.pairs, "rows": found}
+        save(name, {**results, "geometric_mean": mean})
 
 
 def _start(tree):
@@ -118,6 +109,28 @@ def serve():
         start = perf_counter()
         known[line]()
         print(perf_counter() - start, flush=True)
+
+
+def section(found: dict) -> list[str]:
+    from benchmarks._page import interval, markdown_table
+
+    def cell(row):
+        return interval(row["ratio"], *row["interval"], 3)
+
+    rows = [[row["side"], row["size"], tuple(row["hidden"]), cell(row)] for row in found["rows"]]
+    mean = found["geometric_mean"]
+    rows.append(["all", "geometric mean", "", cell(mean)])
+    return [
+        "### Speed of two commits",
+        f"Time of whole fits relative to commit {found['reference'][:9]}: medians of "
+        f"{found['pairs']} pairs of fits in turns, with 95 % intervals.",
+        markdown_table(["backend", "table", "hidden", "relative time"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    mean = found["geometric_mean"]
+    return {"reference": found["reference"][:9], "relative time": mean["ratio"]}
 
 
 if __name__ == "__main__":

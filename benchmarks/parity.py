@@ -8,7 +8,9 @@ import warnings
 
 import numpy as np
 
-from benchmarks._report import run_on, save
+from benchmarks._page import markdown_table
+from benchmarks._records import save
+from benchmarks._report import run_on
 from benchmarks.fit import ALPHA, SIZES, table
 from benchmarks.peers import PEERS
 
@@ -47,3 +49,23 @@ def run(args):
         print(row, flush=True)
     if not args.smoke:
         print(save("parity", {"seed": args.seed, "seeds": args.seeds, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        loss, errors = row["loss"], row["standard_errors"]
+        ours = [f"{loss[side]:.4f} ({errors[side]:+.1f})" for side in errors]
+        rows.append([row["size"], tuple(row["hidden"]), *ours, f"{loss['scikit-learn']:.4f}"])
+    return [
+        "## The same loss",
+        f"Training loss of the last epoch, mean over {found['seeds']} seeds. All sides draw their "
+        "initial weights from scikit-learn's distribution. In parentheses is the difference from "
+        "scikit-learn in standard errors.",
+        markdown_table(["table", "hidden", "sknn_adam", "sknn_adam, NumPy", "scikit-learn"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    errors = [abs(e) for row in found["rows"] for e in row["standard_errors"].values()]
+    return {"largest difference in standard errors": max(errors)}

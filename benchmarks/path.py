@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import tokenize
 import tomllib
 import warnings
@@ -39,29 +38,19 @@ def add_arguments(parser):
 
 
 def run(args):
-    from benchmarks._report import save
+    from benchmarks._records import save
+    from benchmarks._reference import reference_tree
 
     results = {"now": _count_in(HERE)}
     if args.reference:
-        commit = _git("rev-parse", args.reference)
-        with tempfile.TemporaryDirectory() as folder:
-            tree = Path(folder) / "reference"
-            _git("worktree", "add", "--detach", str(tree), commit)
-            try:
-                results["before"] = {"commit": commit, **_count_in(tree)}
-            finally:
-                _git("worktree", "remove", "--force", str(tree))
+        with reference_tree(args.reference) as (tree, commit):
+            results["before"] = {"commit": commit, **_count_in(tree)}
     for name, found in results.items():
         print(f"{name}: {found['n_files']} files before the training loop", *found["files"])
         print(f"  {found['n_upward']} upward calls", *found["upward"], sep="\n  ")
         print(f"  {found['n_lines']} lines of code", found["lines_by_folder"])
     if not args.smoke:
         save("path", results)
-
-
-def _git(*arguments):
-    command = ["git", "-C", str(HERE), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _count_in(tree):
@@ -206,6 +195,21 @@ def settings():
                 model.fit(X, target, **arguments)
 
         yield name, fit
+
+
+def section(found: dict) -> list[str]:
+    now = found["now"]
+    return [
+        "### Files and lines",
+        f"{now['n_lines']:,} lines of code. Functions of {now['n_files']} files, components aside, "
+        "run between `fit` and the training loop in seven settings together; "
+        f"{now['n_upward']} calls go from a lower module to a higher one.",
+    ]
+
+
+def figures(found: dict) -> dict:
+    now = found["now"]
+    return {"lines": now["n_lines"], "files": now["n_files"], "upward calls": now["n_upward"]}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
-from benchmarks._report import in_turns, run_on, save, spread
+from benchmarks._page import markdown_table
+from benchmarks._records import save
+from benchmarks._report import in_turns, run_on, spread
 from sknn_adam import MLPClassifier, MLPRegressor
 
 CASES = {
@@ -55,3 +57,25 @@ def run(args):
                 print(row, flush=True)
     if not args.smoke:
         print(save("predict", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        times = [f"{row['microseconds'][s][1]:,.4g}" for s in ("sknn_adam", "scikit-learn")]
+        name = [row["model"], f"`{row['method']}`", f"{row['rows']:,}"]
+        rows.append([*name, *times, f"{row['ratio'][1]:.2f}"])
+    return [
+        "## Predictions",
+        "Microseconds per call with 50 features and default networks, and the ratio of the times.",
+        markdown_table(
+            ["estimator", "method", "samples", "sknn_adam", "scikit-learn", "ratio"], rows
+        ),
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {
+        f"{row['model']}.{row['method']}, n={row['rows']:,}: ratio": row["ratio"][1]
+        for row in found["rows"]
+    }

@@ -8,7 +8,8 @@ import warnings
 from statistics import median
 from time import process_time
 
-from benchmarks._report import save
+from benchmarks._page import markdown_table, percent
+from benchmarks._records import save
 from benchmarks.fit import SIZES, table
 from sknn_adam import MLPClassifier
 
@@ -44,3 +45,20 @@ def run(args):
         rows.append({"size": name, "hidden": hidden, "samples": samples, "cost": round(cost, 4)})
         print(f"{name:>10} {hidden!s:>12} {samples:>3} samples {100 * cost:6.2f} %", flush=True)
     print(save("record", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    rows = [
+        (row["size"], tuple(row["hidden"]), row["samples"], percent(row["cost"]))
+        for row in found["rows"]
+    ]
+    return [
+        "## Cost of recording the layers",
+        "Extra processor time of whole fits with `record=True`, relative to `record=False`; "
+        "medians over alternating repetitions. The third column is the number of recorded steps.",
+        markdown_table(["table", "hidden", "recorded", "cost"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {"largest cost": percent(max(row["cost"] for row in found["rows"]))}

@@ -21,7 +21,8 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._report import save
+from benchmarks._page import markdown_table, save_figure
+from benchmarks._records import save
 from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.search import compare_searches, search_space
@@ -50,7 +51,7 @@ def make(strategy, model, options, n_candidates, seed):
     skip = "max_iter"  # the resource of halving
     if strategy == "grid":
         grid = list(ParameterGrid(search_space(model, "grid", include=IN_GRID)))
-        np.random.default_rng(seed).shuffle(grid)  # the order of a grid says nothing
+        np.random.default_rng(seed).shuffle(grid)  # grid search has no order of its own
         one = [{name: [value] for name, value in point.items()} for point in grid[:n_candidates]]
         return GridSearchCV(model, one, **options)
     if strategy == "random":
@@ -175,3 +176,96 @@ def run(args):
     }
     options = {"seeds": args.seeds, "candidates": args.candidates, "epochs": args.epochs}
     print(save("search", {**options, "tables": tables, **summary, "elapsed and best": curves}))
+
+
+# -- on the page ---------------------------------------------------------------------------------
+
+
+def section(found: dict) -> list[str]:
+    at = found["regret at candidates: mean, standard error, runs"]
+    in_time = found["regret at the seconds of so many random candidates"]
+    ahead = found["share of runs ahead of random at 32"]
+    budgets, n_runs = list(at["random"]), 5 * len(found["tables"])
+
+    def cell(mean, error, runs):
+        few = "" if runs == n_runs else f" ({runs})"
+        return f"{mean:.2f} ± {error:.2f}{few}" if runs else "–"
+
+    by_candidates = [
+        [name, *(cell(*row[b]) for b in budgets), "" if name == "random" else f"{ahead[name]:.0%}"]
+        for name, row in at.items()
+        if name != "halving"
+    ]
+    by_time = [[name, *(cell(*row[b]) for b in budgets)] for name, row in in_time.items()]
+    return [
+        "## Search strategies at equal budgets",
+        f"{len(found['tables'])} small tables with {found['seeds']} seeds each, "
+        f"{found['candidates']} candidates, three folds and {found['epochs']} epochs. Regret is "
+        "the difference between the best score so far and the best score that any search found on "
+        "the table, in standard deviations of the scores of random candidates; mean and standard "
+        "error. Only fully trained candidates count for halving, so it is compared by time, and "
+        "has few results before the end (the number of runs is in parentheses). The last column is "
+        "the fraction of runs that are better after 32 candidates than random search with the same "
+        "seed.",
+        markdown_table(
+            ["", *(f"after {b} candidates" for b in budgets), "better than random"], by_candidates
+        ),
+        markdown_table(["", *(f"in the time of {b} random candidates" for b in budgets)], by_time),
+        "![regret by candidates and by seconds](benchmarks_searches.png)",
+        "[](hyperparameter_search.md) compares these figures with the claims of the literature.",
+    ]
+
+
+def figures(found: dict) -> dict:
+    regret = found["regret at candidates: mean, standard error, runs"]
+    return {f"regret, {s}": row["64"][0] for s, row in regret.items() if s != "halving"}
+
+
+def draw_figure(found: dict) -> None:
+    """Draw the mean regret of the strategies, with a band of a standard error on either side.
+
+    1 is the mean of a single random candidate, 0 the best that any search found.
+    """
+    import matplotlib.pyplot as plt
+
+    runs = {tuple(k.split("/")): np.array(v, float) for k, v in found["elapsed and best"].items()}
+    places = {"candidates": np.arange(1, found["candidates"] + 1), "time": np.linspace(0.02, 1)}
+    curves: dict = {name: {} for name in places}
+    for table in found["tables"]:
+        mine = {key: run for key, run in runs.items() if key[0] == table}
+        top = max(np.nanmax(run[:, 1]) for run in mine.values())
+        random = [run for key, run in mine.items() if key[1] == "random"]
+        unit = top - np.mean([run[0, 1] for run in random])
+        total = np.median([run[-1, 0] for run in random])
+        for (_, strategy, _), run in mine.items():
+            regret = np.append(np.nan, (top - run[:, 1]) / unit)
+            if strategy != "halving":
+                after = regret[np.minimum(places["candidates"], len(run))]
+                curves["candidates"].setdefault(strategy, []).append(after)
+            after = regret[np.searchsorted(run[:, 0], places["time"] * total, side="right")]
+            curves["time"].setdefault(strategy, []).append(after)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
+    styles = {
+        "grid": ("#999999", "-"),
+        "random": ("#0072B2", "--"),
+        "bayes": ("#D55E00", "-."),
+        "optuna": ("#009E73", ":"),
+        "halving": ("#CC79A7", "-"),
+    }
+    for axis, (what, by_strategy) in zip(axes, curves.items(), strict=True):
+        for strategy, rows in by_strategy.items():
+            color, dash = styles[strategy]
+            rows = np.array(rows)
+            there = np.isfinite(rows).mean(axis=0) > 0.9
+            middle = np.nanmean(rows[:, there], axis=0)
+            error = np.nanstd(rows[:, there], axis=0) / np.sqrt(len(rows))
+            axis.plot(places[what][there], middle, color=color, ls=dash, label=strategy)
+            axis.fill_between(
+                places[what][there], middle - error, middle + error, color=color, alpha=0.15, lw=0
+            )
+        axis.set(yscale="log", xlabel=what)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("mean regret (1: one random candidate)")
+    axes[1].set_xlabel(f"time (1: that of {found['candidates']} random candidates)")
+    axes[1].legend(fontsize="small")
+    save_figure(figure, "benchmarks_searches.png")

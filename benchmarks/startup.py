@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._report import in_turns, save, spread
+from benchmarks._page import markdown_table
+from benchmarks._records import save
+from benchmarks._report import in_turns, spread
 
 FIT = (
     "from sklearn.datasets import load_{data} as load; from {package} import MLPClassifier; "
@@ -68,3 +70,24 @@ def run(args):
     print(results)
     if not args.smoke:
         print(save("startup", {"seed": args.seed, "repeats": args.repeats, **results}))
+
+
+LABELS = {
+    "import": "`import sknn_adam`, beyond `import sklearn.neural_network`",
+    "iris": "a process that fits iris, beyond one that fits it with scikit-learn",
+    "cached": "first fit with Numba and a filled cache, beyond one without Numba",
+    "first ever": "first fit with Numba and an empty cache, which compiles, beyond one without",
+}
+
+
+def section(found: dict) -> list[str]:
+    rows = [[text, *(f"{v:.3f}" for v in found["extra"][name])] for name, text in LABELS.items()]
+    return [
+        "## Startup",
+        "Seconds of whole processes: differences between two sides that take turns.",
+        markdown_table(["", "minimum", "median", "maximum"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {f"{name}, s": found["extra"][name][1] for name in LABELS}

@@ -8,8 +8,8 @@ predicts the test parts. All figures are shifted geometric means of (metric + 0.
 (the other's metric + 0.01).
 """
 
-import json
 import warnings
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
@@ -25,7 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._candidates import candidates, prototype
-from benchmarks._report import RESULTS, save
+from benchmarks._page import interval, markdown_table
+from benchmarks._records import discard_unfinished, newest, save, save_unfinished, unfinished
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
 from sknn_adam.tabular.recipes import RECIPES
@@ -111,7 +112,7 @@ def compare(realdata, table, args):
     }
 
 
-def interval(logs, rng):
+def bootstrap(logs, rng):
     """Return the ratio, and its 95 % interval over bootstrap samples of the tables."""
     draws = rng.choice(logs, size=(4000, len(logs))).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -123,13 +124,14 @@ def choose(realdata, tables, args):
     file = "tabular_choice" + f"_{args.base}" * (args.base != "default")
     file += "_spoiled" * (args.spoil > 0)
     if args.add:
-        rows = json.loads((RESULTS / f"{file}.json").read_text())["tables"]
+        rows = unfinished(file)["tables"]
     for table in tables:
         if table not in rows:
             rows[table] = compare(realdata, table, args)
             print(table, flush=True)
-            save(file, summary(rows, args))  # a long study: nothing is lost
+            save_unfinished(file, summary(rows, args))
     print(save(file, summary(rows, args)))
+    discard_unfinished(file)
     for name, found in summary(rows, args)["ratios"].items():
         print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
 
@@ -149,7 +151,7 @@ def summary(rows, args):
             ]
             if logs:
                 rng = np.random.default_rng(args.seed)
-                ratio = {"ratio": interval(logs, rng), "tables": len(logs)}
+                ratio = {"ratio": bootstrap(logs, rng), "tables": len(logs)}
                 ratios.setdefault(name, {})[metric] = ratio
     return {"seed": args.seed, "splits": args.splits, "ratios": ratios, "tables": rows}
 
@@ -229,7 +231,7 @@ def report(realdata, tables, args):
     rows: list = []
     commands, peer_version = [], version("pytabkit") if find_spec("pytabkit") else None
     if args.add:
-        before = json.loads((RESULTS / "tabular.json").read_text())
+        before = newest("tabular")
         rows, commands = before["rows"], [before["command"], *before.get("before", [])]
         peer_version = peer_version or before["pytabkit"]
     known = {(row["method"], row["set"], row.get("seed", args.seed)) for row in rows}
@@ -282,3 +284,82 @@ def time_ratio(rows, one, other):
     shared = [t for m, t in seconds if m == one and (other, t) in seconds]
     logs = [np.log(np.mean(seconds[one, t]) / np.mean(seconds[other, t])) for t in shared]
     return {"ratio": round(float(np.exp(np.mean(logs))), 3), "tables": len(shared)}
+
+
+# -- on the page ---------------------------------------------------------------------------------
+
+TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
+CHOICES = {
+    "tabular_choice": (
+        "## What each component of the recipe contributes",
+        'The recipe "default" with one change, on the training sets of {n} tables, each split once '
+        "more: the ratio to the recipe (above 1 is worse) and its 95 % interval over bootstrap "
+        "samples of the tables.",
+    ),
+    "tabular_choice_fast": ('### The recipe "fast"', "The same, on {n} tables."),
+    "tabular_choice_full": (
+        "### The larger recipe before it",
+        "It also had dropout of 0.1, AdamW's weight decay, averaged weights and He's initial "
+        "weights. Each of them that did not improve the results on the training sets of {n} "
+        "tables was removed.",
+    ),
+    "tabular_choice_temperature": (
+        "### An earlier recipe with a temperature",
+        "This recipe scaled the probabilities by a temperature. It was compared on {n} tables "
+        "before the temperature was removed.",
+    ),
+    "tabular_choice_spoiled": (
+        "### Numbers in a wrong unit",
+        "In {n} tables, two in a thousand numbers are multiplied by 1,000, in the training set "
+        "and in the held-out set.",
+    ),
+}
+
+
+def section(found: dict) -> list[str]:
+    rows, n_tables = [], found["tables"]
+    for method, ratios in found["ratios"].items():
+        time = found["fit time"].get(f"{method} / scikit-learn")
+        if len(ratios) < len(METRICS) or (time and time["tables"] != n_tables):
+            continue  # not on all tables
+        cells = [f"{ratios[metric]:.3f}" for metric in METRICS]
+        rows.append([method, *cells, f"{time['ratio']:.2f}" if time else "–"])
+    blocks = [
+        "## The recipes for tables",
+        f"`tabular_pipeline` on the test sets of {n_tables} real tables: geometric means of the "
+        "ratio of (metric + 0.01) to scikit-learn's MLP with its defaults. The methods without a "
+        "time were recorded beforehand on the same splits.",
+        markdown_table(["method", "error", "log loss", "RMSE", "time of the fits"], rows),
+    ]
+    for pair, time in found["fit time"].items():
+        if pair.endswith("/ RealMLP_TD") and not pair.startswith("scikit"):
+            blocks.append(
+                f"Processor time of `{pair.partition(' ')[0]}` relative to RealMLP_TD (pytabkit "
+                f"{found['pytabkit']}, one thread) on {time['tables']} tables: {time['ratio']}."
+            )
+    return blocks
+
+
+def choice_section(name: str, found: dict) -> list[str]:
+    heading, text = CHOICES[name]
+    rows = []
+    for changed, ratios in found["ratios"].items():
+        if changed != "recipe":
+            cells = [interval(*ratios[m]["ratio"], 3) if m in ratios else "–" for m in TITLES]
+            rows.append([changed, *cells])
+    blocks = [heading, text.format(n=len(found["tables"]))]
+    blocks.append(markdown_table(["change", *TITLES.values()], rows))
+    commands = ", ".join(f"`{command}`" for command in found.get("parts", ()))
+    return [*blocks, f"Made by {commands}."] if commands else blocks
+
+
+def figures(found: dict) -> dict:
+    return {
+        f"{recipe}: {TITLES[metric]}": found["ratios"][recipe][metric]
+        for recipe in RECIPES
+        for metric in METRICS
+        if recipe in found["ratios"]
+    }
+
+
+SECTIONS = {"tabular": section} | {name: partial(choice_section, name) for name in CHOICES}

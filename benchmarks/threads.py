@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks._report import PROCESSORS, in_turns, run_on, save, spread
+from benchmarks._page import interval, markdown_table
+from benchmarks._records import save
+from benchmarks._report import PROCESSORS, in_turns, run_on, spread
 from benchmarks.fit import ALPHA, LARGE, SIZES, table
 from benchmarks.peers import ours
 
@@ -53,3 +55,21 @@ def run(args):
             rows.append(measure(size, args.repeats, args.seed))
             print(rows[-1], flush=True)
     print(save("threads", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
+
+
+def section(found: dict) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        low, middle, high = row["gain"]
+        rows.append([row["size"], tuple(row["hidden"]), interval(middle, low, high)])
+    return [
+        "## A second processor",
+        "Speedup of whole fits with Numba on two processors over one, in turns: the median, with "
+        "minimum and maximum in parentheses. BLAS uses one thread for small networks in both "
+        "cases.",
+        markdown_table(["table", "hidden", "speedup"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {"largest speedup": max(row["gain"][1] for row in found["rows"])}

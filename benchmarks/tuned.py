@@ -12,7 +12,8 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._report import save
+from benchmarks._page import markdown_table
+from benchmarks._records import save
 from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.search import search_space
@@ -92,3 +93,29 @@ def run(args):
     print(summary)
     options = {"seed": args.seed, "candidates": args.candidates, "folds": args.folds}
     print(save("tuned", {**options, "summary": summary, "tables": table, "rows": rows}))
+
+
+TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
+
+
+def section(found: dict) -> list[str]:
+    summary, rows = found["summary"], []
+    for name, metrics in found["tables"].items():
+        metric, row = next(iter(metrics.items()))
+        error = f"{metrics['error']['ratio']:.2f}" if "error" in metrics else "–"
+        cells = [f"{row[key]:.3f}" for key in ("default", "tuned", "ratio")]
+        rows.append([f"{name} ({TITLES[metric]})", *cells, error])
+    return [
+        "## A search over the ready space",
+        f"{found['candidates']} random candidates of `search_space(model)`, compared by "
+        f"{found['folds']}-fold cross-validation on the training set by log loss or RMSE. The best "
+        "is refitted and compared with the default estimator on the test set. Ratios of "
+        "(metric + 0.01); below 1 the search is better. Mean "
+        f"{summary['mean ratio']:.3f}, better on {summary['better on']} of {summary['tables']} "
+        "tables. The last column is the ratio of the errors, which the search did not optimize.",
+        markdown_table(["table", "default", "tuned", "ratio", "ratio of errors"], rows),
+    ]
+
+
+def figures(found: dict) -> dict:
+    return {name: found["summary"][name] for name in ("mean ratio", "better on")}

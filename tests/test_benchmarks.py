@@ -38,12 +38,59 @@ def numbers_in_tables(text):
     return [found for line in lines if (found := re.findall(r"\d[\d,.e+-]*", line))]
 
 
-def test_tables_of_the_page_have_the_numbers_of_the_results():
+def test_the_page_shows_the_figures_of_the_newest_records():
     from benchmarks import page
 
     shown, measured = (numbers_in_tables(text) for text in (page.PAGE.read_text(), page.text()))
     assert len(measured) > 50
     assert shown == measured
+
+
+def test_every_benchmark_has_a_section_and_an_origin():
+    from benchmarks import __main__, _records, page
+
+    commands = set(__main__.BENCHMARKS) - {"page", "history"}
+    assert set(page.MODULES) == commands
+    rendered = set()
+    for module, name, section, found in page.sections():
+        heading, *blocks = section(found[-1])
+        assert heading.startswith("#")
+        assert blocks
+        assert found[-1]["machine"]["processor"] in page.origin(found[-1])
+        rendered |= {module.__name__.removeprefix("benchmarks."), name}
+    assert commands <= rendered
+    folders = {path.name for path in _records.RESULTS.iterdir() if path.is_dir()}
+    assert folders <= rendered | {"pairs_only"}  # a part of the rows of "pairs"
+
+
+def test_records_are_added_and_never_overwritten(tmp_path, monkeypatch):
+    from benchmarks import _records
+
+    monkeypatch.setattr(_records, "RESULTS", tmp_path)
+    dates = iter(["2026-01-02 03:04", "2026-01-02 03:05", "2026-01-02 03:05"])
+    facts = _records.facts()
+    monkeypatch.setattr(_records, "facts", lambda: {**facts, "date": next(dates)})
+    with pytest.raises(FileNotFoundError, match="no record"):
+        _records.newest("fit")
+    paths = [_records.save("fit", {"gain": gain}) for gain in (1, 2)]
+    assert paths[0].name.startswith(f"2026-01-02T0304_{facts['commit']}_")
+    with pytest.raises(FileExistsError, match="not overwritten"):
+        _records.save("fit", {"gain": 3})
+    assert [record["gain"] for record in _records.records("fit")] == [1, 2]
+    assert _records.newest("fit")["gain"] == 2
+    assert sorted(tmp_path.glob("fit/*")) == paths  # no temporary file is left
+
+
+def test_an_interrupted_study_continues(tmp_path, monkeypatch):
+    from benchmarks import _records
+
+    monkeypatch.setattr(_records, "RESULTS", tmp_path)
+    _records.save("study", {"tables": ["a"]})
+    assert _records.unfinished("study")["tables"] == ["a"]
+    _records.save_unfinished("study", {"tables": ["a", "b"]})
+    assert _records.unfinished("study")["tables"] == ["a", "b"]
+    _records.discard_unfinished("study")
+    assert _records.unfinished("study")["tables"] == ["a"]
 
 
 def test_ratios_to_the_full_batch_are_paired_by_table():

@@ -212,9 +212,9 @@ def test_every_claim_has_an_example_a_number_and_a_verdict(claim):
 
 def test_claims_that_a_study_measured_have_its_figures():
     """The verdicts must not contradict the committed results of the benchmarks."""
-    results = DOCS.parent / "benchmarks" / "results"
-    regret = json.loads((results / "search.json").read_text(encoding="utf-8"))
-    regret = regret["regret at candidates: mean, standard error, runs"]
+    from benchmarks._records import newest
+
+    regret = newest("search")["regret at candidates: mean, standard error, runs"]
     found = {claim[0]: claim[2:] for claim in CLAIMS if "](benchmarks.md)" in claim[2]}
 
     def row(part):
@@ -231,7 +231,7 @@ def test_claims_that_a_study_measured_have_its_figures():
         grid, random = (f"{regret[name][n][0]:.2f}" for name in ("grid", "random"))
         assert re.search(f"{grid} and {random} after {n}", measured)
 
-    ratios = json.loads((results / "defaults.json").read_text(encoding="utf-8"))["ratios"]
+    ratios = newest("defaults")["ratios"]
 
     def change(metric, candidate):
         ratio = ratios[metric][candidate] / ratios[metric]["the defaults"]
