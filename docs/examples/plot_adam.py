@@ -12,10 +12,10 @@ Adam is momentum and RMSprop: paths in two dimensions
     for each parameter individually. [...] This is really helpful because different parameters might
     require different learning rates depending on their sensitivity.
 
-Two parameters are enough to see each of these sentences, and where it ends. An optimizer here is a
-small object that can be used without any network: ``init`` makes its state, and ``step`` changes a
-vector in place. The rules work element by element, so that a vector of many pairs is as many runs.
-What the same optimizers do to networks is the subject of :doc:`plot_adam_in_practice`.
+Two parameters are enough to test each of these claims and to find its limits. An optimizer in this
+package is a small object that does not need a network: ``init`` creates its state, and ``step``
+updates a vector in place. The rules work element by element, so a vector of many pairs represents
+many independent runs. :doc:`plot_adam_in_practice` applies the same optimizers to networks.
 """
 
 import matplotlib.pyplot as plt
@@ -30,10 +30,10 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figu
 
 
 def optimizer(name, rate):
-    """Return one of the four, with the usual averaging over ten steps, and rate per step."""
+    """Return the named optimizer, with running means over about ten steps."""
     return {
         "SGD": lambda: SGD(rate),
-        # A velocity is the sum of ten gradients: a tenth of the rate is the same long step.
+        # The velocity sums about ten gradients, so a tenth of the rate gives steps of equal size.
         "momentum": lambda: SGD(rate / 10, momentum=0.9),
         "RMSprop": lambda: RMSprop(rate),
         "Adam": lambda: Adam(rate),
@@ -45,7 +45,8 @@ def path(optimizer, gradient, start, n_steps):
     theta = np.array(start, float).ravel()
     state = optimizer.init(theta)
     points = [theta.copy()]
-    with np.errstate(over="ignore", invalid="ignore"):  # too high a rate
+    # Runs at rates that are too high overflow.
+    with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(n_steps):
             optimizer.step(theta, gradient(theta.reshape(np.shape(start))).ravel(), state)
             points.append(theta.copy())
@@ -55,18 +56,19 @@ def path(optimizer, gradient, start, n_steps):
 # %%
 # Adam contains both
 # ------------------
-# Adam keeps a running mean of the gradients, :math:`m`, and one of their squares, :math:`v`, and
-# divides by the root. Kingma and Ba (2015) start both at zero and correct for it. Without the mean
-# (:math:`\beta_1 = 0`) what is left is RMSprop. Without the division (:math:`\epsilon` so large
-# that :math:`v` does not matter) what is left is momentum. The two are checked here on random
-# gradients, the start's corrections given back as factors of the learning rate.
+# Adam keeps a running mean of the gradients, :math:`m`, and a running mean of their squares,
+# :math:`v`, and divides :math:`m` by the square root of :math:`v`. Kingma and Ba (2015) initialize
+# both at zero and correct the resulting bias. Without the mean of the gradients
+# (:math:`\beta_1 = 0`), Adam reduces to RMSprop. Without the division (:math:`\epsilon` so large
+# that :math:`v` does not matter), it reduces to momentum. Both reductions are checked here on
+# random gradients. Factors on the learning rate undo the bias correction.
 
 rng = np.random.default_rng(0)
 gradients = rng.normal(size=(100, 50)) * np.logspace(-3, 3, 50)
 
 
 def follow(optimizer, factor=lambda t: 1.0):
-    """Return where an optimizer ends that is shown these gradients."""
+    """Return the final point of an optimizer that receives these gradients."""
     theta = np.zeros(50)
     state = optimizer.init(theta)
     for t, g in enumerate(gradients, start=1):
@@ -87,13 +89,13 @@ for name, ours, other in [
     assert difference < 1e-9
 
 # %%
-# **Holds**: Adam is these two, to the last digits.
+# **Holds**: Adam combines the two, up to rounding.
 #
 # Shallow minima
 # --------------
-# The valley falls to the right, with one dent on the way. A ball is let go on the left, at many
-# learning rates; as many balls start all over the slope. The step of plain descent is as long as
-# the slope is steep, so it stops in the dent. Momentum still has its velocity there.
+# The valley slopes down to the right, with one dent on the way. Runs start at 200 random points on
+# the left, each at several learning rates. The step of plain gradient descent is proportional to
+# the slope, so it stops in the dent. Momentum still has its velocity there.
 
 
 def valley(x, y, depth):
@@ -114,11 +116,12 @@ STARTS = np.stack([rng.uniform(-4, -2, 200), rng.uniform(-1, 1, 200)], axis=-1)
 DEPTHS = np.linspace(0, 3, 13)
 
 
-GENTLE = [0.02, 0.05, 0.1, 0.2]  # no rate that would jump over the dent in one step
+# No rate is high enough to jump over the dent in one step.
+GENTLE = [0.02, 0.05, 0.1, 0.2]
 
 
 def passing(name, depth, rates=GENTLE):
-    """Return the share of runs that end beyond the dent."""
+    """Return the fraction of runs that end beyond the dent."""
     ends = [
         path(optimizer(name, rate), valley_gradient(depth), STARTS, 3000)[-1, :, 0]
         for rate in rates
@@ -139,20 +142,21 @@ for i, name in enumerate(COLORS):
 axes[0].set(
     title="400 steps at rate 0.1, dent 1 deep", xlabel="first parameter", ylabel="second parameter"
 )
-axes[1].set(title="Runs that pass the dent", xlabel="depth of the dent", ylabel="share (%)")
+axes[1].set(title="Runs that pass the dent", xlabel="depth of the dent", ylabel="runs (%)")
 axes[1].legend()
 
-print("share of the runs that pass a dent of depth")
+print("fraction of runs that pass a dent of depth")
 print("          " + "".join(f"{depth:7.1f}" for depth in DEPTHS))
 for name, shares in SHARES.items():
     print(f"{name:10}" + "".join(f"{share:7.2f}" for share in shares))
 
 # %%
-# **Holds for shallow minima.** Plain descent and RMSprop pass no dent that has a bottom of its own
-# (from 0.8 on); momentum passes at half of the rates at first, and ever fewer as the dent gets
-# deeper. Adam has the same velocity but divides it by the size of the last gradients, which were
-# large on the way down: it is caught a little sooner than momentum. A deep minimum holds all four.
-# How often a network's loss has such dents is another matter, see :doc:`plot_hyperparameters`.
+# **Holds for shallow minima.** Plain descent and RMSprop do not pass any dent that has a minimum of
+# its own (from a depth of 0.8). Momentum passes shallow dents at half of the rates, and at fewer
+# rates as the dent gets deeper. Adam has the same velocity but divides it by the size of the last
+# gradients, which were large on the way down, so slightly shallower dents trap it. All four are
+# trapped by a deep minimum. :doc:`plot_hyperparameters` examines whether such minima matter for a
+# network.
 
 shallow, deep = np.searchsorted(DEPTHS, 1.0), -1
 assert SHARES["SGD"][shallow] == SHARES["RMSprop"][shallow] == 0
@@ -162,12 +166,12 @@ assert all(shares[deep] < 0.02 for shares in SHARES.values())
 # %%
 # Parameters of different sensitivity
 # -----------------------------------
-# A bowl that is a hundred times as steep along one axis as along the other: one rate for both is
-# too high for the one or too low for the other. Each optimizer gets its best rate out of 25, and
-# the steps are counted until it has come to a hundredth of the distance and stays there. Then the
-# bowl is turned by 45 degrees.
+# If a bowl is a hundred times as steep along one axis as along the other, a single rate is too high
+# for one axis or too low for the other. Each optimizer uses its best rate out of 26. The number of
+# steps is counted until the distance from the minimum stays below a hundredth of the initial
+# distance. The experiment is then repeated with the bowl rotated by 45 degrees.
 
-ANGLES = {"along the axes": 0.0, "turned by 45°": np.pi / 4}
+ANGLES = {"along the axes": 0.0, "rotated by 45°": np.pi / 4}
 
 
 def bowl_gradient(angle, curvatures=(1.0, 100.0)):
@@ -177,7 +181,7 @@ def bowl_gradient(angle, curvatures=(1.0, 100.0)):
 
 
 def steps_needed(run, goal=0.01):
-    """Return the first step from which on the run stays within the goal, inf if there is none."""
+    """Return the first step after which the run stays within the goal, or inf."""
     outside = ~(abs(run).max(axis=-1) <= goal * abs(run[0]).max())
     last = np.flatnonzero(outside)[-1] + 1
     return last if last < len(run) else np.inf
@@ -189,52 +193,54 @@ def best(name, gradient, start, n_steps=1500):
     for rate in np.logspace(-4, 1, 26):
         run = path(optimizer(name, rate), gradient, start, n_steps)
         runs.append((steps_needed(run), rate, run))
-    return min(runs, key=lambda found: found[:2])
+    return min(runs, key=lambda result: result[:2])
 
 
-FOUND = {}
+BEST_RUNS = {}
 for bowl, angle in ANGLES.items():
     start = 1.9 * np.array([np.cos(angle + 0.8), np.sin(angle + 0.8)])
     for name in COLORS:
-        FOUND[bowl, name] = best(name, bowl_gradient(angle), start)
+        BEST_RUNS[bowl, name] = best(name, bowl_gradient(angle), start)
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 for axis, (bowl, angle) in zip(axes, ANGLES.items(), strict=True):
     grid = np.stack(np.meshgrid(np.linspace(-2, 2, 90), np.linspace(-2, 2, 90)), axis=-1)
     height = (grid * bowl_gradient(angle)(grid)).sum(axis=-1) / 2
     axis.contour(*np.moveaxis(grid, -1, 0), height**0.5, levels=14, colors="0.8", linewidths=0.8)
     for name in COLORS:
-        steps, rate, run = FOUND[bowl, name]
+        steps, rate, run = BEST_RUNS[bowl, name]
         label = f"{name}: {steps:.0f} steps at {rate:.2g}"
         axis.plot(*run[:60].T, color=COLORS[name], ls=DASHES[name], lw=1.3, label=label)
     axis.set(title=bowl, xlabel="first parameter", ylabel="second parameter")
     axis.set(xlim=(-2, 2), ylim=(-2, 2))
     axis.legend(loc="lower left", fontsize="small")
-figure.suptitle("A bowl a hundred times as steep one way: the first 60 steps at the best rate")
+figure.suptitle("A bowl with condition number 100: the first 60 steps at the best rate")
 print("steps to a hundredth of the distance, best of 26 rates")
 for bowl in ANGLES:
-    print(f"  {bowl:15}", {name: int(FOUND[bowl, name][0]) for name in COLORS})
+    print(f"  {bowl:15}", {name: int(BEST_RUNS[bowl, name][0]) for name in COLORS})
 
 # %%
-# **Partly.** Where the steep direction is one of the parameters, RMSprop needs fewer steps than
-# plain descent, and the drawn path shows why: it walks both ways at once, while descent jumps back
-# and forth across the valley. In the turned bowl no rate of a single parameter helps, and RMSprop
-# needs more steps than descent. Momentum does not care how the bowl lies, and Adam, which has both,
-# is near the best in both. So a rate for each parameter pays as far as the parameters themselves
-# are what differs, as the weights of rare and of frequent words do.
+# **Partly.** If the steep direction is a parameter axis, RMSprop needs fewer steps than plain
+# descent. The paths show the reason: RMSprop advances along both axes at once, while plain descent
+# jumps back and forth across the valley. In the rotated bowl, per-parameter rates do not help, and
+# RMSprop needs more steps than plain descent. Momentum does not depend on the orientation, and
+# Adam, which combines both, is close to the best in both cases. A separate rate per parameter is
+# therefore useful to the extent that the parameters themselves differ, such as the weights of rare
+# and frequent words.
 
-along, turned = ANGLES
-steps = {key: found[0] for key, found in FOUND.items()}
+along, rotated = ANGLES
+steps = {key: result[0] for key, result in BEST_RUNS.items()}
 assert steps[along, "RMSprop"] < 0.9 * steps[along, "SGD"]
-assert steps[turned, "RMSprop"] > steps[turned, "SGD"]
+assert steps[rotated, "RMSprop"] > steps[rotated, "SGD"]
 for bowl in ANGLES:
     assert steps[bowl, "Adam"] < 0.5 * steps[bowl, "SGD"]
     assert steps[bowl, "momentum"] < 0.5 * steps[bowl, "SGD"]
 
 # %%
-# One rate for every size of loss
-# -------------------------------
-# The first step of Adam is :math:`\eta\, g / |g|`: as long as the learning rate, in each parameter,
-# whatever the gradient. And a loss in other units, a thousand times as large, changes nothing.
+# One rate for losses of any scale
+# --------------------------------
+# The first step of Adam is :math:`\eta\, g / |g|`. In each parameter it has the size of the
+# learning rate and does not depend on the size of the gradient. Multiplying the loss by a thousand,
+# as another unit would, does not change the path either.
 
 for name in COLORS:
     gradient, start = bowl_gradient(0), np.array([1.0, 1.0])
@@ -250,16 +256,16 @@ for name in COLORS:
         assert not change < 1e6
 
 # %%
-# **Holds**: a rate of 0.001 means the same for every loss, which is why one start suits many
-# problems. RMSprop is as indifferent to units; its first step is three times as long, since its
-# mean of squares starts at zero uncorrected.
+# **Holds**: a rate of 0.001 means the same for every loss, so one starting value suits many
+# problems. RMSprop is equally insensitive to the scale of the loss. Its first step is three times
+# as long, because its running mean of squares starts at zero and is not corrected.
 #
 # Noise
 # -----
-# The gradient of a minibatch is the true one plus noise. Here the bowl is round, and the noise is
-# as large as the gradient at a distance of 1. Two things are measured at equal rates: how alike
-# successive updates are (the cosine between them), and how far from the bottom the run stays in the
-# end, in the mean over 200 runs.
+# The gradient of a minibatch is the full gradient plus noise. Here the bowl is round, and the noise
+# is as large as the gradient at a distance of 1. Two quantities are measured at equal rates over
+# 200 runs: the mean cosine between successive updates, and the root mean square distance from the
+# minimum in the second half of the run.
 
 
 def noisy(seed):
@@ -268,7 +274,7 @@ def noisy(seed):
 
 
 def restlessness(name, rate, n_steps=3000):
-    """Return the mean cosine of successive updates, and the distance in the end."""
+    """Return the mean cosine of successive updates, and the final distance."""
     runs = path(optimizer(name, rate), noisy(1), np.full((200, 2), 1.0), n_steps)[n_steps // 2 :]
     moves = np.diff(runs, axis=0)
     cosine = (moves[1:] * moves[:-1]).sum(axis=-1)
@@ -288,16 +294,14 @@ axis.set(title="250 steps with noisy gradients, rate 0.03")
 axis.set(xlabel="first parameter", ylabel="second parameter")
 axis.legend(loc="lower right", fontsize="small")
 for name, (cosine, distance) in RESTLESS.items():
-    print(
-        f"{name:9} cosine of successive updates {cosine:5.2f}, distance in the end {distance:.3f}"
-    )
+    print(f"{name:9} cosine of successive updates {cosine:5.2f}, final distance {distance:.3f}")
 
 # %%
-# **Holds for the updates, not for the outcome.** Momentum and Adam do smooth the updates out: each
-# one points nearly where the last one did, while those of plain descent and RMSprop are as random
-# as the noise. But at equal rates all four stay equally far from the bottom. What averages the
-# noise away there is a lower learning rate, a larger batch, or an average of the weights
-# (``averaging="ema"``).
+# **Holds for the updates, not for the outcome.** Momentum and Adam do smooth the updates: each
+# update has nearly the same direction as the previous one, while the updates of plain descent and
+# RMSprop are as random as the noise. At equal rates, however, all four stay equally far from the
+# minimum. To average out the noise there, use a lower learning rate, larger batches or weight
+# averaging (``averaging="ema"``).
 
 for name in ("momentum", "Adam"):
     assert RESTLESS[name][0] > 0.7
@@ -307,16 +311,16 @@ distances = [distance for _, distance in RESTLESS.values()]
 assert max(distances) < 1.15 * min(distances)
 
 # %%
-# All in all
-# ----------
+# Summary
+# -------
 # ================================================  ===============================================
-# claim                                             here
+# claim                                             result
 # ================================================  ===============================================
-# Adam combines momentum and RMSprop                holds, to the last digits
-# momentum avoids being stuck in shallow minima     holds; not in deep ones
-# each parameter gets its own rate, which helps     partly: not where directions are mixed
-# momentum smooths out the updates                  holds; the noise in the end is the same
-# less tuning: one rate for losses of every size    holds
+# Adam combines momentum and RMSprop                holds, up to rounding
+# momentum avoids getting stuck in shallow minima   holds, but not for deep minima
+# each parameter gets its own rate, which helps     partly: not if the parameters interact
+# momentum smooths out the updates                  holds, but the final noise is the same
+# less tuning: one rate for losses of any scale     holds
 # ================================================  ===============================================
 
 plt.show()

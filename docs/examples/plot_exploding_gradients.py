@@ -1,6 +1,6 @@
 """
-Exploding gradients: two causes, and what each cure can do
-==========================================================
+Exploding gradients: two causes and their cures
+===============================================
 
     Gradients can become excessively large, causing the weights to grow uncontrollably. This leads
     to unstable training, and the model can diverge, meaning it's getting worse instead of better.
@@ -12,10 +12,10 @@ Exploding gradients: two causes, and what each cure can do
     Smaller Weight Initialization: Using careful weight initialization techniques, like Xavier or
     He initialization, can help to prevent gradients from becoming too large in the first place.
 
-Both causes are tried on scikit-learn's digits, with weights ten times too large and a learning rate
-a hundred times too high, and each cure against each cause. All networks have five hidden layers of
-64 units and are trained by plain gradient descent on all training rows at once: an epoch is then
-one step, and nothing can explode within an epoch unseen.
+This example tests both causes on scikit-learn's digits, with weights ten times too large and a
+learning rate a hundred times too high, and applies each cure to each cause. All networks have five
+hidden layers of 64 units and are trained by full-batch gradient descent. An epoch is then a single
+step, so the history shows every step.
 """
 
 import warnings
@@ -40,12 +40,13 @@ X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
 
 EPOCHS = 150
 HE = "he_normal"
-HE_3 = VarianceScaling(2.0 * 3**2)  # He's normal weights have variance 2 / fan_in
+# He's normal weights have variance 2 / fan_in.
+HE_3 = VarianceScaling(2.0 * 3**2)
 HE_10 = VarianceScaling(2.0 * 10**2)
 
 
 def network(learning_rate=0.1, initializer=HE, activation="relu", **more):
-    """Return a network that takes one step an epoch and records its layers in each."""
+    """Return a network that takes one step per epoch and records its layers at each step."""
     return MLPClassifier(
         "64x5",
         activation,
@@ -64,7 +65,7 @@ def network(learning_rate=0.1, initializer=HE, activation="relu", **more):
 
 
 def fit(model):
-    """Fit; return the model and the text of the warning of divergence, if there is one."""
+    """Fit, and return the model and the message of the divergence warning, if any."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(X_train, y_train)
@@ -79,10 +80,11 @@ def weight_norms(model):
 # %%
 # Large weights make large gradients
 # ----------------------------------
-# The gradient of a layer is a product that holds the weights of all five other layers: of those
-# before it from the way forward, of those behind it from the way back. Weights ten times as large
-# make it :math:`10^5` times as large. (More they cannot: the gradient of the log loss, from which
-# the way back starts, is bounded. A squared error grows as well.)
+# The gradient of a layer is a product that contains the weights of all five other layers: earlier
+# layers enter through the forward pass, later layers through the backward pass. Weights ten times
+# as large make it :math:`10^5` times as large. The factor is not larger because the gradient of the
+# log loss, where the backward pass starts, is bounded. The gradient of a squared error would grow
+# too.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 STYLES = [
@@ -104,7 +106,7 @@ WEIGHTS = {"He's weights": HE, "three times He's": HE_3, "ten times He's": HE_10
 starts = {}
 for axis, activation in zip(axes, ["relu", "tanh"], strict=True):
     for (name, initializer), (color, dashes, marker) in zip(WEIGHTS.items(), STYLES, strict=False):
-        # a learning rate of almost nothing: only the gradient is wanted
+        # The learning rate is nearly zero because only the gradient is needed.
         model = network(1e-12, initializer, activation).set_params(max_iter=1)
         norms = fit(model)[0].history_.layers["gradient_norm"][0]
         starts[activation, name] = np.linalg.norm(norms)
@@ -116,21 +118,21 @@ for axis, activation in zip(axes, ["relu", "tanh"], strict=True):
         )
     axis.set(title=activation, xlabel="layer (6 is the output layer)")
     tidy(axis)
-axes[0].set_ylabel("norm of the weights' gradient\nat the first step")
+axes[0].set_ylabel("gradient norm of the weights\nat the first step")
 axes[1].legend()
 
 assert starts["relu", "ten times He's"] > 1e4 * starts["relu", "He's weights"]
 assert starts["tanh", "ten times He's"] > 5 * starts["tanh", "He's weights"]
 
 # %%
-# Tanh, which is blamed for vanishing gradients, explodes less: its outputs stay within
-# :math:`\pm1`, and where they are near the limits its slope is small. (A unit counts as saturated
-# if its mean slope is below a twentieth of the largest one.)
+# Gradients explode less with tanh, which is often blamed for vanishing gradients: its outputs stay
+# within :math:`\pm1`, and its slope is small near these limits. A unit counts as saturated if its
+# mean slope is below a twentieth of the largest slope.
 #
 # Divergence
 # ----------
-# The learning rate 0.1 suits the network with He's weights. With 100 times that rate, or with
-# weights ten times too large, it is lost after three steps at most.
+# The learning rate 0.1 suits the network with He's weights. At 100 times that rate, or with weights
+# ten times too large, training breaks down after three steps at most.
 
 WIDTHS = "{:33} {:10} {:>6} {:>17} {:>8} {:>7} {:>6}"
 TITLE = WIDTHS.format("", "stopped by", "epochs", "loss", "weights", "clipped", "acc.")
@@ -141,14 +143,14 @@ def report(name, model):
     losses, norms = model.history_["loss"], weight_norms(model)
     finite = np.isfinite(model.predict_proba(X_test)).all()
     clipped = f"{np.mean(model.history_['clip_rate']):.0%}" if model.gradient_clip else ""
-    course, growth = f"{losses[0]:.2g} -> {losses[-1]:.2g}", f"{norms[-1] / norms[0]:.2f}x"
+    change, growth = f"{losses[0]:.2g} -> {losses[-1]:.2g}", f"{norms[-1] / norms[0]:.2f}x"
     accuracy = f"{model.score(X_test, y_test):.3f}"
-    print(WIDTHS.format(name, model.stop_reason_, model.n_iter_, course, growth, clipped, accuracy))
-    assert finite, "predictions are finite, whatever happened"
+    print(WIDTHS.format(name, model.stop_reason_, model.n_iter_, change, growth, clipped, accuracy))
+    assert finite, "predictions are always finite"
     return model
 
 
-TROUBLES = {
+FAULTS = {
     "sound": network(),
     "rate x 100": network(10.0),
     "weights x 10": network(initializer=HE_10),
@@ -159,32 +161,31 @@ TROUBLES = {
 }
 print(TITLE)
 messages = {}
-for name, model in TROUBLES.items():
+for name, model in FAULTS.items():
     messages[name] = fit(model)[1]
     report(name, model)
 print("\nThe warning:", messages["rate x 100"])
 
 for name in ["rate x 100", "weights x 10", "weights x 10, rate / 100"]:
-    assert TROUBLES[name].stop_reason_ == "diverged", name
+    assert FAULTS[name].stop_reason_ == "diverged", name
     assert "diverged" in messages[name], name
-assert (
-    TROUBLES["rate x 100"].history_["loss"][-1] > 100 * TROUBLES["rate x 100"].history_["loss"][0]
-)
+assert FAULTS["rate x 100"].history_["loss"][-1] > 100 * FAULTS["rate x 100"].history_["loss"][0]
 for name in ["sound", "tanh, sound"]:
-    assert TROUBLES[name].stop_reason_ == "max_iter", name
-    assert TROUBLES[name].score(X_test, y_test) > 0.85, name
+    assert FAULTS[name].stop_reason_ == "max_iter", name
+    assert FAULTS[name].score(X_test, y_test) > 0.85, name
 
 # %%
-# So both causes do what is claimed. "Diverged" means here that the loss was not finite or had grown
-# by :math:`10^{10}`. The estimator warns, keeps finite weights, and predicts finite numbers, so a
-# search over learning rates survives such candidates; their accuracy is that of guessing.
+# Both causes have the claimed effect. "Diverged" means here that the loss was not finite or had
+# grown by a factor of :math:`10^{10}`. The estimator issues a warning, keeps finite weights and
+# returns finite predictions, so a search over learning rates survives such candidates. Their
+# accuracy is that of a constant prediction.
 #
-# Tanh with the high rate shows the slower course: no number overflows, ``stop_reason_`` is
-# ``"max_iter"``, no warning is due, but the weights grow epoch by epoch to dozens of times their
-# size, and the loss rises and never comes back: "unstable", "getting worse instead of better".
-# With weights ten times too large, tanh does not diverge; it learns badly.
+# Tanh with the high rate fails more slowly. No value overflows, ``stop_reason_`` is ``"max_iter"``,
+# and there is no warning. However, the weights grow from epoch to epoch to dozens of times their
+# size, and the loss rises and never recovers: training is "unstable" and "getting worse instead of
+# better". With weights ten times too large, tanh does not diverge, but it learns badly.
 
-tanh_fast = TROUBLES["tanh, rate x 100"]
+tanh_fast = FAULTS["tanh, rate x 100"]
 assert weight_norms(tanh_fast)[-1] > 5 * weight_norms(tanh_fast)[0]
 assert max(tanh_fast.history_["loss"]) > 10 * tanh_fast.history_["loss"][0]
 assert min(tanh_fast.history_["loss"][1:]) > tanh_fast.history_["loss"][0]
@@ -199,7 +200,7 @@ names = [
     "tanh, weights x 10",
 ]
 for name, (color, dashes, _) in zip(names, STYLES, strict=False):
-    model = TROUBLES[name]
+    model = FAULTS[name]
     style = {"color": color, "ls": dashes, "lw": 2, "label": name}
     if model.stop_reason_ == "diverged":
         style |= {"marker": "X", "ms": 9, "label": f"{name} (diverged)"}
@@ -207,18 +208,18 @@ for name, (color, dashes, _) in zip(names, STYLES, strict=False):
     epochs = np.arange(1, len(norms) + 1)
     axes[0].loglog(epochs, norms / norms[0], **style)
     axes[1].loglog(epochs[: len(losses)], losses[: len(epochs)], **style)
-axes[0].set(xlabel="epoch", ylabel="norm of the weights, relative to the start")
+axes[0].set(xlabel="epoch", ylabel="norm of the weights, relative to the initial norm")
 axes[1].set(xlabel="epoch", ylabel="training loss")
 axes[1].legend(fontsize=9)
 for axis in axes:
     tidy(axis)
 
 # %%
-# The cures against a high learning rate
-# --------------------------------------
-# Clipping by the norm shortens the gradient and keeps its direction (Pascanu, Mikolov and Bengio
-# 2013, algorithm 1); clipping by value cuts every element on its own. ``clip_rate`` in the history
-# says in which share of an epoch's steps the threshold was exceeded.
+# Cures for a high learning rate
+# ------------------------------
+# Clipping by norm shortens the gradient and keeps its direction (Pascanu, Mikolov and Bengio 2013,
+# algorithm 1). Clipping by value limits each element separately. ``clip_rate`` in the history is
+# the fraction of steps per epoch in which the threshold was exceeded.
 
 CLIPS = {
     "norm 1": ClipByNorm(1.0),
@@ -239,11 +240,11 @@ for key in [("relu", "norm 0.1"), ("relu", "value 0.001"), ("tanh", "norm 0.1")]
 assert clipped["relu", "norm 1"].score(X_test, y_test) < 0.5
 
 # %%
-# Every threshold stops the explosion: nothing diverges. But only a threshold that is small enough
-# saves the training. What matters is the longest step that is left, threshold times learning rate.
-# With norm 1 it is 10, still far too long for ReLU, which ends with guessing. With norm 0.1 or
-# value 0.001 the same learning rate, 100 times too high, trains as well as the sound one. Clipping
-# is then no rare emergency: it acts in most of the first epochs and rests later.
+# Every threshold prevents divergence, but only a sufficiently small one rescues the training. The
+# decisive quantity is the largest remaining step, threshold times learning rate. With norm 1 it is
+# 10, which is still far too large for ReLU: the network ends at chance level. With norm 0.1 or
+# value 0.001, the learning rate that is 100 times too high trains as well as the sound one.
+# Clipping is then not a rare event: it acts in most of the first epochs and hardly any later ones.
 
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 for name, (color, dashes, _) in zip(CLIPS, STYLES, strict=False):
@@ -251,15 +252,15 @@ for name, (color, dashes, _) in zip(CLIPS, STYLES, strict=False):
     axis.plot(np.arange(10, EPOCHS + 1), rates, color=color, ls=dashes, lw=2, label=name)
 axis.set(
     xlabel="epoch",
-    ylabel="share of steps that were clipped\n(mean of the last 10 epochs)",
+    ylabel="fraction of clipped steps\n(mean of the last 10 epochs)",
     title="ReLU, learning rate 100 times too high",
 )
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="clipped by")
 tidy(axis)
 
 # %%
-# The cures against large weights
-# -------------------------------
+# Cures for large weights
+# -----------------------
 
 CURES = {
     "weights x 10, norm 1": network(initializer=HE_10, gradient_clip=ClipByNorm(1.0)),
@@ -282,14 +283,14 @@ assert sound > 0.85
 assert CURES["weights of Xavier"].score(X_test, y_test) > 0.85
 
 # %%
-# Clipping keeps a training alive whose weights are too large, and no more. The steps are short and
-# the weights are long: after 150 epochs they have hardly moved. The network may even learn its
-# training rows by heart, but it predicts badly. Here the second cure is the right one: with He's or
-# Xavier's weights there is nothing to clip. Batch normalization, which the text names for vanishing
-# gradients only, prevents the explosion too, because it divides the scale of the weights out again;
-# but the same short steps leave it behind.
+# If the weights are too large, clipping prevents divergence but does not help beyond that. The
+# steps are small relative to the weights, which have hardly changed after 150 epochs. The network
+# may even memorize its training samples, but it predicts badly. The right cure here is the second
+# one: He's or Xavier's weights make clipping unnecessary. Batch normalization, which is usually
+# recommended for vanishing gradients only, also prevents the explosion, because it cancels the
+# scale of the weights. However, the relatively small steps slow it down as well.
 #
-# And the high learning rate with smaller weights?
+# The last experiment combines the high learning rate with smaller weights.
 
 print(TITLE)
 small = fit(network(10.0, "xavier_normal"))[0]
@@ -297,25 +298,25 @@ report("rate x 100, weights of Xavier", small)
 assert small.score(X_test, y_test) < 0.5
 
 # %%
-# Careful weights do not help against a learning rate that is too high; clipping does, and so does,
-# of course, a smaller learning rate. Each cure has its own cause.
+# Careful initialization does not help if the learning rate is too high. Clipping does, and so does,
+# of course, a smaller learning rate. Each cure works for one of the causes.
 #
-# The claims
-# ----------
+# Summary
+# -------
 # =============================================  =================================================
-# claim                                          here
+# claim                                          result
 # =============================================  =================================================
-# gradients excessively large                    holds: 200,000 times larger, with weights x 10
-# weights grow uncontrollably                    holds: by the factor 170 within three steps of
-#                                                ReLU, 40 in 150 epochs of tanh
-# unstable, diverges, gets worse                 ReLU diverges; tanh gets worse without an overflow
-# cause: large initial weights                   holds for ReLU; tanh learns badly, finite
+# gradients excessively large                    holds: 200,000 times as large with weights x 10
+# weights grow uncontrollably                    holds: by a factor of 170 within three steps with
+#                                                ReLU, 40 in 150 epochs with tanh
+# unstable, diverges, gets worse                 ReLU diverges; tanh gets worse without overflow
+# cause: large initial weights                   holds for ReLU; tanh learns badly but stays finite
 # cause: learning rate too high                  holds
-# cure: gradient clipping                        against the learning rate, if the threshold is
-#                                                small enough; against large weights it only
-#                                                prevents the divergence
-# cure: weights of Xavier or He                  holds against large weights; does nothing against
-#                                                a high learning rate
+# cure: gradient clipping                        works for a high learning rate if the threshold is
+#                                                small enough; for large weights, it only prevents
+#                                                divergence
+# cure: weights of Xavier or He                  works for large weights, but not for a high
+#                                                learning rate
 # =============================================  =================================================
 
 plt.show()

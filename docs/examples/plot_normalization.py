@@ -1,10 +1,10 @@
 """
-What normalization is for
-=========================
+The effects of normalization
+============================
 
-Columns of a table come in different units: the wines of scikit-learn have a hue near 1 and a
-proline content near 750. "Normalization is a preprocessing step that scales your input features to
-a similar range", and that is said to have six effects. It
+The columns of a table often have different units: in scikit-learn's wine data, the hue is near 1
+and the proline content near 750. "Normalization is a preprocessing step that scales your input
+features to a similar range", and six effects are commonly attributed to it. It
 
 1. stops "features with inherently larger numerical values from overshadowing the others",
 2. gives stable gradients and so "faster convergence",
@@ -13,9 +13,8 @@ a similar range", and that is said to have six effects. It
 5. or to "overfit to specific features",
 6. "helps to keep activations within a reasonable range", against vanishing and exploding gradients.
 
-Here each of them is measured, with the same network behind every scaler. The last section lists
-what held and what did not.
-"""
+This example measures each effect, with the same network behind every scaler. The verdicts are
+listed in :doc:`/four_questions`."""
 
 import warnings
 
@@ -40,16 +39,17 @@ from sknn_adam import MLPClassifier
 # %%
 # The scalers
 # -----------
-# Besides no scaler and five of scikit-learn's there is a control: all columns divided by *one*
-# number. It makes the values small and leaves their differences in scale as they were. So it tells
-# apart what comes from the size of the inputs and what from their being alike.
+# The comparison includes no scaler, five scalers of scikit-learn, and a control that divides all
+# columns by *one* number. The control makes the values small but keeps the differences in scale
+# between columns. It therefore separates the effect of small inputs from the effect of equal
+# scales.
 
 
 class OneFactor(TransformerMixin, BaseEstimator):
     """Divide the whole table by one number, the standard deviation of all its values."""
 
     def fit(self, X, y=None):
-        """Measure the deviation."""
+        """Compute the standard deviation."""
         self.factor_ = X.std()
         return self
 
@@ -67,7 +67,7 @@ SCALERS = {
     "Robust": RobustScaler(),
     "Quantile": QuantileTransformer(n_quantiles=100),
 }
-PER_COLUMN = list(SCALERS)[2:]  # those that treat each column by itself
+PER_COLUMN = list(SCALERS)[2:]
 DATA = {"wine": load_wine(return_X_y=True), "cancer": load_breast_cancer(return_X_y=True)}
 COLORS = ["#000000", "#CC79A7", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#E69F00"]
 MARKERS = ["x", "P", "o", "s", "D", "^", "v"]
@@ -76,7 +76,7 @@ STYLES = dict(zip(SCALERS, zip(COLORS, MARKERS, DASHES, strict=True), strict=Tru
 
 
 def split(X, y, name, seed, train_size=0.7):
-    """Return X_train, X_test, y_train, y_test; the scaler has seen the training rows alone."""
+    """Return X_train, X_test, y_train, y_test, scaled with the statistics of X_train."""
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, train_size=train_size, stratify=y, random_state=seed
     )
@@ -85,7 +85,7 @@ def split(X, y, name, seed, train_size=0.7):
 
 
 def network(optimizer, learning_rate, seed, hidden=(32,), **options):
-    """Return the network of this page, without penalty; it trains for all its epochs."""
+    """Return a network without penalty that trains for all epochs."""
     options = {"batch_size": 32, "max_iter": 60, **options}
     model = MLPClassifier(
         hidden,
@@ -100,7 +100,7 @@ def network(optimizer, learning_rate, seed, hidden=(32,), **options):
 
 
 def fit(model, X, y):
-    """Fit; without scaling a network may diverge, which is here a result and no accident."""
+    """Fit without the warning about divergence, which is a result here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(X, y)
@@ -113,14 +113,14 @@ def first_epoch(model, target):
 
 
 def table(headings, rows):
-    """Print rows of strings below headings, columns aligned."""
+    """Print headings and rows of strings in aligned columns."""
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     for row in [headings, *rows]:
         print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
 
 
-def bare(axes):
-    """Remove the upper and the right line of all axes."""
+def despine(axes):
+    """Remove the top and right spines of all axes."""
     for axis in np.ravel(axes):
         axis.spines[["top", "right"]].set_visible(False)
 
@@ -128,10 +128,11 @@ def bare(axes):
 # %%
 # A similar range
 # ---------------
-# Near a minimum, gradient descent is as slow as the loss is ill-conditioned. For the first layer
-# the curvature goes with the second moments of its inputs, :math:`X^T X / n` with a column of ones
-# for the bias (LeCun, Bottou, Orr and Müller 1998, "Efficient BackProp", section 4.3). The
-# condition number of that matrix is about the number of steps that the slowest direction takes.
+# Near a minimum, the speed of gradient descent depends on the condition number of the loss. For the
+# first layer, the curvature is determined by the second moments of its inputs, :math:`X^T X / n`
+# with a column of ones for the bias (LeCun, Bottou, Orr and Müller 1998, "Efficient BackProp",
+# section 4.3). The condition number of this matrix is roughly the number of steps that the slowest
+# direction takes.
 
 
 def condition(X):
@@ -151,13 +152,13 @@ for name, scaler in SCALERS.items():
         row += [f"{np.abs(scaled).max():.3g}", f"{deviations.max() / deviations.min():.2g}"]
         row += [f"{CONDITIONS[data, name]:.1e}"]
     rows.append(row)
-print("largest |value|, largest / smallest deviation of a column, condition number")
+print("largest |value|, largest / smallest standard deviation of a column, condition number")
 table(["scaler"] + [f"{d} {c}" for d in DATA for c in ("max", "ratio", "cond")], rows)
 
 # %%
-# One factor changes the size of the values, and the condition hardly at all. Scaling each column
-# improves it by orders of magnitude, centred columns most: a mean that is not zero is one long
-# direction shared by all columns, which is why (-1, 1) is better than (0, 1).
+# One factor changes the size of the values but hardly affects the condition number. Scaling each
+# column improves it by orders of magnitude, and centring the columns helps most. Nonzero means add
+# one dominant direction that all columns share, which is why (-1, 1) is better than (0, 1).
 
 for data in DATA:
     assert CONDITIONS[data, "Standard"] < 1e-3 * CONDITIONS[data, "none"]
@@ -166,9 +167,9 @@ for data in DATA:
 # %%
 # Faster convergence: every scaler at its own best rate
 # -----------------------------------------------------
-# To compare scalers at one learning rate says little, because the rate that suits depends on the
-# scaler. So plain gradient descent (batches of 32, 60 epochs) gets eight rates first, three seeds
-# each.
+# Comparing scalers at a single learning rate is not informative, because the best rate depends on
+# the scaler. Plain gradient descent (batches of 32, 60 epochs) is therefore run at eight rates
+# first, with three seeds each.
 
 RATES = 10.0 ** np.arange(-6, 2)
 PRIOR = {
@@ -204,18 +205,19 @@ for axis, data in zip(axes, DATA, strict=True):
     for name, (color, marker, dashes) in STYLES.items():
         losses = np.minimum(SWEEPS[data, name], 10)
         axis.loglog(RATES, losses, color=color, marker=marker, ls=dashes, label=name)
-    axis.axhline(PRIOR[data], color="0.6", lw=1, label="class frequencies")
+    axis.axhline(PRIOR[data], color="0.6", lw=1, label="constant prediction")
     axis.set(title=data, xlabel="learning rate of SGD")
 axes[0].set_ylabel("training loss after 60 epochs (nats, at most 10)")
 axes[0].legend(title="scaler", loc="lower left")
-bare(axes)
-figure.suptitle("Scaled columns bear large rates, and need them")
+despine(axes)
+figure.suptitle("With scaled columns, large rates work and are needed")
 
 # %%
-# Then 20 seeds (other splits and other first weights) in three settings: SGD at the rate 0.1 for
-# all, SGD at the best of the rates above, and Adam at 0.01. Measured are the epochs to a training
-# loss of 0.1, the first change of the first layer's weights relative to their norm, the held-out
-# accuracy with its deviation over the seeds, and the gap between training and held-out accuracy.
+# The networks are then trained with 20 seeds, which change the split and the initial weights, in
+# three settings: SGD at rate 0.1 for all scalers, SGD at the best of the rates above, and Adam at
+# 0.01. The tables show the epochs to a training loss of 0.1, the first update of the first layer's
+# weights relative to their norm, the held-out accuracy with its standard deviation over the seeds,
+# the gap between training and held-out accuracy, and the fraction of dead units.
 
 SEEDS = range(20)
 TARGET = 0.1
@@ -262,10 +264,10 @@ for data in DATA:
 
 
 def strip(axis, key, data, limit=None):
-    """Draw a point for each seed, a row for each scaler, Adam below SGD."""
+    """Draw one point per seed and one line per scaler, with Adam below SGD."""
     noise = np.random.default_rng(0).uniform(-0.13, 0.13, len(SEEDS))
-    kinds = [("SGD best", "#0072B2", "o", 0.2), ("Adam 0.01", "#D55E00", "^", -0.2)]
-    for setting, color, marker, lift in kinds:
+    styles = [("SGD best", "#0072B2", "o", 0.2), ("Adam 0.01", "#D55E00", "^", -0.2)]
+    for setting, color, marker, lift in styles:
         for place, name in enumerate(SCALERS):
             values = RUNS[data, setting, name][key]
             values = values if limit is None else np.minimum(values, limit)
@@ -281,26 +283,27 @@ figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained", sharey=
 for (left, right), data in zip(axes, DATA, strict=True):
     strip(left, "epochs", data, limit=90)
     left.set_xscale("log")
-    left.set_xticks([1, 2, 5, 10, 20, 60, 90], ["1", "2", "5", "10", "20", "60", "not"])
+    left.set_xticks([1, 2, 5, 10, 20, 60, 90], ["1", "2", "5", "10", "20", "60", "never"])
     left.minorticks_off()
     left.set(title=f"{data}: epochs to a training loss of {TARGET}", xlabel="epochs")
     strip(right, "test", data)
     right.set(title=f"{data}: held-out accuracy", xlabel="accuracy after 60 epochs")
 axes[0, 0].legend(loc="upper left", framealpha=1)
-bare(axes)
+despine(axes)
 
 # %%
-# *Faster convergence holds, and widely.* Behind no scaler or one factor for all columns neither
-# optimizer comes to the target within 60 epochs, even at the best rate of plain gradient descent.
-# Behind any scaler that treats columns one by one both do.
-# At one rate for all, 0.1, the order among these scalers is exactly that of the condition numbers
-# above: Standard, Robust, MinMax (-1, 1), Quantile, MinMax (0, 1).
+# *Faster convergence: holds, by a wide margin.* Without a scaler, or with one factor for all
+# columns, neither optimizer reaches the target within 60 epochs, even at the best rate of plain
+# gradient descent. With any scaler that treats each column separately, both do. At the common rate
+# of 0.1, these scalers rank exactly as their condition numbers above do: Standard, Robust, MinMax
+# (-1, 1), Quantile, MinMax (0, 1).
 #
-# *Large updates: so it is for SGD at a given rate.* At 0.1 the first update without scaling is many
-# times as large as the weights themselves. All hidden units then die at once, and the network says
-# the most frequent class for ever. With a smaller rate the updates are as small as one likes; the
-# price is time. Adam bounds its steps by the learning rate: its first update is alike with and
-# without a scaler. So it is not large updates that slow down Adam.
+# *Large updates: holds for SGD at a given rate.* At 0.1, the first update without scaling is many
+# times as large as the weights themselves. All hidden units then die at once, and from then on the
+# network predicts the most frequent class. A smaller rate makes the updates as small as desired,
+# but training takes longer. Adam bounds its steps by the learning rate, so its first update is
+# similar with and without a scaler. Large updates are therefore not the reason why Adam is slow
+# here.
 
 for data in DATA:
     for setting in ["SGD best", "Adam 0.01"]:
@@ -323,20 +326,20 @@ assert RUNS["cancer", "SGD best", "Standard"]["gap"].mean() > 0.01
 # %%
 # Local optima and overfitting
 # ----------------------------
-# *Local optima.* A scaler that treats columns one by one is a shift and a factor for each, and the
-# first layer can take both in: weights :math:`W_{ij} / \sigma_i` and biases
-# :math:`b_j - \sum_i \mu_i W_{ij} / \sigma_i` give on the raw columns what :math:`W, b` give on the
-# scaled ones. So without a penalty the loss has the same optima before and after scaling. What
-# changes is the way to them. To see it, Adam at 0.003 gets 400 epochs behind no scaler,
-# and 80 behind one; the last columns are the mean training losses half-way and in the end.
+# *Local optima.* A scaler that shifts and rescales each column can be folded into the first layer:
+# weights :math:`W_{ij} / \sigma_i` and biases :math:`b_j - \sum_i \mu_i W_{ij} / \sigma_i` give the
+# same outputs on the raw columns as :math:`W, b` on the scaled ones. Without a penalty, the loss
+# therefore has the same optima before and after scaling. Only the path to them changes. To show
+# this, Adam at 0.003 trains for 400 epochs without a scaler and for 80 epochs with one. The last
+# two columns of the table are the mean training losses halfway and at the end.
 #
-# *Overfitting.* In the tables above the gap between training and held-out accuracy is smallest
-# without scaling, because that network has hardly learned. Fair is a comparison at the same
-# training loss: each network is trained until it has reached 0.15.
+# *Overfitting.* In the tables above, the gap between training and held-out accuracy is smallest
+# without scaling, because that network has hardly learned. A fair comparison needs equal training
+# losses, so each network is trained until its training loss is below 0.15.
 
 
 def folded_loss(model, scaler, X, y):
-    """Return the loss on raw rows of the network whose first layer took the scaler in."""
+    """Return the loss on raw columns with the scaler folded into the first layer."""
     W, b = model.coefs_[0] / scaler.scale_[:, None], model.intercepts_[0]
     hidden = np.maximum(X @ W + (b - scaler.mean_ @ W), 0)
     z = hidden @ model.coefs_[1] + model.intercepts_[1]
@@ -344,11 +347,11 @@ def folded_loss(model, scaler, X, y):
 
 
 def at_equal_loss(data, name, seed, target=0.15):
-    """Return epochs to the target, losses and accuracies there, and the loss half-way and last."""
+    """Return epochs to the target, losses and accuracies there, and halfway and final losses."""
     X_train, X_test, y_train, y_test = split(*DATA[data], name, seed)
     limit = 400 if name == "none" else 80
-    whole = fit(network("adam", 0.003, seed, max_iter=limit, record=False), X_train, y_train)
-    curve, epochs = whole.history_["loss"], first_epoch(whole, target)
+    full = fit(network("adam", 0.003, seed, max_iter=limit, record=False), X_train, y_train)
+    curve, epochs = full.history_["loss"], first_epoch(full, target)
     ends = [np.mean(curve[limit // 2 - 20 : limit // 2]), np.mean(curve[-20:])]
     if epochs == np.inf:
         return [epochs, *4 * [np.nan], *ends]
@@ -379,28 +382,30 @@ for data in DATA:
         row += [f"{train:.3f}", f"{test:.3f}", f"{gaps.mean():.3f}", f"{gaps.std():.3f}"]
         row += [f"{test_score:.3f}", f"{train_score - test_score:+.3f}"]
         rows.append(row + [f"{loss:.3f}" for loss in np.median(e[:, 5:], axis=0)])
-headings = "data,scaler,seeds,epochs,train loss,test loss,gap,sd,test acc,gap,half-way,end"
+headings = "data,scaler,seeds,epochs,train loss,test loss,gap,sd,test acc,gap,halfway,end"
 table(headings.split(","), rows)
 
 # %%
-# Every seed reaches the target without a scaler, too: after ten times the epochs and more.
+# Without a scaler, every seed reaches the target too, but it takes at least ten times as many
+# epochs.
 
 # %%
 # No feature overshadows the others
 # ---------------------------------
-# The gradient of the first layer has one row for each column of the table. Its share is the part of
-# the squared norm that lies in that row. It is read off the package without opening it: of two
-# copies, one takes a step of SGD at rate 1 and the other at rate 2; the difference of their weights
-# is the gradient.
+# The gradient of the first layer has one row for each column of the table. The contribution of a
+# column is the fraction of the squared norm in its row. It can be computed without access to the
+# internals of the package: one copy of a network takes a step of SGD at rate 1, another copy at
+# rate 2, and the difference of their weights is the gradient.
 #
-# Here "ash", one of 13 columns of the wines, is multiplied by 1000, as if milligrams had been
-# written for grams. Beside its share of the gradient stands its permutation importance: the loss of
+# Here "ash", one of the 13 columns of the wine data, is multiplied by 1000, as if milligrams had
+# been entered instead of grams. The second measure is the permutation importance: the decrease in
 # held-out accuracy when the column is shuffled (Adam at 0.003, 60 epochs, 10 seeds).
 
 ASH = load_wine().feature_names.index("ash")
 rng = np.random.default_rng(0)
 X, y = DATA["wine"]
-noise = rng.permuted(X, axis=0)  # every column shuffled for itself: no word about the class
+# Each column is shuffled separately and carries no information about the class.
+noise = rng.permuted(X, axis=0)
 VERSIONS = {
     "as it is": X,
     "ash x 1000": X * np.where(np.arange(X.shape[1]) == ASH, 1000, 1),
@@ -409,8 +414,8 @@ VERSIONS = {
 }
 
 
-def gradient_shares(X, y, seed):
-    """Return the share of each column in the squared gradient of the first layer."""
+def gradient_fractions(X, y, seed):
+    """Return the fraction of each column in the squared gradient of the first layer."""
     options = {"max_iter": 1, "batch_size": len(X), "record": False}
     one, two = (network("sgd", rate, seed, **options).fit(X, y).coefs_[0] for rate in (1, 2))
     squares = ((one - two) ** 2).sum(axis=1)
@@ -418,27 +423,27 @@ def gradient_shares(X, y, seed):
 
 
 def overshadowing(version, name, seeds=range(10)):
-    """Return means over the seeds, of gradient shares and importances, and scores by seed."""
-    shares, importances, scores = [], [], []
+    """Return mean gradient fractions and importances over the seeds, and the scores per seed."""
+    fractions, importances, scores = [], [], []
     for seed in seeds:
         X_train, X_test, y_train, y_test = split(VERSIONS[version], y, name, seed)
         model = fit(network("adam", 0.003, seed, record=False), X_train, y_train)
         scores.append((model.score(X_train, y_train), model.score(X_test, y_test)))
         if "noise" not in version:
-            shares.append(gradient_shares(X_train, y_train, seed))
-            found = permutation_importance(model, X_test, y_test, random_state=seed)
-            importances.append(found.importances_mean)
-    means = [np.mean(part, axis=0) if part else None for part in (shares, importances)]
+            fractions.append(gradient_fractions(X_train, y_train, seed))
+            result = permutation_importance(model, X_test, y_test, random_state=seed)
+            importances.append(result.importances_mean)
+    means = [np.mean(values, axis=0) if values else None for values in (fractions, importances)]
     return *means, np.array(scores)
 
 
 SHADOWS = {(v, name): overshadowing(v, name) for v in VERSIONS for name in SCALERS}
 
 
-def effective(shares):
-    """Return how many columns share alike: 1 if one has all, n if n have the same."""
-    shares = np.maximum(shares, 0) / np.maximum(shares, 0).sum()
-    return 1 / np.sum(shares**2)
+def effective(weights):
+    """Return the effective number of columns: 1 if one dominates, n if n contribute equally."""
+    weights = np.maximum(weights, 0) / np.maximum(weights, 0).sum()
+    return 1 / np.sum(weights**2)
 
 
 rows = []
@@ -448,7 +453,7 @@ for name in SCALERS:
     row += [f"{100 * v[0][ASH]:.2g} %" for v in (before, after)]
     row += [f"{v[1][ASH]:+.3f}" for v in (before, after)]
     rows.append(row)
-print("effective number of columns in both; of ash: gradient and importance")
+print("effective number of columns by both measures, then gradient and importance of ash")
 table("scaler,gradient,importance,gradient,x 1000,importance,x 1000".split(","), rows)
 
 rows = []
@@ -463,17 +468,18 @@ table(["scaler", *VERSIONS], rows)
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained", sharey=True)
 places = -np.arange(len(SCALERS))
 pairs = [("as it is", "o", "white"), ("ash x 1000", "D", "#D55E00")]
-for axis, part in zip(axes[:2], (0, 1), strict=True):
-    ends = np.array([[SHADOWS[v, n][part][ASH] for n in SCALERS] for v, _, _ in pairs])
+for axis, measure in zip(axes[:2], (0, 1), strict=True):
+    ends = np.array([[SHADOWS[v, n][measure][ASH] for n in SCALERS] for v, _, _ in pairs])
     axis.hlines(places, ends.min(axis=0), ends.max(axis=0), color="0.6")
     for (version, marker, face), values in zip(pairs, ends, strict=True):
         size = 9 if face == "white" else 5
         axis.plot(values, places, marker, mfc=face, mec="#D55E00", ms=size, label=version)
-axes[0].set(xscale="log", xlabel="share of the squared gradient", title="ash: gradient")
-axes[1].set(xlabel="loss of accuracy when shuffled", title="ash: permutation importance")
+axes[0].set(xscale="log", xlabel="fraction of the squared gradient", title="ash: gradient")
+axes[1].set(xlabel="decrease in accuracy when shuffled", title="ash: permutation importance")
 axes[0].legend(loc="lower left")
-kinds = [("o", "#000000"), ("D", "#D55E00"), ("s", "#0072B2"), ("^", "#009E73")]
-for version, (marker, color), lift in zip(VERSIONS, kinds, (0.24, 0.08, -0.08, -0.24), strict=True):
+styles = [("o", "#000000"), ("D", "#D55E00"), ("s", "#0072B2"), ("^", "#009E73")]
+lifts = (0.24, 0.08, -0.08, -0.24)
+for version, (marker, color), lift in zip(VERSIONS, styles, lifts, strict=True):
     scores = np.array([SHADOWS[version, name][2][:, 1] for name in SCALERS])
     axes[2].errorbar(
         scores.mean(axis=1),
@@ -485,24 +491,25 @@ for version, (marker, color), lift in zip(VERSIONS, kinds, (0.24, 0.08, -0.08, -
         lw=1,
         label=version,
     )
-axes[2].set(xlabel="accuracy: mean and deviation over 10 seeds", title="held-out rows")
+axes[2].set(xlabel="accuracy: mean and sd over 10 seeds", title="held-out samples")
 axes[2].legend(loc="lower left")
 axes[0].set_yticks(places, SCALERS)
-bare(axes)
+despine(axes)
 
 # %%
 # Activations and gradients in a deep network
 # -------------------------------------------
-# Ten hidden layers of 32 units, the first weights those that suit the activation (``"auto"``), the
-# wines as one batch. ``record="all"`` keeps in ``history_.layers`` the range of the activations and
-# the norm of the gradient, layer by layer. Geometric means over five seeds.
+# These networks have ten hidden layers of 32 units, initial weights that suit the activation
+# (``"auto"``), and the wine data as a single batch. With ``record="all"``, ``history_.layers``
+# contains the range of the activations and the norm of the gradient for each layer. The values are
+# geometric means over five seeds.
 
 ACTIVATIONS = ["relu", "tanh", "logistic"]
 DEEP_SCALERS = ["none", "one factor", "MinMax (0, 1)", "Standard"]
 
 
 def deep(activation, name, seeds=range(5)):
-    """Return, by seed and layer: range, gradient and useless units at first; and accuracies."""
+    """Return range, gradient and fraction of inactive units at the first step, and two losses."""
     results = []
     X, y = DATA["wine"]
     X = SCALERS[name].fit_transform(X)
@@ -513,10 +520,10 @@ def deep(activation, name, seeds=range(5)):
             key: np.array(model.history_.layers[key][0]) for key in model.history_.layers.columns
         }
         sizes = np.maximum(np.abs(first["activation_min"]), np.abs(first["activation_max"]))
-        useless = first["dead"] + first["saturated"]
+        inactive = first["dead"] + first["saturated"]
         losses = model.history_["loss"]
-        results.append((sizes, first["gradient_norm"], useless, (losses[0], losses[-1])))
-    return [np.array(part) for part in zip(*results, strict=True)]
+        results.append((sizes, first["gradient_norm"], inactive, (losses[0], losses[-1])))
+    return [np.array(values) for values in zip(*results, strict=True)]
 
 
 DEEP = {(a, name): deep(a, name) for a in ACTIVATIONS for name in DEEP_SCALERS}
@@ -528,13 +535,13 @@ def mean(values):
 
 
 rows = []
-for (activation, name), (sizes, gradients, useless, losses) in DEEP.items():
+for (activation, name), (sizes, gradients, inactive, losses) in DEEP.items():
     row = [activation, name]
     for values in (mean(sizes[:, :10]), mean(gradients[:, :10])):
         row += [f"{values[0]:.2g}", f"{values[-1]:.2g}", f"{values[0] / values[-1]:.1g}"]
-    row += [f"{useless[:, 0].mean():.2f}", *(f"{v:.3g}" for v in np.median(losses, axis=0))]
+    row += [f"{inactive[:, 0].mean():.2f}", *(f"{v:.3g}" for v in np.median(losses, axis=0))]
     rows.append(row)
-headings = "activation,scaler,size 1,size 10,ratio,grad 1,grad 10,ratio,off,loss at first,after 100"
+headings = "activation,scaler,size 1,size 10,ratio,grad 1,grad 10,ratio,off,first loss,after 100"
 table(headings.split(","), rows)
 
 # %%
@@ -555,19 +562,20 @@ for column, activation in zip(axes.T, ACTIVATIONS, strict=True):
 axes[0, 0].set_ylabel("largest |activation|, first step")
 axes[1, 0].set_ylabel("norm of the gradient, first step")
 axes[0, 2].legend(title="scaler")
-bare(axes)
+despine(axes)
 
 # %%
 # When there is little to gain
 # ----------------------------
-# The 64 pixels of scikit-learn's digits have one unit, from 0 to 16. To scale them one by one lifts
-# pixels of the margin, which are nearly always blank. 300 rows to learn from, Adam at 0.003.
+# The 64 pixels of scikit-learn's digits have a common unit, from 0 to 16. Scaling each pixel
+# separately amplifies the pixels at the margin, which are nearly always blank. The networks train
+# on 300 samples with Adam at 0.003.
 
 DIGITS = load_digits(return_X_y=True)
 
 
 def digits(name, seeds=range(10)):
-    """Return epochs to the target and held-out accuracies, a row for each seed."""
+    """Return epochs to the target and held-out accuracies, one row per seed."""
     results = []
     for seed in seeds:
         X_train, X_test, y_train, y_test = split(*DIGITS, name, seed, train_size=300)

@@ -2,12 +2,12 @@
 Quickstart: three searches over one pipeline
 ============================================
 
-A scaler and a network are tuned by scikit-learn's ``GridSearchCV`` and ``RandomizedSearchCV`` and
-by scikit-optimize's ``BayesSearchCV``. All three vary the scaler, the optimizer, its learning rate,
-the initializer, the hidden layers and the batch size. The data are scikit-learn's digits: 1797
-pictures of 8 by 8 pixels.
+This example tunes a pipeline of a scaler and a network with scikit-learn's ``GridSearchCV`` and
+``RandomizedSearchCV`` and scikit-optimize's ``BayesSearchCV``. All three vary the scaler, the
+optimizer, its learning rate, the initializer, the hidden layers and the batch size. The data are
+scikit-learn's digits: 1797 images of 8 by 8 pixels.
 
-Run as a script, it shows its progress, prints one table, and saves the curves of the searches to
+Run as a script, it shows its progress, prints a table, and saves the curves of the searches to
 ``quickstart.png`` in the current directory.
 """
 
@@ -31,11 +31,11 @@ from sknn_adam import SGD, MLPClassifier
 from sknn_adam.initializers import VarianceScaling
 
 # %%
-# What is searched
-# ----------------
-# Optimizers and initializers are given by name or as instances, side by side. The learning rate is
-# a parameter of the optimizer, so it is searched as ``mlp__optimizer__learning_rate``, whether the
-# optimizer of a candidate is a name or an instance.
+# The search spaces
+# -----------------
+# Optimizers and initializers can be given by name or as instances, even in the same list. The
+# learning rate is a parameter of the optimizer, so its name in a search space is
+# ``mlp__optimizer__learning_rate``, whether the optimizer of a candidate is a name or an instance.
 
 mlp = MLPClassifier(max_iter=20, schedule="cosine", random_state=0)
 pipeline = Pipeline([("scale", StandardScaler()), ("mlp", mlp)])
@@ -43,13 +43,14 @@ pipeline = Pipeline([("scale", StandardScaler()), ("mlp", mlp)])
 SCALERS = [StandardScaler(), MinMaxScaler(), MinMaxScaler((-1, 1))]
 OPTIMIZERS = ["adam", "rmsprop", SGD(momentum=0.9)]
 INITIALIZERS = ["he_normal", "glorot_uniform", VarianceScaling(scale=0.5)]
-SIZES = ["32", "64", "64-64", "128-64"]  # strings, because scikit-optimize takes no tuples
+# The sizes are strings because scikit-optimize does not accept tuples.
+SIZES = ["32", "64", "64-64", "128-64"]
 FOLDS = 3
 OPTIONS = {"cv": FOLDS, "n_jobs": 2}
 
 
 def grid_search(scoring):
-    """Return a search of all combinations of a few values, and their number."""
+    """Return a search over all combinations of a few values, and their number."""
     grid = {
         "scale": SCALERS,
         "mlp__optimizer": ["adam", SGD(momentum=0.9)],
@@ -62,7 +63,7 @@ def grid_search(scoring):
 
 
 def random_search(scoring, n_iter=96):
-    """Return a search that draws from distributions, and the number of draws."""
+    """Return a search that samples from distributions, and the number of samples."""
     distributions = {
         "scale": SCALERS,
         "mlp__optimizer": OPTIMIZERS,
@@ -76,7 +77,7 @@ def random_search(scoring, n_iter=96):
 
 
 def bayes_search(scoring, n_iter=32):
-    """Return a search that learns from the candidates before, and the number of candidates."""
+    """Return a search that learns from previous candidates, and the number of candidates."""
     from skopt import BayesSearchCV
     from skopt.space import Categorical, Integer, Real
 
@@ -88,8 +89,8 @@ def bayes_search(scoring, n_iter=32):
         "mlp__hidden_layer_sizes": Categorical(SIZES),
         "mlp__batch_size": Integer(32, 256, prior="log-uniform"),
     }
-    # Two candidates at a time keep both workers busy. Looking for the next ones among random
-    # points, instead of climbing from them, halves the time that the search itself takes.
+    # Two candidates at a time keep both workers busy. Choosing the next ones among random points,
+    # instead of optimizing from those points, halves the overhead of the search.
     options = {"n_points": 2, "optimizer_kwargs": {"acq_optimizer": "sampling"}}
     options |= {"n_iter": n_iter, "random_state": 0, **OPTIONS}
     return BayesSearchCV(pipeline, space, scoring=scoring, **options), n_iter
@@ -98,12 +99,13 @@ def bayes_search(scoring, n_iter=32):
 # %%
 # Progress
 # --------
-# The folds are scored in other processes. Each score adds a line with the time to a file: so this
-# process sees how far a search is, and knows in the end when each candidate was done.
+# The folds are scored in other processes. The scorer appends the time of each call to a file, from
+# which this process reads the progress of a search and, at the end, the time at which each
+# candidate was finished.
 
 
 class TimedAccuracy:
-    """Accuracy, as a scorer that notes in a file when it was called."""
+    """Scorer for the accuracy that writes the time of each call to a file."""
 
     def __init__(self, path):
         self.path = path
@@ -122,7 +124,7 @@ class TimedAccuracy:
 
 
 def terminal_bar():
-    """Return a progress bar of rich, or None without rich or without a terminal."""
+    """Return a progress bar from rich, or None without rich or without a terminal."""
     try:
         from rich import console, progress
     except ImportError:
@@ -135,12 +137,12 @@ def terminal_bar():
 
 @contextmanager
 def progress(name, scorer, total):
-    """Follow the scorer in a thread: with a bar on a terminal, else with a line per quarter."""
+    """Report progress in a thread, as a bar on a terminal and as a line per quarter otherwise."""
     bar, ended = terminal_bar(), threading.Event()
     task = bar.add_task(name, total=total) if bar else None
 
     def follow():
-        quarters = [total * part // 4 for part in (1, 2, 3, 4)]
+        quarters = [total * quarter // 4 for quarter in (1, 2, 3, 4)]
         last = False
         while not last:
             last = ended.wait(0.2)
@@ -166,13 +168,13 @@ def progress(name, scorer, total):
 
 
 def run(name, make, X_train, X_test, y_train, y_test):
-    """Run a search; return what the table and the curves need, or None without its package."""
+    """Run a search, and return its results, or None if its package is not installed."""
     with TemporaryDirectory() as folder:
         scorer = TimedAccuracy(Path(folder) / "times")
         try:
             search, candidates = make(scorer)
         except ImportError as error:
-            print(f"{name} is left out, it needs the package scikit-optimize: {error}")
+            print(f"Skipping {name}, which requires the package scikit-optimize: {error}")
             return None
         start = time.time()
         with progress(name, scorer, FOLDS * candidates), threadpool_limits(1, "blas"):
@@ -201,8 +203,8 @@ rows = [row for name, make in makers.items() if (row := run(name, make, *digits)
 # %%
 # The table
 # ---------
-# Accuracies are those of the best candidate: the mean over the folds that chose it, and that on a
-# quarter of the pictures that no search has seen.
+# The accuracies are those of the best candidate: the mean over the folds that selected it, and the
+# accuracy on a held-out quarter of the images.
 
 columns = ["search", "tried", "seconds", "CV accuracy", "held out", "best parameters"]
 print()
@@ -212,11 +214,12 @@ for row in [dict(zip(columns, columns, strict=True)), *rows]:
 # %%
 # The curves
 # ----------
-# The best mean accuracy so far, against the candidates tried and against the time. The Bayesian
-# search takes time to choose each candidate. That shows here, where a fit is a matter of tenths of
-# a second.
+# The curves show the best mean accuracy so far against the number of candidates and against time.
+# The Bayesian search needs time to choose each candidate, which is visible here because a fit takes
+# only tenths of a second.
 
-STYLES = [("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")]  # Okabe and Ito's colours
+# The palette of Okabe and Ito, which is safe for colour-blind readers.
+STYLES = [("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")]
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 for row, (color, dashes) in zip(rows, STYLES, strict=False):
@@ -231,4 +234,4 @@ for axis in axes:
     axis.spines[["top", "right"]].set_visible(False)
 figure.savefig("quickstart.png.part", format="png", dpi=150)
 os.replace("quickstart.png.part", "quickstart.png")
-print("\nThe curves are in quickstart.png.")
+print("\nSaved the curves to quickstart.png.")

@@ -1,12 +1,11 @@
 """
-A search space in one line, and what the search found
-=====================================================
+A search space in one line, and the results of a search
+=======================================================
 
 *"Choosing the right hyperparameters … systematically experiment, keeping track of your results."*
-Here :func:`sknn_adam.search.search_space` says what to search, three searches try 24 candidates
-each, and two displays show what they found. The task: the breast cancer data of scikit-learn,
-judged by log loss, which punishes overconfidence as well as error.
-"""
+Here :func:`sknn_adam.search.search_space` creates the search space, three searches explore it, and
+two displays show their results. The data are scikit-learn's breast cancer data, and the score is
+the log loss, which penalizes overconfidence as well as errors."""
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
@@ -36,7 +35,7 @@ options = {
 # %%
 # The space
 # ---------
-# Names have the prefix of the pipeline's step; ranges come from the components.
+# The names include the prefix of the pipeline's step. The ranges come from the components.
 
 space = search_space(model, exclude="max_iter")
 for name, values in space.items():
@@ -46,7 +45,8 @@ for name, values in space.items():
 # %%
 # Three searches
 # --------------
-# A grid of 24, as many random candidates, and a halving search that starts 48 with a few epochs.
+# The searches are a grid of 24 candidates, a random search of 24 candidates, and a halving search
+# that starts with 48 candidates and a few epochs.
 
 grid = GridSearchCV(model, search_space(model, "grid", size="small"), **options)
 random = RandomizedSearchCV(model, space, n_iter=24, random_state=0, **options)
@@ -66,19 +66,19 @@ for search in searches.values():
     search.fit(X_train, y_train)
 
 # %%
-# Who was ahead, and when
-# -----------------------
-# Left by candidates, right by seconds of computing. Candidates of the early rounds of halving cost
-# their time but do not count as results.
+# Comparison of the searches
+# --------------------------
+# The curves show the best score so far against the number of candidates (left) and the computing
+# time (right). Candidates from the early rounds of halving add time but do not count as results.
 
 ComparisonDisplay.from_searches(searches)
 plt.show()
 
 # %%
-# What the random search found
+# Results of the random search
 # ----------------------------
-# The course, the importance of each parameter (how much of the differences in score it explains),
-# and the score against each.
+# The panels show the score over the course of the search, the permutation importance of each
+# parameter, and the score against each parameter.
 
 display = SearchDisplay.from_search(random)
 plt.show()
@@ -92,9 +92,9 @@ for column in ("optimizer__learning_rate", "dropout", "alpha", "hidden_layer_siz
     print(f"{column:<26}", list(frame[f"mlpclassifier__{column}"].head(4)))
 
 # %%
-# Held-out rows
-# -------------
-# What was found by folds must show on rows that no search has seen.
+# Held-out samples
+# ----------------
+# The log loss on held-out samples shows whether the cross-validated results generalize.
 
 default = log_loss(y_test, model.fit(X_train, y_train).predict_proba(X_test))
 print(f"default  {default:.4f}")

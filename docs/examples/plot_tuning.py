@@ -2,14 +2,15 @@
 Tuning: defaults, grid, random, Bayes
 =====================================
 
-"How to choose hyperparameters?" A common answer: *"Start with reasonable defaults, then
-systematically experiment, keeping track of your results."* This example does so, in rounds, and
-counts what each kind of search costs and brings. What the single settings do is the subject of
-:doc:`plot_hyperparameters`.
+"How to choose hyperparameters?" A common answer is: *"Start with reasonable defaults, then
+systematically experiment, keeping track of your results."* This example does so in rounds, and
+compares the costs and gains of each search method. :doc:`plot_hyperparameters` covers the effects
+of the individual settings.
 
-The task: scikit-learn's digits, in at most 20 epochs. Half of the pictures is for tuning, by
-cross-validation with three folds; the other half is looked at once, in the end. A single search
-is a matter of luck, so each search is run with three seeds.
+The data are scikit-learn's digits, and networks train for at most 20 epochs. Half of the images are
+used for tuning by three-fold cross-validation. The other half is used only once, for the final
+accuracy. The result of a single search depends on chance, so the random and Bayesian searches run
+with three seeds each.
 """
 
 import time
@@ -31,7 +32,8 @@ from skopt.space import Categorical, Real
 
 from sknn_adam import MLPClassifier
 
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]  # Okabe and Ito's
+# The palette of Okabe and Ito, which is safe for colour-blind readers.
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True})
 plt.rcParams.update({"grid.alpha": 0.3, "legend.fontsize": "small", "axes.titlesize": "medium"})
@@ -46,15 +48,15 @@ SEEDS = range(3)
 # %%
 # Keeping track
 # -------------
-# Every candidate of every search becomes a row of one table: who tried it, its parameters, the mean
-# score over the folds and its standard error, and the seconds of a fit. All searches of
-# scikit-learn's kind have ``cv_results_``, so one function reads them all.
+# Every candidate of every search becomes a row of one table, with the search, the parameters, the
+# mean score over the folds and its standard error, and the fit time in seconds. All searches with
+# the interface of scikit-learn have ``cv_results_``, so one function can read them all.
 
-book = []
+log = []
 
 
-def note(stage, seed, search):
-    """Write the candidates of a search into the book, and return its best parameters."""
+def record(stage, seed, search):
+    """Append the candidates of a search to the log, and return its best parameters."""
     results = search.cv_results_
     for i, params in enumerate(results["params"]):
         row = {
@@ -66,31 +68,32 @@ def note(stage, seed, search):
             "seconds": results["mean_fit_time"][i],
             "params": dict(params),
         }
-        book.append(row)
+        log.append(row)
     return dict(search.best_params_)
 
 
 def rows_of(stage, seed):
     """Return the rows of a search in the order in which they were tried."""
-    return [row for row in book if (row["stage"], row["seed"]) == (stage, seed)]
+    return [row for row in log if (row["stage"], row["seed"]) == (stage, seed)]
 
 
 # %%
 # Round 0: the defaults
 # ---------------------
-# Adam with a learning rate of 0.001, one hidden layer of 200 units, batches of 64.
+# The defaults are Adam with a learning rate of 0.001, one hidden layer of 200 units, and batches of
+# 64.
 
 defaults = MLPClassifier(max_iter=20, random_state=0)
-note("defaults", 0, GridSearchCV(defaults, {"alpha": ["auto"]}, cv=FOLDS).fit(X_train, y_train))
-print(f"defaults: {book[0]['score']:.4f} ± {book[0]['error']:.4f}")
+record("defaults", 0, GridSearchCV(defaults, {"alpha": ["auto"]}, cv=FOLDS).fit(X_train, y_train))
+print(f"defaults: {log[0]['score']:.4f} ± {log[0]['error']:.4f}")
 
 # %%
-# Early stopping inside
-# ---------------------
-# *"Early Stopping: This isn't a hyperparameter itself, but a technique to prevent overfitting."*
-# In a search it also saves work: a candidate that gets nowhere is given up. It is a parameter of
-# the estimator, so every search below has it for nothing: a tenth of the training rows is watched,
-# and training stops when their loss has not fallen for more than four epochs.
+# Early stopping within a search
+# ------------------------------
+# *"Early Stopping: This isn't a hyperparameter itself, but a technique to prevent overfitting."* In
+# a search it also saves time, because it ends the training of a candidate that makes no progress.
+# It is a parameter of the estimator, so all searches below can use it. A tenth of the training
+# samples is held out, and training stops when their loss has not fallen for more than four epochs.
 
 network = MLPClassifier(max_iter=20, early_stopping=True, n_iter_no_change=4, random_state=0)
 
@@ -100,10 +103,12 @@ network = MLPClassifier(max_iter=20, early_stopping=True, n_iter_no_change=4, ra
 # *"You define a range of values for each hyperparameter and try all possible combinations. It's
 # thorough but can be computationally expensive."*
 #
-# Five hyperparameters are tuned here. The number of their combinations is a product:
+# Five hyperparameters are tuned here. The number of their combinations is the product of the
+# numbers of their values.
 
 RATE = "optimizer__learning_rate"
-SIZES = ["32", "64", "128", "64-64", "128-64"]  # strings: scikit-optimize takes no tuples
+# The sizes are strings because scikit-optimize does not accept tuples.
+SIZES = ["32", "64", "128", "64-64", "128-64"]
 BATCHES = [16, 32, 64, 128, 256]
 SCHEDULES = ["constant", "cosine"]
 GRID = {
@@ -117,15 +122,15 @@ GRID = {
 start = time.perf_counter()
 grid = GridSearchCV(network, GRID, cv=FOLDS, refit=False).fit(X_train, y_train)
 seconds = (time.perf_counter() - start) / prod(map(len, GRID.values()))
-note("grid", 0, grid)
+record("grid", 0, grid)
 print("values for each of 5   candidates   fits of 3 folds    time here")
 for values in (2, 3, 5, 10):
     count = values**5
     print(f"{values:22}   {count:10}   {3 * count:15}   {count * seconds / 60:6.1f} min")
 
 # %%
-# **Holds: a grid is costly.** The grid that was run has 24 candidates, which leaves one to three
-# values to each hyperparameter.
+# **Holds: a grid is costly.** The grid used here has 24 candidates, which leaves one to three
+# values for each hyperparameter.
 
 N_TRIES = prod(map(len, GRID.values()))
 HALF = N_TRIES // 2
@@ -142,10 +147,10 @@ HALF = N_TRIES // 2
 # function."* (Snoek et al., 2012.) ``BayesSearchCV`` fits a Gaussian process to the scores so far,
 # after six random candidates.
 #
-# Each search gets as many candidates as the grid, 24, and so as many fits. Two further searches
-# spend them in two rounds: twelve coarse random ones, then twelve in a space narrowed around the
-# best of those, one of them drawing at random, the other by the Gaussian process. So it can be told
-# apart what the narrowing brings and what the model brings.
+# Each search gets as many candidates as the grid, 24, and therefore as many fits. Two further
+# searches use two rounds: twelve coarse random candidates, then twelve in a space narrowed around
+# the best of them, chosen either at random or by the Gaussian process. This separates the gain from
+# narrowing from the gain from the model.
 
 WIDE = {
     RATE: (1e-4, 1.0),
@@ -157,7 +162,7 @@ WIDE = {
 
 
 def narrowed(best):
-    """Return ranges around the best parameters: a few fold of numbers, neighbours in lists."""
+    """Return a space around the best parameters: nearby numbers and adjacent list entries."""
     space = {}
     for name, values in WIDE.items():
         if isinstance(values, tuple):
@@ -169,8 +174,8 @@ def narrowed(best):
     return space
 
 
-def draw(space, n_iter, seed):
-    """Return a random search."""
+def random_search(space, n_iter, seed):
+    """Return a fitted random search."""
     space = {
         name: loguniform(*values) if isinstance(values, tuple) else values
         for name, values in space.items()
@@ -179,15 +184,15 @@ def draw(space, n_iter, seed):
     return RandomizedSearchCV(network, space, cv=FOLDS, **options).fit(X_train, y_train)
 
 
-def learn(space, n_iter, seed):
-    """Return a Bayesian search."""
+def bayes_search(space, n_iter, seed):
+    """Return a fitted Bayesian search."""
     space = {
         name: Real(*values, prior="log-uniform")
         if isinstance(values, tuple)
         else Categorical(values)
         for name, values in space.items()
     }
-    # Three candidates are proposed at a time: so the model is fitted less often.
+    # Proposing three candidates at a time reduces the number of fits of the model.
     options = {"n_iter": n_iter, "n_points": 3, "random_state": seed, "refit": False}
     options["optimizer_kwargs"] = {"n_initial_points": 6, "acq_optimizer": "sampling"}
     return BayesSearchCV(network, space, cv=FOLDS, **options).fit(X_train, y_train)
@@ -195,20 +200,20 @@ def learn(space, n_iter, seed):
 
 took = dict.fromkeys(("random", "Bayes", "random, narrowed", "Bayes, narrowed"), 0.0)
 for seed in SEEDS:
-    for stage, search in (("random", draw), ("Bayes", learn)):
+    for stage, search in (("random", random_search), ("Bayes", bayes_search)):
         start = time.perf_counter()
-        note(stage, seed, search(WIDE, N_TRIES, seed))
+        record(stage, seed, search(WIDE, N_TRIES, seed))
         took[stage] += (time.perf_counter() - start) / len(SEEDS)
     coarse = max(rows_of("random", seed)[:HALF], key=lambda row: row["score"])["params"]
     near = narrowed(coarse)
-    for stage, search in (("random, narrowed", draw), ("Bayes, narrowed", learn)):
+    for stage, search in (("random, narrowed", random_search), ("Bayes, narrowed", bayes_search)):
         start = time.perf_counter()
-        note(stage, seed, search(near, HALF, seed + 100))
+        record(stage, seed, search(near, HALF, seed + 100))
         took[stage] += (time.perf_counter() - start) / len(SEEDS)
 
 
 def scores_of(stage, seed):
-    """Return the scores in order; a narrowed search begins with the coarse candidates."""
+    """Return the scores in order, starting with the coarse candidates for a narrowed search."""
     scores = [row["score"] for row in rows_of(stage, seed)]
     if stage.endswith("narrowed"):
         scores = [row["score"] for row in rows_of("random", seed)[:HALF]] + scores
@@ -216,20 +221,20 @@ def scores_of(stage, seed):
 
 
 # %%
-# The book, summed up. "Best" is the best mean score over the folds after all 24 candidates,
-# "half-way" that after 12; "tries" is the mean over the candidates of the search itself, good and
-# bad; the last columns are the accuracy of the best candidate, trained on the whole tuning half, on
-# the pictures that no search has seen, and the seconds of the search itself.
+# The table summarizes the log. "Best" is the best mean score over the folds after all 24
+# candidates, and "halfway" is the best after 12. "Tries" is the mean score over all candidates of
+# the search itself. "Held out" is the accuracy of the best candidate on the held-out images after
+# training on all tuning images, and "seconds" is the duration of the search.
 
 
 def held_out(row):
-    """Return the accuracy of a candidate on the half that no search has seen, over three seeds."""
+    """Return the mean accuracy of a candidate on the held-out half over three seeds."""
     model = clone(network).set_params(**row["params"])
     models = (clone(model).set_params(random_state=seed) for seed in SEEDS)
     return np.mean([m.fit(X_train, y_train).score(X_test, y_test) for m in models])
 
 
-print("search            seed    best  half-way   tries  held out  seconds")
+print("search            seed    best   halfway   tries  held out  seconds")
 SUMMARY = {}
 for stage in ("defaults", "grid", *took):
     for seed in SEEDS if stage in took else [0]:
@@ -242,8 +247,8 @@ for stage in ("defaults", "grid", *took):
         print(f"{stage:18} {seed:2}{cells}   {took.get(stage, np.nan):6.1f}")
 
 KEYS = ["stage", "seed", "learning_rate", "hidden_layer_sizes", "batch_size", "alpha", "schedule"]
-print(f"\nThe first three of the {len(book)} rows of the book of tuning, best first")
-for row in sorted(book, key=lambda row: -row["score"])[:3]:
+print(f"\nThe best three of the {len(log)} rows of the log")
+for row in sorted(log, key=lambda row: -row["score"])[:3]:
     print("  ", {key: row.get(key) for key in KEYS}, f"{row['score']:.4f} ± {row['error']:.4f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
@@ -254,29 +259,29 @@ for stage, color, dash, marker in zip(stages, COLORS, DASHES, "os^Dv", strict=Tr
     tries = np.arange(1, runs.shape[1] + 1)
     axes[0].plot(tries, runs.mean(axis=0), color=color, ls=dash, label=stage)
     axes[0].fill_between(tries, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.1)
-    rows = [row for row in book if row["stage"] == stage]
+    rows = [row for row in log if row["stage"] == stage]
     rates = [row["learning_rate"] for row in rows]
     axes[1].semilogx(rates, [r["score"] for r in rows], marker, color=color, alpha=0.6, label=stage)
 axes[0].set(title="Best score so far, and its range over seeds", ylim=(0.9, 0.97))
-axes[0].set(xlabel="candidates tried", ylabel="accuracy, cross-validated")
-axes[1].set(title="Every candidate in the book", xlabel="learning rate of Adam", ylim=(0, 1))
+axes[0].set(xlabel="candidates tried", ylabel="cross-validated accuracy")
+axes[1].set(title="All candidates in the log", xlabel="learning rate of Adam", ylim=(0, 1))
 axes[0].legend(loc="lower right")
 axes[1].legend(loc="lower left")
 
 # %%
-# **Random against grid.** With as many candidates the two end at about the same score. Of the
-# learning rate, which decides most (right picture), the grid has tried three values, random search
-# two dozen. The grid's three were well chosen here; with 0.0001, 0.001, 0.003 it would have missed
-# the best range.
+# **Random against grid.** With equal numbers of candidates, the two reach about the same score. The
+# learning rate matters most (right panel). The grid tries three values of it, random search two
+# dozen. The three values of the grid were well chosen here. A grid of 0.0001, 0.001 and 0.003 would
+# have missed the best range.
 #
-# **Narrowing holds.** After a coarse round, a space around the best candidate has hardly any bad
-# ones: the mean of all tries rises from about 0.63 to 0.95. The best score rises little, because
-# the coarse round was lucky enough.
+# **Narrowing holds.** After a coarse round, the space around the best candidate contains hardly any
+# bad candidates: the mean of all tries rises from about 0.63 to 0.95. The best score rises only a
+# little, because the coarse round had already found a good candidate.
 #
-# **Bayes: not with 24 candidates.** Its candidates are no better than random ones in the wide
-# space, and the model costs more time than the fits. It does what the text says, but five
-# hyperparameters need more than 24 evaluations to be modelled, and a search space with lists of
-# names has no distances to learn from. In the narrowed space it is as good as a random draw.
+# **Bayes: not with 24 candidates.** In the wide space, its candidates are not better than random
+# ones, and the model takes more time than the fits. The method works as described, but modelling
+# five hyperparameters needs more than 24 evaluations, and lists of names have no distances that the
+# model could use. In the narrowed space it is as good as random search.
 
 mean = {
     stage: np.mean([SUMMARY[stage, seed] for seed in (SEEDS if stage in took else [0])], axis=0)
@@ -289,16 +294,16 @@ assert mean["Bayes"][2] < mean["random"][2] + 0.1
 assert took["Bayes"] > took["random"]
 
 # %%
-# **Defaults.** On pictures that no search has seen, every search halves the errors of the defaults,
-# from 7 % to about 3 %. Twenty epochs are short for a learning rate of 0.001.
+# **Defaults.** On the held-out images, every search halves the error of the defaults, from 7 % to
+# about 3 %. Twenty epochs are few for a learning rate of 0.001.
 
 gains = {stage: mean[stage][3] - SUMMARY["defaults", 0][3] for stage in stages}
 print("gain over the defaults, held out:", {stage: f"{gain:+.3f}" for stage, gain in gains.items()})
 assert min(gains.values()) > 0.01
 
 # %%
-# **Early stopping inside.** The random candidates of the first search once more, each fitted with
-# and without early stopping:
+# **Early stopping within a search.** The random candidates of the first seed are fitted again, with
+# and without early stopping.
 
 
 def epochs_and_score(row, early_stopping):
@@ -319,22 +324,23 @@ assert saved > 0
 assert lost < 0.03
 
 # %%
-# It saves a tenth of the epochs, on candidates that get nowhere, and costs the good ones nothing,
-# though they learn from a tenth less of the rows.
+# Early stopping saves a tenth of the epochs, on candidates that make no progress. It does not
+# reduce the accuracy of the good candidates, although they train on a tenth fewer samples.
 #
-# All in all
-# ----------
+# Summary
+# -------
 # ============================================  ===================================================
-# claim                                         here
+# claim                                         result
 # ============================================  ===================================================
-# a grid is thorough but costly                 holds: ten values of five need 100,000 candidates
-# random search is often more efficient         as good with 24 candidates; more values of what
-#                                               matters
-# Bayesian search chooses promising candidates  not with 24 candidates; costs three times as long
-# early stopping inside                         holds: saves epochs, costs good candidates nothing
+# a grid is thorough but costly                 holds: ten values for each of five hyperparameters
+#                                               need 100,000 candidates
+# random search is often more efficient         as good with 24 candidates; tries more values of the
+#                                               important parameter
+# Bayesian search chooses promising candidates  not with 24 candidates; takes three times as long
+# early stopping within a search                holds: saves epochs without harm to good candidates
 # start with defaults, then experiment          holds: defaults are within four points of the best
 # iterate: narrow the space                     holds: hardly any bad candidate in the second round
-# keep track of the results                     one table of all searches makes the pictures above
+# keep track of the results                     one table of all searches provides the plots above
 # ============================================  ===================================================
 
 plt.show()

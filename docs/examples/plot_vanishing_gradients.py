@@ -1,6 +1,6 @@
 """
-Vanishing gradients: what vanishes, and which cure suffices alone
-=================================================================
+Vanishing gradients: causes, and cures tested one by one
+========================================================
 
     As gradients are backpropagated through the layers of a deep network, they can become
     progressively smaller. This is especially true when using activation functions like sigmoid or
@@ -8,12 +8,14 @@ Vanishing gradients: what vanishes, and which cure suffices alone
     the earlier layers, it's tiny, making the weight updates negligible. Those earlier layers
     basically stop learning, hindering the overall training process.
 
-Two cures are then named: "switching to ReLU-based activations" and "batch normalization"; careful
-weights (Xavier's, He's) are named for the opposite trouble. Here every claim is tried on scikit-
-learn's digits with 20 hidden layers of 64 units, and every cure alone before any two together.
+The usual cures are "switching to ReLU-based activations" and "batch normalization". Careful
+initialization (Xavier's or He's weights) is usually recommended for exploding gradients. This
+example tests these claims on scikit-learn's digits with 20 hidden layers of 64 units, and tests
+each cure alone before combining it with another.
 
 All networks are trained by plain gradient descent, because the claims are about the gradients
-themselves. Adam divides them by their own size; the last section shows what that hides.
+themselves. Adam divides the gradients by their own size, which can mask the problem, as the last
+section shows.
 """
 
 import warnings
@@ -34,12 +36,12 @@ from sknn_adam.inspection import GradientFlowDisplay
 # %%
 # Data and networks
 # -----------------
-# 1280 pictures train, which batches of 128 divide without a rest: a last batch of a few rows would
-# disturb batch normalization. The others tell the accuracy.
+# The networks are trained on 1280 images, which is a multiple of the batch size of 128, because a
+# small last batch would disturb batch normalization. The other images are used for the accuracy.
 #
-# The weights to start from are those that were usual before 2010: uniform between plus and minus
-# :math:`1/\sqrt n` for :math:`n` inputs. Glorot and Bengio (2010, equation 1) call them the common
-# heuristic. Their variance is :math:`1/(3n)`.
+# The "old weights" are the initial weights that were common before 2010: uniform between
+# :math:`\pm 1/\sqrt n` for :math:`n` inputs, with variance :math:`1/(3n)`. Glorot and Bengio (2010,
+# equation 1) call them the common heuristic.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -52,7 +54,7 @@ OLD = VarianceScaling(1 / 3, fan="in", distribution="uniform")
 
 
 def network(activation, initializer=OLD, normalization=None, depth=20, **more):
-    """Return a network that records its layers in every epoch and never stops early."""
+    """Return a network that records its layers in each epoch and trains for all epochs."""
     options = {"optimizer": SGD(learning_rate=0.1), "max_iter": 40, "batch_size": 128} | more
     return MLPClassifier(
         f"64x{depth}",
@@ -70,17 +72,17 @@ def network(activation, initializer=OLD, normalization=None, depth=20, **more):
 
 
 def first_norms(model):
-    """Return the norm of the gradient of every layer's weights, at the very first step."""
+    """Return the gradient norm of each layer's weights at the first step."""
     return np.array(model.history_.layers["gradient_norm"][0])
 
 
 # %%
-# The gradients at the start
-# --------------------------
-# The chain rule multiplies, for every layer on the way back, by its weights and by the slope of its
-# activation. The slope of the sigmoid is at most 1/4. So one layer shrinks what passes back by
-# about :math:`\frac14 \sqrt{n \operatorname{Var}(W)}`: 0.14 with the old weights, 0.25 with
-# Xavier's, 0.35 with He's.
+# The initial gradients
+# ---------------------
+# In the backward pass, each layer multiplies the gradient by its weights and by the slope of its
+# activation. The slope of the sigmoid is at most 1/4, so a layer scales the gradient by about
+# :math:`\frac14 \sqrt{n \operatorname{Var}(W)}`: 0.14 with the old weights, 0.25 with Xavier's,
+# 0.35 with He's.
 
 STARTS = {
     "sigmoid, old weights": network("sigmoid"),
@@ -108,14 +110,15 @@ for name in ["tanh, Xavier", "ReLU, He", "sigmoid, old, batch norm."]:
     assert norms[name].min() > 1e-2, name
 
 # %%
-# For the sigmoid the claim holds as it is written, with any of the three weights.
+# For the sigmoid, the claim holds as stated, with each of the three initializers.
 #
-# For tanh it holds only in part. Its slope is 1 around 0, so with Xavier's weights nothing
-# vanishes. With the old weights all gradients are small, but *those of the weights are equally
-# small in every layer*: a weight's gradient is the error that comes back times the signal that went
-# forward, and what one loses from the last layer to the first, the other loses from the first to
-# the last. Glorot and Bengio (2010, section 4.2) saw the same. ReLU with the old weights is like
-# that too. A small ratio is a sure sign of vanishing gradients; a ratio of 1 is no all-clear.
+# For tanh, it holds only partly. Its slope is 1 around 0, so gradients do not vanish with Xavier's
+# weights. With the old weights all gradients are small, but *the weight gradients are equally small
+# in every layer*. The gradient of a weight is the product of the backpropagated error and the
+# forward signal. The error shrinks from the last layer to the first, and the signal shrinks equally
+# from the first to the last. Glorot and Bengio (2010, section 4.2) made the same observation. ReLU
+# with the old weights behaves the same way. A small ratio is therefore a sure sign of vanishing
+# gradients, but a ratio of 1 does not rule them out.
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#666666"]
 DASHES = ["-", "--", "-.", ":", "-", "--", "-.", ":"]
@@ -133,7 +136,7 @@ for k, (name, values) in enumerate(norms.items()):
     axis.semilogy(range(1, 22), values, label=name, **style)
 axis.set(
     xlabel="layer (21 is the output layer)",
-    ylabel="norm of the weights' gradient",
+    ylabel="gradient norm of the weights",
     title="Gradients at the first step, 20 hidden layers",
     xticks=[1, 5, 10, 15, 20],
 )
@@ -143,8 +146,9 @@ tidy(axis)
 # %%
 # The gradients over the epochs
 # -----------------------------
-# ``GradientFlowDisplay`` draws what ``record="all"`` kept: layers upwards, epochs to the right,
-# here on one scale of colours. The dark first layers of the sigmoid never brighten.
+# ``GradientFlowDisplay`` draws the gradients that ``record="all"`` stored, with epochs on the
+# x-axis and layers on the y-axis. The colour scale is the same in all panels. The first layers of
+# the sigmoid network stay dark throughout.
 
 MAPS = ["sigmoid, Xavier", "sigmoid, old, batch norm.", "ReLU, He"]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
@@ -162,12 +166,13 @@ for axis in axes[1:]:
 # %%
 # Do the first layers stop learning?
 # ----------------------------------
-# The distance of the weights from their start after 40 epochs, relative to the norm of the start.
-# The start itself is had from a training whose learning rate is next to nothing.
+# The table shows the distance between final and initial weights after 40 epochs, relative to the
+# norm of the initial weights. A fit with a learning rate of almost zero provides the initial
+# weights.
 
 
 def change_of_weights(model):
-    """Return by layer how far training moved the weights, relative to their norm."""
+    """Return the change of the weights of each layer, relative to their initial norm."""
     still = clone(model).set_params(max_iter=1, optimizer__learning_rate=1e-300)
     pairs = zip(model.coefs_, still.fit(X_train, y_train).coefs_, strict=True)
     return [np.linalg.norm(end - start) / np.linalg.norm(start) for end, start in pairs]
@@ -187,15 +192,15 @@ for name in ["sigmoid, old weights", "sigmoid, Xavier"]:
 assert moved["ReLU, He"][0] > 1e-3
 
 # %%
-# "Negligible" is meant literally: the sigmoid's first layers are after 40 epochs what they were, to
-# the last bit. Their steps are smaller than the rounding of their weights (in single precision, the
-# default for a table of this size). With tanh and the old weights all layers move, by next to
-# nothing.
+# "Negligible" is literally true: after 40 epochs, the first layers of the sigmoid network are
+# unchanged to the last bit. Their steps are smaller than the rounding error of their weights in
+# single precision, the default for a table of this size. With tanh and the old weights, all layers
+# change, but only very little.
 #
 # Each cure alone
 # ---------------
-# Every network gets 40 epochs. To be fair to each, it is trained with two learning rates, and the
-# one with the lower training loss counts.
+# Each network trains for 40 epochs at two learning rates, and the one with the lower training loss
+# counts.
 
 CURES = [
     ("nothing", "sigmoid", OLD, None),
@@ -220,9 +225,10 @@ CURES = [
 
 
 def better_of_two(model, rates=(0.03, 0.1)):
-    """Return the network that reached the lower training loss; a diverged one never wins."""
+    """Return the network with the lower training loss that did not diverge."""
     candidates = [clone(model).set_params(optimizer__learning_rate=rate) for rate in rates]
-    with warnings.catch_warnings():  # the larger rate is too large for some
+    with warnings.catch_warnings():
+        # The larger rate is too large for some networks.
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = [each.fit(X_train, y_train) for each in candidates]
     finite = [each for each in fitted if each.stop_reason_ != "diverged"]
@@ -230,7 +236,7 @@ def better_of_two(model, rates=(0.03, 0.1)):
 
 
 def train_all(cures):
-    """Train, print a line for each, and return accuracies and loss curves."""
+    """Train with each cure, print one line each, and return accuracies and loss curves."""
     print(f"{'cure':20} {'activation':11} {'1st : last layer':>16} {'rate':>5} {'accuracy':>9}")
     accuracies, curves = {}, {}
     for cure, activation, initializer, normalization in cures:
@@ -255,30 +261,32 @@ assert accuracies["ReLU + He", "relu"] > 0.7
 assert accuracies["SELU + LeCun", "selu"] > 0.85
 
 # %%
-# * **Batch normalization suffices alone**, also with the sigmoid and with the old weights. (With
-#   ReLU the first layers then have the *larger* gradients, some thirty-fold: harmless here.)
-# * **ReLU and its variants do not suffice alone** at 20 layers: with the old weights neither ReLU
-#   nor leaky ReLU, ELU or GELU learns anything, and SELU learns only half. Their slope does not
-#   shrink the gradient; the small weights do. With He's (for SELU, LeCun's) weights they train.
-# * **Careful weights suffice alone for tanh, but not for the sigmoid**: no variance of the weights
-#   that is usual makes up for a slope of 1/4.
+# * **Batch normalization is sufficient on its own**, even with the sigmoid and the old weights.
+#   With ReLU, the first layers then have the *larger* gradients, by a factor of about thirty, which
+#   does no harm here.
+# * **ReLU and its variants are not sufficient on their own** at 20 layers. With the old weights,
+#   ReLU, leaky ReLU, ELU and GELU do not learn at all, and SELU learns only about half. The small
+#   weights shrink the gradient, not the slope of the activation. With He's weights (LeCun's for
+#   SELU), these networks train.
+# * **Careful initialization is sufficient for tanh, but not for the sigmoid**: none of the usual
+#   variances compensates for a slope of 1/4.
 #
-# How deep is deep?
+# The role of depth
 # -----------------
-# The advice to take ReLU is not wrong, it has a limit: with the same weights of Xavier, ReLU trains
-# at 12 layers and no longer at 20, while the sigmoid already fails at 4.
+# The advice to use ReLU is not wrong, but it has a limit. With Xavier's weights, ReLU trains at 12
+# layers but not at 20, while the sigmoid already fails at 4.
 
 DEPTHS = [1, 2, 4, 8, 12, 20]
-LADDERS = {
+DEPTH_NETWORKS = {
     "sigmoid, Xavier": ("sigmoid", "xavier_normal"),
     "ReLU, old weights": ("relu", OLD),
     "ReLU, Xavier": ("relu", "xavier_normal"),
     "tanh, Xavier": ("tanh", "xavier_normal"),
     "ReLU, He": ("relu", "he_normal"),
 }
-print(f"{'accuracy with layers':22}" + "".join(f"{depth:>7}" for depth in DEPTHS))
+print(f"{'accuracy by layers':22}" + "".join(f"{depth:>7}" for depth in DEPTHS))
 by_depth = {}
-for name, (activation, initializer) in LADDERS.items():
+for name, (activation, initializer) in DEPTH_NETWORKS.items():
     by_depth[name] = [
         better_of_two(network(activation, initializer, depth=depth)).score(X_test, y_test)
         for depth in DEPTHS
@@ -310,17 +318,17 @@ axes[0].set(xlabel="epoch", ylabel="training loss", ylim=(0, 2.6), title="20 hid
 axes[0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.85))
 for k, (name, scores) in enumerate(by_depth.items()):
     axes[1].plot(DEPTHS, scores, color=COLORS[k], ls=DASHES[k], marker=MARKERS[k], label=name)
-axes[1].set(xlabel="hidden layers", ylabel="accuracy on test rows", title="40 epochs at any depth")
+axes[1].set(xlabel="hidden layers", ylabel="test accuracy", title="40 epochs at each depth")
 axes[1].set(xticks=DEPTHS, ylim=(0, 1))
 axes[1].legend(fontsize=9, loc="lower left", bbox_to_anchor=(0.4, 0.15))
 for axis in axes:
     tidy(axis)
 
 # %%
-# What Adam hides
-# ---------------
-# Adam divides each gradient by a running average of its size, so that the steps of all layers are
-# of like size, be their gradients large or small.
+# Adam masks vanishing gradients
+# ------------------------------
+# Adam divides each gradient by a running average of its size, so the steps of all layers have
+# similar sizes, no matter whether their gradients are large or small.
 
 ROW = "{:16} {:>6} {:>15} {:>11} {:>9}"
 print(ROW.format("sigmoid, Xavier", "layers", "gradient ratio", "step ratio", "accuracy"))
@@ -342,22 +350,22 @@ assert hidden["Adam", 20] < 0.3
 plt.show()
 
 # %%
-# At 4 layers Adam trains where plain gradient descent does not: who only looks at the loss would
-# never know that gradients vanish. At 8 layers its steps are of like size too, but it learns
-# little: small gradients that are enlarged still point where they pointed, and after so many
-# sigmoids that is hardly a direction. At 20 layers the gradients lie below Adam's epsilon of 1e-8,
-# which then is the divisor, and the first layers stand still. Adam moves the limit, as ReLU does;
-# it is no cure.
+# At 4 layers, Adam trains the network and plain gradient descent does not, so the loss alone would
+# not reveal that gradients vanish. At 8 layers, its steps still have similar sizes, but it learns
+# little: enlarging a small gradient does not change its direction, and after so many sigmoids the
+# direction contains hardly any information. At 20 layers, the gradients are below Adam's epsilon of
+# 1e-8, which then dominates the divisor, and the first layers do not change. Like ReLU, Adam shifts
+# the limit, but it is not a cure.
 #
-# The claims
-# ----------
+# Summary
+# -------
 # =============================================  =================================================
-# claim                                          here
+# claim                                          result
 # =============================================  =================================================
-# gradients become progressively smaller         holds: by the factor 0.16 to 0.31 per sigmoid
+# gradients become progressively smaller         holds: by a factor of 0.16 to 0.31 per sigmoid
 # ... especially with sigmoid or tanh            sigmoid: holds with any usual weights; tanh: only
 #                                                with weights that are too small, as for ReLU
 # updates negligible, early layers stop          holds: 0 change in the first layers
-# ReLU and its variants cure it                  not alone at 20 layers; with He's weights, yes
-# batch normalization cures it                   holds, alone: accuracy 0.97
+# ReLU and its variants cure it                  not alone at 20 layers, but with He's weights
+# batch normalization cures it                   holds, on its own: accuracy 0.97
 # =============================================  =================================================

@@ -2,7 +2,7 @@
 Batches that are too large
 ==========================
 
-So many rows in a batch that few steps are left.
+The batches contain so many samples that an epoch has only a few steps.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), batch_size=1347, max_iter=40, random_state=0)
@@ -30,7 +30,7 @@ assert findings[0].kind == "batch_too_large"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -39,9 +39,9 @@ assert "batch_too_large" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# By steps (left) the broken training is no slower: it has done too few of them.
+# Symptoms
+# --------
+# Plotted against steps (left), the broken training is not slower. It just makes too few steps.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")
@@ -57,13 +57,14 @@ left.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# The gradient of a hundred rows points nearly where that of a thousand points, and costs a tenth.
-# Below some hundred steps most trainings have not come far [1]_.
+# Causes and other cures
+# ----------------------
+# The gradient over a hundred samples has nearly the same direction as the gradient over a thousand,
+# at a tenth of the cost. Most networks have learned little after fewer than a few hundred steps
+# [1]_.
 #
-# * ``batch_size="auto"``, or 32 on small tables.
-# * Where large batches are wanted, for speed: more epochs, and a higher learning rate.
+# * Use ``batch_size="auto"``, or 32 on small tables.
+# * If you need large batches for speed, train for more epochs with a higher learning rate.
 #
 # .. [1] Masters, D., Luschi, C. (2018). Revisiting small batch training for deep neural networks.
 #    arXiv:1804.07612.

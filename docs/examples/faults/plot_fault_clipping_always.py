@@ -2,7 +2,7 @@
 Clipping in every step
 ======================
 
-A limit so low that it decides the length of every step.
+The clipping threshold is so low that it determines the length of every step.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), optimizer=SGD(0.1), gradient_clip=0.01, max_iter=40, random_state=0)
@@ -30,7 +30,7 @@ assert findings[0].kind == "clipping_always"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -39,14 +39,14 @@ assert "clipping_always" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# Every gradient lies above the limit (left).
+# Symptoms
+# --------
+# The gradient norm is above the threshold in every epoch (left).
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 norms = broken.history_["gradient_norm"]
-left.semilogy(norms, label="gradient, before it is clipped")
+left.semilogy(norms, label="gradient before clipping")
 left.axhline(0.01, color=COLORS["broken"], ls="--", label="broken: gradient_clip=0.01")
 limit = cured.gradient_clip
 left.axhline(limit, color=COLORS["cured"], ls=":", label=f"cured: gradient_clip={limit}")
@@ -60,14 +60,17 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# Clipping is for the rare step whose gradient is far larger than usual [1]_. Where it acts in
-# nearly every step, it is a learning rate in disguise, and mostly one that is too low; clipping by
-# value changes the direction as well. ``history_["clip_rate"]`` has the share of clipped steps.
+# Causes and other cures
+# ----------------------
+# Clipping is meant for the rare step with a gradient far larger than usual [1]_. If it acts in
+# nearly every step, the threshold becomes the effective learning rate, usually one that is too low.
+# Clipping by value changes the direction as well. ``history_["clip_rate"]`` contains the fraction
+# of clipped steps.
 #
-# * A limit a few times the usual norm, which ``history_["gradient_norm"]`` tells, or none.
-# * Adam and its kin do not mind the size of gradients: there the harm is small.
+# * Set the threshold to a few times the usual norm, which ``history_["gradient_norm"]`` records, or
+#   do not clip at all.
+# * Adam and its variants are insensitive to the scale of the gradients, so clipping harms them
+#   less.
 #
 # .. [1] Pascanu, R., Mikolov, T., Bengio, Y. (2013). On the difficulty of training recurrent neural
 #    networks. ICML.

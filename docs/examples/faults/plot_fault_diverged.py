@@ -2,7 +2,7 @@
 Training that diverged
 ======================
 
-The loss explodes until it is no number.
+The loss explodes until it is no longer finite.
 """
 
 import warnings
@@ -21,10 +21,11 @@ from sknn_adam.optimizers import SGD
 
 X, y = make_friedman1(800, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(scale(X), y, random_state=0)
-warnings.simplefilter("ignore", ConvergenceWarning)  # fit says that it failed
+# The faulty fit below is meant to fail.
+warnings.simplefilter("ignore", ConvergenceWarning)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPRegressor((64,), optimizer=SGD(0.9, momentum=0.9), max_iter=60, random_state=0)
@@ -36,7 +37,7 @@ assert "diverged" in [finding.kind for finding in findings]
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -45,9 +46,9 @@ assert "diverged" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.7
 
 # %%
-# How it looks
-# ------------
-# What was recorded before the end, and the training with the parameters of the findings.
+# Symptoms
+# --------
+# The loss recorded before training diverged, and the loss with the suggested parameters.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -60,13 +61,13 @@ axis.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# Each step overshoots by more than the one before. ``fit`` stops, returns to the best finite
-# weights and warns; what it cannot know is why. The diagnosis looks for a cause, and cures that:
-# inputs or targets that are not scaled, weights that start too large, a learning rate that is too
-# high.
+# Causes and other cures
+# ----------------------
+# Each step overshoots by more than the one before. ``fit`` stops, restores the best finite weights
+# and issues a warning, but it does not determine the cause. The diagnosis looks for one and
+# suggests a cure for it: unscaled inputs or targets, initial weights that are too large, or a
+# learning rate that is too high.
 #
-# * Scale, and lower the learning rate.
-# * ``gradient_clip=1.0`` bounds the length of a step.
-# * ``on_divergence="raise"`` makes an error of it.
+# * Scale the data, and lower the learning rate.
+# * ``gradient_clip=1.0`` bounds the length of the gradient.
+# * ``on_divergence="raise"`` raises an error instead.

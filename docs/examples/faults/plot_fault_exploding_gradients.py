@@ -2,7 +2,7 @@
 Exploding gradients
 ===================
 
-The gradient grows on its way back through the layers: the first steps tear the weights apart.
+The gradient grows from layer to layer in the backward pass, and the first steps ruin the weights.
 """
 
 import warnings
@@ -20,10 +20,11 @@ from sknn_adam.inspection import diagnose
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
-warnings.simplefilter("ignore", ConvergenceWarning)  # fit says that it failed
+# The faulty fit below is meant to fail.
+warnings.simplefilter("ignore", ConvergenceWarning)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,) * 5, initializer=RandomNormal(0.8), max_iter=30, random_state=0)
@@ -35,7 +36,7 @@ assert "exploding_gradients" in [finding.kind for finding in findings]
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -44,9 +45,10 @@ assert "exploding_gradients" not in [finding.kind for finding in diagnose(cured)
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# Gradients as large as hundreds of times the weights (left), and a loss that starts far too high.
+# Symptoms
+# --------
+# Gradients reach hundreds of times the size of the weights (left), and the initial loss is far too
+# high.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -54,8 +56,8 @@ for model, name, style in ((broken, "broken", "o-"), (cured, "cured", "s--")):
     layers = model.history_.layers
     ratio = np.divide(layers["loss_gradient_norm"][0], layers["weight_norm"][0])
     left.semilogy(np.arange(1, model.n_layers_), ratio, style, label=name, color=COLORS[name])
-left.axhline(10, color="0.5", ls=":", label="where it is called exploding")
-left.set(xlabel="layer", ylabel="gradient over weights, first step")
+left.axhline(10, color="0.5", ls=":", label="threshold of the diagnosis")
+left.set(xlabel="layer", ylabel="gradient norm / weight norm, first step")
 left.legend()
 right.plot(broken.loss_curve_, color=COLORS["broken"], label="broken")
 right.plot(cured.loss_curve_, color=COLORS["cured"], ls="--", label="cured")
@@ -65,14 +67,14 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# Weights that are too large for the number of their inputs enlarge whatever passes through,
-# forwards and backwards, and that to the power of the depth [1]_, [2]_.
+# Causes and other cures
+# ----------------------
+# Weights that are too large for the fan-in amplify the signal in the forward pass and the gradient
+# in the backward pass, by a factor that grows exponentially with depth [1]_, [2]_.
 #
-# * The initializer that suits the activation: ``initializer="auto"``.
-# * Where it is at work already: normalize the layers, and clip: ``gradient_clip=1.0``.
-# * :ref:`sphx_glr_auto_examples_plot_exploding_gradients.py` has more.
+# * Use the initializer that suits the activation: ``initializer="auto"``.
+# * If that initializer is already in use, normalize the layers and clip: ``gradient_clip=1.0``.
+# * See :ref:`sphx_glr_auto_examples_plot_exploding_gradients.py` for more.
 #
 # .. [1] Pascanu, R., Mikolov, T., Bengio, Y. (2013). On the difficulty of training recurrent neural
 #    networks. ICML.

@@ -2,7 +2,7 @@
 A learning rate that is too high
 ================================
 
-Steps so large that they jump over every valley.
+The steps are so large that they overshoot every minimum.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), max_iter=40, random_state=0)
@@ -30,7 +30,7 @@ assert findings[0].kind == "learning_rate_high"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -39,9 +39,9 @@ assert "learning_rate_high" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# Each step of the broken training changes the weights as a whole (left); the loss is rough.
+# Symptoms
+# --------
+# Each step of the broken training changes the weights completely (left), and the loss fluctuates.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -55,7 +55,7 @@ for model, name, style in ((broken, "broken", "o-"), (cured, "cured", "s--")):
         color=COLORS[name],
     )
 left.axhline(1e-3, color="0.5", ls=":", label="usual")
-left.set(xlabel="epoch", ylabel="change of the weights in a step")
+left.set(xlabel="epoch", ylabel="relative change of the weights per step")
 left.legend()
 right.plot(broken.loss_curve_, color=COLORS["broken"], label="broken")
 right.plot(cured.loss_curve_, color=COLORS["cured"], ls="--", label="cured")
@@ -65,13 +65,14 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# A gradient tells the slope here, not there. A step that is long beside the size of the weights
-# leads to where the gradient says nothing of; usual are changes of about a thousandth of the norm.
+# Causes and other cures
+# ----------------------
+# A gradient describes the loss only near the current weights. A step that is large relative to the
+# weights leaves the region in which the gradient is valid. Usual steps change the weights by about
+# a thousandth of their norm.
 #
-# * The default of the optimizer, or the rate that :func:`sknn_adam.inspection.learning_rate_range`
-#   suggests [1]_.
-# * A schedule that falls, such as ``schedule="cosine"``; a warm-up.
+# * Use the optimizer's default, or the learning rate that
+#   :func:`sknn_adam.inspection.learning_rate_range` suggests [1]_.
+# * Use a decreasing schedule, such as ``schedule="cosine"``, or a warm-up.
 #
 # .. [1] Smith, L. N. (2017). Cyclical learning rates for training neural networks. WACV.

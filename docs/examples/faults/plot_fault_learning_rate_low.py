@@ -2,7 +2,7 @@
 A learning rate that is too low
 ===============================
 
-Steps so small that the epochs end long before the valley.
+The steps are so small that training ends long before it reaches a minimum.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), max_iter=40, random_state=0)
@@ -29,7 +29,7 @@ assert findings[0].kind == "learning_rate_low"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -38,9 +38,9 @@ assert "learning_rate_low" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# The range test (left) shows from which rates on the loss falls at all.
+# Symptoms
+# --------
+# The range test (left) shows the learning rate from which the loss starts to fall.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -55,13 +55,13 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# The loss falls, smoothly and hardly. Often ``stop_reason_`` is ``"tol"``: the fall of an epoch is
-# below the tolerance, and training ends as if it had converged.
+# Causes and other cures
+# ----------------------
+# The loss falls smoothly but very slowly. ``stop_reason_`` is often ``"tol"``, because the decrease
+# per epoch is below the tolerance and training ends as if it had converged.
 #
-# * The default of the optimizer, or the rate that :func:`sknn_adam.inspection.learning_rate_range`
-#   suggests [1]_.
-# * Where a low rate is wanted: more epochs and ``tol=0``.
+# * Use the optimizer's default, or the learning rate that
+#   :func:`sknn_adam.inspection.learning_rate_range` suggests [1]_.
+# * If you want a low learning rate, train for more epochs with ``tol=0``.
 #
 # .. [1] Smith, L. N. (2017). Cyclical learning rates for training neural networks. WACV.

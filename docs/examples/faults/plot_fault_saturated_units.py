@@ -2,7 +2,7 @@
 Saturated units
 ===============
 
-Sigmoid and tanh are flat at both ends; units that stand there hardly learn.
+Sigmoid and tanh are flat at both ends, and units that operate there hardly learn.
 """
 
 import warnings
@@ -20,10 +20,11 @@ from sknn_adam.inspection import diagnose
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
-warnings.simplefilter("ignore", ConvergenceWarning)  # fit says that it failed
+# The faulty fit below is meant to fail.
+warnings.simplefilter("ignore", ConvergenceWarning)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), "tanh", initializer=RandomNormal(10.0), max_iter=30, random_state=0)
@@ -35,7 +36,7 @@ assert findings[0].kind == "saturated_units"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -44,9 +45,9 @@ assert "saturated_units" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# The outputs of the broken network stand at -1 and 1 (left), where tanh is flat.
+# Symptoms
+# --------
+# The hidden outputs of the broken network are close to -1 and 1 (left), where tanh is flat.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -64,14 +65,14 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# The slope of tanh at 3 is a hundredth of that at 0. Inputs of units become so large where weights
-# are too large for the number of inputs, or where columns of X are not scaled [1]_.
+# Causes and other cures
+# ----------------------
+# The slope of tanh at 3 is a hundredth of its slope at 0. The inputs of units become that large if
+# the weights are too large for the fan-in, or if the columns of X are not scaled [1]_.
 #
-# * The initializer that suits the activation, ``initializer="auto"``, and scaled columns.
-# * ``normalization="batch"`` keeps the inputs of units where the slope is.
-# * An activation with one flat end at most, such as ReLU or SiLU.
+# * Scale the columns, and use the initializer that suits the activation: ``initializer="auto"``.
+# * ``normalization="batch"`` keeps the inputs of units in the range where the slope is large.
+# * Use an activation with at most one flat end, such as ReLU or SiLU.
 #
 # .. [1] Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
 #    neural networks. AISTATS.

@@ -2,7 +2,7 @@
 Training that ended too early
 =============================
 
-The epochs, or the patience, were over while the loss was falling.
+The limit on epochs or the patience was reached while the loss was still falling.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((64,), max_iter=4, random_state=0)
@@ -29,7 +29,7 @@ assert findings[0].kind == "stopped_early"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -38,9 +38,9 @@ assert "stopped_early" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# The loss was on its way down.
+# Symptoms
+# --------
+# The loss was still falling when training ended.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -52,10 +52,11 @@ axis.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# ``stop_reason_`` tells which limit it was.
+# Causes and other cures
+# ----------------------
+# ``stop_reason_`` names the limit that was reached.
 #
-# * ``"max_iter"``: more epochs. Spending them is no failure in itself; the finding comes only where
-#   the loss was falling by more than a hundredth of that of guessing in every epoch.
-# * ``"tol"`` or ``"early_stopping"``: a smaller ``tol``, a larger ``n_iter_no_change``.
+# * ``"max_iter"``: train for more epochs. Reaching ``max_iter`` is not a fault in itself. It is
+#   reported only if the loss was still falling by more than a hundredth of the loss of a constant
+#   prediction per epoch.
+# * ``"tol"`` or ``"early_stopping"``: use a smaller ``tol`` or a larger ``n_iter_no_change``.

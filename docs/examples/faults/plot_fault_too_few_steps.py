@@ -2,7 +2,7 @@
 Too few steps
 =============
 
-A small table, where every epoch is one step or a few.
+The table is so small that an epoch has only one step or a few.
 """
 
 import matplotlib.pyplot as plt
@@ -21,9 +21,9 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
-# 60 samples in one batch are 100 steps in 100 epochs.
+# With all 60 samples in one batch, 100 epochs are only 100 steps.
 
 broken = MLPClassifier(batch_size=60, random_state=0)
 broken.fit(X_train, y_train)
@@ -34,7 +34,7 @@ assert findings[0].kind == "too_few_steps"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -43,9 +43,10 @@ assert "too_few_steps" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > broken.score(X_test, y_test)
 
 # %%
-# How it looks
-# ------------
-# By epochs (right) the broken training seems to be slow; by steps (left) it has only just begun.
+# Symptoms
+# --------
+# Plotted against epochs (right), the broken training seems slow. Plotted against steps (left), it
+# has only just begun.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")
@@ -61,11 +62,11 @@ left.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# Adam changes every weight by about the learning rate in a step, so a hundred steps at 0.001 cannot
+# Causes and other cures
+# ----------------------
+# Adam changes each weight by about the learning rate per step, so a hundred steps at 0.001 cannot
 # change a weight by more than about 0.1.
 #
-# * Smaller batches give more steps in an epoch, at about the same cost.
-# * More epochs, where the batch is to stay the whole table.
+# * Smaller batches give more steps per epoch at about the same cost.
+# * If you want full-batch training, use more epochs.
 # * More steps also fit noise: if the score on held-out samples falls, use ``early_stopping=True``.

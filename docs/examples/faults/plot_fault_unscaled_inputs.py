@@ -2,7 +2,7 @@
 Inputs that are not scaled
 ==========================
 
-Columns of very different size: the large ones drown the others and tear at the weights.
+The columns differ greatly in scale, and the large ones dominate the gradient.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,7 @@ X, y = load_wine(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = Pipeline([("mlp", MLPClassifier(max_iter=60, random_state=0))])
@@ -31,7 +31,7 @@ assert findings[0].kind == "unscaled_inputs"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -40,9 +40,9 @@ assert "unscaled_inputs" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.95
 
 # %%
-# How it looks
-# ------------
-# One column is a thousand times as large as others (left).
+# Symptoms
+# --------
+# One column is a thousand times as large as some others (left).
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -60,15 +60,15 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# The gradient of a weight is proportional to its input. With columns of size 1000 beside others of
-# size 1, no learning rate suits both, and the first outputs are huge [1]_. This is the most
-# frequent fault of all, and the cheapest to cure.
+# Causes and other cures
+# ----------------------
+# The gradient of a weight is proportional to its input. If some columns have values around 1000 and
+# others around 1, no learning rate suits both, and the initial outputs are huge [1]_. This is the
+# most frequent fault of all and the cheapest to cure.
 #
-# * ``make_pipeline(StandardScaler(), MLPClassifier())``. In a Pipeline the finding brings the
-#   scaler as a parameter, as here; for a bare network it says so in words.
-# * Sparse matrices: ``StandardScaler(with_mean=False)`` or ``MaxAbsScaler()``.
-# * Heavy tails: ``QuantileTransformer(output_distribution="normal")``, see :doc:`/scaling`.
+# * Use ``make_pipeline(StandardScaler(), MLPClassifier())``. For a Pipeline, as here, the finding
+#   includes the scaler as a parameter. For a bare network it only recommends scaling in its text.
+# * For sparse matrices, use ``StandardScaler(with_mean=False)`` or ``MaxAbsScaler()``.
+# * For heavy tails, use ``QuantileTransformer(output_distribution="normal")``, see :doc:`/scaling`.
 #
 # .. [1] LeCun, Y., Bottou, L., Orr, G., Müller, K.-R. (1998). Efficient BackProp. Section 4.3.

@@ -2,7 +2,7 @@
 Targets that are not scaled
 ===========================
 
-Targets in the thousands: outputs would need weights in the thousands.
+With targets in the thousands, the output layer needs weights in the thousands.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ X, y = make_friedman1(800, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(scale(X), 1000 * y, random_state=0)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPRegressor((64,), target_scaling=False, max_iter=60, random_state=0)
@@ -30,7 +30,7 @@ assert findings[0].kind == "unscaled_targets"
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -39,9 +39,9 @@ assert "unscaled_targets" not in [finding.kind for finding in diagnose(cured)]
 assert cured.score(X_test, y_test) > 0.8
 
 # %%
-# How it looks
-# ------------
-# The predictions of the broken network have not come near the targets.
+# Symptoms
+# --------
+# The predictions of the broken network are far from the targets.
 
 figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")
 for axis, model, name in ((left, broken, "broken"), (right, cured, "cured")):
@@ -53,13 +53,13 @@ left.set_ylabel("prediction")
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# A network starts with outputs about 0 and changes its weights by small steps. Targets with a mean
-# of 14,000 are out of reach of a few hundred steps of 0.001, and the squared error of targets in
-# the thousands has gradients in the thousands.
+# Causes and other cures
+# ----------------------
+# The initial outputs of a network are about 0, and each step changes its weights only a little.
+# Targets with a mean of 14,000 are out of reach in a few hundred steps of 0.001, and the squared
+# error of targets in the thousands has gradients in the thousands.
 #
-# * ``target_scaling="auto"``, the default, trains on targets of mean 0 and deviation 1 and turns
-#   predictions back.
-# * Targets over many orders of magnitude: a ``TransformedTargetRegressor`` with ``np.log1p``, or
-#   ``loss="gamma"``.
+# * The default ``target_scaling="auto"`` trains on targets with mean 0 and standard deviation 1 and
+#   transforms the predictions back.
+# * For targets that span many orders of magnitude, use a ``TransformedTargetRegressor`` with
+#   ``np.log1p``, or ``loss="gamma"``.

@@ -2,7 +2,7 @@
 Vanishing gradients
 ===================
 
-The gradient shrinks on its way back through the layers, and the first ones do not learn.
+The gradient shrinks from layer to layer in the backward pass, and the first layers do not learn.
 """
 
 import warnings
@@ -19,10 +19,11 @@ from sknn_adam.inspection import diagnose
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
-warnings.simplefilter("ignore", ConvergenceWarning)  # fit says that it failed
+# The faulty fit below is meant to fail.
+warnings.simplefilter("ignore", ConvergenceWarning)
 
 # %%
-# What is wrong
+# The diagnosis
 # -------------
 
 broken = MLPClassifier((32,) * 8, "logistic", max_iter=40, random_state=0)
@@ -34,7 +35,7 @@ assert "vanishing_gradients" in [finding.kind for finding in findings]
 # %%
 # The cure
 # --------
-# The parameters of the findings, set and fitted again.
+# Set the parameters that the findings suggest, and fit again.
 
 cured = clone(broken).set_params(**findings.params)
 cured.fit(X_train, y_train)
@@ -43,9 +44,10 @@ assert "vanishing_gradients" not in [finding.kind for finding in diagnose(cured)
 assert cured.score(X_test, y_test) > 0.9
 
 # %%
-# How it looks
-# ------------
-# The gradient of the broken network falls from layer to layer (left); its loss does not move.
+# Symptoms
+# --------
+# The gradient of the broken network shrinks from layer to layer (left), and its loss does not
+# change.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -58,7 +60,7 @@ for model, name, style in ((broken, "broken", "o-"), (cured, "cured", "s--")):
         label=name,
         color=COLORS[name],
     )
-left.set(xlabel="layer", ylabel="gradient at the first step")
+left.set(xlabel="layer", ylabel="gradient norm at the first step")
 left.legend()
 right.plot(broken.loss_curve_, color=COLORS["broken"], label="broken")
 right.plot(cured.loss_curve_, color=COLORS["cured"], ls="--", label="cured")
@@ -68,16 +70,16 @@ right.legend()
 plt.show()
 
 # %%
-# Why, and what else helps
-# ------------------------
-# Backwards through a layer, the gradient is multiplied by its weights and by the slope of its
-# activation. The slope of the sigmoid is at most 1/4, and weights that are too small make it worse:
-# the product of many such factors is next to nothing [1]_, [2]_.
+# Causes and other cures
+# ----------------------
+# In the backward pass, each layer multiplies the gradient by its weights and by the slope of its
+# activation. The slope of the sigmoid is at most 1/4, and weights that are too small shrink the
+# gradient further. The product of many such factors is almost zero [1]_, [2]_.
 #
-# * An activation of slope 1 (ReLU) with the initializer that suits it, and no more layers than
+# * Use an activation of slope 1 (ReLU) with the initializer that suits it, and no more layers than
 #   needed.
-# * Where the depth must stay: ``normalization="batch"``.
-# * :ref:`sphx_glr_auto_examples_plot_vanishing_gradients.py` tries every cure alone.
+# * If the depth must stay, use ``normalization="batch"``.
+# * :ref:`sphx_glr_auto_examples_plot_vanishing_gradients.py` tries every cure on its own.
 #
 # .. [1] Hochreiter, S. (1991). Untersuchungen zu dynamischen neuronalen Netzen. Diploma thesis.
 # .. [2] Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
