@@ -8,7 +8,7 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, run_on, spread
+from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam import MLPClassifier, MLPRegressor
 
 CASES = {
@@ -47,7 +47,7 @@ def run(args):
                     return lambda: [predict(X) for _ in range(calls)]
 
                 sides = {"sknn_adam": many(models[0]), "scikit-learn": many(models[1])}
-                found = in_turns(sides, 1 if args.smoke else args.repeats)
+                found = time_interleaved(sides, 1 if args.smoke else args.repeats)
                 ratio = np.divide(found["sknn_adam"], found["scikit-learn"])
                 row = {"model": name, "method": method, "rows": n_rows, "ratio": spread(ratio, 3)}
                 row["microseconds"] = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, spread
+from benchmarks._report import spread, time_interleaved
 
 FIT = (
     "from sklearn.datasets import load_{data} as load; from {package} import MLPClassifier; "
@@ -56,7 +56,7 @@ def run(args):
             "fit, cached": child(digits, folder, "fused"),
             "fit, first ever": first_fit,
         }
-        seconds = in_turns(sides, 1 if args.smoke else args.repeats)
+        seconds = time_interleaved(sides, 1 if args.smoke else args.repeats)
     extra = {
         "import": np.subtract(seconds["import"], seconds["import scikit-learn"]),
         "iris": np.subtract(seconds["iris"], seconds["iris, scikit-learn"]),

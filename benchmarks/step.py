@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, run_on, spread
+from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam import optimizers
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NumpyKernels
@@ -77,7 +77,7 @@ def measure(n, repeats, seed):
     def many(call):
         return lambda: [call() for _ in range(calls)]
 
-    found = in_turns({name: many(call) for name, call in sides.items()}, repeats)
+    found = time_interleaved({name: many(call) for name, call in sides.items()}, repeats)
     rates = {  # gigabytes per second
         name: spread(np.divide(streams[name] * n * 4e-9 * calls, seconds))
         for name, seconds in found.items()

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._page import interval, markdown_table
 from benchmarks._records import save
-from benchmarks._report import PROCESSORS, in_turns, run_on, spread
+from benchmarks._report import PROCESSORS, run_on, spread, time_interleaved
 from benchmarks.fit import ALPHA, LARGE, SIZES, table
 from benchmarks.peers import ours
 
@@ -36,7 +36,7 @@ def measure(size, repeats, seed):
 
         return side
 
-    found = in_turns({"1": on(1), "2": on(N)}, repeats)
+    found = time_interleaved({"1": on(1), "2": on(N)}, repeats)
     gains = np.divide(found["1"], found["2"])
     seconds = {side: spread(times) for side, times in found.items()}
     return {"size": name, "hidden": hidden, "gain": spread(gains, 3), "seconds": seconds}
