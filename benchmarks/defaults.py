@@ -155,7 +155,8 @@ def section(record: dict) -> list[str]:
     return [
         "## How the defaults were chosen",
         "The same ratios on the training sets of the tables, each of which is split again. The "
-        "candidates are the defaults and the defaults with one parameter changed at a time.",
+        "candidates are the defaults, the defaults with one parameter changed at a time, and "
+        "scikit-learn's parameters.",
         markdown_table(["candidate", *METRICS.values()], rows),
     ]
 

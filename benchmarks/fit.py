@@ -196,7 +196,7 @@ def section(record: dict) -> list[str]:
         "the matrix products alone, measured between the fits. `sknn_adam` trains on small tables "
         "in float64, as scikit-learn does; torch and JAX train in float32.",
         markdown_table(["table", "hidden", "batch", "limit", *sides], rows),
-        "Geometric mean of the speed relative to scikit-learn, without the two largest rows: "
+        "Geometric mean of the speed relative to scikit-learn, excluding the last two rows: "
         f"{means}.",
     ]
 
