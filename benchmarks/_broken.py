@@ -354,12 +354,12 @@ def _overfitting(healthy, rng):
     (X, y), (X_test, y_test) = (X[chosen], y[chosen].copy()), healthy.test
     # The test set gets as much noise as the training set.
     y_test = y_test.copy()
-    for part in (y, y_test):
+    for targets in (y, y_test):
         if y.dtype.kind == "f":
-            part += amount * deviation * rng.normal(size=part.shape)
+            targets += amount * deviation * rng.normal(size=targets.shape)
         else:
-            wrong = rng.random(len(part)) < amount
-            part[wrong] = rng.permutation(part[wrong])
+            wrong = rng.random(len(targets)) < amount
+            targets[wrong] = rng.permutation(targets[wrong])
     case.fit, case.test = (X, y), (X_test, y_test)
     healthy.test = case.test
     case.given = bool(rng.random() < 0.5)

@@ -205,8 +205,7 @@ def section(record: dict) -> list[str]:
         "### Files and lines",
         f"The package has {now['n_lines']:,} lines of code. In seven settings together, functions "
         f"of {now['n_files']} files run between `fit` and the training loop, not counting "
-        "components. "
-        f"Calls from a lower module to a higher one: {now['n_upward']}.",
+        f"components. Calls from a lower module to a higher one: {now['n_upward']}.",
     ]
 
 

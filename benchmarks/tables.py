@@ -50,7 +50,7 @@ def run(args):
         print(name, flush=True)
     failed = [row for row in rows if "exception" in row]
     if failed:
-        raise SystemExit(f"failed: {failed}")
+        raise SystemExit(f"Some fits failed: {failed}")
     summary = realdata.summary(rows, "scikit-learn here")["sknn_adam"]
     ratios = {metric: round(summary[metric][1], 3) for metric in ("error", "logloss", "nrmse")}
     by_side = {}

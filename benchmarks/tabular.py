@@ -255,7 +255,7 @@ def report(realdata, tables, args):
         print(table, *(row.get("exception", row["fit_cpu_s"]) for row in rows[-9:]), flush=True)
     failed = [row for row in rows if "exception" in row]
     if failed:
-        raise SystemExit(f"failed: {failed}")
+        raise SystemExit(f"Some fits failed: {failed}")
     recorded = [row for row in realdata.recorded() if row["set"] in tables]
     by_method = realdata.summary([*recorded, *rows])
     ratios = {

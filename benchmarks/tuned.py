@@ -59,7 +59,7 @@ def run(args):
     rows = [row for table_rows in by_table for row in table_rows]
     failed = [row for row in rows if "exception" in row]
     if failed:
-        raise SystemExit(f"failed: {failed}")
+        raise SystemExit(f"Some fits failed: {failed}")
     table = {}
     for name, task in realdata.TASKS.items():
         metrics = ("logloss", "error") if task == "classification" else ("nrmse",)
