@@ -1,1 +1,1 @@
-"""Side-by-side runs against peers: ``python -m benchmarks --help``."""
+"""Benchmarks of the package and of comparable ones: ``python -m benchmarks --help``."""

@@ -1,32 +1,32 @@
-"""``python -m benchmarks NAME [options]``: run one benchmark and write its record."""
+"""``python -m benchmarks NAME [options]``: run one benchmark and record its results."""
 
 import argparse
 import importlib
 
 BENCHMARKS = {
-    "fit": "whole fits compared with other packages: seconds and final loss",
-    "parity": "final training losses compared with scikit-learn, over seeds",
-    "threads": "the speedup of a second processor",
-    "predict": "predictions of one sample and of many, compared with scikit-learn",
-    "startup": "imports, first fits and compilation, in new processes",
+    "fit": "training time and final loss compared with other packages",
+    "parity": "final training loss compared with scikit-learn, over several seeds",
+    "threads": "speedup from a second core",
+    "predict": "prediction time for one sample and for many, compared with scikit-learn",
+    "startup": "time of imports, first fits and compilation in new processes",
     "memory": "peak memory of a fit",
-    "step": "one optimizer step compared with the memory bandwidth",
-    "growth": "how the cost of a fit grows with samples, features, width and depth",
-    "grid": "a whole grid search compared with the same one over scikit-learn's MLP",
-    "defaults": "candidates for the default parameters, on the training sets of real tables",
+    "step": "time of one optimizer step compared with the memory bandwidth",
+    "growth": "training time as a function of samples, features, width and depth",
+    "grid": "a grid search compared with the same search over scikit-learn's MLP",
+    "defaults": "candidate default parameters, compared on the training sets of real tables",
     "small": "batch sizes for fewer than 128 samples, on the training sets of real tables",
     "tables": "the default estimators on the test sets of real tables",
-    "tabular": "the recipes of tabular_pipeline: their choice, and the test sets of real tables",
-    "tuned": "a random search over the ready space compared with the defaults, on real tables",
-    "search": "grid, random, Bayesian, Optuna and halving searches at equal budgets",
-    "members": "the cost of several members, and their scores on noise",
-    "record": "the cost of recording the layers",
-    "diagnose": "the findings of diagnose in networks broken on purpose, and in healthy ones",
-    "bits": "random fits of two commits, compared bit by bit",
-    "pairs": "fits of two commits, timed in turns",
-    "path": "files between fit and the training loop, upward calls, lines of code by folder",
-    "page": "write docs/benchmarks.md from the newest records",
-    "history": "the main figures of all records of a benchmark",
+    "tabular": "the recipes of tabular_pipeline: ablation, and scores on real tables",
+    "tuned": "random search over search_space(model) compared with the defaults",
+    "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",
+    "members": "training time of several members, and out-of-fold scores on noise",
+    "record": "extra training time for recording the layers",
+    "diagnose": "findings of diagnose for deliberately broken networks and for healthy ones",
+    "bits": "bitwise comparison of random fits by two commits",
+    "pairs": "training time of two commits, in interleaved pairs of fits",
+    "path": "files between fit and the training loop, upward calls, and lines of code",
+    "page": "write docs/benchmarks.md from the latest records",
+    "history": "the main figures from all records of a benchmark",
 }
 
 

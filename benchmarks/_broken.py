@@ -1,9 +1,9 @@
-"""Networks that are broken on purpose, one fault at a time, and healthy ones to compare with.
+"""Deliberately broken networks with one fault each, and healthy networks to compare with them.
 
-A case is drawn from a random generator: a table, a healthy network on it (depth, widths,
-activation, optimizer, batch size), and for the broken ones a fault. What counts as broken is
-decided by the score on rows that were held out, never by what the diagnosis says: it must be more
-than a tenth below that of the healthy network. A case that is not is drawn again.
+A case is drawn at random: a table, a healthy network for it (depth, widths, activation, optimizer,
+batch size, ...) and, for a broken network, the details of the fault. A network counts as broken if
+its test score is more than 10 % below that of the healthy network; the diagnosis has no influence
+on this. Cases that do not meet the condition are drawn again.
 """
 
 import warnings
@@ -85,7 +85,7 @@ def _moons(rng):
     return scale(np.c_[X, rng.normal(size=(len(X), 4))]), y
 
 
-def _numbers(make, noise):
+def _regression(make, noise):
     def table(rng):
         X, y = make(900, noise=noise, random_state=rng.integers(2**31))
         return scale(X), y
@@ -99,25 +99,25 @@ def _waves(rng):
     return X, np.c_[y, X[:, 4] - y]
 
 
-# Thresholds were set on the first group, figures are given on the second.
+# The thresholds of the diagnosis were set on the first group; results are reported for the second.
 TABLES: dict[str, dict[str, Any]] = {
     "tuning": {
         "digits": _digits,
         "wine": _bundled(load_wine),
         "four classes": _classes(16, 4, 0.02),
-        "friedman1": _numbers(make_friedman1, 1.0),
+        "friedman1": _regression(make_friedman1, 1.0),
         "diabetes": _bundled(load_diabetes),
     },
     "report": {
         "breast cancer": _bundled(load_breast_cancer),
         "three classes": _classes(30, 3, 0.1),
         "moons": _moons,
-        "friedman2": _numbers(make_friedman2, 50.0),
-        "friedman3": _numbers(make_friedman3, 0.1),
+        "friedman2": _regression(make_friedman2, 50.0),
+        "friedman3": _regression(make_friedman3, 0.1),
         "waves": _waves,
     },
 }
-NUMBERS = ("friedman1", "friedman2", "friedman3", "diabetes", "waves")
+REGRESSION_TABLES = ("friedman1", "friedman2", "friedman3", "diabetes", "waves")
 OPTIMIZERS = (
     ("adam", 1e-3),
     ("adamw", 1e-3),
@@ -130,21 +130,21 @@ OPTIMIZERS = (
 
 @dataclass
 class Case:
-    """A network, the rows it is fitted to and scored on, and what is wrong with it."""
+    """A network with its fault, training set and test set."""
 
-    kind: str  # of KINDS or HEALTHY
+    kind: str  # an element of KINDS or HEALTHY
     table: str
     model: Any
     fit: tuple  # X and y
     test: tuple
-    options: dict = field(default_factory=dict)  # of fit
-    given: bool = False  # whether the diagnosis is given the test rows
+    options: dict = field(default_factory=dict)  # further arguments of fit
+    given: bool = False  # whether diagnose gets the test set
     score: float = np.nan
-    reference: float = np.nan  # score of the healthy network
+    reference: float = np.nan  # test score of the healthy network
 
 
 def train(model, case):
-    """Fit and return the score on the held-out rows; what is not a number counts as a failure."""
+    """Fit the model and return its score on the test set."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(*case.fit, **case.options)
@@ -152,8 +152,8 @@ def train(model, case):
 
 
 def network(rng, table):
-    """Return a healthy network."""
-    kind = MLPRegressor if table in NUMBERS else MLPClassifier
+    """Return an unfitted network with random hyper-parameters that are usually healthy."""
+    kind = MLPRegressor if table in REGRESSION_TABLES else MLPClassifier
     depth, (optimizer, rate) = rng.integers(1, 5), OPTIMIZERS[rng.integers(len(OPTIMIZERS))]
     model = kind(
         tuple(int(rng.choice([32, 64, 128])) for _ in range(depth)),
@@ -173,11 +173,11 @@ def network(rng, table):
 
 
 def draw(kind, group, seed):
-    """Return a fitted case of a kind, with the scores of it and of the healthy network."""
+    """Return a fitted case of one kind, with its score and that of the healthy network."""
     stream = KINDS.index(kind) if kind in KINDS else 99 - HEALTHY.index(kind)
     rng = np.random.default_rng([seed, stream])
     for _ in range(60):
-        tables = [n for n in TABLES[group] if kind != "unscaled_targets" or n in NUMBERS]
+        tables = [n for n in TABLES[group] if kind != "unscaled_targets" or n in REGRESSION_TABLES]
         name = tables[rng.integers(len(tables))]
         X, y = TABLES[group][name](rng)
         a, b = train_test_split(np.arange(len(y)), test_size=0.3, random_state=rng.integers(1000))
@@ -188,7 +188,7 @@ def draw(kind, group, seed):
         others = [train(model, healthy) for model in _plain(name)]
         healthy.reference = max(healthy.score, *others)
         if healthy.score < 0.95 * healthy.reference or healthy.reference < 0.3:
-            continue  # not healthy
+            continue
         if kind == "healthy":
             healthy.given = bool(rng.random() < 0.5)
             return healthy
@@ -200,25 +200,26 @@ def draw(kind, group, seed):
                 continue
             return case
         case = BREAK[kind](healthy, rng)
-        case.reference = healthy.score  # of overfitting: on fewer, noisier rows
+        # Some faults retrain the healthy network on other samples and change its score.
+        case.reference = healthy.score
         if case.reference < 0.3:
             continue
         case.score = train(case.model, case)
         if kind == "diverged" and _inner(case.model).stop_reason_ != "diverged":
             continue
         if kind == "too_few_steps":
-            # Smaller batches may also predict better by their noise: only a network that has not
-            # learned its own samples was short of steps.
+            # Small batches can also improve the test score by their gradient noise. Only a network
+            # that does not fit its own training samples had too few steps.
             if case.model.score(*case.fit) >= 0.9 * healthy.model.score(*case.fit):
                 continue
         if case.score < 0.9 * case.reference:
             return case
-    raise RuntimeError(f"no broken network of kind {kind} in 60 draws")
+    raise RuntimeError(f"None of 60 draws gave a network of kind {kind!r}.")
 
 
 def _plain(table):
-    """Return networks that do well on most tables; a healthy one is not far from the better."""
-    kind = MLPRegressor if table in NUMBERS else MLPClassifier
+    """Return two baseline networks; a healthy network scores at least 95 % of the better one."""
+    kind = MLPRegressor if table in REGRESSION_TABLES else MLPClassifier
     plain = kind((64, 64), batch_size=32, max_iter=100, random_state=0)
     return plain, clone(plain).set_params(early_stopping=True, alpha=1e-2)
 
@@ -231,7 +232,7 @@ def _inner(model):
 
 
 def _broken(healthy, kind, rng, **params):
-    """Return the case with these parameters changed."""
+    """Return a case with `params` changed and the learning rate multiplied by `factor`."""
     model = clone(healthy.model)
     rate = params.pop("factor", None)
     model.set_params(**params)
@@ -269,13 +270,13 @@ def _exploding(healthy, rng):
 
 
 def _dead(healthy, rng):
-    start = Constant(-_uniform(rng, 3, 30))
+    bias_initializer = Constant(-_uniform(rng, 3, 30))
     return _broken(
         healthy,
         "dead_units",
         rng,
         activation="relu",
-        bias_initializer=start,
+        bias_initializer=bias_initializer,
         normalization=None,
     )
 
@@ -297,10 +298,10 @@ def _unscaled_inputs(healthy, rng):
     factor = 10 ** rng.uniform(-1, 4, n)
     shift = factor * rng.normal(size=n) * rng.choice([0, 3, 30])
     case.fit, case.test = ((X * factor + shift, y) for X, y in (healthy.fit, healthy.test))
-    holder = rng.integers(3)
-    if holder == 1:
+    container = rng.integers(3)
+    if container == 1:
         case.model = Pipeline([("mlp", case.model)])
-    elif holder == 2:
+    elif container == 2:
         case.model = Pipeline([("scaler", "passthrough"), ("mlp", case.model)])
     return case
 
@@ -347,23 +348,24 @@ def _overfitting(healthy, rng):
         n_iter_no_change=np.inf,
     )
     X, y = healthy.fit
-    few = rng.permutation(len(y))[: int(rng.choice([100, 200, 300]))]
+    chosen = rng.permutation(len(y))[: int(rng.choice([100, 200, 300]))]
     amount = rng.uniform(0.5, 1) if y.dtype.kind == "f" else rng.uniform(0.1, 0.3)
     deviation = y.std(axis=0)
-    (X, y), (X_test, y_test) = (X[few], y[few].copy()), healthy.test
-    y_test = y_test.copy()  # new rows are as noisy as those of the training
-    for part in (y, y_test):
+    (X, y), (X_test, y_test) = (X[chosen], y[chosen].copy()), healthy.test
+    # The test set gets as much noise as the training set.
+    y_test = y_test.copy()
+    for targets in (y, y_test):
         if y.dtype.kind == "f":
-            part += amount * deviation * rng.normal(size=part.shape)
+            targets += amount * deviation * rng.normal(size=targets.shape)
         else:
-            wrong = rng.random(len(part)) < amount
-            part[wrong] = rng.permutation(part[wrong])
+            wrong = rng.random(len(targets)) < amount
+            targets[wrong] = rng.permutation(targets[wrong])
     case.fit, case.test = (X, y), (X_test, y_test)
     healthy.test = case.test
     case.given = bool(rng.random() < 0.5)
     if not case.given:
         case.options = {"X_val": healthy.test[0], "y_val": healthy.test[1]}
-    # Healthy on these rows is what early stopping and a penalty make of them.
+    # The reference on these samples is a network with early stopping and a penalty.
     healthy.fit, healthy.options = case.fit, case.options
     healthy.model = clone(healthy.model).set_params(early_stopping=True, alpha=1e-2)
     healthy.score = train(healthy.model, healthy)
@@ -393,10 +395,10 @@ def _clipping(healthy, rng):
     kind = str(rng.choice(["norm", "value", "layer"]))
     name = {"norm": "max_norm", "value": "max_value", "layer": "max_norm"}[kind]
     size = _uniform(rng, 1e-4, 3e-2) * (0.1 if kind == "value" else 1)
-    model = _broken(healthy, "clipping_always", rng, optimizer=SGD(0.02, momentum=0.9))
-    model.model.set_params(gradient_clip=kind, early_stopping=False)
-    model.model.set_params(**{f"gradient_clip__{name}": size})
-    return model
+    case = _broken(healthy, "clipping_always", rng, optimizer=SGD(0.02, momentum=0.9))
+    case.model.set_params(gradient_clip=kind, early_stopping=False)
+    case.model.set_params(**{f"gradient_clip__{name}": size})
+    return case
 
 
 def _batch(healthy, rng):
@@ -411,29 +413,31 @@ def _batch(healthy, rng):
 
 
 def _on_few_samples(healthy, rng, most, **params):
-    """Return a case on few samples; healthy on them is a network that takes many steps."""
+    """Return a case with 25 to `most` samples; its reference takes more steps on them."""
     X, y = healthy.fit
-    few, _ = train_test_split(
+    chosen, _ = train_test_split(
         np.arange(len(y)),
         train_size=int(rng.integers(25, most + 1)),
-        stratify=y if y.dtype.kind in "iu" else None,  # the test set has all classes
+        # The test set has all classes, so the training set must have them too.
+        stratify=y if y.dtype.kind in "iu" else None,
         random_state=int(rng.integers(1000)),
     )
-    healthy.fit, healthy.options = (X[few], y[few]), {}
+    healthy.fit, healthy.options = (X[chosen], y[chosen]), {}
     params |= {"early_stopping": False, "max_iter": int(rng.choice([60, 100]))}
     case = _broken(healthy, "too_few_steps", rng, **params)
     healthy.model = clone(case.model).set_params(
-        batch_size=16 if len(few) > 48 else 8, max_iter=100
+        batch_size=16 if len(chosen) > 48 else 8, max_iter=100
     )
     healthy.score = train(healthy.model, healthy)
     return case
 
 
 def _few_steps(healthy, rng):
-    # A batch of all samples, and nothing else that would end or slow down the training.
-    alone = {"schedule": "constant", "dropout": 0.0, "n_iter_no_change": np.inf}
-    alone["normalization"] = None  # its running statistics need many steps even at a small loss
-    return _on_few_samples(healthy, rng, most=63, batch_size=63, **alone)
+    # One batch of all samples, without anything else that ends or slows down training.
+    params = {"schedule": "constant", "dropout": 0.0, "n_iter_no_change": np.inf}
+    # The running statistics of a normalization need many steps even at a small loss.
+    params["normalization"] = None
+    return _on_few_samples(healthy, rng, most=63, batch_size=63, **params)
 
 
 BREAK = {
@@ -455,10 +459,10 @@ BREAK = {
 }
 
 
-def repaired(model: Any, params: dict, words: str) -> Any:
-    """Return a copy with the parameters set, and a scaler where the words ask for one."""
+def repaired(model: Any, params: dict, cures: str) -> Any:
+    """Return a copy with the suggested parameters, and a scaler if only the text suggests one."""
     changed = clone(model).set_params(**params)
-    if "StandardScaler" in words and not any("steps" in name for name in params):
+    if "StandardScaler" in cures and not any("steps" in name for name in params):
         if not any(isinstance(value, StandardScaler) for value in params.values()):
             changed = Pipeline([("scale", StandardScaler()), ("mlp", changed)])
     return changed

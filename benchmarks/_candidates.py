@@ -1,6 +1,6 @@
-"""What the ablation of the recipes changes, and prototypes of what the package does not have.
+"""Candidates for the ablation of the recipes, with prototypes of features the package lacks.
 
-"RealMLP" is the recipe of Holzmueller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default:
+"RealMLP" refers to Holzmueller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default:
 strong pre-tuned MLPs and boosted trees on tabular data. NeurIPS.
 """
 
@@ -35,7 +35,7 @@ REALMLP = {
 }
 SMOOTHED = {"RealMLP: label smoothing": {"loss__label_smoothing": 0.1}}
 
-# The fuller recipe that the present one came from, and what was changed of it.
+# A larger, earlier recipe, and the changes to it that led to the current one.
 FULL = {"initializer": "he_normal", "dropout": 0.1, "averaging": "ema", **ADAMW}
 PLAIN = {"dropout": 0.0, "averaging": None, **ADAM}
 OF_FULL = {
@@ -68,42 +68,43 @@ OF_RECIPE = {
 
 
 def candidates(kind, base):
-    """Return the parameters of a pipeline by the name of what is changed."""
+    """Return the pipeline parameters of each candidate, keyed by its name."""
     training = {**MEMBERS, **(OF_FULL if base == "full" else OF_RECIPE), **REALMLP}
     training |= SMOOTHED if kind == "classifier" else {}
-    before = FULL if base == "full" else {}
-    found = {"recipe": {}} | {
+    base_mlp = FULL if base == "full" else {}
+    column_params = {"recipe": {}} | {
         name: {f"columns__numbers__{key}": value for key, value in changed.items()}
         for name, changed in COLUMNS.items()
     }
-    base_params = {f"mlp{kind}__{key}": value for key, value in before.items()}
-    named = {
+    base_params = {f"mlp{kind}__{key}": value for key, value in base_mlp.items()}
+    mlp_params = {
         name: {f"mlp{kind}__{key}": value for key, value in changed.items()}
         for name, changed in training.items()
     }
-    return {name: base_params | changed for name, changed in (found | named).items()}
+    return {name: base_params | changed for name, changed in (column_params | mlp_params).items()}
 
 
-RATE_OF_SCALES = 6.0  # times the learning rate
+# The input scales learn at this multiple of the learning rate.
+RATE_OF_SCALES = 6.0
 
 
 class Scales(Layer):
-    """Multiplies every input by a number that is learned, 1 at the start."""
+    """Learned factor for each input, initially 1."""
 
     def __init__(self, fan_in):
         self.parameters = (("p", (fan_in,), "norm"),)
 
     def start(self, initializer, bias_initializer, rng):
-        """Start as the identity."""
+        """Initialize the layer as the identity."""
         self.p[...] = 0
 
     def forward(self, x, ws):
-        """Return x by the scales."""
+        """Return the scaled input."""
         ws["x"] = x
         return x * (1 + RATE_OF_SCALES * self.p[..., None, :])
 
     def backward(self, g, ws, need_input=True):
-        """Write the gradient of the scales; there is nothing before them."""
+        """Write the gradient of the scales. This is the first layer, so x needs no gradient."""
         self.grad_p[...] = RATE_OF_SCALES * (g * ws["x"]).sum(axis=-2)
 
 
@@ -111,7 +112,8 @@ def _changed_build(scales, zeros):
     def built(n_features, *args, **options):
         network = build(n_features, *args, **options)
         if zeros:
-            network.layers[-1].start = lambda *_: None  # all is 0 before
+            # The parameters are already 0 before their initialization.
+            network.layers[-1].start = lambda *_: None
         if not scales:
             return network
         return Network([Scales(n_features), *network.layers], network.dtype, network.members)
@@ -120,24 +122,25 @@ def _changed_build(scales, zeros):
 
 
 def _flat_cosine(progress):
-    """Return 1 up to half of the training, then half a cosine down to 0."""
+    """Return 1 during the first half of training, then a cosine decay to 0."""
     return 1.0 if progress < 0.5 else (1 + np.cos(2 * np.pi * (progress - 0.5))) / 2
 
 
-def _scheduled(what):
-    """Return an epoch in which dropout or weight decay follow their schedule."""
+def _scheduled(regularizer):
+    """Return an epoch function in which dropout or weight decay follows a schedule."""
     epoch = training._epoch
 
     def run_epoch(run, plan, data, interrupted):
-        share = _flat_cosine((run.clock.epoch - run.first_epoch) / plan.max_iter)
-        if what == "dropout":
-            run.network.kernels.forget()  # the calls that were kept hold the rate
+        fraction = _flat_cosine((run.clock.epoch - run.first_epoch) / plan.max_iter)
+        if regularizer == "dropout":
+            # Recorded steps contain the dropout rate of earlier epochs.
+            run.network.kernels.forget()
             for layer in run.network.layers:
                 if isinstance(layer, Dropout):
-                    vars(layer).update(vars(Dropout(0.1 * share)))
+                    vars(layer).update(vars(Dropout(0.1 * fraction)))
             return epoch(run, plan, data, interrupted)
         full = plan.optimizer.weight_decay
-        plan.optimizer.weight_decay = full * share
+        plan.optimizer.weight_decay = full * fraction
         try:
             return epoch(run, plan, data, interrupted)
         finally:
@@ -148,11 +151,11 @@ def _scheduled(what):
 
 @contextmanager
 def prototype(name):
-    """Patch the package with what this candidate needs, if it needs anything."""
+    """Patch the package with the features that a candidate needs."""
     with ExitStack() as stack:
         changed = _changed_build("input scales" in name, "last layer from zero" in name)
         stack.enter_context(patch.object(parameters, "build", changed))
-        for what in ("dropout", "weight decay"):
-            if f"schedule of {what}" in name:
-                stack.enter_context(patch.object(training, "_epoch", _scheduled(what)))
+        for regularizer in ("dropout", "weight decay"):
+            if f"schedule of {regularizer}" in name:
+                stack.enter_context(patch.object(training, "_epoch", _scheduled(regularizer)))
         yield

@@ -1,4 +1,4 @@
-"""Pieces of the benchmark page: tables, intervals, and where a record comes from."""
+"""Formatting of the benchmark page: tables, intervals and the origin of a record."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def markdown_table(header, rows) -> str:
-    """Return a Markdown table; `header` has the column titles, each of `rows` the cells."""
+    """Return a Markdown table with the column titles `header` and one list of cells per row."""
     lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
 
@@ -23,15 +23,15 @@ def percent(fraction: float) -> str:
 
 
 def machine(record: dict) -> str:
-    """Return the cores and the processor of a record."""
-    found = record["machine"]
-    vectors = f" ({found['vectors']})" if "vectors" in found else ""
-    cores = "1 core" if found["cores"] == 1 else f"{found['cores']} cores"
-    return f"{cores} of {found['processor']}{vectors}"
+    """Describe the cores and the processor of a record."""
+    hardware = record["machine"]
+    vectors = f" ({hardware['vectors']})" if "vectors" in hardware else ""
+    cores = "1 core" if hardware["cores"] == 1 else f"{hardware['cores']} cores"
+    return f"{cores} of {hardware['processor']}{vectors}"
 
 
 def origin(record: dict) -> str:
-    """Return command, date, commit, seeds, machine and versions of a record."""
+    """Describe the command, date, commit, seeds, machine and versions of a record."""
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     seeds = f"{record['seeds']} seeds, " if "seeds" in record else ""
     seeds = f"seed {record['seed']}, " if "seed" in record else seeds
@@ -40,7 +40,7 @@ def origin(record: dict) -> str:
 
 
 def save_figure(figure, name: str) -> None:
-    """Write a figure to ``docs/<name>``: to a temporary file, which is then renamed."""
+    """Save a figure as ``docs/<name>``. It is written to a temporary file and then renamed."""
     path = DOCS / name
     temporary = path.with_suffix(".part.png")
     figure.savefig(temporary, dpi=110)

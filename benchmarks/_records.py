@@ -1,8 +1,8 @@
-"""Records of benchmark runs: one new file for each run, never changed afterwards.
+"""Records of benchmark runs: each run adds a file, which is never changed afterwards.
 
-The record of a run is ``results/<benchmark>/<date>_<commit>_<machine>.json``, so the file names in
-a folder sort by date. The page shows the newest record of each benchmark, and ``python -m
-benchmarks history`` shows the main figures of all of them.
+A run is recorded in ``results/<benchmark>/<date>_<commit>_<machine>.json``, so the files of a
+benchmark sort by date. The page shows the latest record of each benchmark, and ``python -m
+benchmarks history`` shows the main figures from all records.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-# Variables of the environment that change the figures.
+# Environment variables that affect the results.
 ENVIRONMENT = [
     f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_")
 ]
@@ -27,27 +27,27 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch")
 def save(name: str, results: dict) -> Path:
     """Write a new record and return its path.
 
-    The record is written to a temporary file, which is then renamed.
+    The record is written to a temporary file and then renamed, so it is never incomplete.
     """
-    found = facts()
-    machine = re.sub(r"[^a-z0-9]+", "-", found["machine"]["processor"].lower()).strip("-")
-    date = found["date"].replace(":", "").replace(" ", "T")
-    path = RESULTS / name / f"{date}_{found['commit']}_{machine}.json"
+    run_facts = facts()
+    machine = re.sub(r"[^a-z0-9]+", "-", run_facts["machine"]["processor"].lower()).strip("-")
+    date = run_facts["date"].replace(":", "").replace(" ", "T")
+    path = RESULTS / name / f"{date}_{run_facts['commit']}_{machine}.json"
     if path.exists():
-        raise FileExistsError(f"{path} exists; a record is not overwritten.")
+        raise FileExistsError(f"{path} already exists, and records are not overwritten.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, {**found, **results})
+    _write(path, {**run_facts, **results})
     return path
 
 
 def records(name: str) -> list[dict]:
-    """Return all records of a benchmark, the oldest first."""
+    """Return all records of a benchmark, oldest first."""
     paths = sorted((RESULTS / name).glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def newest(name: str) -> dict:
-    """Return the newest record of a benchmark."""
+    """Return the latest record of a benchmark."""
     paths = sorted((RESULTS / name).glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"There is no record in {RESULTS / name}.")
@@ -55,19 +55,19 @@ def newest(name: str) -> dict:
 
 
 def save_unfinished(name: str, results: dict) -> None:
-    """Keep the results of a long study that is still running, to continue it with ``--add``."""
+    """Save the results so far of a long study, which ``--add`` continues after an interruption."""
     RESULTS.mkdir(exist_ok=True)
     _write(_unfinished(name), results)
 
 
 def unfinished(name: str) -> dict:
-    """Return the results of an interrupted study, else its newest record."""
+    """Return the results of an interrupted study, or the latest record if there are none."""
     path = _unfinished(name)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else newest(name)
 
 
 def discard_unfinished(name: str) -> None:
-    """Remove the results of an interrupted study, if there are any."""
+    """Remove the results of an interrupted study, if any."""
     _unfinished(name).unlink(missing_ok=True)
 
 
@@ -82,7 +82,7 @@ def _write(path: Path, content: dict) -> None:
 
 
 def facts() -> dict:
-    """Return date, commit, command, versions and machine of this run."""
+    """Return the date, commit, command, versions and machine of this run."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -103,7 +103,7 @@ def facts() -> dict:
 
 
 def commit() -> str:
-    """Return the commit of the checkout, with ``-changed`` if the code differs from it."""
+    """Return the checked-out commit, followed by ``-changed`` if the code differs from it."""
     try:
         name = git("rev-parse", "--short=9", "HEAD")
         changed = git("status", "--porcelain", "sknn_adam", "benchmarks/*.py")
@@ -124,7 +124,7 @@ def processor() -> str:
 
 
 def vector_units() -> str:
-    """Return the widest vector instructions of the processor, or "" where they are unknown."""
+    """Return the widest vector instructions of the processor, or "" if unknown."""
     flags = _from_cpuinfo("flags").split()
     names = {"avx512f": "AVX-512", "avx2": "AVX2"}
     return next((name for flag, name in names.items() if flag in flags), "")

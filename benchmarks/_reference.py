@@ -1,4 +1,4 @@
-"""A checkout of another commit, for benchmarks that compare this tree with it."""
+"""Check out another commit for benchmarks that compare this tree with it."""
 
 import tempfile
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from benchmarks._records import git
 
 @contextmanager
 def reference_tree(commit: str):
-    """Check a commit out into a temporary directory and yield the path and the full hash."""
+    """Check out a commit in a temporary directory and yield its path and its full hash."""
     commit = git("rev-parse", commit)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "reference"

@@ -1,4 +1,4 @@
-"""Timing that the benchmarks share: repetitions in turns, and their spread."""
+"""Interleaved timing of several functions, and the spread of the measurements."""
 
 import os
 from statistics import median
@@ -8,16 +8,16 @@ PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
 
 
 def run_on(n_processors: int) -> None:
-    """Bind this process to its first processors, where the system supports it."""
+    """Bind this process to the first `n_processors` cores, where the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, PROCESSORS[:n_processors])
 
 
-def in_turns(sides: dict, repeats: int, between=lambda: None) -> dict[str, list[float]]:
-    """Time all sides in turns and return the seconds of each repetition by side.
+def time_interleaved(sides: dict, repeats: int, between=lambda: None) -> dict[str, list[float]]:
+    """Time functions in an interleaved order and return the seconds of all repetitions by name.
 
-    Each side is a function without arguments. It is called once before, to warm up. Every second
-    repetition reverses the order, and `between` is called before each repetition.
+    `sides` has functions without arguments, keyed by name. Each is called once to warm up. Every
+    second repetition reverses the order. `between` is called before each repetition.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for call in sides.values():
@@ -32,7 +32,7 @@ def in_turns(sides: dict, repeats: int, between=lambda: None) -> dict[str, list[
 
 
 def spread(values, digits: int = 4) -> list[float]:
-    """Return minimum, median and maximum, rounded to significant digits."""
+    """Return the minimum, median and maximum, rounded to significant digits."""
     values = sorted(values)
-    found = values[0], median(values), values[-1]
-    return [float(f"{value:.{digits}g}") for value in found]
+    summary = values[0], median(values), values[-1]
+    return [float(f"{value:.{digits}g}") for value in summary]

@@ -1,7 +1,7 @@
-"""Tables for studies: those that ship with scikit-learn, data sets of OpenML, or a folder.
+"""Sources of tables: scikit-learn's bundled data sets, OpenML data sets, or a folder.
 
-All three have ``TASKS`` and the functions ``load``, ``splits`` and ``preprocess``; a folder brings
-a module ``realdata.py`` with them.
+Each source has the dict ``TASKS`` and the functions ``load``, ``splits`` and ``preprocess``. A
+folder defines them in a module ``realdata.py``.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ BUNDLED = {
 
 
 class Bundled:
-    """The small tables that ship with scikit-learn (their sources and licences are named there)."""
+    """Small tables that ship with scikit-learn, whose documentation has sources and licences."""
 
     def __init__(self):
         self.TASKS = dict(BUNDLED)
@@ -36,20 +36,20 @@ class Bundled:
         return getattr(datasets, f"load_{name}")(return_X_y=True, as_frame=True)
 
     def load(self, name):
-        """Return X as a frame, y as codes or numbers, and the task."""
+        """Return X as a DataFrame, y as class indices or floats, and the task."""
         X, y = self.fetch(name)
         if self.TASKS[name] == "classification":
             return X, np.unique(y, return_inverse=True)[1], "classification"
         return X, np.asarray(y, float), "regression"
 
     def splits(self, name):
-        """Return one random pair of training and test rows, three quarters and a quarter."""
+        """Return one random split: the indices of 75 % training and 25 % test samples."""
         _, y, task = self.load(name)
         stratify = y if task == "classification" else None
         return [train_test_split(np.arange(len(y)), random_state=0, stratify=stratify)]
 
     def preprocess(self, name):
-        """Return an unfitted preprocessing: numbers scaled, categories as columns of 0 and 1."""
+        """Return an unfitted transformer that scales numbers and one-hot encodes categories."""
         return make_column_transformer(
             (
                 make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
@@ -64,7 +64,7 @@ class Bundled:
 
 
 class OpenML(Bundled):
-    """Data sets of OpenML by their numbers, fetched (and kept) by scikit-learn."""
+    """OpenML data sets with the given IDs, downloaded and cached by scikit-learn."""
 
     def __init__(self, numbers):
         self.TASKS = {}
@@ -78,7 +78,7 @@ class OpenML(Bundled):
 
 
 def load_tables(data: str):
-    """Return the tables that ``--data`` names."""
+    """Return the source of tables selected by ``--data``."""
     if data == "bundled":
         return Bundled()
     names = data.split(",")
@@ -86,11 +86,12 @@ def load_tables(data: str):
         return OpenML(names)
     folders = data.split(os.pathsep)
     if len(folders) > 1:
-        os.environ["REALDATA_DIR"] = data  # the module reads the tables of all of them
+        # The module in the first folder reads the tables of all folders.
+        os.environ["REALDATA_DIR"] = data
     path = Path(folders[0]).resolve() / "realdata.py"
     if not path.exists():
         raise SystemExit(
-            f"--data is 'bundled', numbers of OpenML data sets ('31,1464'), or a folder with a "
+            f"--data must be 'bundled', IDs of OpenML data sets ('31,1464'), or a folder with a "
             f"realdata.py. Got {data!r}."
         )
     spec = importlib.util.spec_from_file_location("realdata", path)

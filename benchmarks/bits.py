@@ -1,9 +1,9 @@
-"""Random fits of two commits, compared bit by bit, with both backends.
+"""Bitwise comparison of random fits by two commits, with both backends.
 
-``python -m benchmarks bits --reference COMMIT`` checks the reference out into a temporary
-directory, runs the same random configurations with both trees, and compares a hash of everything
-that the fitted estimators hold and predict. A configuration that raises an error or warns must do
-so in both; messages may differ.
+``python -m benchmarks bits --reference COMMIT`` checks out the reference in a temporary
+directory, fits the same random configurations with both trees, and compares a hash of the fitted
+attributes and the predictions. Both trees must also raise the same types of errors and warnings;
+their messages may differ.
 """
 
 import argparse
@@ -23,10 +23,10 @@ BACKENDS = ("numpy", "fused")
 
 
 def add_arguments(parser):
-    parser.add_argument("--reference", default="HEAD", help="the commit to compare with")
+    parser.add_argument("--reference", default="HEAD", help="commit to compare with")
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="few cases, no file")
+    parser.add_argument("--smoke", action="store_true", help="few cases, no record")
 
 
 def run(args):
@@ -42,7 +42,7 @@ def run(args):
             trained = sum(value["outcome"].startswith("trained") for value in now.values())
             print(
                 f"{backend}: {len(now)} cases, {trained} trained, "
-                f"{len(different[backend])} different",
+                f"{len(different[backend])} with different results",
                 flush=True,
             )
     if not args.smoke:
@@ -53,12 +53,12 @@ def run(args):
 
 
 def _digests(tree, backend, seed, n_cases):
-    """Return outcome and hash of every case, computed by the package in `tree`."""
+    """Return the outcome and the hash of each case, computed by the package in `tree`."""
     env = {**os.environ, "PYTHONPATH": str(tree), "SKNN_ADAM_KERNELS": backend}
     env["OPENBLAS_NUM_THREADS"] = "1"
     command = [sys.executable, __file__, "--seed", str(seed), "--cases", str(n_cases)]
-    found = subprocess.run(command, check=True, env=env, cwd=tree, stdout=subprocess.PIPE)
-    return json.loads(found.stdout)
+    completed = subprocess.run(command, check=True, env=env, cwd=tree, stdout=subprocess.PIPE)
+    return json.loads(completed.stdout)
 
 
 # -- the cases -----------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def _table(rng, classify):
 
 
 def _fit(rng):
-    """Return a fitted estimator and its X."""
+    """Return an estimator fitted with random parameters, and its X."""
     from sknn_adam import MLPClassifier, MLPRegressor
 
     classify = rng.random() < 0.5
@@ -142,11 +142,11 @@ def _fit(rng):
 
 def _arrays(model, X):
     methods = ("predict", "predict_proba", "decision_function", "member_predictions")
-    found = [model.coefs_, model.intercepts_, model.loss_curve_, model.validation_scores_]
-    found += [getattr(model, name)(X) for name in methods if hasattr(model, name)]
-    found += [getattr(model, "oof_prediction_", None), model.n_iter_, model.stop_reason_]
-    found += sorted(model.history_.layers.columns.items())
-    return found
+    arrays = [model.coefs_, model.intercepts_, model.loss_curve_, model.validation_scores_]
+    arrays += [getattr(model, name)(X) for name in methods if hasattr(model, name)]
+    arrays += [getattr(model, "oof_prediction_", None), model.n_iter_, model.stop_reason_]
+    arrays += sorted(model.history_.layers.columns.items())
+    return arrays
 
 
 def _hash(value, into):
@@ -160,8 +160,8 @@ def _hash(value, into):
 
 
 def digest(seed, n_cases):
-    """Return outcome and hash of every case."""
-    found = {}
+    """Return the outcome and the hash of each case."""
+    digests = {}
     for case in range(n_cases):
         rng, into, outcome = random.Random(f"{seed} {case}"), hashlib.sha256(), "trained"
         with warnings.catch_warnings(record=True) as caught:
@@ -172,23 +172,24 @@ def digest(seed, n_cases):
             except Exception as error:
                 outcome = type(error).__name__
         outcome = " ".join([outcome, *sorted({w.category.__name__ for w in caught})])
-        found[case] = {"outcome": outcome, "hash": into.hexdigest()}
-    return found
+        digests[case] = {"outcome": outcome, "hash": into.hexdigest()}
+    return digests
 
 
-def section(found: dict) -> list[str]:
-    n_different = {backend: len(cases) for backend, cases in found["different"].items()}
-    counts = ", ".join(f"{n} with the backend {backend}" for backend, n in n_different.items())
+def section(record: dict) -> list[str]:
+    n_different = {backend: len(cases) for backend, cases in record["different"].items()}
+    counts = " and ".join(f"{n} with the {backend} backend" for backend, n in n_different.items())
     return [
-        "### The same results",
-        f"{found['cases']} random configurations fitted by this tree and by commit "
-        f"{found['reference'][:9]}, compared bit by bit: different are {counts}.",
+        "### Bitwise comparison",
+        f"{record['cases']} random configurations were fitted by this tree and by commit "
+        f"{record['reference'][:9]} and compared bit by bit. Number with different results: "
+        f"{counts}.",
     ]
 
 
-def figures(found: dict) -> dict:
-    counts = {f"different, {backend}": len(c) for backend, c in found["different"].items()}
-    return {"reference": found["reference"][:9], **counts}
+def figures(record: dict) -> dict:
+    counts = {f"different, {backend}": len(c) for backend, c in record["different"].items()}
+    return {"reference": record["reference"][:9], **counts}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Candidates for the default parameters, compared on the training parts of real tables.
+"""Candidate default parameters, compared on the training sets of real tables.
 
-Every training part is split once more (three quarters, one quarter); no test row is read. The
-figures are shifted geometric means over the tables of (metric + 0.01) / (scikit-learn's metric +
-0.01), so below 1 is better than scikit-learn's MLP with its defaults.
+Each training set is split again into 75 % and 25 %; the test sets are not used. The figures are
+geometric means over the tables of (metric + 0.01) / (scikit-learn's metric + 0.01), so values below
+1 are better than scikit-learn's MLP with its default parameters.
 """
 
 import time
@@ -35,8 +35,8 @@ AS_THEIRS = {
 
 
 def candidates() -> dict[str, dict]:
-    """Return the candidates by name: the defaults with one thing at a time changed."""
-    found = {"like scikit-learn": AS_THEIRS, "the defaults": {}}
+    """Return the parameters of each candidate: most change one default at a time."""
+    params_by_name = {"like scikit-learn": AS_THEIRS, "the defaults": {}}
     for name, values in {
         "hidden_layer_sizes": ((100,), (200,), (300,), (100, 50), (100, 100), (200, 100)),
         "averaging": (None,),
@@ -54,15 +54,15 @@ def candidates() -> dict[str, dict]:
         "n_iter_no_change": (5, 20),
         "early_stopping": (True,),
     }.items():
-        found |= {f"{name}={value}": {name: value} for value in values}
-    return found
+        params_by_name |= {f"{name}={value}": {name: value} for value in values}
+    return params_by_name
 
 
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="candidates whose name contains this")
-    parser.add_argument("--tables", default="", help="comma separated names; all by default")
+    parser.add_argument("--only", default="", help="only candidates whose name contains this")
+    parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
 
 
 def theirs(task, seed):
@@ -84,12 +84,12 @@ def measure(realdata, task, model, fit_rows, held_rows, n_classes):
     model.fit(Xa, ya)
     seconds = time.perf_counter() - start
     if task == "classification":
-        found = realdata.metrics(
+        scores = realdata.metrics(
             task, yb, model.predict(Xb), model.predict_proba(Xb), model.classes_, n_classes
         )
     else:
-        found = realdata.metrics(task, yb, model.predict(Xb))
-    return {**found, "seconds": seconds}
+        scores = realdata.metrics(task, yb, model.predict(Xb))
+    return {**scores, "seconds": seconds}
 
 
 def compare(realdata, candidates, tables, seed):
@@ -104,11 +104,11 @@ def compare(realdata, candidates, tables, seed):
             )
             prepare = make_pipeline(realdata.preprocess(table))
             Xa, Xb = prepare.fit_transform(X.iloc[a]), prepare.transform(X.iloc[b])
-            parts = (Xa.astype(np.float64), y[a]), (Xb.astype(np.float64), y[b])
+            data = (Xa.astype(np.float64), y[a]), (Xb.astype(np.float64), y[b])
             models = {"sk_mlp": theirs(task, seed)}
             models |= {name: ours(task, seed, p) for name, p in candidates.items()}
             for name, model in models.items():
-                for metric, value in measure(realdata, task, model, *parts, n_classes).items():
+                for metric, value in measure(realdata, task, model, *data, n_classes).items():
                     sums[name][metric].append(value)
         for name, metrics in sums.items():
             for metric, values in metrics.items():
@@ -121,10 +121,12 @@ def ratios(rows, metric, shift=0.01):
     base = rows["sk_mlp"][metric]
     return {
         name: float(
-            np.exp(np.mean([np.log((found[metric][t] + shift) / (base[t] + shift)) for t in base]))
+            np.exp(
+                np.mean([np.log((by_metric[metric][t] + shift) / (base[t] + shift)) for t in base])
+            )
         )
-        for name, found in rows.items()
-        if found[metric]
+        for name, by_metric in rows.items()
+        if by_metric[metric]
     }
 
 
@@ -145,19 +147,20 @@ def run(args):
 METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for name in found["ratios"]["error"]:
-        cells = [f"{found['ratios'][metric][name]:.3f}" for metric in METRICS]
+    for name in record["ratios"]["error"]:
+        cells = [f"{record['ratios'][metric][name]:.3f}" for metric in METRICS]
         rows.append([f"`{name}`" if "=" in name else name, *cells])
     return [
         "## How the defaults were chosen",
-        "The same ratios on the training sets of the tables, each split once more: the defaults, "
-        "and the defaults with one parameter changed at a time.",
+        "The same ratios on the training sets of the tables, each of which is split again. The "
+        "candidates are the defaults, the defaults with one parameter changed at a time, and "
+        "scikit-learn's parameters.",
         markdown_table(["candidate", *METRICS.values()], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    ratios = found["ratios"]
+def figures(record: dict) -> dict:
+    ratios = record["ratios"]
     return {f"defaults: {text}": round(ratios[m]["the defaults"], 3) for m, text in METRICS.items()}

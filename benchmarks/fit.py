@@ -1,8 +1,9 @@
-"""Whole fits beside other packages, as users call them: float64 in, one table in one run.
+"""Training time and final loss compared with other packages, called as users call them.
 
-Same architecture, optimizer (Adam, 0.001), batch size, epochs and penalty; the repetitions of all
-sides take turns, after one that warms up (compiles, loads). Times are medians of whole fits. The
-limit is the time that the matrix products of the training alone take, measured in the same run.
+All packages get float64 input and use the same architecture, optimizer (Adam, 0.001), batch size,
+epochs and penalty. Fits are interleaved, after a first one that is not timed, because it may
+compile or load code. Times are medians over fits. The limit is the time of the matrix products of
+the training alone, measured in the same run.
 """
 
 import warnings
@@ -16,12 +17,12 @@ from sklearn.preprocessing import scale
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, run_on, spread
+from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam._estimator.parameters import SMALL_TABLE
 
 ALPHA = 1e-4
 
-# name, hidden layers, batch size, epochs
+# Table, hidden layers, batch size and epochs.
 SIZES = [
     ("150x4", (10,), 32, 100),
     ("569x30", (100,), 200, 100),
@@ -38,21 +39,22 @@ BUNDLED = {"150x4": load_iris, "569x30": load_breast_cancer, "1797x64": load_dig
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="processors to run on")
-    parser.add_argument("--only", default="", help="sizes whose name contains this")
-    parser.add_argument("--peers", default="", help="comma separated; all by default")
-    parser.add_argument("--smoke", action="store_true", help="one short repetition, no file")
+    parser.add_argument("--threads", type=int, default=1, help="number of cores to run on")
+    parser.add_argument("--only", default="", help="only tables whose name contains this")
+    parser.add_argument("--peers", default="", help="comma-separated names (default: all)")
+    parser.add_argument("--smoke", action="store_true", help="one short repetition, no record")
 
 
 def table(name: str, seed: int):
-    """Return a bundled table, or one drawn from a noisy linear rule with ten classes."""
+    """Return a bundled table, or a random one with ten classes that depend linearly on X."""
     if name in BUNDLED:
         X, y = BUNDLED[name](return_X_y=True)
         return scale(X), y
     size, _, kind = name.partition(" ")
     n_rows, n_features = map(int, size.split("x"))
     rng = np.random.default_rng(seed)
-    if kind:  # as words in texts: 50 of them, the frequent ones often
+    if kind:
+        # Like texts: 50 words per sample from a vocabulary with a few frequent words.
         columns = (n_features * rng.random((n_rows, 50)) ** 3).astype(int).ravel()
         rows = np.repeat(np.arange(n_rows), 50)
         X = sparse.csr_matrix((rng.random(rows.size), (rows, columns)), (n_rows, n_features))
@@ -64,13 +66,14 @@ def table(name: str, seed: int):
 
 
 def products(X, y, hidden, batch, epochs):
-    """Return seconds of the matrix products of a training, in the precision that ours takes."""
+    """Return the seconds of the matrix products of a training, in the dtype of sknn_adam."""
     if sparse.issparse(X):
         return None
     dtype = np.float64 if X.size < SMALL_TABLE else np.float32
     widths = [X.shape[1], *hidden, max(2, len(np.unique(y)))]
     if widths[-1] == 2:
-        widths[-1] = 1  # two classes have one output
+        # A binary classifier has one output.
+        widths[-1] = 1
     rng = np.random.default_rng(0)
     a = [rng.normal(size=(batch, width)).astype(dtype) for width in widths]
     W = [rng.normal(size=shape).astype(dtype) for shape in pairwise(widths)]
@@ -95,14 +98,15 @@ def products(X, y, hidden, batch, epochs):
 
 
 def prepare(peers, X, y, hidden, batch, epochs, seed):
-    """Return the fits of the peers that can do it."""
+    """Return the fit functions of the peers that support this table."""
     from benchmarks.peers import PEERS
 
     fits = {}
     for name in peers or PEERS:
         try:
             fits[name] = PEERS[name](X, y, hidden, batch, epochs, ALPHA, seed)
-        except Exception as error:  # a peer that is missing, or cannot do this
+        # A peer may not be installed, or may not support sparse input.
+        except Exception as error:
             print(f"  without {name}: {type(error).__name__}: {str(error)[:80]}", flush=True)
     return fits
 
@@ -112,14 +116,14 @@ def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
     fits = prepare(peers, X, y, hidden, batch, epochs, seed)
     loss, limits = {}, []
 
-    def noted(side):
+    def keep_loss(side):
         def fit():
             loss[side] = fits[side]()
 
         return fit
 
-    seconds = in_turns(
-        {side: noted(side) for side in fits},
+    seconds = time_interleaved(
+        {side: keep_loss(side) for side in fits},
         max(1, repeats),
         lambda: limits.append(products(X, y, hidden, batch, epochs)),
     )
@@ -139,8 +143,8 @@ def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
 
 def show(row):
     cells = [f"{row['size']} {tuple(row['hidden'])} limit {row.get('limit_microseconds')}"]
-    for side, found in row["sides"].items():
-        cells.append(f"{side} {found['microseconds_per_step'][1]:.0f} ({found['slower']:.2f})")
+    for side, result in row["sides"].items():
+        cells.append(f"{side} {result['microseconds_per_step'][1]:.0f} ({result['slower']:.2f})")
     print(", ".join(cells), flush=True)
 
 
@@ -166,36 +170,36 @@ def run(args):
         ]
         if ratios:
             gains[side] = round(float(np.exp(np.mean(np.log(ratios)))), 3)
-    print("geometric mean over scikit-learn's:", gains)
+    print("geometric mean of the speed relative to scikit-learn:", gains)
     facts = {"seed": args.seed, "repeats": args.repeats, "threads": args.threads}
     name = "fit" if args.threads == 1 else f"fit_{args.threads}_threads"
     print(save(name, {**facts, "rows": rows, "geometric_mean": gains}))
 
 
-def section(found: dict) -> list[str]:
-    sides = list(dict.fromkeys(side for row in found["rows"] for side in row["sides"]))
+def section(record: dict) -> list[str]:
+    sides = list(dict.fromkeys(side for row in record["rows"] for side in row["sides"]))
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         limit = f"{row['limit_microseconds']:.0f}" if "limit_microseconds" in row else "–"
         cells = [row["size"], tuple(row["hidden"]), row["batch"], limit]
         for side in sides:
             cell = "{microseconds_per_step[1]:.0f} ({slower:.2f})"
             cells.append(cell.format(**row["sides"][side]) if side in row["sides"] else "–")
         rows.append(cells)
-    means = ", ".join(f"{side} {gain:.2f}" for side, gain in found["geometric_mean"].items())
+    means = ", ".join(f"{side} {gain:.2f}" for side, gain in record["geometric_mean"].items())
     return [
-        "## Whole fits compared with other packages, on one processor",
-        "Each package is called as its users call it: float64 input, Adam with a learning rate of "
-        "0.001, and the same architecture, batch size, epochs and penalty. The figures are "
-        "microseconds per optimizer step, medians of whole fits that take turns; in parentheses is "
-        "the time relative to `sknn_adam` with Numba. Compilation is excluded. The limit is the "
-        "time of the matrix products alone, measured between the fits. `sknn_adam` computes small "
-        "tables in float64, as scikit-learn does; torch and JAX get float32.",
+        "## Training time compared with other packages, on one core",
+        "Each package is called as its users call it, with float64 input, Adam with a learning "
+        "rate of 0.001, and the same architecture, batch size, epochs and penalty. The figures are "
+        "microseconds per optimizer step, medians over interleaved fits, with the time relative to "
+        "`sknn_adam` with Numba in parentheses. Compilation is excluded. The limit is the time of "
+        "the matrix products alone, measured between the fits. `sknn_adam` trains on small tables "
+        "in float64, as scikit-learn does; torch and JAX train in float32.",
         markdown_table(["table", "hidden", "batch", "limit", *sides], rows),
-        "Geometric mean of the speed relative to scikit-learn, without the two largest rows: "
+        "Geometric mean of the speed relative to scikit-learn, excluding the last two rows: "
         f"{means}.",
     ]
 
 
-def figures(found: dict) -> dict:
-    return {f"{s}: speed over scikit-learn": v for s, v in found["geometric_mean"].items()}
+def figures(record: dict) -> dict:
+    return {f"{s}: speed over scikit-learn": v for s, v in record["geometric_mean"].items()}

@@ -1,7 +1,8 @@
-"""A whole search: the same grid over ours and over scikit-learn's MLP, by 5-fold cross-validation.
+"""The same grid search over our MLP and over scikit-learn's, with 5-fold cross-validation.
 
-Digits, 64 candidates that both have: architecture, learning rate, batch size (those of the ready
-grid), penalty. Ours averages no weights and has no L1 penalty here, as theirs.
+The data set is digits. The 64 candidates differ in parameters that both packages have:
+architecture, learning rate, batch size and penalty. Our MLP trains without weight averaging and L1
+penalty, which scikit-learn's does not have.
 """
 
 import warnings
@@ -15,7 +16,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, spread
+from benchmarks._report import spread, time_interleaved
 from sknn_adam import MLPClassifier
 
 HIDDEN = [(32,), (64,), (100,), (64, 64)]
@@ -28,7 +29,7 @@ def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="a few candidates, no file")
+    parser.add_argument("--smoke", action="store_true", help="a few candidates, no record")
 
 
 def search(kind, rate, n_jobs, args):
@@ -58,13 +59,13 @@ def run(args):
         searches[f"scikit-learn, {n_jobs}"] = search(
             TheirClassifier, "learning_rate_init", n_jobs, args
         )
-    found = in_turns(searches, 1 if args.smoke else args.repeats)
+    timings = time_interleaved(searches, 1 if args.smoke else args.repeats)
     best = {name: round(call().best_score_, 4) for name, call in searches.items() if "1" in name}
     results = {
         "epochs": args.epochs,
-        "seconds": {name: spread(values) for name, values in found.items()},
+        "seconds": {name: spread(values) for name, values in timings.items()},
         "faster": {
-            n: spread(np.divide(found[f"scikit-learn, {n}"], found[f"sknn_adam, {n}"]), 3)
+            n: spread(np.divide(timings[f"scikit-learn, {n}"], timings[f"sknn_adam, {n}"]), 3)
             for n in ("1", "2")
         },
         "best_score": best,
@@ -74,18 +75,18 @@ def run(args):
         print(save("grid", {"seed": args.seed, "repeats": args.repeats, **results}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
     for n in ("1", "2"):
-        seconds = [found["seconds"][f"{side}, {n}"][1] for side in ("sknn_adam", "scikit-learn")]
-        rows.append([n, *(f"{value:.1f}" for value in seconds), f"{found['faster'][n][1]:.1f}"])
+        seconds = [record["seconds"][f"{side}, {n}"][1] for side in ("sknn_adam", "scikit-learn")]
+        rows.append([n, *(f"{value:.1f}" for value in seconds), f"{record['faster'][n][1]:.1f}"])
     return [
-        "## A whole search",
-        "Seconds of a `GridSearchCV` on digits: 64 candidates that both packages support, five "
-        f"folds, {found['epochs']} epochs.",
+        "## Grid search",
+        "Seconds of a `GridSearchCV` on digits with 64 candidates that both packages support, five "
+        f"folds and {record['epochs']} epochs.",
         markdown_table(["n_jobs", "sknn_adam", "scikit-learn", "speedup"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    return {f"speedup, n_jobs={n}": found["faster"][n][1] for n in ("1", "2")}
+def figures(record: dict) -> dict:
+    return {f"speedup, n_jobs={n}": record["faster"][n][1] for n in ("1", "2")}

@@ -1,10 +1,10 @@
-"""Print the main figures of all records of a benchmark, the oldest first."""
+"""Print the main figures from all records of a benchmark, oldest first."""
 
 from benchmarks.page import history
 
 
 def add_arguments(parser):
-    parser.add_argument("names", nargs="*", help="benchmarks; all with several records by default")
+    parser.add_argument("names", nargs="*", help="benchmarks (default: all with several records)")
 
 
 def run(args):

@@ -1,7 +1,7 @@
-"""Peak memory of a fit, beyond the process with the data in it.
+"""Peak memory of a fit, in addition to a process that holds the data.
 
-Every fit runs in a child process, which reads its own peak from the system (Linux only). The bound
-is a working set of four arrays for every layer of a batch, (3 + slots) vectors of the size of the
+Each fit runs in a child process, which reads its own peak memory from the system (Linux only). The
+bound is the sum of four arrays per layer for one batch, (3 + slots) vectors of the size of the
 parameters, and 60 MB.
 """
 
@@ -13,7 +13,8 @@ from itertools import pairwise
 from benchmarks._page import markdown_table
 from benchmarks._records import save
 
-CASES = [  # rows, features, hidden layers, batch size, dtype
+# Samples, features, hidden layers, batch size and dtype of X.
+CASES = [
     (10_000, 50, (100,), 200, "float32"),
     (10_000, 50, (64, 64), 64, "float64"),
     (20_000, 784, (256,), 200, "float64"),
@@ -32,7 +33,7 @@ def memory(name):
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
 model = MLPClassifier(hidden, batch_size=int(batch), max_iter=1, dtype="float32", random_state=0)
-open("/proc/self/clear_refs", "w").write("5")  # the peak is counted from here
+open("/proc/self/clear_refs", "w").write("5")  # reset the peak
 before = memory("VmRSS")
 model.fit(X, y)
 print(memory("VmHWM") - before)
@@ -41,11 +42,11 @@ print(memory("VmHWM") - before)
 
 def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="the first case only, no file")
+    parser.add_argument("--smoke", action="store_true", help="only the first case, no record")
 
 
 def peak(case, kernels):
-    """Return bytes."""
+    """Return the peak memory of a fit in bytes."""
     n_rows, n_features, hidden, batch, dtype = case
     arguments = [str(a) for a in (n_rows, n_features, dtype, batch, "-".join(map(str, hidden)))]
     env = {**os.environ, "SKNN_ADAM_KERNELS": kernels}
@@ -66,9 +67,9 @@ def run(args):
         widths = [n_features, *hidden, 10]
         n_parameters = sum((a + 1) * b for a, b in pairwise(widths))
         bound = 4 * 4 * batch * sum(widths) + (3 + 2) * 4 * n_parameters + 60e6
-        found = {kernels: peak(case, kernels) / 1e6 for kernels in ("fused", "numpy")}
+        by_backend = {kernels: peak(case, kernels) / 1e6 for kernels in ("fused", "numpy")}
         row = {"rows": n_rows, "features": n_features, "hidden": hidden, "dtype": dtype}
-        row |= {"megabytes": {k: round(v, 1) for k, v in found.items()}}
+        row |= {"megabytes": {k: round(v, 1) for k, v in by_backend.items()}}
         row["bound"] = round(bound / 1e6, 1)
         rows.append(row)
         print(row, flush=True)
@@ -76,21 +77,22 @@ def run(args):
         print(save("memory", {"seed": args.seed, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         megabytes = row["megabytes"]
         name = [f"{row['rows']}x{row['features']}", row["dtype"], tuple(row["hidden"])]
         rows.append([*name, megabytes["fused"], megabytes["numpy"], row["bound"]])
     return [
         "## Memory",
-        "Megabytes that a fit adds at its peak to a process that holds the data. The bound is four "
-        "arrays of each layer for one batch, five vectors of the size of the parameters (two are "
-        "Adam's), and 60 MB. The figures with Numba include Numba itself.",
+        "Peak memory in megabytes that a fit needs in addition to a process that holds the data. "
+        "The bound is the sum of four arrays per layer for one batch, five vectors of the size of "
+        "the parameters (two of them for Adam), and 60 MB. The figures with Numba include Numba "
+        "itself.",
         markdown_table(["table", "dtype", "hidden", "with Numba", "NumPy", "bound"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    used = [max(row["megabytes"].values()) / row["bound"] for row in found["rows"]]
+def figures(record: dict) -> dict:
+    used = [max(row["megabytes"].values()) / row["bound"] for row in record["rows"]]
     return {"largest fraction of the bound": round(max(used), 2)}

@@ -1,9 +1,10 @@
-"""Fits of two commits, timed in turns.
+"""Training time of two commits, measured in interleaved pairs of fits.
 
-``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. They do the
-fits of ``python -m benchmarks fit`` in turns, the order changes from pair to pair, and the ratio of
-their times (this tree over the reference) is taken for each pair. Reported are the median and its
-95 % interval, from order statistics, for each row and for the geometric mean over the rows.
+``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. The
+processes alternate in the fits of ``python -m benchmarks fit``, and their order is reversed after
+each pair. Each pair gives the ratio of the times, this tree over the reference. The median ratio is
+reported with its 95 % interval from order statistics, for each row and for the geometric mean over
+the rows.
 """
 
 import argparse
@@ -23,10 +24,10 @@ SIDES = ("sknn_adam", "sknn_adam, NumPy")
 
 
 def add_arguments(parser):
-    parser.add_argument("--reference", default="HEAD", help="the commit to compare with")
+    parser.add_argument("--reference", default="HEAD", help="commit to compare with")
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--only", default="", help="names of sizes, comma separated")
-    parser.add_argument("--smoke", action="store_true", help="two pairs, no file")
+    parser.add_argument("--only", default="", help="comma-separated tables (default: all)")
+    parser.add_argument("--smoke", action="store_true", help="two pairs, no record")
 
 
 def run(args):
@@ -44,28 +45,28 @@ def run(args):
             for worker in workers:
                 worker.stdin.close()
                 worker.wait()
-    found = [
+    summaries = [
         {"side": row[0], "size": row[1], "hidden": row[2], **_summary(ratios[:, i])}
         for i, row in enumerate(rows)
     ]
     mean = _summary(np.exp(np.log(ratios).mean(axis=1)))
-    for entry in [*found, {"side": "geometric mean", "size": "", "hidden": "", **mean}]:
+    for entry in [*summaries, {"side": "geometric mean", "size": "", "hidden": "", **mean}]:
         print("{side:18}{size:12}{hidden!s:12}{ratio:.3f} {interval}".format(**entry))
     if not args.smoke:
         name = "pairs_only" if args.only else "pairs"
-        results = {"reference": commit, "pairs": args.pairs, "rows": found}
+        results = {"reference": commit, "pairs": args.pairs, "rows": summaries}
         save(name, {**results, "geometric_mean": mean})
 
 
 def _start(tree):
-    """Start a process that imports the package from `tree` and does the fits it is sent."""
+    """Start a process that imports the package from `tree` and runs ``serve``."""
     env = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, __file__], env=env, cwd=tree, **pipes)
 
 
 def _measure(workers, rows, n_pairs):
-    """Return the ratios, shape (n_pairs, n_rows); the first fits of a row warm up."""
+    """Return the ratios, shape (n_pairs, n_rows). The first pair of each row only warms up."""
     ratios = np.zeros((n_pairs, len(rows)))
     for i, row in enumerate(rows):
         for pair in range(-1, n_pairs):
@@ -92,45 +93,45 @@ def _summary(ratios):
 
 
 def serve():
-    """Read rows from standard input; write the seconds of one fit of each."""
+    """Read rows from standard input and write the seconds of one fit for each."""
     from benchmarks._report import run_on
     from benchmarks.fit import ALPHA, table
     from benchmarks.peers import PEERS
 
     warnings.simplefilter("ignore")
     run_on(1)
-    known = {}
+    fits = {}
     for line in sys.stdin:
         side, name, hidden, batch, epochs = json.loads(line)
-        if line not in known:
+        if line not in fits:
             X, y = table(name, 0)
-            known.clear()
-            known[line] = PEERS[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
+            fits.clear()
+            fits[line] = PEERS[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
         start = perf_counter()
-        known[line]()
+        fits[line]()
         print(perf_counter() - start, flush=True)
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     from benchmarks._page import interval, markdown_table
 
     def cell(row):
         return interval(row["ratio"], *row["interval"], 3)
 
-    rows = [[row["side"], row["size"], tuple(row["hidden"]), cell(row)] for row in found["rows"]]
-    mean = found["geometric_mean"]
+    rows = [[row["side"], row["size"], tuple(row["hidden"]), cell(row)] for row in record["rows"]]
+    mean = record["geometric_mean"]
     rows.append(["all", "geometric mean", "", cell(mean)])
     return [
-        "### Speed of two commits",
-        f"Time of whole fits relative to commit {found['reference'][:9]}: medians of "
-        f"{found['pairs']} pairs of fits in turns, with 95 % intervals.",
+        "### Training time",
+        f"Time of fits relative to commit {record['reference'][:9]}: medians over "
+        f"{record['pairs']} interleaved pairs of fits, with 95 % intervals.",
         markdown_table(["backend", "table", "hidden", "relative time"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    mean = found["geometric_mean"]
-    return {"reference": found["reference"][:9], "relative time": mean["ratio"]}
+def figures(record: dict) -> dict:
+    mean = record["geometric_mean"]
+    return {"reference": record["reference"][:9], "relative time": mean["ratio"]}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The same training loss as scikit-learn's MLP, size by size, over seeds.
+"""Final training loss compared with that of scikit-learn's MLP, over several seeds.
 
-Both start from the same distribution of weights and see the same penalty. The difference of the
-mean final losses is given in standard errors of that difference.
+Both packages draw their initial weights from the same distribution and use the same penalty. The
+difference between the mean final losses is given in units of its standard error.
 """
 
 import warnings
@@ -20,7 +20,7 @@ SIDES = ("sknn_adam", "sknn_adam, NumPy", "scikit-learn")
 def add_arguments(parser):
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="the smallest table, no file")
+    parser.add_argument("--smoke", action="store_true", help="only the smallest table, no record")
 
 
 def run(args):
@@ -51,21 +51,21 @@ def run(args):
         print(save("parity", {"seed": args.seed, "seeds": args.seeds, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         loss, errors = row["loss"], row["standard_errors"]
         ours = [f"{loss[side]:.4f} ({errors[side]:+.1f})" for side in errors]
         rows.append([row["size"], tuple(row["hidden"]), *ours, f"{loss['scikit-learn']:.4f}"])
     return [
-        "## The same loss",
-        f"Training loss of the last epoch, mean over {found['seeds']} seeds. All sides draw their "
-        "initial weights from scikit-learn's distribution. In parentheses is the difference from "
-        "scikit-learn in standard errors.",
+        "## Training loss",
+        f"Training loss of the last epoch, averaged over {record['seeds']} seeds. Both packages "
+        "draw their initial weights from the same distribution. The difference from scikit-learn "
+        "is given in parentheses, in units of its standard error.",
         markdown_table(["table", "hidden", "sknn_adam", "sknn_adam, NumPy", "scikit-learn"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    errors = [abs(e) for row in found["rows"] for e in row["standard_errors"].values()]
+def figures(record: dict) -> dict:
+    errors = [abs(e) for row in record["rows"] for e in row["standard_errors"].values()]
     return {"largest difference in standard errors": max(errors)}

@@ -1,9 +1,9 @@
-"""How many files a fit passes through before its first step, and which calls go up the ladder.
+"""Files between ``fit`` and the training loop, upward calls, and lines of code.
 
-Every call of a function of the package is recorded while ``fit`` runs in several settings. Counted
-are the files, components aside, whose functions run between ``fit`` and the training loop, and the
-pairs of functions of which the lower one on the import ladder calls the higher one. Calls of
-components are left out: a registry or a backend exists to call them.
+All calls of the package's functions are recorded while ``fit`` runs in several settings. The
+benchmark counts the files whose functions run before the training loop, except components, and the
+calls from a lower rung of the import ladder to a higher one. Calls of components are not counted,
+because registries and backends exist to call them.
 """
 
 import ast
@@ -22,19 +22,19 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parents[1]
-ROOT = Path(os.environ.get("PATH_TREE", HERE))  # the tree that is counted
+ROOT = Path(os.environ.get("PATH_TREE", HERE))  # the tree to analyse
 PACKAGE = ROOT / "sknn_adam"
 LOOP = "train"  # the function that loops over epochs
 COMPONENTS = (
     *("activations", "initializers", "losses", "optimizers", "schedules"),
     *("normalization", "clipping", "averaging", "_component", "_ranges"),
 )
-NOT_COMPONENTS = ("_component/layout.py",)  # where arrays lie in the flat vectors
+NOT_COMPONENTS = ("_component/layout.py",)  # positions of arrays in the flat vectors
 
 
 def add_arguments(parser):
-    parser.add_argument("--reference", help="a commit to count in as well")
-    parser.add_argument("--smoke", action="store_true", help="no file")
+    parser.add_argument("--reference", help="commit to analyse as well")
+    parser.add_argument("--smoke", action="store_true", help="no record")
 
 
 def run(args):
@@ -45,41 +45,41 @@ def run(args):
     if args.reference:
         with reference_tree(args.reference) as (tree, commit):
             results["before"] = {"commit": commit, **_count_in(tree)}
-    for name, found in results.items():
-        print(f"{name}: {found['n_files']} files before the training loop", *found["files"])
-        print(f"  {found['n_upward']} upward calls", *found["upward"], sep="\n  ")
-        print(f"  {found['n_lines']} lines of code", found["lines_by_folder"])
+    for name, counts in results.items():
+        print(f"{name}: {counts['n_files']} files before the training loop", *counts["files"])
+        print(f"  {counts['n_upward']} upward calls", *counts["upward"], sep="\n  ")
+        print(f"  {counts['n_lines']} lines of code", counts["lines_by_folder"])
     if not args.smoke:
         save("path", results)
 
 
 def _count_in(tree):
-    """Return the counts of a tree, made in a process that imports the package from it."""
+    """Return the counts for a tree, from a process that imports the package from it."""
     env = {**os.environ, "PYTHONPATH": str(tree), "PATH_TREE": str(tree)}
     command = [sys.executable, __file__]
-    found = subprocess.run(command, check=True, env=env, cwd=tree, stdout=subprocess.PIPE)
-    return json.loads(found.stdout)
+    completed = subprocess.run(command, check=True, env=env, cwd=tree, stdout=subprocess.PIPE)
+    return json.loads(completed.stdout)
 
 
 def count():
-    """Return the counts of the tree ROOT."""
+    """Return the counts for the tree ROOT."""
     files, upward = {}, set()
     for name, fit in settings():
         for backend in ("numpy", "fused"):
             os.environ["SKNN_ADAM_KERNELS"] = backend
-            found = Recorder(ladder())
-            found.record(fit)
-            files[f"{name}, {backend}"] = found.files
-            upward |= found.upward
-    every = sorted(set().union(*files.values()))
+            recorder = Recorder(ladder())
+            recorder.record(fit)
+            files[f"{name}, {backend}"] = recorder.files
+            upward |= recorder.upward
+    all_files = sorted(set().union(*files.values()))
     lines = Counter()
     for path in PACKAGE.rglob("*.py"):
         folder = path.relative_to(PACKAGE).parts[0]
         lines["(top)" if folder.endswith(".py") else folder] += lines_of_code(path)
     return {
-        "files": every,
-        "n_files": len(every),
-        "n_files_by_setting": {name: len(found) for name, found in files.items()},
+        "files": all_files,
+        "n_files": len(all_files),
+        "n_files_by_setting": {name: len(paths) for name, paths in files.items()},
         "upward": sorted(" -> ".join(pair) for pair in upward),
         "n_upward": len(upward),
         "n_lines": sum(lines.values()),
@@ -88,7 +88,7 @@ def count():
 
 
 def lines_of_code(path):
-    """Return the number of lines of a file without blank lines, comments and docstrings."""
+    """Count the lines of a file, without blank lines, comments and docstrings."""
     layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     text, lines = path.read_text(), set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -103,34 +103,35 @@ def lines_of_code(path):
 
 
 def ladder() -> dict[str, int]:
-    """Return the rung of every module and folder, counted from the bottom."""
+    """Return the rung of each module and folder, counted from the bottom."""
     rungs = tomllib.loads((ROOT / "docs" / "ladder.toml").read_text())["rung"]
-    if rungs[0]["modules"] == ["__main__"]:  # the file lists the rungs from the top down
+    # ladder.toml lists the rungs from the top down; older commits may not.
+    if rungs[0]["modules"] == ["__main__"]:
         rungs.reverse()
     return {name: i for i, rung in enumerate(rungs) for name in rung["modules"]}
 
 
 class Recorder:
-    """Records the calls between functions of the package.
+    """Recorder of the calls between functions of the package.
 
     Parameters
     ----------
     rungs : dict of str to int
-        The rung of every module and folder of the package.
+        The rung of each module and folder of the package.
 
     Attributes
     ----------
     files : set of str
-        Files whose functions ran before the training loop, components aside.
+        Files whose functions ran before the training loop, except components.
     upward : set of (str, str)
-        Caller and callee of each call from a lower rung up to a higher one.
+        Caller and callee of each call from a lower rung to a higher one.
     """
 
     def __init__(self, rungs):
         self.rungs, self.files, self.upward, self.looping = rungs, set(), set(), False
 
     def record(self, function):
-        """Call a function and record what runs."""
+        """Call a function and record the calls in it."""
         sys.setprofile(self._profile)
         try:
             function()
@@ -154,9 +155,10 @@ class Recorder:
 
 
 def _place(frame):
-    """Return the module on the ladder, the file and the function of a frame of the package."""
+    """Return the module, file and function of a frame, or None outside the package."""
     path = Path(frame.f_code.co_filename)
-    function = frame.f_code.co_flags & inspect.CO_OPTIMIZED  # not the body of a module or class
+    # The code of a module or class body does not have this flag.
+    function = frame.f_code.co_flags & inspect.CO_OPTIMIZED
     if not function or not path.is_relative_to(PACKAGE):
         return None
     file = path.relative_to(PACKAGE)
@@ -164,7 +166,7 @@ def _place(frame):
 
 
 def settings():
-    """Yield names and functions that fit a classifier in different ways."""
+    """Yield the names of settings and functions that fit a classifier in them."""
     from sklearn.datasets import load_iris
 
     from sknn_adam import MLPClassifier
@@ -197,18 +199,18 @@ def settings():
         yield name, fit
 
 
-def section(found: dict) -> list[str]:
-    now = found["now"]
+def section(record: dict) -> list[str]:
+    now = record["now"]
     return [
         "### Files and lines",
-        f"{now['n_lines']:,} lines of code. Functions of {now['n_files']} files, components aside, "
-        "run between `fit` and the training loop in seven settings together; "
-        f"{now['n_upward']} calls go from a lower module to a higher one.",
+        f"The package has {now['n_lines']:,} lines of code. In seven settings together, functions "
+        f"of {now['n_files']} files run between `fit` and the training loop, not counting "
+        f"components. Calls from a lower module to a higher one: {now['n_upward']}.",
     ]
 
 
-def figures(found: dict) -> dict:
-    now = found["now"]
+def figures(record: dict) -> dict:
+    now = record["now"]
     return {"lines": now["n_lines"], "files": now["n_files"], "upward calls": now["n_upward"]}
 
 

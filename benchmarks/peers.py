@@ -1,8 +1,9 @@
-"""The same training by other packages: classification, Adam at 0.001, minibatches, an L2 penalty.
+"""The same training with this and other packages: minibatches, Adam at 0.001 and an L2 penalty.
 
-Each peer is ``prepare(X, y, hidden, batch, epochs, alpha, seed) -> fit``: what compiles does so in
-`prepare`; ``fit()`` trains from new weights, starting from the NumPy arrays as given, and returns
-the mean loss of the last epoch. A peer whose package is missing raises ImportError.
+Each peer is a function ``prepare(X, y, hidden, batch, epochs, alpha, seed) -> fit``. ``fit()``
+trains a classifier from initial weights, converts the given NumPy arrays if necessary, and returns
+the mean loss of the last epoch. JAX compiles in `prepare`; Numba and torch.compile compile in the
+first call of `fit`, which should not be timed. A peer whose package is missing raises ImportError.
 """
 
 import os
@@ -27,7 +28,7 @@ def _estimator(kind, X, y, **params):
 
 
 def ours(kernels):
-    """Return our peer on one of the two executions."""
+    """Return the peer that trains sknn_adam with the given backend."""
 
     def prepare(X, y, hidden, batch, epochs, alpha, seed):
         params = {"alpha": alpha, **_common(hidden, batch, epochs, seed), **AS_THEIRS}
@@ -54,7 +55,7 @@ def _common(hidden, batch, epochs, seed):
 
 
 def scikit_learn(X, y, hidden, batch, epochs, alpha, seed):
-    # Its alpha is divided by the batch.
+    # scikit-learn divides alpha by the batch size.
     params = {"alpha": alpha * batch, **_common(hidden, batch, epochs, seed)}
     return _estimator(TheirClassifier, X, y, **params)
 
@@ -71,15 +72,15 @@ def _torch(X, y, hidden, batch, epochs, alpha, seed, compiled):
     import torch
 
     if not isinstance(X, np.ndarray):
-        raise NotImplementedError("sparse tables")
+        raise NotImplementedError("Sparse input is not supported.")
     torch.manual_seed(seed)
     n_classes = len(np.unique(y))
     network = _torch_network(torch, X.shape[1], hidden, n_classes)
-    start = {name: value.clone() for name, value in network.state_dict().items()}
+    initial = {name: value.clone() for name, value in network.state_dict().items()}
     run = torch.compile(network) if compiled else network
 
     def fit():
-        network.load_state_dict(start)
+        network.load_state_dict(initial)
         inputs = torch.from_numpy(X.astype(np.float32))
         targets = torch.from_numpy(y.astype(np.int64))
         groups = [
@@ -114,7 +115,7 @@ def skorch(X, y, hidden, batch, epochs, alpha, seed):
     from skorch import NeuralNetClassifier
 
     if not isinstance(X, np.ndarray):
-        raise NotImplementedError("sparse tables")
+        raise NotImplementedError("Sparse input is not supported.")
     n_classes = len(np.unique(y))
 
     def fit():
@@ -138,16 +139,16 @@ def skorch(X, y, hidden, batch, epochs, alpha, seed):
 
 
 def jax(X, y, hidden, batch, epochs, alpha, seed):
-    """Jit and scan over the batches of an epoch; compiled here, not in the fit."""
+    """Compile an epoch, which is a scan over its batches, before the first fit."""
     import jax
     import jax.numpy as jnp
     import optax
 
     if not isinstance(X, np.ndarray):
-        raise NotImplementedError("sparse tables")
+        raise NotImplementedError("Sparse input is not supported.")
     widths = [X.shape[1], *hidden, len(np.unique(y))]
     rng = np.random.default_rng(seed)
-    start = [
+    initial = [
         (
             (rng.uniform(-1, 1, (i, o)) * np.sqrt(6 / (i + o))).astype(np.float32),
             np.zeros(o, np.float32),
@@ -185,7 +186,7 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
 
     def fit(epochs=epochs):
         inputs, targets = jnp.asarray(X, jnp.float32), jnp.asarray(y, jnp.int32)
-        params = jax.tree_util.tree_map(jnp.asarray, start)
+        params = jax.tree_util.tree_map(jnp.asarray, initial)
         carry, order = (params, optimizer.init(params)), np.random.default_rng(seed)
         for _ in range(epochs):
             rows = order.permutation(len(X)).astype(np.int32)

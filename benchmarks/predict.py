@@ -1,4 +1,4 @@
-"""Predictions beside scikit-learn's: one row, as in a service, and a hundred thousand."""
+"""Prediction time compared with scikit-learn, for one sample, as in a service, and for 100,000."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, run_on, spread
+from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam import MLPClassifier, MLPRegressor
 
 CASES = {
@@ -20,7 +20,7 @@ CASES = {
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="few rows, no file")
+    parser.add_argument("--smoke", action="store_true", help="few samples, no record")
 
 
 def fitted(kind, n_features, seed):
@@ -47,11 +47,11 @@ def run(args):
                     return lambda: [predict(X) for _ in range(calls)]
 
                 sides = {"sknn_adam": many(models[0]), "scikit-learn": many(models[1])}
-                found = in_turns(sides, 1 if args.smoke else args.repeats)
-                ratio = np.divide(found["sknn_adam"], found["scikit-learn"])
+                timings = time_interleaved(sides, 1 if args.smoke else args.repeats)
+                ratio = np.divide(timings["sknn_adam"], timings["scikit-learn"])
                 row = {"model": name, "method": method, "rows": n_rows, "ratio": spread(ratio, 3)}
                 row["microseconds"] = {
-                    side: spread(np.array(times) / calls * 1e6) for side, times in found.items()
+                    side: spread(np.array(times) / calls * 1e6) for side, times in timings.items()
                 }
                 rows.append(row)
                 print(row, flush=True)
@@ -59,23 +59,23 @@ def run(args):
         print(save("predict", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         times = [f"{row['microseconds'][s][1]:,.4g}" for s in ("sknn_adam", "scikit-learn")]
         name = [row["model"], f"`{row['method']}`", f"{row['rows']:,}"]
         rows.append([*name, *times, f"{row['ratio'][1]:.2f}"])
     return [
         "## Predictions",
-        "Microseconds per call with 50 features and default networks, and the ratio of the times.",
+        "Microseconds per call for default estimators with 50 features, and their ratio.",
         markdown_table(
             ["estimator", "method", "samples", "sknn_adam", "scikit-learn", "ratio"], rows
         ),
     ]
 
 
-def figures(found: dict) -> dict:
+def figures(record: dict) -> dict:
     return {
         f"{row['model']}.{row['method']}, n={row['rows']:,}: ratio": row["ratio"][1]
-        for row in found["rows"]
+        for row in record["rows"]
     }

@@ -1,7 +1,7 @@
-"""What recording the layers costs: whole fits with ``record=True`` and ``record=False``.
+"""Extra training time for recording the layers: ``record=True`` relative to ``record=False``.
 
-The two alternate, in an order that alternates too; the figure is the median over the repetitions of
-the ratio of their processor times.
+The two fits are interleaved, and their order is reversed after each pair. The figure is the median
+ratio of their CPU times.
 """
 
 import warnings
@@ -38,27 +38,28 @@ def run(args):
         ratios = []
         for i in range(args.repeats + 1):
             order = (True, False) if i % 2 else (False, True)
-            found = {record: seconds(sides[record], X, y) for record in order}
-            ratios.append(found[True] / found[False])
+            times = {record: seconds(sides[record], X, y) for record in order}
+            ratios.append(times[True] / times[False])
         samples = len(sides[True].history_.layers)
-        cost = median(ratios[1:]) - 1  # the first repetition warms up
+        # The first repetition warms up.
+        cost = median(ratios[1:]) - 1
         rows.append({"size": name, "hidden": hidden, "samples": samples, "cost": round(cost, 4)})
         print(f"{name:>10} {hidden!s:>12} {samples:>3} samples {100 * cost:6.2f} %", flush=True)
     print(save("record", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(results: dict) -> list[str]:
     rows = [
         (row["size"], tuple(row["hidden"]), row["samples"], percent(row["cost"]))
-        for row in found["rows"]
+        for row in results["rows"]
     ]
     return [
         "## Cost of recording the layers",
-        "Extra processor time of whole fits with `record=True`, relative to `record=False`; "
-        "medians over alternating repetitions. The third column is the number of recorded steps.",
+        "Extra CPU time of fits with `record=True`, relative to `record=False`: medians over "
+        "interleaved repetitions. The third column is the number of recorded steps.",
         markdown_table(["table", "hidden", "recorded", "cost"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    return {"largest cost": percent(max(row["cost"] for row in found["rows"]))}
+def figures(results: dict) -> dict:
+    return {"largest cost": percent(max(row["cost"] for row in results["rows"]))}

@@ -1,9 +1,9 @@
-"""Search strategies at equal budgets: grid, random, Bayesian, Optuna's, halving.
+"""Search strategies with equal budgets: grid, random, Bayesian, Optuna and halving search.
 
-Small real tables, several seeds; every search has the same space, folds and candidates (a grid has
-48, halving starts with 128 on a sixteenth of the epochs). Regret is the distance of the best score
-so far from the best that any search found on the table, in units of the standard deviation of the
-scores of its random candidates.
+All searches use the same small real tables, seeds, space, folds and number of candidates. The grid
+has only 48 candidates, and halving starts with 128 on a sixteenth of the epochs. Regret is the
+difference between the best score that any search found on the table and the best score so far, in
+units of the standard deviation of the scores of random candidates.
 """
 
 import warnings
@@ -37,9 +37,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--data",
         default="bundled",
-        help="'bundled' (with scikit-learn), numbers of OpenML data sets, or a folder of tables",
+        help="'bundled' (with scikit-learn), IDs of OpenML data sets, or a folder of tables",
     )
-    parser.add_argument("--tables", default=TABLES, help="names; all if none of them is there")
+    parser.add_argument("--tables", default=TABLES, help="names (all tables if none exists)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--candidates", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=50)
@@ -47,13 +47,16 @@ def add_arguments(parser):
 
 
 def make(strategy, model, options, n_candidates, seed):
-    """Return the search, unfitted."""
+    """Return the unfitted search."""
     skip = "max_iter"  # the resource of halving
     if strategy == "grid":
         grid = list(ParameterGrid(search_space(model, "grid", include=IN_GRID)))
-        np.random.default_rng(seed).shuffle(grid)  # grid search has no order of its own
-        one = [{name: [value] for name, value in point.items()} for point in grid[:n_candidates]]
-        return GridSearchCV(model, one, **options)
+        # Shuffled, because the order of a grid would decide its best score after few candidates.
+        np.random.default_rng(seed).shuffle(grid)
+        single_points = [
+            {name: [value] for name, value in point.items()} for point in grid[:n_candidates]
+        ]
+        return GridSearchCV(model, single_points, **options)
     if strategy == "random":
         space = search_space(model, exclude=skip)
         return RandomizedSearchCV(model, space, n_iter=n_candidates, random_state=seed, **options)
@@ -104,24 +107,24 @@ def one(table, strategy, seed, args):
     prepared = realdata.preprocess(table).fit_transform(X.iloc[train])
     target = y[train] if classify else y[train] / np.std(y[train])
     search = make(strategy, make_pipeline(mlp), options, args.candidates, seed)
-    found = compare_searches({strategy: search.fit(prepared, target)})
-    return found[["candidate", "elapsed", "score", "best"]].to_numpy(float)
+    history = compare_searches({strategy: search.fit(prepared, target)})
+    return history[["candidate", "elapsed", "score", "best"]].to_numpy(float)
 
 
 def best_after(run, n_candidates=None, seconds=None):
-    """Return the best full score within a budget; NaN if there is none yet."""
+    """Return the best score of a fully trained candidate within a budget, or NaN."""
     inside = run[:, 0] <= n_candidates if seconds is None else run[:, 1] <= seconds
     best = run[inside, 3]
     return best[-1] if len(best) else np.nan
 
 
 def number(value, digits):
-    """Return a rounded number, None for one that JSON does not know."""
+    """Return a rounded number, or None if it is not finite and has no JSON literal."""
     return round(float(value), digits) if np.isfinite(value) else None
 
 
 def summarize(runs, tables, seeds):
-    """Return mean regrets: at numbers of candidates, and at equal seconds."""
+    """Return the mean regrets after equal numbers of candidates and after equal times."""
     at, in_time, wins = {}, {}, {}
     for table in tables:
         mine = {key: run for key, run in runs.items() if key[0] == table}
@@ -137,7 +140,7 @@ def summarize(runs, tables, seeds):
             other = best_after(mine[table, "random", seed], n_candidates=32)
             wins.setdefault(strategy, []).append(best_after(run, n_candidates=32) > other)
 
-    def means(found):
+    def means(regrets):
         return {
             strategy: {
                 str(budget): [
@@ -147,7 +150,7 @@ def summarize(runs, tables, seeds):
                 ]
                 for budget, values in by_budget.items()
             }
-            for strategy, by_budget in found.items()
+            for strategy, by_budget in regrets.items()
         }
 
     return {
@@ -163,12 +166,12 @@ def run(args):
     realdata = load_tables(args.data)
     tables = [t for t in args.tables.split(",") if t in realdata.TASKS] or list(realdata.TASKS)
     keys = [(t, s, seed) for t in tables for seed in range(args.seeds) for s in STRATEGIES]
-    found = Parallel(args.jobs, verbose=1)(delayed(one)(*key, args) for key in keys)
-    runs = dict(zip(keys, found, strict=True))
+    results = Parallel(args.jobs, verbose=1)(delayed(one)(*key, args) for key in keys)
+    runs = dict(zip(keys, results, strict=True))
     summary = summarize(runs, tables, args.seeds)
-    for title, part in summary.items():
+    for title, by_strategy in summary.items():
         print(title)
-        for strategy, values in part.items():
+        for strategy, values in by_strategy.items():
             print(f"  {strategy:<10}{values}")
     curves = {
         "/".join(map(str, key)): [[number(v, 5) for v in (row[1], row[3])] for row in run]
@@ -181,11 +184,11 @@ def run(args):
 # -- on the page ---------------------------------------------------------------------------------
 
 
-def section(found: dict) -> list[str]:
-    at = found["regret at candidates: mean, standard error, runs"]
-    in_time = found["regret at the seconds of so many random candidates"]
-    ahead = found["share of runs ahead of random at 32"]
-    budgets, n_runs = list(at["random"]), 5 * len(found["tables"])
+def section(record: dict) -> list[str]:
+    at = record["regret at candidates: mean, standard error, runs"]
+    in_time = record["regret at the seconds of so many random candidates"]
+    ahead = record["share of runs ahead of random at 32"]
+    budgets, n_runs = list(at["random"]), 5 * len(record["tables"])
 
     def cell(mean, error, runs):
         few = "" if runs == n_runs else f" ({runs})"
@@ -198,40 +201,40 @@ def section(found: dict) -> list[str]:
     ]
     by_time = [[name, *(cell(*row[b]) for b in budgets)] for name, row in in_time.items()]
     return [
-        "## Search strategies at equal budgets",
-        f"{len(found['tables'])} small tables with {found['seeds']} seeds each, "
-        f"{found['candidates']} candidates, three folds and {found['epochs']} epochs. Regret is "
-        "the difference between the best score so far and the best score that any search found on "
-        "the table, in standard deviations of the scores of random candidates; mean and standard "
-        "error. Only fully trained candidates count for halving, so it is compared by time, and "
-        "has few results before the end (the number of runs is in parentheses). The last column is "
-        "the fraction of runs that are better after 32 candidates than random search with the same "
-        "seed.",
+        "## Search strategies with equal budgets",
+        f"{len(record['tables'])} small tables with {record['seeds']} seeds each, "
+        f"{record['candidates']} candidates, three folds and {record['epochs']} epochs. Regret is "
+        "the difference between the best score that any search found on the table and the best "
+        "score so far, in standard deviations of the scores of random candidates. The tables show "
+        "its mean and standard error. Halving is compared by time, because only fully trained "
+        "candidates count. Not all of its runs have one before the end; their number is then given "
+        "in parentheses. The last column is the fraction of runs whose best score after "
+        "32 candidates is higher than that of random search with the same seed.",
         markdown_table(
             ["", *(f"after {b} candidates" for b in budgets), "better than random"], by_candidates
         ),
         markdown_table(["", *(f"in the time of {b} random candidates" for b in budgets)], by_time),
-        "![regret by candidates and by seconds](benchmarks_searches.png)",
+        "![regret against candidates and time](benchmarks_searches.png)",
         "[](hyperparameter_search.md) compares these figures with the claims of the literature.",
     ]
 
 
-def figures(found: dict) -> dict:
-    regret = found["regret at candidates: mean, standard error, runs"]
+def figures(record: dict) -> dict:
+    regret = record["regret at candidates: mean, standard error, runs"]
     return {f"regret, {s}": row["64"][0] for s, row in regret.items() if s != "halving"}
 
 
-def draw_figure(found: dict) -> None:
-    """Draw the mean regret of the strategies, with a band of a standard error on either side.
+def draw_figure(record: dict) -> None:
+    """Plot the mean regret of the strategies with a band of one standard error on either side.
 
-    1 is the mean of a single random candidate, 0 the best that any search found.
+    1 is the mean score of one random candidate, and 0 is the best score that any search found.
     """
     import matplotlib.pyplot as plt
 
-    runs = {tuple(k.split("/")): np.array(v, float) for k, v in found["elapsed and best"].items()}
-    places = {"candidates": np.arange(1, found["candidates"] + 1), "time": np.linspace(0.02, 1)}
+    runs = {tuple(k.split("/")): np.array(v, float) for k, v in record["elapsed and best"].items()}
+    places = {"candidates": np.arange(1, record["candidates"] + 1), "time": np.linspace(0.02, 1)}
     curves: dict = {name: {} for name in places}
-    for table in found["tables"]:
+    for table in record["tables"]:
         mine = {key: run for key, run in runs.items() if key[0] == table}
         top = max(np.nanmax(run[:, 1]) for run in mine.values())
         random = [run for key, run in mine.items() if key[1] == "random"]
@@ -252,20 +255,25 @@ def draw_figure(found: dict) -> None:
         "optuna": ("#009E73", ":"),
         "halving": ("#CC79A7", "-"),
     }
-    for axis, (what, by_strategy) in zip(axes, curves.items(), strict=True):
+    for axis, (budget, by_strategy) in zip(axes, curves.items(), strict=True):
         for strategy, rows in by_strategy.items():
             color, dash = styles[strategy]
             rows = np.array(rows)
-            there = np.isfinite(rows).mean(axis=0) > 0.9
-            middle = np.nanmean(rows[:, there], axis=0)
-            error = np.nanstd(rows[:, there], axis=0) / np.sqrt(len(rows))
-            axis.plot(places[what][there], middle, color=color, ls=dash, label=strategy)
+            complete = np.isfinite(rows).mean(axis=0) > 0.9
+            middle = np.nanmean(rows[:, complete], axis=0)
+            error = np.nanstd(rows[:, complete], axis=0) / np.sqrt(len(rows))
+            axis.plot(places[budget][complete], middle, color=color, ls=dash, label=strategy)
             axis.fill_between(
-                places[what][there], middle - error, middle + error, color=color, alpha=0.15, lw=0
+                places[budget][complete],
+                middle - error,
+                middle + error,
+                color=color,
+                alpha=0.15,
+                lw=0,
             )
-        axis.set(yscale="log", xlabel=what)
+        axis.set(yscale="log", xlabel=budget)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("mean regret (1: one random candidate)")
-    axes[1].set_xlabel(f"time (1: that of {found['candidates']} random candidates)")
+    axes[1].set_xlabel(f"time (1: that of {record['candidates']} random candidates)")
     axes[1].legend(fontsize="small")
     save_figure(figure, "benchmarks_searches.png")

@@ -1,11 +1,11 @@
-"""Batch sizes, epochs, averaging and penalties on small tables, beside the full batch.
+"""Batch sizes, epochs, averaging and penalties on small tables, compared with the full batch.
 
-Samples are drawn from the training parts of the tables, a new set for every draw; the networks are
-scored on other samples of the training part, so no test sample is read. Figures are geometric means
-over the tables of (metric + 0.01) / (metric of the full batch + 0.01): below 1 is better than the
-full batch. Differences are paired by draw, and their standard errors are over tables, because the
-draws of one table are not independent. A candidate is chosen on half of the tables and confirmed on
-the other half.
+Each draw takes new samples from the training set of a table. The networks are scored on other
+samples of the training set, so the test set is not used. Figures are geometric means over the
+tables of (metric + 0.01) / (metric of the full batch + 0.01); values below 1 are better than the
+full batch. Differences are paired by draw. Their standard errors are over tables, because the draws
+of one table are not independent. A candidate is chosen on half of the tables and confirmed on the
+other half.
 """
 
 import warnings
@@ -23,7 +23,8 @@ from sknn_adam import MLPClassifier, MLPRegressor
 
 SIZES = (30, 60, 120)
 FULL = "full batch"
-FULL_BATCH = max(SIZES)  # a batch of at least n_samples is the whole table
+# A batch size of at least n_samples is a full batch.
+FULL_BATCH = max(SIZES)
 CANDIDATES = {
     FULL: {},
     "batch_size=64": {"batch_size": 64},
@@ -38,9 +39,11 @@ CANDIDATES = {
     "batch_size=16, alpha=0.01": {"batch_size": 16, "alpha": 0.01},
 }
 METRICS = {"classification": ("error", "logloss"), "regression": ("nrmse",)}
-MOST_COLUMNS, MOST_TEST_SAMPLES = 50, 1000  # keep the study short
+# These limits keep the study short.
+MOST_COLUMNS, MOST_TEST_SAMPLES = 50, 1000
 FEWEST_TEST_SAMPLES = 30
-SAMPLES_PER_CLASS = 5  # tables with fewer samples per class are left out
+# Tables with fewer samples per class, on average, are skipped.
+SAMPLES_PER_CLASS = 5
 SHIFT = 0.01
 
 
@@ -49,37 +52,38 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--tables", default="", help="comma separated names; all by default")
-    parser.add_argument("--only", default="", help="candidates whose name contains this")
-    parser.add_argument("--smoke", action="store_true", help="one draw, no file")
+    parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
+    parser.add_argument("--only", default="", help="only candidates whose name contains this")
+    parser.add_argument("--smoke", action="store_true", help="one draw, no record")
 
 
 def draw(X, labels, y, pool, columns, n_samples, rng):
-    """Return X and y of a small training set and of a test set, or None if there are too few."""
+    """Return X and y of a small training set and of a test set, or None if samples are too few."""
     if labels is not None:
-        found, counts = np.unique(y[pool], return_counts=True)
-        if SAMPLES_PER_CLASS * len(found) > n_samples:
+        classes, counts = np.unique(y[pool], return_counts=True)
+        if SAMPLES_PER_CLASS * len(classes) > n_samples:
             return None
-        pool = pool[np.isin(y[pool], found[counts > 1])]
+        pool = pool[np.isin(y[pool], classes[counts > 1])]
     if len(pool) < n_samples + FEWEST_TEST_SAMPLES:
         return None
-    some, others = train_test_split(
+    train, test = train_test_split(
         pool,
         train_size=n_samples,
         stratify=None if labels is None else y[pool],
         random_state=int(rng.integers(2**31)),
     )
-    if labels is not None:  # classes that no network could know
-        others = others[np.isin(y[others], y[some])]
-        if len(np.unique(y[some])) < 2:
+    # Drop test samples of classes that are missing from the training set.
+    if labels is not None:
+        test = test[np.isin(y[test], y[train])]
+        if len(np.unique(y[train])) < 2:
             return None
-    others = rng.permutation(others)[:MOST_TEST_SAMPLES]
-    columns.fit(X.iloc[some])
-    X_some, X_others = (
-        np.asarray(columns.transform(X.iloc[rows]), np.float64) for rows in (some, others)
+    test = rng.permutation(test)[:MOST_TEST_SAMPLES]
+    columns.fit(X.iloc[train])
+    X_train, X_test = (
+        np.asarray(columns.transform(X.iloc[rows]), np.float64) for rows in (train, test)
     )
-    kept = rng.permutation(X_some.shape[1])[:MOST_COLUMNS]
-    return (X_some[:, kept], y[some]), (X_others[:, kept], y[others])
+    kept = rng.permutation(X_train.shape[1])[:MOST_COLUMNS]
+    return (X_train[:, kept], y[train]), (X_test[:, kept], y[test])
 
 
 def scores(task, model, X, y):
@@ -95,13 +99,13 @@ def scores(task, model, X, y):
 
 
 def load(data):
-    """Return a source of tables by name: those of `data`, and iris and wine."""
+    """Return the source of each table: the tables of `data`, and iris and wine."""
     source = load_tables(data)
     return dict.fromkeys(("iris", "wine"), Bundled()) | dict.fromkeys(source.TASKS, source)
 
 
 def compare(data, candidates, name, draws, seed):
-    """Return one row per size, draw and candidate of a table."""
+    """Return one row per size, draw and candidate for one table."""
     warnings.simplefilter("ignore")
     source = load(data)[name]
     (X, y, task), rows = source.load(name), []
@@ -118,20 +122,20 @@ def compare(data, candidates, name, draws, seed):
                 model = estimator(random_state=seed + i, **{"batch_size": FULL_BATCH} | params)
                 start = perf_counter()
                 model.fit(*drawn[0])
-                found = {"seconds": perf_counter() - start, **scores(task, model, *drawn[1])}
-                rows.append({"table": name, "n": n_samples, "candidate": candidate, **found})
+                result = {"seconds": perf_counter() - start, **scores(task, model, *drawn[1])}
+                rows.append({"table": name, "n": n_samples, "candidate": candidate, **result})
     return rows
 
 
 def log_ratios(rows, n_samples, candidate, metric):
-    """Return by table the mean logarithm of the ratios to the full batch."""
+    """Return the mean log ratio to the full batch for each table."""
 
     def values(name):
-        found = {}
+        by_table = {}
         for row in rows:
             if row["n"] == n_samples and row["candidate"] == name and metric in row:
-                found.setdefault(row["table"], []).append(row[metric])
-        return {table: np.array(each) for table, each in found.items()}
+                by_table.setdefault(row["table"], []).append(row[metric])
+        return {table: np.array(each) for table, each in by_table.items()}
 
     ours, full = values(candidate), values(FULL)
     shift = 0.0 if metric == "seconds" else SHIFT
@@ -145,18 +149,18 @@ def summary(logs):
     return {"ratio": float(np.exp(logs.mean())), "se": float(error), "tables": len(logs)}
 
 
-def told(cell):
-    """Return a figure as text: of all tables, and in parentheses of either half."""
+def formatted(cell):
+    """Format the ratio over all tables, with those over the two halves in parentheses."""
     first, second = (f"{half['ratio']:.3f} ± {half['se']:.3f}" for half in cell["halves"])
     return f"{cell['ratio']:.3f} ± {cell['se']:.3f} ({first}; {second})"
 
 
 def tabulate(rows, candidates, task):
-    """Return by size, candidate and metric the ratios: of all tables, and of either half."""
-    found = {}
+    """Return the ratios by size, candidate and metric, over all tables and over each half."""
+    ratios = {}
     for n_samples in SIZES:
         for candidate in candidates:
-            cell = found.setdefault(str(n_samples), {}).setdefault(candidate, {})
+            cell = ratios.setdefault(str(n_samples), {}).setdefault(candidate, {})
             for metric in (*METRICS[task], "seconds"):
                 logs = log_ratios(rows, n_samples, candidate, metric)
                 if len(logs) < 2:
@@ -164,7 +168,7 @@ def tabulate(rows, candidates, task):
                 values = [logs[table] for table in sorted(logs)]
                 halves = [summary(values[::2]), summary(values[1::2])]
                 cell[metric] = {**summary(values), "halves": halves}
-    return found
+    return ratios
 
 
 def run(args):
@@ -172,21 +176,23 @@ def run(args):
     names = args.tables.split(",") if args.tables else list(sources)
     candidates = {n: p for n, p in CANDIDATES.items() if n == FULL or args.only in n}
     start = perf_counter()
-    several = Parallel(n_jobs=args.jobs, verbose=5)(
+    rows_by_table = Parallel(n_jobs=args.jobs, verbose=5)(
         delayed(compare)(args.data, candidates, name, 1 if args.smoke else args.draws, args.seed)
         for name in names
     )
     tasks = {}
     for task in METRICS:
         own = [n for n in names if sources[n].TASKS[n] == task]
-        rows = [row for each in several for row in each if row["table"] in own]
+        rows = [row for each in rows_by_table for row in each if row["table"] in own]
         if not rows:
             continue
         tasks[task] = tabulate(rows, candidates, task)
-        for n_samples, found in tasks[task].items():
-            print(f"\n{task}, {n_samples} samples: ratio ± standard error (either half of tables)")
-            for candidate, cells in found.items():
-                text = "  ".join(f"{metric} {told(cells[metric])}" for metric in cells)
+        for n_samples, by_candidate in tasks[task].items():
+            print(
+                f"\n{task}, {n_samples} samples: ratio ± standard error (each half of the tables)"
+            )
+            for candidate, cells in by_candidate.items():
+                text = "  ".join(f"{metric} {formatted(cells[metric])}" for metric in cells)
                 print(f"{candidate:<30}  {text}")
     print(f"{perf_counter() - start:.0f} seconds")
     if not args.smoke:
@@ -196,22 +202,22 @@ def run(args):
 TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
 
 
-def section(found: dict) -> list[str]:
-    batches = found["tasks"]["classification"]["120"]["batch_size=32"]["error"]
+def section(record: dict) -> list[str]:
+    batches = record["tasks"]["classification"]["120"]["batch_size=32"]["error"]
     first, second = ("{ratio:.3f} ± {se:.3f}".format(**half) for half in batches["halves"])
     blocks = [
-        "## Batches on small tables",
-        "Default estimators with one or two parameters changed, on 30, 60 and 120 samples drawn "
-        f"{found['draws']} times from the training set of each table and scored on other samples "
-        "of that set: geometric means over the tables of (metric + 0.01) relative to a batch of "
-        "all samples, with their standard errors over tables. In parentheses are the ratios on the "
-        "two halves of the tables: a candidate is chosen on the first half and confirmed on the "
-        "second.",
+        "## Batch sizes on small tables",
+        "Default estimators with one or two parameters changed. They are trained on 30, 60 and 120 "
+        f"samples, drawn {record['draws']} times from the training set of each table, and scored "
+        "on other samples of that set. The figures are geometric means over the tables of "
+        "(metric + 0.01) relative to a batch of all samples, with their standard errors over "
+        "tables. The ratios on the two halves of the tables are given in parentheses: a candidate "
+        "is chosen on the first half and confirmed on the second.",
         "The default is a batch of 32 for classifiers and of all samples for regressors. The gain "
-        f"of classifiers varies between tables: on 120 samples the ratio of the errors is {first} "
-        f"on the first half of the tables and {second} on the second.",
+        "for classifiers varies between tables: with 120 samples, the ratio of the errors is "
+        f"{first} on the first half of the tables and {second} on the second.",
     ]
-    for task, sizes in found["tasks"].items():
+    for task, sizes in record["tasks"].items():
         metrics = [*METRICS[task], "seconds"]
         for n_samples, candidates in sizes.items():
             n_tables = candidates[FULL][metrics[0]]["tables"]
@@ -230,8 +236,8 @@ def _with_halves(cell: dict) -> str:
     return f"{cell['ratio']:.3f} ± {cell['se']:.3f} ({first}, {second})"
 
 
-def figures(found: dict) -> dict:
-    cells = found["tasks"]["classification"]
+def figures(record: dict) -> dict:
+    cells = record["tasks"]["classification"]
     return {
         f"batch of 32, {n} samples: error": round(sizes["batch_size=32"]["error"]["ratio"], 3)
         for n, sizes in cells.items()

@@ -1,6 +1,6 @@
-"""What a new process pays: imports, a first fit, and Numba's first compilation.
+"""Startup time of new processes: imports, the first fit and Numba's compilation.
 
-Every figure is the wall time of a whole child process; the sides take turns.
+The figures are wall times of complete child processes, which are interleaved.
 """
 
 import os
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, spread
+from benchmarks._report import spread, time_interleaved
 
 FIT = (
     "from sklearn.datasets import load_{data} as load; from {package} import MLPClassifier; "
@@ -27,11 +27,11 @@ DIGITS = {"data": "digits", "params": "random_state=0, max_iter=2, tol=0"}
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="one repetition, no file")
+    parser.add_argument("--smoke", action="store_true", help="one repetition, no record")
 
 
 def child(code: str, folder: str, kernels: str = "auto"):
-    """Return a function that runs this code in a new process, warnings left out."""
+    """Return a function that runs `code` in a new process without warnings."""
     env = {**os.environ, "SKNN_ADAM_KERNELS": kernels, "XDG_CACHE_HOME": folder}
     command = [sys.executable, "-W", "ignore", "-c", code]
     return lambda: subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
@@ -43,7 +43,8 @@ def run(args):
         digits = FIT.format(package=ours, **DIGITS)
         first = str(Path(folder) / "first")
 
-        def first_fit():  # nothing is compiled yet
+        # Without a cache, Numba compiles in each call.
+        def first_fit():
             shutil.rmtree(first, ignore_errors=True)
             child(digits, first, "fused")()
 
@@ -56,7 +57,7 @@ def run(args):
             "fit, cached": child(digits, folder, "fused"),
             "fit, first ever": first_fit,
         }
-        seconds = in_turns(sides, 1 if args.smoke else args.repeats)
+        seconds = time_interleaved(sides, 1 if args.smoke else args.repeats)
     extra = {
         "import": np.subtract(seconds["import"], seconds["import scikit-learn"]),
         "iris": np.subtract(seconds["iris"], seconds["iris, scikit-learn"]),
@@ -73,21 +74,21 @@ def run(args):
 
 
 LABELS = {
-    "import": "`import sknn_adam`, beyond `import sklearn.neural_network`",
-    "iris": "a process that fits iris, beyond one that fits it with scikit-learn",
-    "cached": "first fit with Numba and a filled cache, beyond one without Numba",
-    "first ever": "first fit with Numba and an empty cache, which compiles, beyond one without",
+    "import": "`import sknn_adam`, minus `import sklearn.neural_network`",
+    "iris": "fit of iris, minus the same with scikit-learn",
+    "cached": "first fit of digits with Numba and a filled cache, minus one without Numba",
+    "first ever": "the same with an empty cache, so that Numba compiles, minus one without Numba",
 }
 
 
-def section(found: dict) -> list[str]:
-    rows = [[text, *(f"{v:.3f}" for v in found["extra"][name])] for name, text in LABELS.items()]
+def section(record: dict) -> list[str]:
+    rows = [[text, *(f"{v:.3f}" for v in record["extra"][name])] for name, text in LABELS.items()]
     return [
         "## Startup",
-        "Seconds of whole processes: differences between two sides that take turns.",
+        "Differences between the times of two interleaved processes, in seconds.",
         markdown_table(["", "minimum", "median", "maximum"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    return {f"{name}, s": found["extra"][name][1] for name in LABELS}
+def figures(record: dict) -> dict:
+    return {f"{name}, s": record["extra"][name][1] for name in LABELS}

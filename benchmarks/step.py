@@ -1,8 +1,8 @@
-"""One optimizer step beside the memory's bandwidth, by the number of parameters.
+"""Time of one optimizer step compared with the memory bandwidth, by number of parameters.
 
-A step reads the gradient and reads and writes the parameters and the optimizer's slots; what of it
-passes through memory in a second is compared with the fastest of three plain loops over arrays of
-the same size: a copy, a sum, and an update in place.
+A step reads the gradient, and reads and writes the parameters and the optimizer's slots. The bytes
+per second are compared with the fastest of three plain loops over arrays of the same size: a copy,
+a sum and an in-place update.
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
-from benchmarks._report import in_turns, run_on, spread
+from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam import optimizers
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NumpyKernels
@@ -24,7 +24,7 @@ RULES = ("SGD", "Adam", "AdamW", "Lion")
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="small vectors, no file")
+    parser.add_argument("--smoke", action="store_true", help="small vectors, no record")
 
 
 @numba.njit(["void(f4[::1], f4[::1])"])
@@ -46,12 +46,12 @@ def add_in_place(a, b):
 
 
 def layout_of(n):
-    """Return a layout with a hundredth of biases at the end."""
+    """Return a layout in which the last hundredth of the parameters are biases."""
     cuts = [0, n - n // 100, n]
-    kinds = "weight", "bias"
+    roles = "weight", "bias"
     return [
         (slice(*ends), (ends[1] - ends[0],), k)
-        for ends, k in zip(pairwise(cuts), kinds, strict=True)
+        for ends, k in zip(pairwise(cuts), roles, strict=True)
     ]
 
 
@@ -77,16 +77,16 @@ def measure(n, repeats, seed):
     def many(call):
         return lambda: [call() for _ in range(calls)]
 
-    found = in_turns({name: many(call) for name, call in sides.items()}, repeats)
+    timings = time_interleaved({name: many(call) for name, call in sides.items()}, repeats)
     rates = {  # gigabytes per second
         name: spread(np.divide(streams[name] * n * 4e-9 * calls, seconds))
-        for name, seconds in found.items()
+        for name, seconds in timings.items()
     }
     bandwidth = max(rates[name][1] for name in ("copy", "add", "add in place"))
     row = {"parameters": n, "bandwidth": bandwidth, "rates": rates}
     row["share"] = {k: round(v[1] / bandwidth, 3) for k, v in rates.items() if "," in k}
     row["nanoseconds"] = {
-        k: spread(np.array(v) / calls / n * 1e9) for k, v in found.items() if "," in k
+        k: spread(np.array(v) / calls / n * 1e9) for k, v in timings.items() if "," in k
     }
     return row
 
@@ -103,25 +103,27 @@ def run(args):
     print(save("step", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         cells = [f"{row['parameters']:,}", f"{row['bandwidth']:.1f}"]
         for rule in RULES:
             fused, plain = (row["nanoseconds"][f"{rule}, {k}"][1] for k in ("fused", "numpy"))
-            large = row["parameters"] > 1e6  # smaller vectors fit into a cache
+            # Smaller vectors fit into a cache.
+            large = row["parameters"] > 1e6
             used = f" ({row['share'][f'{rule}, fused']:.0%})" if large else ""
             cells.append(f"{fused:.3g}{used} / {plain:.3g}")
         rows.append(cells)
     return [
         "## One optimizer step",
-        "Nanoseconds per parameter (float32) with Numba / without. Where the vectors do not fit "
-        "into a cache, the fraction of the memory bandwidth in use is in parentheses. The "
-        "bandwidth is that of the fastest of three plain loops over vectors of the same size.",
+        "Nanoseconds per parameter in float32, with Numba / without. For vectors that do not fit "
+        "into a cache, the fraction of the memory bandwidth in use is given in parentheses. The "
+        "bandwidth was measured with the fastest of three plain loops over vectors of the same "
+        "size.",
         markdown_table(["parameters", "GB/s", *RULES], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    used = found["rows"][-1]["share"]
+def figures(record: dict) -> dict:
+    used = record["rows"][-1]["share"]
     return {f"{rule}: fraction of the bandwidth": used[f"{rule}, fused"] for rule in RULES}

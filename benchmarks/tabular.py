@@ -1,11 +1,11 @@
-"""The recipes of ``tabular_pipeline``: chosen inside the training parts, told by the test parts.
+"""The recipes of ``tabular_pipeline``: ablation on training sets, and scores on test sets.
 
-``--part choose`` splits every training part once more (three quarters, one quarter) and compares
-the recipe "default" with one thing at a time changed; of every change the ratio to the recipe,
-with an interval over bootstrap samples of the tables. No test row is read. ``--part report`` fits
-recipes, scikit-learn's MLP and, where pytabkit is installed, RealMLP_TD on the training parts and
-predicts the test parts. All figures are shifted geometric means of (metric + 0.01) divided by
-(the other's metric + 0.01).
+``--part choose`` splits each training set again into 75 % and 25 % and changes one thing at a time
+in a recipe. It gives the ratio of each change to the recipe, with an interval over bootstrap
+samples of the tables. The test sets are not used. ``--part report`` fits the recipes,
+scikit-learn's MLP and, if pytabkit is installed, RealMLP_TD on the training sets and scores them on
+the test sets. All figures are geometric means of (metric + 0.01) / (metric of the reference +
+0.01).
 """
 
 import warnings
@@ -37,17 +37,21 @@ METRICS = ("error", "logloss", "nrmse")
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=1, help="so many seeds on the test parts")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds for the test sets")
     parser.add_argument("--part", choices=("choose", "report"), default="report")
     bases = (*RECIPES, "full")
-    parser.add_argument("--base", choices=bases, default="default", help="what is changed")
-    parser.add_argument("--tables", default="", help="comma separated names; all by default")
-    parser.add_argument("--spoil", type=float, default=0.0, help="share of numbers in a wrong unit")
-    parser.add_argument("--splits", type=int, default=3, help="at most so many of a small table")
-    parser.add_argument("--only", default="", help="candidates whose name contains one of these")
-    parser.add_argument("--add", action="store_true", help="keep what the results file has")
+    parser.add_argument("--base", choices=bases, default="default", help="recipe to change")
+    parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
+    parser.add_argument(
+        "--spoil", type=float, default=0.0, help="fraction of numbers to multiply by 1,000"
+    )
+    parser.add_argument("--splits", type=int, default=3, help="maximum number of splits per table")
+    parser.add_argument(
+        "--only", default="", help="only candidates whose name contains one of these"
+    )
+    parser.add_argument("--add", action="store_true", help="add to the results of the previous run")
     parser.add_argument("--recipes", default=",".join(RECIPES))
-    parser.add_argument("--peer", default="", help="tables with RealMLP_TD too, or all")
+    parser.add_argument("--peer", default="", help="tables to fit RealMLP_TD on as well, or 'all'")
 
 
 def run(args):
@@ -57,7 +61,7 @@ def run(args):
     (choose if args.part == "choose" else report)(realdata, tables, args)
 
 
-# -- inside the training parts -------------------------------------------------------------------
+# -- on the training sets ------------------------------------------------------------------------
 
 
 def scores(realdata, task, model, X, y, n_classes):
@@ -67,16 +71,16 @@ def scores(realdata, task, model, X, y, n_classes):
     return realdata.metrics(task, y, model.predict(X), p, model.classes_, n_classes)
 
 
-def spoiled(X, share, seed):
-    """Return the table with a share of its numbers a thousand times as large: in a wrong unit."""
+def spoiled(X, fraction, seed):
+    """Return a table with a fraction of its numbers multiplied by 1,000, as by a wrong unit."""
     rng, X = np.random.default_rng(seed), X.copy()
-    for name in X.select_dtypes("number") if share else ():
-        X[name] = X[name] * np.where(rng.random(len(X)) < share, 1000.0, 1.0)
+    for name in X.select_dtypes("number") if fraction else ():
+        X[name] = X[name] * np.where(rng.random(len(X)) < fraction, 1000.0, 1.0)
     return X
 
 
 def compare(realdata, table, args):
-    """Return the mean scores of every candidate on one table."""
+    """Return the mean scores of each candidate on one table."""
     X, y, task = realdata.load(table)
     X = spoiled(X, args.spoil, args.seed)
     n_classes = int(y.max()) + 1 if task == "classification" else None
@@ -98,22 +102,23 @@ def compare(realdata, table, args):
             try:
                 with prototype(name):
                     model.fit(Xa, y[a])
-            except ValueError as error:  # knots of SplineTransformer that fall together
+            # SplineTransformer fails if its quantile knots coincide.
+            except ValueError as error:
                 print(f"{table}: {name}: {error}", flush=True)
                 continue
             seconds = process_time() - start
             with prototype(name):
-                found = scores(realdata, task, model, Xb, y[b], n_classes)
-            found["seconds"] = seconds
-            sums.setdefault(name, []).append(found)
+                result = scores(realdata, task, model, Xb, y[b], n_classes)
+            result["seconds"] = seconds
+            sums.setdefault(name, []).append(result)
     return {
-        name: {key: float(np.mean([found[key] for found in each])) for key in each[0]}
+        name: {key: float(np.mean([result[key] for result in each])) for key in each[0]}
         for name, each in sums.items()
     }
 
 
 def bootstrap(logs, rng):
-    """Return the ratio, and its 95 % interval over bootstrap samples of the tables."""
+    """Return the ratio and its 95 % interval over bootstrap samples of the tables."""
     draws = rng.choice(logs, size=(4000, len(logs))).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
     return [round(float(np.exp(value)), 3) for value in (np.mean(logs), low, high)]
@@ -132,22 +137,24 @@ def choose(realdata, tables, args):
             save_unfinished(file, summary(rows, args))
     print(save(file, summary(rows, args)))
     discard_unfinished(file)
-    for name, found in summary(rows, args)["ratios"].items():
-        print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in found.items()))
+    for name, ratios in summary(rows, args)["ratios"].items():
+        print(f"{name:<40}", *(f"{m} {f['ratio']}" for m, f in ratios.items()))
 
 
 def summary(rows, args):
-    """Return the content of the results file."""
-    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    """Return the content of the record."""
+    names = list(dict.fromkeys(name for by_candidate in rows.values() for name in by_candidate))
     ratios: dict = {}
     for name in names:
-        both = [found for found in rows.values() if name in found]
+        with_candidate = [by_candidate for by_candidate in rows.values() if name in by_candidate]
         for metric in (*METRICS, "seconds"):
             shift = 0.0 if metric == "seconds" else 0.01
             logs = [
-                np.log((found[name][metric] + shift) / (found["recipe"][metric] + shift))
-                for found in both
-                if metric in found[name]
+                np.log(
+                    (by_candidate[name][metric] + shift) / (by_candidate["recipe"][metric] + shift)
+                )
+                for by_candidate in with_candidate
+                if metric in by_candidate[name]
             ]
             if logs:
                 rng = np.random.default_rng(args.seed)
@@ -156,11 +163,11 @@ def summary(rows, args):
     return {"seed": args.seed, "splits": args.splits, "ratios": ratios, "tables": rows}
 
 
-# -- on the test parts ---------------------------------------------------------------------------
+# -- on the test sets ----------------------------------------------------------------------------
 
 
 def sides(realdata, args, seed):
-    """Return what makes the estimator of every side for a table."""
+    """Return a function for each method that creates its estimator for a table."""
 
     def classify(name):
         return realdata.TASKS[name] == "classification"
@@ -183,7 +190,8 @@ def sides(realdata, args, seed):
         from sklearn.compose import make_column_selector, make_column_transformer
 
         model = RealMLP_TD_Classifier if classify(name) else RealMLP_TD_Regressor
-        impute = make_column_transformer(  # it takes no missing numbers
+        # RealMLP_TD does not support missing numbers.
+        impute = make_column_transformer(
             (SimpleImputer(strategy="median"), make_column_selector(dtype_include="number")),
             remainder="passthrough",
             verbose_feature_names_out=False,
@@ -191,13 +199,13 @@ def sides(realdata, args, seed):
         made = model(n_cv=1, random_state=seed, device="cpu", n_threads=1)
         return make_pipeline(impute, made)
 
-    found = {"scikit-learn": theirs}
-    found |= {recipe: ours(recipe) for recipe in args.recipes.split(",") if recipe}
-    return found | ({"RealMLP_TD": peer} if find_spec("pytabkit") else {})
+    makers = {"scikit-learn": theirs}
+    makers |= {recipe: ours(recipe) for recipe in args.recipes.split(",") if recipe}
+    return makers | ({"RealMLP_TD": peer} if find_spec("pytabkit") else {})
 
 
 class Timed:
-    """An estimator that counts the processor's seconds of its fit."""
+    """Wrapper that measures the CPU time of an estimator's fit."""
 
     def __init__(self, model):
         self.model = model
@@ -214,7 +222,7 @@ class Timed:
 
 
 def measured(realdata, table, make, method):
-    """Return the rows of one method on one table, with the processor's seconds of the fits."""
+    """Return the rows of one method on one table, with the CPU seconds of the fits."""
     made: list = []
 
     def timed(name):
@@ -238,20 +246,21 @@ def report(realdata, tables, args):
     peers = tables if args.peer == "all" else args.peer.split(",")
     for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
         for method, make in sides(realdata, args, seed).items():
-            wanted = seed == args.seed or method in RECIPES  # the others for their times only
+            # Other methods only need one seed, for their times.
+            wanted = seed == args.seed or method in RECIPES
             wanted &= method != "RealMLP_TD" or table in peers
             if wanted and (method, table, seed) not in known:
-                found = measured(realdata, table, make, method)
-                rows += [row | {"seed": seed} for row in found]
+                new_rows = measured(realdata, table, make, method)
+                rows += [row | {"seed": seed} for row in new_rows]
         print(table, *(row.get("exception", row["fit_cpu_s"]) for row in rows[-9:]), flush=True)
     failed = [row for row in rows if "exception" in row]
     if failed:
-        raise SystemExit(f"failed: {failed}")
-    every = [row for row in realdata.recorded() if row["set"] in tables]
-    found = realdata.summary([*every, *rows])
+        raise SystemExit(f"Some fits failed: {failed}")
+    recorded = [row for row in realdata.recorded() if row["set"] in tables]
+    by_method = realdata.summary([*recorded, *rows])
     ratios = {
         method: {metric: round(each[metric][1], 3) for metric in METRICS if metric in each}
-        for method, each in found.items()
+        for method, each in by_method.items()
     }
     options = {
         "seed": args.seed,
@@ -260,9 +269,10 @@ def report(realdata, tables, args):
         "tables": len(tables),
     }
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    beside = [row for row in rows if row["seed"] == args.seed]  # further seeds came later
+    # Times are compared on the first seed, which all methods have.
+    first_seed = [row for row in rows if row["seed"] == args.seed]
     times = {
-        f"{one} / {other}": time_ratio(beside, one, other)
+        f"{one} / {other}": time_ratio(first_seed, one, other)
         for other in ("scikit-learn", "RealMLP_TD")
         for one in methods
         if one != other and other in methods
@@ -277,7 +287,7 @@ def report(realdata, tables, args):
 
 
 def time_ratio(rows, one, other):
-    """Return the mean ratio of the processor's seconds, over the tables that both have."""
+    """Return the geometric mean ratio of the CPU times, over the tables that both have."""
     seconds: dict = {}
     for row in rows:
         seconds.setdefault((row["method"], row["set"]), []).append(row["fit_cpu_s"])
@@ -291,74 +301,75 @@ def time_ratio(rows, one, other):
 TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
 CHOICES = {
     "tabular_choice": (
-        "## What each component of the recipe contributes",
-        'The recipe "default" with one change, on the training sets of {n} tables, each split once '
-        "more: the ratio to the recipe (above 1 is worse) and its 95 % interval over bootstrap "
-        "samples of the tables.",
+        '## Ablation of the recipe "default"',
+        'The recipe "default" with one change, on the training sets of {n} tables, each of which '
+        "is split again. The figures are the ratio to the recipe (above 1 is worse) and its 95 % "
+        "interval over bootstrap samples of the tables.",
     ),
     "tabular_choice_fast": ('### The recipe "fast"', "The same, on {n} tables."),
     "tabular_choice_full": (
-        "### The larger recipe before it",
-        "It also had dropout of 0.1, AdamW's weight decay, averaged weights and He's initial "
-        "weights. Each of them that did not improve the results on the training sets of {n} "
-        "tables was removed.",
+        "### A larger, earlier recipe",
+        "This recipe also had a dropout of 0.1, AdamW with weight decay, weight averaging and He "
+        "initialization. Those that did not improve the results on the training sets of {n} "
+        "tables were removed.",
     ),
     "tabular_choice_temperature": (
         "### An earlier recipe with a temperature",
-        "This recipe scaled the probabilities by a temperature. It was compared on {n} tables "
-        "before the temperature was removed.",
+        "This recipe scaled the probabilities by a temperature, which was removed after this "
+        "comparison on {n} tables.",
     ),
     "tabular_choice_spoiled": (
         "### Numbers in a wrong unit",
-        "In {n} tables, two in a thousand numbers are multiplied by 1,000, in the training set "
-        "and in the held-out set.",
+        "In {n} tables, two in a thousand numbers are multiplied by 1,000, both in the training "
+        "set and in the held-out set.",
     ),
 }
 
 
-def section(found: dict) -> list[str]:
-    rows, n_tables = [], found["tables"]
-    for method, ratios in found["ratios"].items():
-        time = found["fit time"].get(f"{method} / scikit-learn")
+def section(record: dict) -> list[str]:
+    rows, n_tables = [], record["tables"]
+    for method, ratios in record["ratios"].items():
+        time = record["fit time"].get(f"{method} / scikit-learn")
         if len(ratios) < len(METRICS) or (time and time["tables"] != n_tables):
-            continue  # not on all tables
+            # Only methods with results on all tables are shown.
+            continue
         cells = [f"{ratios[metric]:.3f}" for metric in METRICS]
         rows.append([method, *cells, f"{time['ratio']:.2f}" if time else "–"])
     blocks = [
-        "## The recipes for tables",
-        f"`tabular_pipeline` on the test sets of {n_tables} real tables: geometric means of the "
-        "ratio of (metric + 0.01) to scikit-learn's MLP with its defaults. The methods without a "
-        "time were recorded beforehand on the same splits.",
-        markdown_table(["method", "error", "log loss", "RMSE", "time of the fits"], rows),
+        "## The recipes of `tabular_pipeline`",
+        f"The recipes and other methods on the test sets of {n_tables} real tables: geometric "
+        "means of the ratio of (metric + 0.01) to scikit-learn's MLP with its defaults. Methods "
+        "without a time were run earlier on the same splits.",
+        markdown_table(["method", "error", "log loss", "RMSE", "training time"], rows),
     ]
-    for pair, time in found["fit time"].items():
+    for pair, time in record["fit time"].items():
         if pair.endswith("/ RealMLP_TD") and not pair.startswith("scikit"):
             blocks.append(
-                f"Processor time of `{pair.partition(' ')[0]}` relative to RealMLP_TD (pytabkit "
-                f"{found['pytabkit']}, one thread) on {time['tables']} tables: {time['ratio']}."
+                f"CPU time of `{pair.partition(' ')[0]}` relative to RealMLP_TD (pytabkit "
+                f"{record['pytabkit']}, one thread) on {time['tables']} tables: {time['ratio']}."
             )
     return blocks
 
 
-def choice_section(name: str, found: dict) -> list[str]:
+def choice_section(name: str, record: dict) -> list[str]:
     heading, text = CHOICES[name]
     rows = []
-    for changed, ratios in found["ratios"].items():
+    for changed, ratios in record["ratios"].items():
         if changed != "recipe":
             cells = [interval(*ratios[m]["ratio"], 3) if m in ratios else "–" for m in TITLES]
             rows.append([changed, *cells])
-    blocks = [heading, text.format(n=len(found["tables"]))]
+    blocks = [heading, text.format(n=len(record["tables"]))]
     blocks.append(markdown_table(["change", *TITLES.values()], rows))
-    commands = ", ".join(f"`{command}`" for command in found.get("parts", ()))
-    return [*blocks, f"Made by {commands}."] if commands else blocks
+    commands = ", ".join(f"`{command}`" for command in record.get("parts", ()))
+    return [*blocks, f"Created by {commands}."] if commands else blocks
 
 
-def figures(found: dict) -> dict:
+def figures(record: dict) -> dict:
     return {
-        f"{recipe}: {TITLES[metric]}": found["ratios"][recipe][metric]
+        f"{recipe}: {TITLES[metric]}": record["ratios"][recipe][metric]
         for recipe in RECIPES
         for metric in METRICS
-        if recipe in found["ratios"]
+        if recipe in record["ratios"]
     }
 
 

@@ -1,4 +1,4 @@
-"""What a second processor brings a fit: one and two take turns in one process."""
+"""Speedup of a fit from a second core, with interleaved fits on one and two cores."""
 
 import os
 import warnings
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._page import interval, markdown_table
 from benchmarks._records import save
-from benchmarks._report import PROCESSORS, in_turns, run_on, spread
+from benchmarks._report import PROCESSORS, run_on, spread, time_interleaved
 from benchmarks.fit import ALPHA, LARGE, SIZES, table
 from benchmarks.peers import ours
 
@@ -18,8 +18,8 @@ N = 2
 def add_arguments(parser):
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="sizes whose name contains this")
-    parser.add_argument("--smoke", action="store_true", help="one short fit, no file")
+    parser.add_argument("--only", default="", help="only tables whose name contains this")
+    parser.add_argument("--smoke", action="store_true", help="one short fit, no record")
 
 
 def measure(size, repeats, seed):
@@ -36,16 +36,16 @@ def measure(size, repeats, seed):
 
         return side
 
-    found = in_turns({"1": on(1), "2": on(N)}, repeats)
-    gains = np.divide(found["1"], found["2"])
-    seconds = {side: spread(times) for side, times in found.items()}
+    timings = time_interleaved({"1": on(1), "2": on(N)}, repeats)
+    gains = np.divide(timings["1"], timings["2"])
+    seconds = {side: spread(times) for side, times in timings.items()}
     return {"size": name, "hidden": hidden, "gain": spread(gains, 3), "seconds": seconds}
 
 
 def run(args):
     warnings.simplefilter("ignore")
     if len(PROCESSORS) < N or not hasattr(os, "sched_setaffinity"):
-        raise SystemExit(f"This benchmark needs {N} processors, and Linux to choose them.")
+        raise SystemExit(f"This benchmark needs {N} cores and a system with sched_setaffinity.")
     if args.smoke:
         print(measure(("150x4", (10,), 32, 2), 1, args.seed))
         return
@@ -57,19 +57,19 @@ def run(args):
     print(save("threads", {"seed": args.seed, "repeats": args.repeats, "rows": rows}))
 
 
-def section(found: dict) -> list[str]:
+def section(record: dict) -> list[str]:
     rows = []
-    for row in found["rows"]:
+    for row in record["rows"]:
         low, middle, high = row["gain"]
         rows.append([row["size"], tuple(row["hidden"]), interval(middle, low, high)])
     return [
-        "## A second processor",
-        "Speedup of whole fits with Numba on two processors over one, in turns: the median, with "
-        "minimum and maximum in parentheses. BLAS uses one thread for small networks in both "
+        "## Speedup from a second core",
+        "Speedup of fits with Numba on two cores over one: median over interleaved fits, with "
+        "minimum and maximum in parentheses. For small networks, BLAS uses one thread in both "
         "cases.",
         markdown_table(["table", "hidden", "speedup"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    return {"largest speedup": max(row["gain"][1] for row in found["rows"])}
+def figures(record: dict) -> dict:
+    return {"largest speedup": max(row["gain"][1] for row in record["rows"])}

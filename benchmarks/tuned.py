@@ -1,8 +1,8 @@
-"""A random search over the ready space, beside the default estimator, on real tables.
+"""Random search over ``search_space(model)``, compared with the defaults on real tables.
 
-On every training part 30 random candidates of ``search_space(model)`` are compared by
-cross-validation (log loss or squared error), and the best is refitted; then both predict the test
-part. No test row is seen by the search.
+On each training set, 30 random candidates are compared by cross-validation (log loss or RMSE), and
+the best is refitted. The refitted and the default estimator are scored on the test set, which the
+search does not use.
 """
 
 import warnings
@@ -55,11 +55,11 @@ def compare(table, args):
 
 def run(args):
     realdata = load_tables(args.data)
-    found = Parallel(args.jobs)(delayed(compare)(table, args) for table in realdata.SETS)
-    rows = [row for part in found for row in part]
+    by_table = Parallel(args.jobs)(delayed(compare)(table, args) for table in realdata.SETS)
+    rows = [row for table_rows in by_table for row in table_rows]
     failed = [row for row in rows if "exception" in row]
     if failed:
-        raise SystemExit(f"failed: {failed}")
+        raise SystemExit(f"Some fits failed: {failed}")
     table = {}
     for name, task in realdata.TASKS.items():
         metrics = ("logloss", "error") if task == "classification" else ("nrmse",)
@@ -81,8 +81,8 @@ def run(args):
             for metric in metrics
         }
         print(f"{name:<20}", table[name])
-    searched = [next(iter(found.values()))["ratio"] for found in table.values()]
-    errors = [found["error"]["ratio"] for found in table.values() if "error" in found]
+    searched = [next(iter(metrics.values()))["ratio"] for metrics in table.values()]
+    errors = [metrics["error"]["ratio"] for metrics in table.values() if "error" in metrics]
     summary = {
         "mean ratio": round(float(np.mean(searched)), 3),
         "geometric mean ratio": round(float(np.exp(np.mean(np.log(searched)))), 3),
@@ -98,24 +98,26 @@ def run(args):
 TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
 
 
-def section(found: dict) -> list[str]:
-    summary, rows = found["summary"], []
-    for name, metrics in found["tables"].items():
+def section(record: dict) -> list[str]:
+    summary, rows = record["summary"], []
+    for name, metrics in record["tables"].items():
         metric, row = next(iter(metrics.items()))
         error = f"{metrics['error']['ratio']:.2f}" if "error" in metrics else "–"
         cells = [f"{row[key]:.3f}" for key in ("default", "tuned", "ratio")]
         rows.append([f"{name} ({TITLES[metric]})", *cells, error])
     return [
-        "## A search over the ready space",
-        f"{found['candidates']} random candidates of `search_space(model)`, compared by "
-        f"{found['folds']}-fold cross-validation on the training set by log loss or RMSE. The best "
-        "is refitted and compared with the default estimator on the test set. Ratios of "
-        "(metric + 0.01); below 1 the search is better. Mean "
-        f"{summary['mean ratio']:.3f}, better on {summary['better on']} of {summary['tables']} "
-        "tables. The last column is the ratio of the errors, which the search did not optimize.",
+        "## Random search over the default space",
+        f"On each training set, {record['candidates']} random candidates from "
+        "`search_space(model)` are compared by the log loss or RMSE of "
+        f"{record['folds']}-fold cross-validation. The best is refitted and compared with the "
+        "default estimator on the test set. The ratio is that of (metric + 0.01); below 1, the "
+        "search is better. The mean ratio is "
+        f"{summary['mean ratio']:.3f}, and the search is better on {summary['better on']} of "
+        f"{summary['tables']} tables. The last column is the ratio of the errors, which the search "
+        "did not optimize.",
         markdown_table(["table", "default", "tuned", "ratio", "ratio of errors"], rows),
     ]
 
 
-def figures(found: dict) -> dict:
-    return {name: found["summary"][name] for name in ("mean ratio", "better on")}
+def figures(record: dict) -> dict:
+    return {name: record["summary"][name] for name in ("mean ratio", "better on")}
