@@ -84,16 +84,16 @@ def look_up(table: dict[Any, Any], component: Any, method: str, what: str) -> An
 
     Networks call ``apply`` of an activation, which may compute another formula than ``__call__``.
     """
-    found = table.get(getattr(type(component), method))
-    if found is not None and method == "__call__" and overrides(type(component), "apply", method):
-        found, method = None, "apply"
-    if found is None:
+    entry = table.get(getattr(type(component), method))
+    if entry is not None and method == "__call__" and overrides(type(component), "apply", method):
+        entry, method = None, "apply"
+    if entry is None:
         raise NotImplementedError(
             f"{what} {component!r} cannot be converted to ONNX: conversions exist for "
             f"{sorted(function.__qualname__.partition('.')[0] for function in table)}, but "
             f"{type(component).__name__} defines its own {method!r}."
         )
-    return found
+    return entry
 
 
 # -- activations ---------------------------------------------------------------------------------

@@ -61,11 +61,11 @@ def _inside(estimator: Any) -> Iterator[Any]:
 
 def _children(meta: Any) -> list[Any]:
     """Return the fitted estimators that a meta-estimator of scikit-learn calls."""
-    found = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
+    children = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
     # Next to `estimators_`, `estimator_` is the template, which is not fitted.
-    found += getattr(meta, "estimators_", [getattr(meta, "estimator_", None)])
-    found += [getattr(meta, "final_estimator_", None)]
-    return [estimator for estimator in found if estimator is not None]
+    children += getattr(meta, "estimators_", [getattr(meta, "estimator_", None)])
+    children += [getattr(meta, "final_estimator_", None)]
+    return [estimator for estimator in children if estimator is not None]
 
 
 def _enclosing(operator: Any) -> list[Any]:
@@ -77,7 +77,7 @@ def _enclosing(operator: Any) -> list[Any]:
         if other.raw_operator is not None
         and other.raw_operator is not model
         and other.type not in WITHOUT_ESTIMATORS
-        and any(found is model for found in _inside(other.raw_operator))
+        and any(ours is model for ours in _inside(other.raw_operator))
     ]
 
 
@@ -164,7 +164,7 @@ def _reasons(operator: Any) -> Iterator[str]:
     if name.startswith("MultiOutput"):
         if any(unwrap(e) is not e for e in children):
             yield "skl2onnx cannot convert a pipeline, a search or a FrozenEstimator inside it"
-        if any(found.dtype.kind == "f" for found in classes):
+        if any(column.dtype.kind == "f" for column in classes):
             yield "skl2onnx treats float classes as text; use integers"
     if name == "StackingClassifier":
         if isinstance(classes, list):

@@ -120,7 +120,7 @@ def _register_meta_estimators() -> None:
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_wrapper)
     more: dict[str, Any] = {"parser": _parse_wrapper, "options": CLASSIFIER_OPTIONS}
-    # The shape calculator does nothing: the estimator inside sets the shapes of its outputs.
+    # No shape calculator is needed, because the estimator inside sets the shapes of its outputs.
     update(FrozenEstimator, FROZEN, lambda operator: None, _convert_frozen, **more)
     update_registered_parser(Pipeline, _parse_pipeline)
     # Shape calculators are the only hook that runs before skl2onnx converts a meta-estimator.
@@ -130,21 +130,21 @@ def _register_meta_estimators() -> None:
 
 
 def _searches() -> list[type]:
-    found = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
+    searches = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
     try:
         from skopt import BayesSearchCV
     except ImportError:
         # Without scikit-optimize there is no fitted BayesSearchCV to convert.
         pass
     else:
-        found.append(BayesSearchCV)
+        searches.append(BayesSearchCV)
     for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV"):
         try:
-            found.append(getattr(sklearn.model_selection, name))
+            searches.append(getattr(sklearn.model_selection, name))
         except (AttributeError, ImportError):
             # Halving searches are experimental and must be enabled first.
             break
-    return found
+    return searches
 
 
 # -- outputs -------------------------------------------------------------------------------------
@@ -335,8 +335,8 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     loss, targets = model._loss, model._targets
     g, z = _network_graph(scope, operator, container)
     if not targets.exclusive:
-        found, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
-        g.publish(found, label)
+        labels, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
+        g.publish(labels, label)
         g.publish(p, probabilities)
         return
     columns, tables, start = [], [], 0

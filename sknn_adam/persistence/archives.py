@@ -224,15 +224,15 @@ def load(path: str | os.PathLike[Any]) -> Any:
 def _check_sum(data: bytes, name: str) -> int:
     """Return the format number from the end of the file; raise if the checksum is wrong."""
     body, comment = data[:-LENGTH], data[-LENGTH:]
-    found = COMMENT_PATTERN.fullmatch(comment)
-    if found is None:
+    match = COMMENT_PATTERN.fullmatch(comment)
+    if match is None:
         raise ArchiveError(
             f"{name} is not an archive written by sknn_adam.persistence.save, or its end is "
             "damaged or cut off."
         )
-    if hashlib.sha256(body).hexdigest().encode() != found[2]:
+    if hashlib.sha256(body).hexdigest().encode() != match[2]:
         raise ArchiveError(f"{name} is damaged: its content does not match its checksum.")
-    return int(found[1])
+    return int(match[1])
 
 
 def _check_version(contents: Contents, name: str, stated: int) -> str:

@@ -81,7 +81,7 @@ def matches(value: Any, example: Any) -> bool:
 
 
 def blank(size: int, dtype: Any) -> np.ndarray:
-    """Return an example of a vector that takes no memory, whatever its size."""
+    """Return an example of a vector of this size that takes no memory."""
     return np.broadcast_to(np.zeros((), dtype), (size,))
 
 

@@ -122,11 +122,11 @@ def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
     n_bytes = {b"\x01\x00": 2, b"\x02\x00": 4}.get(version, 0)
     start = 8 + n_bytes
     stop = start + int.from_bytes(content[8:start], "little")
-    found = HEADER.fullmatch(content[start : min(stop, start + LONGEST_HEADER)])
-    if magic != b"\x93NUMPY" or not n_bytes or found is None:
+    header = HEADER.fullmatch(content[start : min(stop, start + LONGEST_HEADER)])
+    if magic != b"\x93NUMPY" or not n_bytes or header is None:
         raise Refused(f"the file {name!r} has no valid header of an array of numbers or strings")
-    dtype = np.dtype(found[1].decode())
-    shape = tuple(int(n) for n in found[3].decode().split(",") if n.strip())
+    dtype = np.dtype(header[1].decode())
+    shape = tuple(int(n) for n in header[3].decode().split(",") if n.strip())
     if dtype.kind not in KINDS or not dtype.itemsize:
         raise Refused(f"the file {name!r} has an array of dtype {dtype}")
     if prod(shape) * dtype.itemsize != len(content) - stop:
@@ -134,7 +134,7 @@ def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
     if len(shape) > 32 or prod(max(1, n) for n in shape) > MOST_EXPANSION * size + ALWAYS:
         raise Refused(f"the file {name!r} states the shape {shape}, which is too large")
     flat = np.frombuffer(content, dtype, offset=stop)
-    array = flat.reshape(shape, order="F" if found[2] == b"True" else "C")
+    array = flat.reshape(shape, order="F" if header[2] == b"True" else "C")
     # Arrays from `frombuffer` are read-only; the copy is writeable.
     array = np.array(array, dtype.newbyteorder("="), order="K")
     flat = array.ravel(order="K")

@@ -81,11 +81,11 @@ class Reader:
         first = number not in self.seen
         if first:
             self.seen[number] = None
-        found = [self._check(below, depth - 1) for below in LOADERS[loader].below(node)]
+        children = [self._check(below, depth - 1) for below in LOADERS[loader].below(node)]
         # The hash covers plain values and the keys of dictionaries.
         own = node.get("content")
         own = own if isinstance(own, str) else tuple(own) if isinstance(own, dict) else None
-        result = 1 + sum(size for size, _ in found), hash((loader, name, own, *found))
+        result = 1 + sum(size for size, _ in children), hash((loader, name, own, *children))
         # A repeated node with less content would let few nodes stand for very many objects.
         if not first and self.seen[number] != result:
             raise Refused(f"its schema has two different nodes with the number {number}")

@@ -101,7 +101,7 @@ def _layer(cls: type[Layer], state: State) -> Examples:
     fits = all(matches(value, ARGUMENTS[name]) for name, value in known.items())
     require(fits, f"{cls.__name__} has invalid arguments")
     if "activation" in names:
-        yield {"activation": lambda found: found.learned == (cls is ActivateLearned)}
+        yield {"activation": lambda activation: activation.learned == (cls is ActivateLearned)}
     yield {name: partial(alike, value) for name, value in vars(cls(**known)).items()}
 
 
@@ -191,8 +191,8 @@ def _run(cls: type[Run], state: State) -> Examples:
         "clock": Clock,
         "history": History,
         # The estimator, which has the optimizer and the schedule, checks these two.
-        "optimizer_state": lambda found: True,
-        "schedule_state": lambda found: True,
+        "optimizer_state": lambda value: True,
+        "schedule_state": lambda value: True,
         "shape": lambda shape: len(shape) == 2,
         "average": Optional(network.theta),
         "best": Optional(lambda best: type(best) is tuple and matches([*best], weights)),
@@ -294,11 +294,11 @@ def _run_of_mlp(run: Any, state: State) -> Examples:
     yield {"_run": lambda run: isinstance(run, Run)}
     yield {"_run": lambda run: _arrays_of(run.network) == _arrays_of(network)}
     yield {"t_": lambda step: step == run.clock.step}
-    theta, found = run.network.theta, run.optimizer_state
-    fits = matches(found, optimizer.init(theta, run.network.layout))
+    theta, optimizer_state = run.network.theta, run.optimizer_state
+    fits = matches(optimizer_state, optimizer.init(theta, run.network.layout))
     require(fits, "the state of an optimizer does not fit the network")
     vectors = [theta, run.average, *(run.best or ())[:1]]
-    vectors += [getattr(found, name) for name in optimizer.slots]
+    vectors += [getattr(optimizer_state, name) for name in optimizer.slots]
     ids = [id(vector) for vector in vectors if vector is not None]
     require(len(set(ids)) == len(ids), "a run uses one array for two purposes")
     try:
