@@ -1,8 +1,8 @@
-"""What pytest leaves out where an optional package is missing."""
+"""Exclude doctests that need optional packages which are not installed."""
 
 from importlib.util import find_spec
 
-# The examples in the docstrings of these need it.
+# Folders and the package that the examples in their docstrings need.
 NEEDED = {
     "sknn_adam/inspection": "matplotlib",
     "sknn_adam/onnx": "skl2onnx",

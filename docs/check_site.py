@@ -2,13 +2,12 @@
 
     python docs/check_site.py docs/_build/html
 
-Checked are: each page renders and has a heading, each of its pictures loads, nothing that it asks
-of the site is missing, no script of it fails, no link leads to a page or a section of the site
-that is not there, and each page has the heading of its source: Sphinx overwrites pages that have a
-name of its own, such as search.html. The program is looked for as ``chromium``,
-``chromium-browser`` or ``google-chrome``; ``--chromium`` names another one, and ``--links-only``
-does without. The site is served on the loopback interface, to this run only. The exit code is the
-number of faults, at most 100.
+Each page must render and have a heading, all its images and other resources must load, its links
+within the site must lead to existing pages and sections, and its heading must be the one of its
+source, because Sphinx overwrites pages with reserved names such as search.html. The browser is
+searched for as ``chromium``, ``chromium-browser`` or ``google-chrome``; ``--chromium`` selects
+another one, and ``--links-only`` skips all checks that need a browser. The site is served on the
+loopback interface for this run only. The exit code is the number of faults, at most 100.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 SECONDS_PER_PAGE = 20
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
-# One page that opens all others in a frame, one after the other, and writes what it finds.
+# A page that opens all other pages in a frame, one after another, and writes down its findings.
 WALK = """<!doctype html><title>walk</title><pre id="found"></pre><script>
 const pages = PAGES;
 async function visit(page) {
@@ -61,14 +60,14 @@ async function visit(page) {
 
 
 class Links(HTMLParser):
-    """Collects the links and the anchors of a page."""
+    """Parser that collects the links and anchors of a page."""
 
     def __init__(self):
         super().__init__()
         self.links, self.anchors = [], set()
 
     def handle_starttag(self, tag, attrs):
-        """Note what a tag is called and where it leads."""
+        """Collect the anchors and links of a tag."""
         attributes = dict(attrs)
         self.anchors |= {attributes[key] for key in ("id", "name") if attributes.get(key)}
         for key in ("href", "src"):
@@ -77,40 +76,41 @@ class Links(HTMLParser):
 
 
 def read(path: Path) -> Links:
-    """Return links and anchors of a page."""
+    """Return the links and anchors of a page."""
     parser = Links()
     parser.feed(path.read_text(encoding="utf-8"))
     return parser
 
 
 def broken_links(site: Path) -> list[str]:
-    """Return a line for each link inside the site that leads nowhere."""
+    """Return one line for each broken link within the site."""
     pages = {path.relative_to(site).as_posix(): read(path) for path in sorted(site.rglob("*.html"))}
     faults = []
     for page, found in pages.items():
         for link in found.links:
             parts = urlsplit(link)
+            # Links to other sites are not checked.
             if parts.scheme or parts.netloc:
-                continue  # another site
+                continue
             path, fragment = urldefrag(urljoin(page, link))
             path = unquote(urlsplit(path).path)
             target = site / path / "index.html" if path.endswith("/") else site / path
             if not target.exists():
                 faults.append(f"{page}: {link} does not exist")
             elif fragment and path in pages and unquote(fragment) not in pages[path].anchors:
-                faults.append(f"{page}: {link} names a section that {path} has not")
+                faults.append(f"{page}: {link} names a section that {path} does not have")
     return faults
 
 
 class Heading(HTMLParser):
-    """Collects the text of the first heading of a page."""
+    """Parser that collects the text of the first heading of a page."""
 
     def __init__(self):
         super().__init__()
         self.text, self.inside, self.links = "", None, 0
 
     def handle_starttag(self, tag, attrs):
-        """Enter the first heading; skip the link to itself that Sphinx puts in it."""
+        """Enter the first heading, without the permalink that Sphinx adds to it."""
         if tag == "h1" and self.inside is None:
             self.inside = True
         self.links += self.inside is True and "headerlink" in (dict(attrs).get("class") or "")
@@ -121,14 +121,14 @@ class Heading(HTMLParser):
             self.inside = False
 
     def handle_data(self, data):
-        """Collect the text."""
+        """Collect the text of the heading."""
         if self.inside and not self.links:
             self.text += data
 
 
 def words(text: str) -> list[str]:
     """Return the words of a heading without markup."""
-    # Roles and escapes of reStructuredText, and the targets of links in Markdown.
+    # Remove roles and escapes of reStructuredText, and link targets of Markdown.
     text = re.sub(r":[\w:]+:`|\\|(?<=\])\([^)]*\)", "", text)
     return re.findall(r"[^\W_]+", text)
 
@@ -146,7 +146,7 @@ def first_heading(source: str) -> str:
 
 
 def lost_pages(site: Path) -> list[str]:
-    """Return a line for each page whose own heading is not in its HTML."""
+    """Return one line for each page whose HTML does not have the heading of its source."""
     faults = []
     for source in sorted((site / "_sources").rglob("*.txt")):
         name = source.relative_to(site / "_sources").with_suffix("").with_suffix(".html")
@@ -156,21 +156,21 @@ def lost_pages(site: Path) -> list[str]:
             parser.feed((site / name).read_text(encoding="utf-8"))
         if not words(expected) or words(parser.text) != words(expected):
             faults.append(
-                f"{name.as_posix()}: its heading is {parser.text.strip()!r}, that of its source "
+                f"{name.as_posix()}: its heading is {parser.text.strip()!r}, but its source has "
                 f"{expected!r}"
             )
     return faults
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves the site and the page that walks through it; remembers what was missing."""
+    """Request handler that serves the site and the walk page, and records missing files."""
 
     def __init__(self, *args, walk: str, missing: list[str], **kwargs):
         self.walk, self.missing = walk, missing
         super().__init__(*args, **kwargs)
 
     def do_GET(self):
-        """Send the walk, or a file of the site."""
+        """Send the walk page or a file of the site."""
         if self.path != "/walk":
             super().do_GET()
             return
@@ -182,16 +182,16 @@ class Handler(SimpleHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_error(self, code, *args, **kwargs):
-        """Note that something is missing."""
-        self.missing.append(f"{self.path} was asked for: {code}")
+        """Record a missing file."""
+        self.missing.append(f"{self.path} was requested: {code}")
         super().send_error(code, *args, **kwargs)
 
     def log_message(self, *args):
-        """Say nothing of what went well."""
+        """Do not log successful requests."""
 
 
 def walk(site: Path, chromium: str) -> tuple[list[dict], list[str]]:
-    """Return what Chromium found on every page, and what the site did not have."""
+    """Return the findings of Chromium for each page, and the files missing from the site."""
     pages = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
     missing: list[str] = []
     text = WALK.replace("PAGES", json.dumps(pages))
@@ -212,7 +212,9 @@ def walk(site: Path, chromium: str) -> tuple[list[dict], list[str]]:
         server.server_close()
     found = done.stdout.partition('<pre id="found">')[2].partition("</pre>")[0]
     if not found:
-        raise SystemExit(f"{chromium} did not get through the site:\n{done.stderr[-2000:]}")
+        raise SystemExit(
+            f"{chromium} did not complete the walk through the site:\n{done.stderr[-2000:]}"
+        )
     return json.loads(html.unescape(found)), [line for line in missing if "favicon" not in line]
 
 
@@ -220,23 +222,25 @@ def main() -> int:
     """Check the site and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("site", type=Path, help="folder with the built pages")
-    parser.add_argument("--chromium", help="the program; looked for otherwise")
-    parser.add_argument("--links-only", action="store_true", help="without Chromium")
+    parser.add_argument("--chromium", help="path of the browser; searched for by default")
+    parser.add_argument(
+        "--links-only", action="store_true", help="check links and headings only, without Chromium"
+    )
     args = parser.parse_args()
     if not (args.site / "index.html").exists():
-        raise SystemExit(f"{args.site} has no index.html: build the site first, see docs/conf.py.")
+        raise SystemExit(f"{args.site} has no index.html. Build the site first, see docs/conf.py.")
     faults = broken_links(args.site) + lost_pages(args.site)
     if not args.links_only:
         chromium = args.chromium or next(filter(None, map(shutil.which, CHROMIUM)), None)
         if chromium is None:
-            raise SystemExit("No Chromium: install Debian's package chromium, or --links-only.")
+            raise SystemExit("Chromium was not found. Install it, or use --links-only.")
         pages, missing = walk(args.site, chromium)
         faults += missing
         for page in pages:
             faults += [f"{page['page']}: {picture} does not load" for picture in page["broken"]]
-            # Sphinx's own page for searching the site has no source, and no heading.
+            # Sphinx's search page has no heading.
             if page["height"] < 100 or not (page["heading"] or page["page"] == "search.html"):
-                faults.append(f"{page['page']}: renders nothing, or has no heading")
+                faults.append(f"{page['page']}: is empty or has no heading")
         print(f"{len(pages)} pages, {sum(page['pictures'] for page in pages)} pictures")
     print("\n".join([*faults, f"{len(faults)} faults"]))
     return min(100, len(faults))

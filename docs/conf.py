@@ -1,4 +1,4 @@
-# Configuration of the documentation. Build it, without a network, by
+# Configuration of the documentation. No network access is needed to build it:
 #     python -m sphinx -W --keep-going -b html docs docs/_build/html
 import sknn_adam
 
@@ -26,7 +26,7 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-# The template of a class lists its members; numpydoc would list them again.
+# The class template already lists the members.
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {
@@ -43,8 +43,8 @@ html_theme = "furo"
 html_title = f"sknn_adam {release}"
 
 
-def skip_told_elsewhere(app, what, name, obj, skip, options):
-    """Leave out members of scikit-learn's base classes, and properties (see "Attributes")."""
+def skip_inherited_members(app, what, name, obj, skip, options):
+    """Skip members of scikit-learn's base classes, and properties (listed as attributes)."""
     if what == "class" and isinstance(obj, property):
         return True
     if what == "class" and (getattr(obj, "__module__", None) or "").startswith("sklearn"):
@@ -53,4 +53,4 @@ def skip_told_elsewhere(app, what, name, obj, skip, options):
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_told_elsewhere)
+    app.connect("autodoc-skip-member", skip_inherited_members)

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 
 from sknn_adam.persistence import ArchiveError, load, save
 
-LENGTH = 103  # of the comment that ends an archive; the sum of all bytes before stands in it
+# Length of the comment at the end of an archive, which holds the checksum of all bytes before it.
+LENGTH = 103
 
 
 def archive(model, folder):
@@ -21,14 +22,14 @@ def archive(model, folder):
 
 
 def sealed(data, written=1):
-    """Return the archive with a valid checksum, as anyone who forges one can compute it."""
+    """Return the archive with a valid checksum, which any forger can compute."""
     body = bytes(data[:-LENGTH])
     total = hashlib.sha256(body).hexdigest()
     return body + f"sknn_adam archive, format {written:04d}, sha256 {total}".encode()
 
 
 def rewritten(data, change=None, about=None, written=1):
-    """Return the archive with another schema, or with other versions of what wrote it."""
+    """Return the archive with another schema, or with another content of sknn_adam.json."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -44,7 +45,7 @@ def rewritten(data, change=None, about=None, written=1):
 
 
 def with_file(data, name, content):
-    """Return the archive with other content in the file of this name."""
+    """Return the archive with new content in the file of this name."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         for each in old.namelist():
@@ -54,7 +55,7 @@ def with_file(data, name, content):
 
 
 def planted(data, foreign):
-    """Return the archive with another node as the value of the first ``validation_fraction``."""
+    """Return the archive with another node for the value of the first ``validation_fraction``."""
 
     def change(schema):
         text = json.dumps(schema)
@@ -65,7 +66,7 @@ def planted(data, foreign):
 
 
 def flipped(data, rng, n_bits=1):
-    """Return the data with bits flipped at random."""
+    """Return the data with randomly flipped bits."""
     damaged = bytearray(data)
     for _ in range(n_bits):
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
@@ -84,7 +85,7 @@ def outcome(data, path):
 
 
 def damage(data, path, seed, n):
-    """Flip and cut `n` times each; count the outcomes. Sealed archives have a valid checksum."""
+    """Damage the data `n` times in each way; count the outcomes. "Sealed" has a valid checksum."""
     rng = random.Random(seed)
     kinds = {
         "flipped": lambda: flipped(data, rng),
@@ -105,7 +106,7 @@ def damage(data, path, seed, n):
 
 
 def flipped_inside(data, rng):
-    """Flip bits in the content of one file, with valid checksums."""
+    """Return the archive with flipped bits in one of its files and a valid checksum."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         names = [name for name in old.namelist() if name != "sknn_adam.json"]

@@ -13,13 +13,13 @@ def rng():
 
 @pytest.fixture
 def plain_numpy(monkeypatch):
-    """Fit with NumPy alone: for tests of custom losses that count steps or compare bits."""
+    """Fit with NumPy kernels, for tests of custom losses that count steps or compare bits."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
 
 
 @pytest.fixture
 def python_handles_interrupts():
-    """Have Ctrl-C raise as usual: who starts the tests in the background has it ignored."""
+    """Make Ctrl-C raise as usual, because it is ignored in tests started in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,4 +1,4 @@
-"""Caches of machine code as somebody else could have prepared them, to have code executed."""
+"""Forged caches of machine code, as an attacker could prepare them to execute code."""
 
 import importlib.util
 import os
@@ -24,11 +24,12 @@ average, blend = np.zeros(2), _compiled.loop("blend", np.dtype(float))
 blend(average, np.ones(2), np.array([0.5, 0.25]))
 print(average)
 """
-SOMEBODY = 12345  # a user id
+# The user id of another user.
+OTHER_USER = 12345
 
 
 class Payload:
-    """Creates a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -38,7 +39,7 @@ class Payload:
 
 
 def fit(cwd=None, script=FIT, **environment):
-    """Run a script, a fit if none is given, in a process of its own; return what it prints."""
+    """Run a script, by default a fit, in a separate process; return its output."""
     environment = os.environ | {"SKNN_ADAM_KERNELS": "fused"} | environment
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
@@ -53,7 +54,7 @@ def fit(cwd=None, script=FIT, **environment):
 
 
 def plant(folder, marker, what=("nbi", "nbc", "pyc", "py")):
-    """Replace the files of a cache by ones that create the file `marker` when they are read."""
+    """Replace the files of a cache by files that create `marker` when they are loaded."""
     sources = list(folder.glob("*.py"))
     assert sources
     code = compile(f"open({str(marker)!r}, 'w')\nraise SystemExit(1)", "forged", "exec")
@@ -65,7 +66,8 @@ def plant(folder, marker, what=("nbi", "nbc", "pyc", "py")):
             Path(importlib.util.cache_from_source(source)).write_bytes(unchecked)
     for file in (folder / "__pycache__").glob("*.nb?"):
         if file.suffix[1:] in what:
-            file.unlink()  # a hard link is another name of it
+            # Otherwise a hard link would change, too.
+            file.unlink()
             file.write_bytes(pickle.dumps(Payload(marker)))
 
 
@@ -74,7 +76,7 @@ def _own(folder, user):
         os.chown(path, user, user, follow_symlinks=False)
 
 
-# Forgeries: (folder of the cache, marker, an empty directory) -> environment, or None for the same.
+# Forgeries: (cache folder, marker, empty directory) -> changes of the environment, or None.
 
 
 def world_writable(folder, marker, room):
@@ -152,7 +154,7 @@ def relative_path(folder, marker, room):
 
 
 def cache_of_numba(folder, marker, room):
-    """The directory that Numba prefers, with files under every name that it may ask for."""
+    """Plant files in the directory that Numba prefers, under every name that it may load."""
     plant(folder, marker)
     names = [file.name for file in (folder / "__pycache__").glob("*.nb?")]
     for file in (folder / "__pycache__").glob("*"):
@@ -167,29 +169,29 @@ def cache_of_numba(folder, marker, room):
 
 def folder_of_somebody(folder, marker, room):
     plant(folder, marker)
-    _own(folder, SOMEBODY)
+    _own(folder, OTHER_USER)
 
 
 def machine_code_of_somebody(folder, marker, room):
     plant(folder, marker)
-    _own(folder / "__pycache__", SOMEBODY)
+    _own(folder / "__pycache__", OTHER_USER)
 
 
 def files_of_somebody(folder, marker, room):
     plant(folder, marker)
     for file in (*folder.glob("*.py"), *(folder / "__pycache__").glob("*")):
-        os.chown(file, SOMEBODY, SOMEBODY)
+        os.chown(file, OTHER_USER, OTHER_USER)
 
 
 def home_of_somebody(folder, marker, room):
     plant(folder, marker)
-    os.chown(folder.parent, SOMEBODY, SOMEBODY)
+    os.chown(folder.parent, OTHER_USER, OTHER_USER)
 
 
 def link_of_somebody(folder, marker, room):
     plant(folder, marker)
     (room / "link").symlink_to(folder.parent)
-    os.chown(room / "link", SOMEBODY, SOMEBODY, follow_symlinks=False)
+    os.chown(room / "link", OTHER_USER, OTHER_USER, follow_symlinks=False)
     return {"XDG_CACHE_HOME": str(room / "link")}
 
 
@@ -218,7 +220,7 @@ BY_ROOT = [
 ]
 
 
-# Places where no cache can be: (empty directory) -> environment.
+# Places where no cache can be created: (empty directory) -> changes of the environment.
 
 
 def in_a_file(room):

@@ -1,9 +1,9 @@
-"""Forged archives, and a process that loads them within limits.
+"""Forged archives, and a process with resource limits that loads them.
 
     python tests/forging.py FOLDER
 
 loads every file of a folder and prints one line of JSON for each. A file may take 10 seconds of
-processor time and 300 MB of memory; more ends the process, and the line of this file is missing.
+CPU time and 300 MB of memory; above these limits the process ends without a line for this file.
 """
 
 import copy
@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 SECONDS, MEMORY = 10, 300 * 2**20
-RESULT = "outcome "  # a trained estimator may print lines of its own
+# Prefix of result lines, because estimators may also print while they train.
+RESULT = "outcome "
 NUMBERS = [-1, 0, 1, 3, 10**6, 2**63, -(2**70), 1e308, float("nan"), "x", "", None, True]
 
 
@@ -34,7 +35,7 @@ def text(number, value="null"):
 
 
 def mapping(number, **content):
-    """Return a node of a dictionary whose keys are texts."""
+    """Return a node of a dictionary with string keys."""
     kinds = node(
         "builtins.list",
         "ListNode",
@@ -49,7 +50,7 @@ def sequence(number, content, kind="list"):
 
 
 def nested(depth, kind="list"):
-    """Return nodes in each other."""
+    """Return a node nested to this depth."""
     tree = text(1)
     for number in range(2, depth + 2):
         tree = sequence(number, [tree], kind)
@@ -57,7 +58,7 @@ def nested(depth, kind="list"):
 
 
 def shared(depth, kind="list", width=2):
-    """Return few nodes that stand for ``width ** depth``: all but the first are references."""
+    """Return few nodes that stand for ``width ** depth``, using references to earlier nodes."""
     tree = text(1)
     for number in range(2, depth + 2):
         references = [{"__id__": number - 1}] * (width - 1)
@@ -66,7 +67,7 @@ def shared(depth, kind="list", width=2):
 
 
 def shared_with_names(depth, kind="list"):
-    """Return the same, with references that look like whole nodes."""
+    """Return the tree of `shared` with references that look like complete nodes."""
     tree = text(1)
     for number in range(2, depth + 2):
         again = {key: value for key, value in tree.items() if key != "content"}
@@ -75,12 +76,12 @@ def shared_with_names(depth, kind="list"):
 
 
 def cycle():
-    """Return a list that holds itself."""
+    """Return a list that contains itself."""
     return sequence(2, [sequence(2, [text(1)])])
 
 
 def array_of(tree, shape):
-    """Return a node of an array of objects."""
+    """Return a node of an array of objects of this shape."""
     sizes = [text(10**6 + i, str(n)) for i, n in enumerate(shape)]
     return node(
         "numpy.ndarray",
@@ -92,11 +93,11 @@ def array_of(tree, shape):
     )
 
 
-# -- changes of a whole archive ------------------------------------------------------------------
+# -- changes to a complete archive ---------------------------------------------------------------
 
 
 def nodes_of(tree):
-    """Yield all nodes."""
+    """Yield all nodes of a tree."""
     if isinstance(tree, dict):
         if "__loader__" in tree:
             yield tree
@@ -108,7 +109,7 @@ def nodes_of(tree):
 
 
 def changed_numbers(schema, rng, n):
-    """Yield schemas with another plain value in one place."""
+    """Yield schemas in which one plain value is changed."""
     places = [i for i, each in enumerate(nodes_of(schema)) if each["__loader__"] == "JsonNode"]
     for _ in range(n):
         other, place = copy.deepcopy(schema), rng.choice(places)
@@ -119,7 +120,7 @@ def changed_numbers(schema, rng, n):
 
 
 def swapped_nodes(schema, rng, n):
-    """Yield schemas in which one node stands in the place of another."""
+    """Yield schemas in which one node replaces another."""
     total = sum(1 for _ in nodes_of(schema))
     for _ in range(n):
         other = copy.deepcopy(schema)
@@ -132,7 +133,7 @@ def swapped_nodes(schema, rng, n):
 
 
 def without_keys(schema, rng, n):
-    """Yield schemas in which an object lacks an attribute, or has one twice."""
+    """Yield schemas in which a dictionary lacks a key."""
     places = [i for i, each in enumerate(nodes_of(schema)) if each["__loader__"] == "DictNode"]
     for _ in range(n):
         other, place = copy.deepcopy(schema), rng.choice(places)
@@ -145,7 +146,7 @@ def without_keys(schema, rng, n):
 
 
 def changed_arrays(array, rng):
-    """Yield arrays of other sizes, shapes, dtypes and values."""
+    """Yield copies of an array with other sizes, shapes, dtypes and values."""
     n = array.size
     single = array.astype("f4") if array.dtype.kind in "fiu" else np.zeros(n, "f4")
     yield "empty", array.reshape(-1)[:0]
@@ -177,7 +178,7 @@ def changed_arrays(array, rng):
         yield "by column", np.asfortranarray(array)
 
 
-# -- a process with limits -----------------------------------------------------------------------
+# -- a process with resource limits --------------------------------------------------------------
 
 
 def load_all(forged, folder, kernels="numpy"):
@@ -186,7 +187,7 @@ def load_all(forged, folder, kernels="numpy"):
     Raises
     ------
     AssertionError
-        If the process dies, or a file needs too much: the message says which.
+        If the process dies or a file exceeds a limit. The message names the file.
     """
     folder = Path(folder)
     folder.mkdir()
@@ -210,8 +211,9 @@ def load_all(forged, folder, kernels="numpy"):
 
 
 def _limit():
-    """Allow so much more memory than there is now, and so many more seconds."""
-    import resource  # not on Windows
+    """Limit further memory to `MEMORY` and further CPU time to about `SECONDS`."""
+    # The module does not exist on Windows.
+    import resource
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
@@ -222,7 +224,7 @@ def _limit():
 
 
 def _use(model):
-    """Predict and train with what was loaded; errors are fine, crashes and nan are not."""
+    """Predict and train with a loaded model; errors are allowed, crashes and NaN are not."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5))
     known = getattr(model, "classes_", None)
@@ -249,8 +251,11 @@ def _load(path):
     try:
         model = load(path)
     except ArchiveError as error:
-        said = str(error)
-        return {"outcome": "memory" if "MemoryError" in said else "refused", "said": said[:300]}
+        message = str(error)
+        return {
+            "outcome": "memory" if "MemoryError" in message else "refused",
+            "said": message[:300],
+        }
     except Exception as error:
         return {"outcome": f"{type(error).__name__}: {str(error)[:200]}"}
     planted = getattr(model, "validation_fraction", None)
@@ -266,7 +271,8 @@ def main(folder):
     warnings.simplefilter("ignore")
     from sknn_adam.persistence.trusted import TRUSTED_TYPES, names_by_loader
 
-    names_by_loader(TRUSTED_TYPES)  # imports scikit-learn, which is not the file's doing
+    # Import scikit-learn first, so that it does not count against the limits of the first file.
+    names_by_loader(TRUSTED_TYPES)
     for path in sorted(Path(folder).iterdir()):
         found = _load(path)
         print(f"\n{RESULT}{json.dumps(found)}", flush=True)

@@ -1,6 +1,6 @@
-"""Random parameters on random tables, and what must hold for each of them.
+"""Random parameters and random tables, and the checks that each of them must pass.
 
-``tests/test_fuzz.py`` checks a fixed set of cases, ``tests/heavy/test_long_fuzz.py`` new ones.
+``tests/test_fuzz.py`` checks fixed cases, ``tests/heavy/test_long_fuzz.py`` checks new ones.
 """
 
 import copy
@@ -28,12 +28,13 @@ from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES, Warmup
 
-# What may be refused: parameters here are in their ranges, so only what data and parameters
-# together make impossible.
+# Messages of allowed errors. The drawn parameters are valid by themselves, so only combinations of
+# data and parameters may be refused.
 REFUSED = [
     r"validation set is too small",
     r"classes without a training row",
-    r"needs targets y",  # losses of positive numbers
+    # Losses for positive targets.
+    r"needs targets y",
     r"several levels predicts one output",
     r"needs all rows: partial_fit takes a dict",
     r"needs the same objective in every evaluation",
@@ -46,14 +47,15 @@ REFUSED = [
     r"every member leaves out a fold of its own",
     r"minimizes the objective of one network",
 ]
-CPU_SECONDS = 20  # of one case; the usual one takes some hundredths
+# Limit for one case; a usual case takes some hundredths of a second.
+CPU_SECONDS = 20
 
 
 # -- parameters ----------------------------------------------------------------------------------
 
 
 def numbers(interval):
-    """Return numbers in a range of scikit-learn's kind, moderate and absurd ones."""
+    """Return a strategy for moderate and extreme numbers in an Interval of scikit-learn."""
     low, high = interval.left, interval.right
     if interval.type is Integral:
         return st.integers(low, min(high or 30, 30))
@@ -67,7 +69,7 @@ def numbers(interval):
 
 
 def values(constraints):
-    """Return values that the constraints of a parameter allow."""
+    """Return a strategy for values that satisfy the constraints of a parameter."""
     strategies = []
     for constraint in constraints:
         if isinstance(constraint, Interval):
@@ -85,7 +87,7 @@ def values(constraints):
 
 @st.composite
 def components(draw, table):
-    """Draw a name, or an instance with drawn members, of any component of a table."""
+    """Draw a component from a registry, as a name or as an instance with drawn parameters."""
     name = draw(st.sampled_from(sorted(table)))
     if draw(st.booleans()):
         return name
@@ -154,7 +156,7 @@ EXPONENTS = st.one_of(st.just(0), st.integers(-2, 2), st.integers(-30, 30))
 
 
 def with_extremes(X, rng, exponent):
-    """Return X with a few cells of 10^exponent and of the largest number of its dtype."""
+    """Return X with a few cells set to a power of 10 or to the largest number of its dtype."""
     X, largest = X.copy(), np.finfo(X.dtype).max
     n_cells = 1 + X.size // 50
     scale = 10.0 ** (exponent if X.dtype == np.float32 else 7.4 * exponent)
@@ -165,7 +167,7 @@ def with_extremes(X, rng, exponent):
 
 @st.composite
 def tables(draw):
-    """Draw X: tiny, wide, sparse, constant, repeated, of any scale."""
+    """Draw X: tiny, wide, sparse, with constant columns, with repeated rows, of any scale."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     wide = draw(st.booleans()) and draw(st.booleans())
     n_rows = draw(st.integers(1, 12) if wide else st.integers(1, 60))
@@ -217,7 +219,8 @@ def labels(rng, X, target_type):
         return rng.integers(0, 2, (n_rows, 3))
     if target_type == "multioutput":
         y = np.c_[rng.integers(0, 3, n_rows), rng.integers(0, 2, n_rows)]
-        y[0, 0] = 2  # three values make it columns of classes, not labels
+        # A third value makes the target multioutput instead of multilabel.
+        y[0, 0] = 2
         return y
     if target_type == "words":
         return np.array(["no", "yes", "maybe"])[rng.integers(0, 3, n_rows)]
@@ -236,7 +239,7 @@ def targets(rng, X, target_type, exponent):
 
 @st.composite
 def cases(draw, wanted=None):
-    """Draw (estimator, X, y, sample_weight, X_val, y_val, method)."""
+    """Draw (estimator, X, y, sample_weight, validation data, method)."""
     X, rng = draw(tables())
     classify = draw(st.booleans())
     if classify:
@@ -277,7 +280,7 @@ def arrays(output):
 
 
 def predict(model, X):
-    """Return everything a fitted estimator gives for X."""
+    """Return all predictions of a fitted estimator for X."""
     methods = ["predict", "decision_function", "predict_proba"]
     return {m: arrays(getattr(model, m)(X)) for m in methods if hasattr(model, m)}
 
@@ -287,7 +290,8 @@ def is_number(array):
 
 
 def train(model, X, y, weight, validation, method):
-    if method == "partial_fit" and hasattr(model, "partial_fit"):  # minimizers have none
+    # Estimators with a full-batch optimizer have no `partial_fit`.
+    if method == "partial_fit" and hasattr(model, "partial_fit"):
         for _ in range(2):
             model.partial_fit(X, y, sample_weight=weight)
     elif method == "both":
@@ -303,36 +307,38 @@ def train(model, X, y, weight, validation, method):
 
 
 def refused(model, error):
-    """Whether an error is one that the documentation tells of."""
+    """Return whether an error is a documented one."""
     if isinstance(error, FloatingPointError):
-        told = str(error).startswith("Training diverged") or "members diverged" in str(error)
-        return model.on_divergence == "raise" and told
+        expected = str(error).startswith("Training diverged") or "members diverged" in str(error)
+        return model.on_divergence == "raise" and expected
     raised_in = traceback.extract_tb(error.__traceback__)[-1].filename.replace("\\", "/")
     ours = "/sknn_adam/" in raised_in or "/sklearn/" in raised_in
     return ours and any(re.search(pattern, str(error)) for pattern in REFUSED)
 
 
 def check_warnings(model, X, caught):
-    """Only the documented ones, ours and scikit-learn's."""
+    """Allow only documented warnings, ours and scikit-learn's."""
     for warning in caught:
         message = str(warning.message)
         diverged = "Training diverged" in message or "members diverged" in message
         diverged &= warning.category is ConvergenceWarning
         nothing = warning.category is ConvergenceWarning and "learned nothing" in message
         runs_out = "has run out after max_iter" in message
-        rare = "have fewer samples than the" in message  # classes, than cross-fitted members
-        many = "unique classes is greater than 50%" in message  # of every classifier
-        # of a scorer or of `score`, about the rows that it was given
+        # Classes with fewer samples than cross-fitted members.
+        rare = "have fewer samples than the" in message
+        # scikit-learn issues this warning for every classifier.
+        many = "unique classes is greater than 50%" in message
+        # From a scorer or `score`, about the samples passed to it.
         undefined = issubclass(warning.category, UndefinedMetricWarning)
         undefined &= model.scoring != "loss" or X.shape[0] < 2
-        # of a score that a single row for validation does not have
+        # From a score that is undefined for a single validation sample.
         unscored = "was no finite number in any epoch" in message and model.scoring != "loss"
         known = diverged or nothing or runs_out or rare or many or undefined or unscored
         assert known, warning
 
 
 def enlarged(X):
-    """Return X times 1e5, cut where that overflows."""
+    """Return X times 1e5, clipped to the range of its dtype."""
     largest, X = np.finfo(X.dtype).max, X.copy()
     cells = X.data if sparse.issparse(X) else X
     with np.errstate(over="ignore"):
@@ -341,7 +347,7 @@ def enlarged(X):
 
 
 def check_network(model, X):
-    """Weights and statistics are finite; predictions agree with a pass in training mode."""
+    """Check that weights are finite and predictions agree with a forward pass for training."""
     network = copy.deepcopy(model._network)
     assert np.isfinite(network.theta).all()
     assert np.isfinite(network.statistics).all()
@@ -354,7 +360,8 @@ def check_network(model, X):
     with np.errstate(all="ignore"):
         z = network.forward(x)
     predicted, limit = network.predict(X), 1e-4 * np.sqrt(np.finfo(network.dtype).max)
-    comparable = np.abs(z) < limit  # larger outputs are cut, and NaN is not comparable
+    # Larger outputs are clipped. NaN compares as False.
+    comparable = np.abs(z) < limit
     tolerance = 1e3 * np.finfo(network.dtype).eps
     size = np.abs(z[comparable]).max(initial=0)
     np.testing.assert_allclose(
@@ -363,7 +370,7 @@ def check_network(model, X):
 
 
 def check_weight_scale(model, X, y, weight, validation):
-    """Only the ratios of weights matter: a power of two changes no bit."""
+    """Check that scaling the weights by a power of two does not change any bit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = clone(model).fit(X, y, weight * 2.0**900, **validation)
@@ -373,7 +380,7 @@ def check_weight_scale(model, X, y, weight, validation):
 
 
 def check_case(model, X, y, weight, validation, method):
-    """Return what became of a case: "refused", "diverged" or "trained"."""
+    """Check a case; return its outcome: "refused", "diverged" or "trained"."""
     start = time.process_time()
     before = pickle.dumps([X, y, weight])
     with warnings.catch_warnings(record=True) as caught:
@@ -383,12 +390,13 @@ def check_case(model, X, y, weight, validation, method):
         except (ValueError, TypeError, FloatingPointError) as error:
             if not refused(model, error):
                 raise
-            check_warnings(model, X, caught)  # of fits before the one that was refused
+            # Earlier fits of the same case may have warned.
+            check_warnings(model, X, caught)
             return "refused"
         outputs = predict(model, X)
         outputs |= {f"{m} of a row": o for m, o in predict(model, X[:1]).items()}
         outputs |= {f"{m} of huge X": o for m, o in predict(model, enlarged(X)).items()}
-        # scikit-learn's scores square errors, which overflows where these do not.
+        # scikit-learn's scores square the errors, so finite predictions may overflow there.
         predicted = outputs["predict"][0]
         largest = float(np.abs(predicted).max()) if is_number(predicted) else 0.0
         moderate = largest < 1e150 and (weight is None or weight.max() < 1e100)
@@ -420,6 +428,7 @@ def check_case(model, X, y, weight, validation, method):
     for name, found in predict(restored, X).items():
         for array, expected in zip(found, predict(model, X)[name], strict=True):
             np.testing.assert_array_equal(array, expected)
-    assert pickle.dumps([X, y, weight]) == before  # nothing is written to the data
+    # Training must not modify the data.
+    assert pickle.dumps([X, y, weight]) == before
     assert time.process_time() - start < CPU_SECONDS
     return "diverged" if diverged else "trained"

@@ -1,4 +1,4 @@
-"""Cases of conversion to ONNX on real tables, for tests/test_onnx.py and the record of all."""
+"""Cases of conversion to ONNX on real tables, for tests/test_onnx.py and the heavy suite."""
 
 from functools import cache
 from itertools import product
@@ -22,12 +22,13 @@ def table(name):
     return LOADERS[name](return_X_y=True)
 
 
-def targets(name, kind):
-    """Targets of a kind from a real table."""
+def targets(name, target_type):
+    """Return targets of this type from a real table."""
     X, y = table(name)
     above = X > np.median(X, axis=0)
     classes = np.digitize(y, [100, 200]) if name == "diabetes" else y
-    numbers = y if name == "diabetes" else 20 * X[:, 0]  # of both, positive
+    # Positive numbers for every table.
+    numbers = y if name == "diabetes" else 20 * X[:, 0]
     return {
         "classes": lambda: classes,
         "text": lambda: np.array([f"class {k}" for k in classes]),
@@ -40,26 +41,27 @@ def targets(name, kind):
         "numbers": lambda: numbers,
         "two outputs": lambda: np.stack([numbers, numbers[::-1] ** 2], 1),
         "counts": lambda: np.round(numbers / 20) + 1,
-    }[kind]()
+    }[target_type]()
 
 
 def own(name, **params):
-    """Return a small estimator for the task of a table, and the kind of its targets."""
+    """Return a small estimator for the task of a table, the table and the target type."""
     estimator = MLPRegressor if name == "diabetes" else MLPClassifier
-    kind = "numbers" if name == "diabetes" else "classes"
-    return estimator(**SMALL | params), name, kind
+    target_type = "numbers" if name == "diabetes" else "classes"
+    return estimator(**SMALL | params), name, target_type
 
 
-CASES = {}  # name -> (estimator, table, kind of targets)
+# name -> (estimator, table, target type)
+CASES = {}
 for normalization, activation, name in product([None, *NORMALIZATIONS], ACTIVATIONS, LOADERS):
     CASES[f"{name}, {activation}, {normalization}"] = own(
         name, activation=activation, normalization=normalization
     )
-for name, kind in product(
+for name, target_type in product(
     LOADERS,
     ["text", "truth", "whole floats", "labels", "columns", "columns of text", "one class"],
 ):
-    CASES[f"{name}, {kind}"] = MLPClassifier(**SMALL), name, kind
+    CASES[f"{name}, {target_type}"] = MLPClassifier(**SMALL), name, target_type
 for name, loss in product(LOADERS, ["focal", FocalLoss(0.5)]):
     CASES[f"{name}, {loss!r}"] = MLPClassifier(**SMALL, loss=loss), name, "classes"
 LOSSES = [
@@ -76,10 +78,11 @@ LOSSES = [
 for name, loss, scaled in product(LOADERS, LOSSES, [True, False]):
     model = MLPRegressor(**SMALL, loss=loss, target_scaling=scaled)
     several = loss == "quantile" or not isinstance(loss, QuantileLoss)
-    kinds = ["counts", "two outputs"] if several else ["counts"]
-    for kind in kinds if scaled else kinds[:1]:  # unscaled squares are beyond any training
-        CASES[f"{name}, {loss!r}, scaled {scaled}, {kind}"] = model, name, kind
-PARTS = {
+    target_types = ["counts", "two outputs"] if several else ["counts"]
+    # The second output is squared: without target scaling it is too large to train on.
+    for target_type in target_types if scaled else target_types[:1]:
+        CASES[f"{name}, {loss!r}, scaled {scaled}, {target_type}"] = model, name, target_type
+VARIANTS = {
     "averaged": {"averaging": "ema", "optimizer": "momentum"},
     "not averaged": {"averaging": None},
     "own point": {"averaging": None, "optimizer": "schedule_free_adamw"},
@@ -88,8 +91,8 @@ PARTS = {
     "all at once": {"normalization": "batch", "activation": ["prelu", "mish"], "dropout": 0.1},
     "minimized": {"optimizer": "lbfgs"},
 }
-for (part, params), name in product(PARTS.items(), LOADERS):
-    CASES[f"{name}, {part}"] = own(name, **params)
+for (variant, params), name in product(VARIANTS.items(), LOADERS):
+    CASES[f"{name}, {variant}"] = own(name, **params)
 MEMBERS = {"n_members": 3}
 CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}
 for normalization, activation, name in product(
@@ -98,28 +101,33 @@ for normalization, activation, name in product(
     CASES[f"{name}, {activation}, {normalization}, members"] = own(
         name, activation=activation, normalization=normalization, **MEMBERS
     )
-for name, kind in product(
+for name, target_type in product(
     LOADERS, ["classes", "text", "truth", "labels", "columns", "columns of text", "one class"]
 ):
-    CASES[f"{name}, {kind}, members"] = MLPClassifier(**SMALL, **MEMBERS), name, kind
-    if kind != "one class":
-        CASES[f"{name}, {kind}, cross-fitted"] = MLPClassifier(**SMALL | CROSSED), name, kind
+    CASES[f"{name}, {target_type}, members"] = MLPClassifier(**SMALL, **MEMBERS), name, target_type
+    if target_type != "one class":
+        CASES[f"{name}, {target_type}, cross-fitted"] = (
+            MLPClassifier(**SMALL | CROSSED),
+            name,
+            target_type,
+        )
 for name, loss in product(LOADERS, LOSSES):
     model = MLPRegressor(**SMALL, loss=loss, **MEMBERS)
     several = loss == "quantile" or not isinstance(loss, QuantileLoss)
-    for kind in ["counts", "two outputs"] if several else ["counts"]:
-        CASES[f"{name}, {loss!r}, {kind}, members"] = model, name, kind
-for (part, params), name in product(PARTS.items(), LOADERS):
-    if part != "minimized":  # one network only
-        CASES[f"{name}, {part}, members"] = own(name, **params, **MEMBERS)
-        CASES[f"{name}, {part}, cross-fitted"] = own(name, **params, **CROSSED)
+    for target_type in ["counts", "two outputs"] if several else ["counts"]:
+        CASES[f"{name}, {loss!r}, {target_type}, members"] = model, name, target_type
+for (variant, params), name in product(VARIANTS.items(), LOADERS):
+    # L-BFGS trains a single network only.
+    if variant != "minimized":
+        CASES[f"{name}, {variant}, members"] = own(name, **params, **MEMBERS)
+        CASES[f"{name}, {variant}, cross-fitted"] = own(name, **params, **CROSSED)
 
 
 def fitted(case):
     """Return the fitted pipeline of a case, and X."""
-    model, name, kind = CASES[case]
+    model, name, target_type = CASES[case]
     X = table(name)[0]
-    return make_pipeline(StandardScaler(), model).fit(X, targets(name, kind)), X
+    return make_pipeline(StandardScaler(), model).fit(X, targets(name, target_type)), X
 
 
 def run(onnx, X):
@@ -134,9 +142,9 @@ def run(onnx, X):
 
 
 def difference(case, dtype, options=None):
-    """Return the largest difference of any output, in units of the largest prediction.
+    """Return the largest difference of any output, relative to the largest prediction.
 
-    Labels must be equal wherever the two most probable ones are not as near as the rounding.
+    Labels must be equal unless the two most probable classes are equal up to rounding.
     """
     from skl2onnx import to_onnx
 
@@ -148,7 +156,7 @@ def difference(case, dtype, options=None):
         options = {id(model): {"return_std": True}} if gaussian else None
         found = run(to_onnx(pipeline, X[:1], options=options), X)
         expected = pipeline.predict(X, return_std=True) if gaussian else [pipeline.predict(X)]
-        assert [part.dtype for part in found] == [dtype] * len(expected)
+        assert [output.dtype for output in found] == [dtype] * len(expected)
         pairs = list(zip(found, expected, strict=True))
     else:
         labels, p = run(to_onnx(pipeline, X[:1], options={"zipmap": False}), X)
@@ -170,7 +178,7 @@ def difference(case, dtype, options=None):
 
 
 def _sure(tables, multilabel):
-    """Return in which rows (and columns) the label does not hang on the last digits."""
+    """Return a mask of the labels that do not depend on rounding."""
     if multilabel:
         return np.abs(tables[0] - 0.5) > 1e-5
     sure = []
@@ -181,6 +189,7 @@ def _sure(tables, multilabel):
 
 
 def _as_text(labels):
-    if labels.dtype.kind in "bf":  # ONNX has whole numbers
+    # The ONNX graph returns integers for these.
+    if labels.dtype.kind in "bf":
         labels = labels.astype(int)
     return labels.astype(str)

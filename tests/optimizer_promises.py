@@ -1,4 +1,4 @@
-"""What every optimizer promises: one function each, for our classes and for users' own."""
+"""Properties that every optimizer must have, with one check for each of them."""
 
 import pickle
 from copy import deepcopy
@@ -14,19 +14,19 @@ LAYOUT = [(slice(0, 24), (4, 6), "weight"), (slice(24, 29), (5,), "bias")]
 
 
 def objective(x):
-    """The golden file's f."""
+    """Return the objective of the golden file."""
     return (np.sin(2 * x) + x**2 / 2 + x**4 / 40).sum() + 0.3 * (x[:-1] * x[1:]).sum()
 
 
 def gradient(x):
-    """The golden file's df/dx; a neighbour outside of the vector counts as 0."""
+    """Return the gradient of the objective; neighbours outside of the vector count as 0."""
     padded = np.pad(x, 1)
     neighbours = padded[:-2] + padded[2:]
     return 2 * np.cos(2 * x) + x + x**3 / 10 + 0.3 * neighbours
 
 
 def run(optimizer, n_steps, dtype=np.float64, layout=LAYOUT, lr_scale=1.0):
-    """Return theta and the optimizer's state after some steps from the golden start."""
+    """Return theta and the optimizer state after `n_steps` from the golden starting point."""
     theta = START.astype(dtype)
     state = optimizer.init(theta, layout)
     for _ in range(n_steps):
@@ -49,14 +49,16 @@ def follows_the_golden_trajectory(make, config):
             found["x_eval"] = optimizer.evaluation_point(theta, state)
         for key, value in found.items():
             noise = config["noise"][key][i]
-            if noise > 1e-7:  # chaos near the minimum: two right programs differ here
+            # Trajectories near the minimum are chaotic, so two correct programs differ here.
+            if noise > 1e-7:
                 continue
             error = np.abs(value - expected[key]).max()
-            # The noise is that of one random perturbation; another may be a few times larger.
+            # The noise comes from one random perturbation; another may be a few times larger.
             assert error <= 1e-12 + 5 * noise, f"{key} after {t} steps"
             assert error <= 1e-9 or noise > 2e-10, f"{key} after {t} steps"
             compared += 1
-    assert compared >= 4  # up to step 10 nothing is chaotic
+    # The trajectories are never chaotic up to step 10.
+    assert compared >= 4
 
 
 def precision_stays_that_of_theta(optimizer):
@@ -130,7 +132,8 @@ def step_changes_theta_in_place_and_leaves_the_gradient(optimizer):
     state = optimizer.init(theta, LAYOUT)
     grad = gradient(theta)
     grad.flags.writeable = False
-    for _ in range(3):  # some rules move nothing in their first step
+    # Some rules do not move theta in their first step.
+    for _ in range(3):
         before = theta.copy()
         assert optimizer.step(theta, grad, state) is None
     assert (theta != before).all()

@@ -1,8 +1,7 @@
-"""The tables of all components: one row puts a component through every test of its family.
+"""Tables of all components: one row adds a component to every test of its family.
 
-A row is ``pytest.param(instance, id=...)``. Instances are shared by all tests: a test that changed
-one would be seen by the others, which is what components promise not to do. At the end stands what
-tests of several families share.
+A row is ``pytest.param(instance, id=...)``. All tests share these instances, because components
+must not change when they are used. Helpers for the tests of several families follow the tables.
 """
 
 import json
@@ -57,7 +56,7 @@ OPTIMIZERS = [
     ),
 ]
 
-# Optimizers that take no steps but minimize a function over all rows.
+# Optimizers that minimize a function of all samples instead of taking steps.
 MINIMIZERS = [
     pytest.param(opt.LBFGS(), id="LBFGS"),
     pytest.param(opt.LBFGS(history_size=3, max_line_search=30), id="LBFGS-3"),
@@ -174,7 +173,8 @@ COMPONENTS = (
     + NORMALIZATIONS
 )
 
-# Where a derivative jumps, of an activation at z or a loss at z - y: no central differences there.
+# Points where the derivative of an activation (at z) or loss (at z - y) jumps. Central differences
+# are not valid there.
 KINKS = {
     activations.ReLU: lambda _: (0.0,),
     activations.LeakyReLU: lambda _: (0.0,),
@@ -188,12 +188,12 @@ KINKS = {
 
 
 def distance_to_kinks(component, x):
-    """Return how far the nearest element of `x` is from where a derivative jumps."""
+    """Return the smallest distance between an element of `x` and a jump of the derivative."""
     kinks = KINKS.get(type(component), lambda _: ())(component)
     return min((np.abs(x - kink).min() for kink in kinks), default=np.inf)
 
 
-# The targets that a loss of each task must cope with: name -> number of outputs.
+# The target types that each loss of a task must support: name -> number of outputs.
 TARGETS = {
     "classification": {"binary": 1, "multiclass": 4, "multilabel": 3, "one-label": 1},
     "regression": {"one-output": 1, "three-outputs": 3},
@@ -201,7 +201,7 @@ TARGETS = {
 
 
 def n_raw(loss, target_type):
-    """Return how many raw outputs the loss asks for, None if such targets are not for it."""
+    """Return the number of raw outputs of a loss, or None if it does not support the targets."""
     try:
         return loss.n_raw(TARGETS[loss.task][target_type])
     except ValueError:
@@ -217,7 +217,7 @@ LOSSES_AND_TARGETS = [
 
 
 def targets(loss, target_type, n_rows, rng):
-    """Return random targets in the form that the loss takes."""
+    """Return random targets in the form that the loss requires."""
     n_outputs = TARGETS[loss.task][target_type]
     if target_type == "binary":
         return rng.permutation(np.arange(n_rows) % 2)
@@ -225,13 +225,14 @@ def targets(loss, target_type, n_rows, rng):
         return rng.permutation(np.arange(n_rows) % n_outputs)
     if loss.task == "classification":
         return rng.integers(0, 2, (n_rows, n_outputs)).astype(float)
-    if loss.target_scaling == "mean":  # losses of positive targets
+    # Losses for positive targets are scaled by the mean.
+    if loss.target_scaling == "mean":
         return rng.gamma(2.0, 0.5, (n_rows, n_outputs))
     return rng.normal(size=(n_rows, n_outputs))
 
 
 def smooth_targets(loss, target_type, z, rng):
-    """Return random targets at which the loss of the raw outputs `z` is smooth."""
+    """Return random targets for which the loss is smooth at the raw outputs `z`."""
     while True:
         y = targets(loss, target_type, len(z), rng)
         if type(loss) not in KINKS or distance_to_kinks(loss, z - y) > 0.01:
@@ -239,12 +240,12 @@ def smooth_targets(loss, target_type, z, rng):
 
 
 def load_golden(name):
-    """Return the numbers of other libraries; their versions stand in tests/golden/README.md."""
+    """Return the reference results in a golden file; tests/golden/README.md describes them."""
     return json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
 
 
 def with_numpy_numbers(component):
-    """Return a copy whose float parameters are np.float64, as searches hand them over."""
+    """Return a copy whose float parameters are np.float64, as searches pass them."""
     return type(component)(
         **{
             name: np.float64(value)
@@ -256,9 +257,9 @@ def with_numpy_numbers(component):
 
 
 def central_differences(f, x, h=1e-3):
-    """Return df/dx for every element of `x` by central differences of fourth order.
+    """Return df/dx for every element of `x` by fourth-order central differences.
 
-    `f` is called without arguments after `x` was changed in place.
+    `f` is called without arguments after `x` has been changed in place.
     """
     result = np.empty(x.shape)
     for i in np.ndindex(x.shape):

@@ -258,7 +258,7 @@ def test_an_adaptive_rate_ends_when_theirs_does():
 
 def test_lbfgs_needs_the_number_of_rows():
     theirs = TheirClassifier(solver="lbfgs", alpha=1.0)
-    with pytest.warns(UserWarning, match="Give from_sklearn n_samples"):
+    with pytest.warns(UserWarning, match="Pass n_samples to from_sklearn"):
         assert from_sklearn(theirs).alpha == 1 / 200
     assert from_sklearn(theirs, n_samples=50).alpha == 1 / 50
     small = TheirClassifier(**SMALL, alpha=1.0).fit(*table(load_iris))
@@ -359,7 +359,7 @@ def test_wrong_arguments_are_named():
     with pytest.raises(TypeError, match=r"MLPRegressor of sknn_adam\. Got MLPClassifier"):
         to_sklearn(TheirClassifier())
     changed = TheirClassifier(**SMALL).fit(*table(load_iris)).set_params(hidden_layer_sizes=(3,))
-    with pytest.raises(ValueError, match=r"was changed after fit: .* layers of \[9, 5\]"):
+    with pytest.raises(ValueError, match=r"was changed after fit: .* layers of \[9, 5\] units"):
         from_sklearn(changed)
 
 

@@ -344,7 +344,7 @@ def test_broken_links_are_found(tmp_path):
     )
     (tmp_path / "sub" / "b.html").write_text('<p id="here"><a href="../index.html">5</a></p>')
     assert check_site.broken_links(tmp_path) == [
-        "index.html: sub/b.html#gone names a section that sub/b.html has not",
+        "index.html: sub/b.html#gone names a section that sub/b.html does not have",
         "index.html: no.png does not exist",
     ]
 

@@ -345,9 +345,9 @@ class Applied(ReLU):
 @pytest.mark.parametrize(
     ("model", "named"),
     [
-        (MLPClassifier(**SMALL, activation=Applied()), r"Applied.* has a 'apply' of its own"),
+        (MLPClassifier(**SMALL, activation=Applied()), r"Applied.* defines its own 'apply'"),
         (MLPClassifier(**SMALL, activation=Square()), r"The activation Square\(\) cannot"),
-        (MLPClassifier(**SMALL, activation=Steep()), r"Steep.* has a '__call__' of its own"),
+        (MLPClassifier(**SMALL, activation=Steep()), r"Steep.* defines its own '__call__'"),
         (MLPClassifier(**SMALL, normalization=OwnNorm()), "The layer OwnLayer cannot be converted"),
         (MLPClassifier(**SMALL, loss=OwnProbabilities()), r"The loss OwnProbabilities\(\) cannot"),
         (

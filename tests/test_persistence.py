@@ -418,7 +418,7 @@ def test_descriptions_make_nothing_else(kind, name, tmp_path):
 
     search = RandomizedSearchCV(small(MLPClassifier), {"alpha": Described(kind, name, [], {})})
     save(search, tmp_path / "model.skops")
-    with pytest.raises(ArchiveError, match=f"'{kind}' '{name}' is not known"):
+    with pytest.raises(ArchiveError, match=f"Unknown '{kind}': '{name}'"):
         load(tmp_path / "model.skops")
 
 
@@ -471,19 +471,21 @@ def test_messages_of_damage(tmp_path):
     path = tmp_path / "model.skops"
     data = archive(small(MLPClassifier).fit(X, LABELS), tmp_path)
     path.write_bytes(data[:-1])
-    with pytest.raises(ArchiveError, match=r"is no archive written by .* or its end is damaged"):
+    with pytest.raises(
+        ArchiveError, match=r"is not an archive written by .* or its end is damaged"
+    ):
         load(path)
     path.write_bytes(data[:500] + b"?" + data[501:])
-    with pytest.raises(ArchiveError, match=r"model\.skops' is damaged: its content does not have"):
+    with pytest.raises(ArchiveError, match=r"model\.skops' is damaged: its content does not match"):
         load(path)
     path.write_bytes(data.replace(b"archive, format 0001", b"archive, format 0000"))
-    with pytest.raises(ArchiveError, match="its end states another format than its content"):
+    with pytest.raises(ArchiveError, match="its end and its content state different formats"):
         load(path)
     path.write_bytes(pickle.dumps(small(MLPClassifier)))
-    with pytest.raises(ArchiveError, match="is no archive"):
+    with pytest.raises(ArchiveError, match="is not an archive"):
         load(path)
     path.write_bytes(b"")
-    with pytest.raises(ArchiveError, match="is no archive"):
+    with pytest.raises(ArchiveError, match="is not an archive"):
         load(path)
     path.write_bytes(rewritten(data, lambda schema: {"protocol": schema["protocol"]}))
     with pytest.raises(ArchiveError, match=r"cannot be read: KeyError.* written by sknn_adam"):
@@ -522,7 +524,7 @@ def test_only_estimators_are_returned(tmp_path):
     data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "list.skops"
     words = {**WORDS, "protocol": None}
     path.write_bytes(rewritten(data, lambda schema: words | {"protocol": schema["protocol"]}))
-    with pytest.raises(ArchiveError, match="holds no estimator, but 'list'"):
+    with pytest.raises(ArchiveError, match="holds 'list' instead of an estimator"):
         load(path)
 
 
@@ -710,7 +712,7 @@ def test_a_sparse_matrix_in_disguise_is_not_unpacked(tmp_path):
     with ZipFile(buffer, "a") as file:
         file.writestr("1.npz", nested_npz(10**7))
     (tmp_path / "forged.skops").write_bytes(sealed(buffer.getvalue()))
-    with pytest.raises(ArchiveError, match=r"was refused: it holds the file '1\.npz'"):
+    with pytest.raises(ArchiveError, match=r"was refused: it holds the unexpected file '1\.npz'"):
         load(tmp_path / "forged.skops")
     (tmp_path / "forged.skops").write_bytes(forged)
     with pytest.raises(ArchiveError, match=r"it holds builtins\.list as 'SparseMatrixNode'"):
@@ -788,7 +790,7 @@ def test_a_plain_value_is_no_container(space, tmp_path):
         return schema
 
     (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
-    with pytest.raises(ArchiveError, match="was refused: a plain value is"):
+    with pytest.raises(ArchiveError, match="was refused: a plain value is not valid"):
         load(tmp_path / "forged.skops")
 
 
@@ -809,7 +811,7 @@ def test_positions_in_generators_are_checked(name, tmp_path):
         return schema
 
     (tmp_path / "forged.skops").write_bytes(rewritten(data, change))
-    with pytest.raises(ArchiveError, match=f"'{key}' of a generator of random numbers"):
+    with pytest.raises(ArchiveError, match=f"'{key}' of a random generator"):
         load(tmp_path / "forged.skops")
 
 

@@ -1,4 +1,4 @@
-"""From the networks of scikit-learn: parameters mapped, weights and moments taken over."""
+"""Conversion from the networks of scikit-learn, with parameters, weights and moments."""
 
 from math import ceil, inf, log
 from typing import Any
@@ -28,45 +28,47 @@ SAME = (
     "early_stopping validation_fraction n_iter_no_change"
 ).split()
 THEIR_BATCH = 200
-THEIR_LEAST_RATE = 1e-6  # below it their "adaptive" learning rate ends the training
+# Below this rate scikit-learn's "adaptive" learning rate ends the training.
+THEIR_MIN_RATE = 1e-6
 
 
 def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | MLPRegressor:
-    """Return an estimator of this package for a network of scikit-learn.
+    """Convert a network of scikit-learn to an estimator of this package.
 
-    Its parameters are mapped, and the weights, curves and counters of a fitted one are taken along:
-    it predicts the same, and ``partial_fit``, or ``fit`` with ``warm_start``, goes on with the
-    moments of its optimizer.
+    The parameters are mapped. The weights, curves and counters of a fitted network are copied: the
+    estimator makes the same predictions, and ``partial_fit``, or ``fit`` with ``warm_start``,
+    continues with the moments of the optimizer.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        Fitted or not; it is not changed.
+        The network, fitted or not. It is not modified.
     n_samples : int, optional
-        Rows of the table that it is trained on. scikit-learn divides ``alpha`` by the size of the
-        batch, which for ``batch_size="auto"`` below 200 rows, and for ``solver="lbfgs"``, is the
-        number of rows. A fitted network knows it, but for ``"lbfgs"``.
+        Number of training samples. scikit-learn divides ``alpha`` by the batch size. That is the
+        number of samples for ``solver="lbfgs"``, and for ``batch_size="auto"`` with fewer than 200
+        samples. A fitted network stores this number unless its solver is ``"lbfgs"``.
 
     Returns
     -------
     MLPClassifier or MLPRegressor
-        Computes in float64, or in float32 if the weights of `model` are float32.
+        The estimator. It computes in float32 if the weights of `model` are float32, else in
+        float64.
 
     Warns
     -----
     UserWarning
-        If the penalty of an ``"lbfgs"`` network cannot be mapped for want of `n_samples`; it is
-        then that for 200 rows.
+        If the penalty of an ``"lbfgs"`` network cannot be mapped because `n_samples` is missing.
+        The penalty is then mapped for 200 samples.
 
     See Also
     --------
-    to_sklearn : The other way.
+    to_sklearn : The opposite conversion.
 
     Notes
     -----
-    Training differs from theirs in three details: Adam's epsilon stands beside the corrected root,
-    ``learning_rate="invscaling"`` counts epochs instead of rows, and the order of the rows comes
-    from another generator.
+    Training differs from scikit-learn's in three details: Adam adds epsilon to the bias-corrected
+    root, ``learning_rate="invscaling"`` counts epochs instead of samples, and another random
+    generator shuffles the samples.
 
     Examples
     --------
@@ -91,7 +93,8 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
         )
     fitted = hasattr(model, "coefs_")
     if n_samples is None and fitted and model.solver != "lbfgs":
-        n_samples = model.t_ // max(1, len(model.loss_curve_))  # t_ counts rows
+        # t_ counts samples.
+        n_samples = model.t_ // max(1, len(model.loss_curve_))
     params = _our_parameters(model.get_params(deep=False), n_samples)
     if fitted:
         params["dtype"] = "float32" if model.coefs_[0].dtype == np.float32 else "float64"
@@ -100,7 +103,7 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
     else:
         estimator = MLPRegressor(loss=model.loss, target_scaling=False, **params)
     if fitted:
-        _take_over(estimator, model, n_samples)
+        _copy_state(estimator, model, n_samples)
     return estimator
 
 
@@ -111,8 +114,8 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
     if solver == "lbfgs":
         if n_samples is None and theirs["alpha"]:
             warn(
-                "scikit-learn divides the alpha of an 'lbfgs' network by the number of its rows, "
-                f"which is not known: {THEIR_BATCH} are assumed. Give from_sklearn n_samples."
+                "scikit-learn divides the alpha of an 'lbfgs' network by the number of samples, "
+                f"which is unknown here; {THEIR_BATCH} is assumed. Pass n_samples to from_sklearn."
             )
         divisor, batch = n_samples or THEIR_BATCH, "auto"
     else:
@@ -128,11 +131,11 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
     ):
         patience = int(params["n_iter_no_change"]) + 1
         schedule = Plateau(0.2, patience, theirs["tol"])
-        n_drops = max(0, ceil(log(rate / THEIR_LEAST_RATE) / log(5)))
+        n_drops = max(0, ceil(log(rate / THEIR_MIN_RATE) / log(5)))
         params["n_iter_no_change"] = patience * (n_drops + 1) - 1
-    start: Any = "glorot_uniform"
+    initializer: Any = "glorot_uniform"
     if theirs["activation"] == "logistic":
-        start = VarianceScaling(1 / 3, "average", "uniform")
+        initializer = VarianceScaling(1 / 3, "average", "uniform")
     optimizers = {
         "sgd": lambda: SGD(rate, theirs["momentum"], theirs["nesterovs_momentum"]),
         "adam": lambda: Adam(rate, theirs["beta_1"], theirs["beta_2"], theirs["epsilon"]),
@@ -145,21 +148,21 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
         "batch_size": batch,
         "l1_ratio": 0.0,
         "averaging": None,
-        "initializer": start,
-        "bias_initializer": start,
+        "initializer": initializer,
+        "bias_initializer": initializer,
         "scoring": None,
         "dtype": "float64",
     }
 
 
-def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
-    """Give the estimator the weights, counters and moments of a fitted network."""
+def _copy_state(estimator: Any, model: Any, n_samples: int | None) -> None:
+    """Copy the weights, counters and moments of a fitted network to the estimator."""
     architecture = Architecture.of(estimator)
     widths = [len(b) for b in model.intercepts_[:-1]]
     if list(architecture.widths) != widths:
         raise ValueError(
             f"hidden_layer_sizes={model.hidden_layer_sizes!r} was changed after fit: the weights "
-            f"are those of layers of {widths}."
+            f"belong to hidden layers of {widths} units."
         )
     if is_classifier(model):
         labels = model.classes_
@@ -184,22 +187,24 @@ def _take_over(estimator: Any, model: Any, n_samples: int | None) -> None:
     plan = make_plan(estimator, architecture, loss, n_samples or THEIR_BATCH)
     seed = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max)
     run = new_run(network, np.random.default_rng(seed), plan)
-    known = _count(run, model, plan.batch_size, n_samples)
+    known = _copy_counters(run, model, plan.batch_size, n_samples)
     estimator._structure = architecture.described()
     estimator._publish(plan, run)
-    if not (known and _with_moments(run, plan.optimizer, model)):
-        estimator._run = None  # only the weights are kept; training makes a state of its own
+    if not (known and _copy_moments(run, plan.optimizer, model)):
+        # Keep the weights only; training starts with a new optimizer state.
+        estimator._run = None
 
 
 def _as_vector(arrays: list[np.ndarray]) -> np.ndarray:
-    """Return weights and biases in the order of our vectors."""
+    """Return weights and biases as one vector."""
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def _count(run: Run, model: Any, batch_size: int, n_samples: int | None) -> bool:
-    """Set epochs, steps, curves and the reason to stop; return whether all steps are known."""
+def _copy_counters(run: Run, model: Any, batch_size: int, n_samples: int | None) -> bool:
+    """Set epochs, steps, curves and the stop reason; return whether all steps are known."""
     curve = getattr(model, "loss_curve_", None)
-    if curve is None:  # L-BFGS tells the last loss only
+    # L-BFGS stores the last loss only.
+    if curve is None:
         curve = [model.loss_]
     scores = getattr(model, "validation_scores_", None)
     n_rows = 0 if n_samples is None or model.solver == "lbfgs" else n_samples
@@ -226,10 +231,11 @@ def _count(run: Run, model: Any, batch_size: int, n_samples: int | None) -> bool
     return n_rows > 0
 
 
-def _with_moments(run: Run, optimizer: Any, model: Any) -> bool:
-    """Take over what scikit-learn's optimizer remembers; return whether it does."""
+def _copy_moments(run: Run, optimizer: Any, model: Any) -> bool:
+    """Copy the moments of scikit-learn's optimizer; return whether they match the weights."""
     theirs = getattr(model, "_optimizer", None)
-    if theirs is None or model.early_stopping:  # the weights are those of an earlier epoch
+    # Early stopping restores the weights of an earlier epoch, but not the moments.
+    if theirs is None or model.early_stopping:
         return False
     state = run.optimizer_state
     if isinstance(optimizer, Adam):
@@ -237,6 +243,7 @@ def _with_moments(run: Run, optimizer: Any, model: Any) -> bool:
         run.clock.step = theirs.t
     else:
         state.t = run.clock.step
-        if optimizer.slots:  # theirs has the learning rate in it, and the other sign
+        # scikit-learn's velocity includes the learning rate and has the opposite sign.
+        if optimizer.slots:
             state.v[...] = _as_vector(theirs.velocities) / -theirs.learning_rate
     return True

@@ -1,4 +1,4 @@
-"""To the networks of scikit-learn, where it has such a network."""
+"""Conversion to the networks of scikit-learn, if it has an equivalent network."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,18 +24,18 @@ LOSSES = {LogLoss: "log_loss", SquaredError: "squared_error", PoissonLoss: "pois
 
 
 def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = None) -> Any:
-    """Return a network of scikit-learn for an estimator of this package.
+    """Convert an estimator of this package to a network of scikit-learn.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        Fitted or not; it is not changed. The weights of a fitted one are taken along, with batch
-        normalization and the scaling of targets folded in: the result predicts the same. What
-        concerns its training only, such as dropout, is mapped where scikit-learn has it, and
-        else left out. Of one that is not fitted everything must have a counterpart.
+        The estimator, fitted or not. It is not modified. The weights of a fitted estimator are
+        copied, with batch normalization and target scaling folded in, so the network makes the
+        same predictions. Its training parameters, such as dropout, are mapped if scikit-learn has
+        them and dropped otherwise. All parameters of an unfitted estimator must have a counterpart.
     n_samples : int, optional
-        Rows of the table that it is trained on, 1000 by default: decides what the ``"auto"`` of
-        ``batch_size`` and ``alpha`` stand for.
+        Number of training samples, 1000 by default. It determines the values of ``"auto"`` for
+        ``batch_size`` and ``alpha``.
 
     Returns
     -------
@@ -45,11 +45,11 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
     Raises
     ------
     ValueError
-        If scikit-learn has no such network. The message names everything that does not fit.
+        If scikit-learn has no such network. The message lists everything without a counterpart.
 
     See Also
     --------
-    from_sklearn : The other way.
+    from_sklearn : The opposite conversion.
 
     Examples
     --------
@@ -70,12 +70,12 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
 
     fitted = estimator.__sklearn_is_fitted__()
     architecture = Architecture.of(estimator)
-    problems = [*_of_the_network(estimator, architecture, fitted)]
+    problems = [*_network_problems(estimator, architecture, fitted)]
     if not fitted:
-        problems += _of_the_training(estimator, architecture)
+        problems += _training_problems(estimator, architecture)
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     if problems:
-        hint = "" if fitted else " What concerns training only may differ once it is fitted."
+        hint = "" if fitted else " Training parameters need no counterpart once it is fitted."
         raise ValueError(
             f"scikit-learn's {name} has no counterpart of {', '.join(problems)}.{hint}"
         )
@@ -84,12 +84,12 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
         params["loss"] = LOSSES[type(architecture.loss)]
     model = getattr(neural_network, name)(**params)
     if fitted:
-        _hand_over(estimator, model)
+        _copy_state(estimator, model)
     return model
 
 
-def _of_the_network(estimator: Any, architecture: Architecture, fitted: bool) -> Iterator[str]:
-    """Yield what stands against the network."""
+def _network_problems(estimator: Any, architecture: Architecture, fitted: bool) -> Iterator[str]:
+    """Yield the properties of the network that scikit-learn does not have."""
     used = {type(activation) for activation in architecture.activations}
     if len(used) > 1 or not used <= ACTIVATIONS.keys():
         yield f"activation={estimator.activation!r}"
@@ -108,8 +108,8 @@ def _of_the_network(estimator: Any, architecture: Architecture, fitted: bool) ->
         yield "several members"
 
 
-def _of_the_training(estimator: Any, architecture: Architecture) -> Iterator[str]:
-    """Yield what stands against the training."""
+def _training_problems(estimator: Any, architecture: Architecture) -> Iterator[str]:
+    """Yield the training parameters that scikit-learn does not have."""
     optimizer = type(architecture.optimizer)
     schedules = (Constant, InverseScaling, Plateau) if optimizer is SGD else (Constant,)
     for name, used, convertible in (
@@ -122,9 +122,9 @@ def _of_the_training(estimator: Any, architecture: Architecture) -> Iterator[str
             yield f"{name}={getattr(estimator, name)!r}"
     if any(architecture.dropout):
         yield f"dropout={estimator.dropout!r}"
-    share, smooth = estimator.l1_ratio, architecture.optimizer.full_batch
-    if share and not (share == "auto" and (smooth or architecture.loss.task == "regression")):
-        yield f"l1_ratio={share!r}"
+    l1_ratio, smooth = estimator.l1_ratio, architecture.optimizer.full_batch
+    if l1_ratio and not (l1_ratio == "auto" and (smooth or architecture.loss.task == "regression")):
+        yield f"l1_ratio={l1_ratio!r}"
     for name in ("class_weight", "target_scaling"):
         if getattr(estimator, name, None):
             yield f"{name}={getattr(estimator, name)!r}"
@@ -157,12 +157,12 @@ def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dic
     return params
 
 
-def _hand_over(estimator: Any, model: Any) -> None:
-    """Give scikit-learn's network the weights, counters and curves of a fitted estimator.
+def _copy_state(estimator: Any, model: Any) -> None:
+    """Copy the weights, counters and curves of a fitted estimator to scikit-learn's network.
 
-    One epoch on two made-up rows lets scikit-learn itself set the attributes of its release.
+    One epoch on dummy samples makes scikit-learn set the attributes that its release needs.
     """
-    like = clone(model).set_params(
+    template = clone(model).set_params(
         solver="sgd", early_stopping=False, verbose=False, random_state=0, batch_size="auto"
     )
     if is_classifier(estimator):
@@ -172,9 +172,12 @@ def _hand_over(estimator: Any, model: Any) -> None:
     else:
         n_outputs = estimator.n_outputs_
         y, known = np.ones(2) if n_outputs == 1 else np.ones((2, n_outputs)), {}
-    like.partial_fit(np.zeros((len(y), estimator.n_features_in_)), y, **known)
-    made = {name: value for name, value in vars(like).items() if name not in like.get_params()}
-    made.pop("_optimizer")  # training on makes one of its own
+    template.partial_fit(np.zeros((len(y), estimator.n_features_in_)), y, **known)
+    made = {
+        name: value for name, value in vars(template).items() if name not in template.get_params()
+    }
+    # Further training creates a new optimizer.
+    made.pop("_optimizer")
     vars(model).update(made)
     if hasattr(estimator, "feature_names_in_"):
         model.feature_names_in_ = estimator.feature_names_in_

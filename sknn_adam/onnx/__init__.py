@@ -1,4 +1,4 @@
-"""Conversion to ONNX, a format that other languages run: converters for skl2onnx (extra onnx)."""
+"""Conversion to ONNX, for predictions without Python: converters for skl2onnx (extra onnx)."""
 
 from sknn_adam.onnx.registration import register
 

@@ -8,31 +8,32 @@ from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
 __all__ = ["piecewise_linear", "smooth_clip"]
 
 
-def _less(g: Graph, x: str, shift: np.ndarray) -> str:
-    """Return x - shift; what the graph's precision cuts off the shift is subtracted too."""
+def _subtract(g: Graph, x: str, shift: np.ndarray) -> str:
+    """Return x - shift, including the part of shift that the graph's precision rounds off."""
     near = shift.astype(g.dtype)
     return g("Sub", g("Sub", x, near), shift - near.astype(np.float64))
 
 
 def smooth_clip(g: Graph, model: SmoothClip, x: str) -> str:
-    """Return what ``SmoothClip.transform`` returns, NaN for NaN."""
-    t = g("Div", _less(g, x, model.center_), model.scale_ * float(model.limit))
-    u = g("Div", 1.0, g("Add", g("Abs", t), 1.0))  # no square of a huge number
+    """Return the output of ``SmoothClip.transform``; NaN stays NaN."""
+    t = g("Div", _subtract(g, x, model.center_), model.scale_ * float(model.limit))
+    # Dividing by 1 + |t| first keeps the squares from overflowing.
+    u = g("Div", 1.0, g("Add", g("Abs", t), 1.0))
     w = g("Mul", t, u)
     size = g("Sqrt", g("Add", g("Mul", u, u), g("Mul", w, w)))
     return g("Mul", g("Div", w, size), float(model.limit))
 
 
 def piecewise_linear(g: Graph, model: PiecewiseLinear, x: str) -> str:
-    """Return what ``PiecewiseLinear.transform`` returns."""
+    """Return the output of ``PiecewiseLinear.transform``."""
     n_bins = [max(0, len(edges) - 1) for edges in model.edges_]
     if not sum(n_bins):
         return x
     columns = np.repeat(np.arange(len(n_bins)), n_bins)
     edges = [np.asarray(e, dtype=np.float64) for e in model.edges_ if len(e) > 1]
     starts, widths = np.hstack([e[:-1] for e in edges]), np.hstack([np.diff(e) for e in edges])
-    inside = g("Div", _less(g, g("Gather", x, columns, axis=1), starts), widths)
+    inside = g("Div", _subtract(g, g("Gather", x, columns, axis=1), starts), widths)
     both = g("Concat", x, g("Clip", inside, 0.0, 1.0), axis=1)
-    # Each column, then its bins.
+    # Each column is followed by its bins.
     order = np.argsort(np.append(np.arange(len(n_bins)), columns), kind="stable")
     return g("Gather", both, order, axis=1)

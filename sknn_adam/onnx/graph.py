@@ -1,8 +1,8 @@
 """The network as a graph of ONNX operators, layer by layer.
 
-What a component computes is looked up by the *function* that computes it, not by the class: a
-subclass that leaves the formula alone is converted, one that has another is refused by name.
-Operators are chosen among those that onnxruntime has in double precision too.
+Formulas are looked up by the *function* that computes them, not by the class of the component. A
+subclass that inherits the formula is converted; a subclass with its own formula is refused, and the
+error names it. All operators but Erf are also available in double precision in onnxruntime.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ __all__ = ["Graph", "look_up", "raw_outputs", "softplus"]
 
 
 class Graph:
-    """Writes operators into a container of skl2onnx, in one precision.
+    """Builder that adds operators to a skl2onnx container in one precision.
 
     Calling it adds an operator: ``graph("Add", x, 1.0)``. Arguments are names of tensors, or
-    arrays and numbers, which become constants in the graph's precision (integers stay what they
-    are). Of several members all tensors of the network have a leading axis, as its arrays do.
+    arrays and numbers, which become constants in the graph's precision (integers stay integers).
+    With several members, all tensors of the network have a leading axis, as its arrays do.
     """
 
     def __init__(self, scope: Any, container: Any, dtype: Any, members: int | None = None):
@@ -56,17 +56,17 @@ class Graph:
         return name
 
     def cast(self, x: str, dtype: Any) -> str:
-        """Return `x` as another type of numbers."""
+        """Return `x` converted to another dtype."""
         from onnx import helper
 
         return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def columns(self, x: str, start: int, stop: int) -> str:
-        """Return some columns of `x`."""
+        """Return the columns of `x` from `start` to `stop`."""
         return self("Gather", x, np.arange(start, stop), axis=-1)
 
     def mean(self, x: str, width: int) -> str:
-        """Return the mean over the members, (n_rows, width); of one network `x` as it is."""
+        """Return the mean over the members, (n_samples, width); for a single network return `x`."""
         if self.members is None:
             return x
         flat = self("Reshape", x, [self.members, -1])
@@ -74,26 +74,26 @@ class Graph:
         return self("Reshape", self("MatMul", each, flat), [-1, width])
 
     def publish(self, x: str, variable: Any) -> None:
-        """Make `x` an output of the operator that is being converted."""
+        """Make `x` an output of the operator being converted."""
         name = self.scope.get_unique_operator_name("Identity")
         self.container.add_node("Identity", [x], [variable.full_name], name=name)
 
 
 def look_up(table: dict[Any, Any], component: Any, method: str, what: str) -> Any:
-    """Return the entry of the function that `method` is, or raise.
+    """Return the table entry for the function that implements `method`; raise if there is none.
 
-    A network calls ``apply`` of an activation, which may be another formula than ``__call__``.
+    Networks call ``apply`` of an activation, which may compute another formula than ``__call__``.
     """
-    found = table.get(getattr(type(component), method))
-    if found is not None and method == "__call__" and overrides(type(component), "apply", method):
-        found, method = None, "apply"
-    if found is None:
+    entry = table.get(getattr(type(component), method))
+    if entry is not None and method == "__call__" and overrides(type(component), "apply", method):
+        entry, method = None, "apply"
+    if entry is None:
         raise NotImplementedError(
-            f"{what} {component!r} cannot be converted to ONNX: there is a conversion of "
-            f"{sorted(function.__qualname__.partition('.')[0] for function in table)}, and "
-            f"{type(component).__name__} has a {method!r} of its own."
+            f"{what} {component!r} cannot be converted to ONNX: conversions exist for "
+            f"{sorted(function.__qualname__.partition('.')[0] for function in table)}, but "
+            f"{type(component).__name__} defines its own {method!r}."
         )
-    return found
+    return entry
 
 
 # -- activations ---------------------------------------------------------------------------------
@@ -110,7 +110,8 @@ def _elu(g: Graph, a: Any, z: str, alpha: float) -> str:
 
 def _gelu(g: Graph, a: Any, z: str) -> str:
     scaled = g("Div", z, float(np.sqrt(2)))
-    if g.dtype == np.float64:  # onnxruntime has no Erf in double precision
+    # onnxruntime has no Erf in double precision.
+    if g.dtype == np.float64:
         phi = g.cast(g("Erf", g.cast(scaled, np.float32)), np.float64)
     else:
         phi = g("Erf", scaled)
@@ -118,7 +119,7 @@ def _gelu(g: Graph, a: Any, z: str) -> str:
 
 
 def softplus(g: Graph, z: str) -> str:
-    """Return log(1 + exp(z)), which overflows nowhere."""
+    """Return log(1 + exp(z)) without overflow."""
     rest = g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), 1.0))
     return g("Add", g("Relu", z), rest)
 
@@ -143,7 +144,7 @@ ACTIVATIONS: dict[Any, Callable[..., str]] = {
 
 
 def _row(array: np.ndarray) -> np.ndarray:
-    """Return one number for each unit, or for each unit of each member, as a row of `x`."""
+    """Add an axis, so that an array with one entry per unit broadcasts over samples."""
     return array[..., None, :]
 
 
@@ -156,7 +157,8 @@ def _activate(g: Graph, layer: Activate, x: str) -> str:
 
 def _normalize_rows(g: Graph, layer: RowNormLayer, x: str) -> str:
     width = layer.gamma.shape[-1]
-    mean = np.full((width, 1), 1 / width)  # a product takes means: no axes
+    # A matrix product takes the means.
+    mean = np.full((width, 1), 1 / width)
     if layer.centered:
         x = g("Sub", x, g("MatMul", x, mean))
     square = g("MatMul", g("Mul", x, x), mean)
@@ -168,7 +170,7 @@ def _normalize_rows(g: Graph, layer: RowNormLayer, x: str) -> str:
 LAYERS: dict[type, Callable[[Graph, Any, str], str]] = {
     Activate: _activate,
     ActivateLearned: _activate,
-    Dropout: lambda g, layer, x: x,  # drops nothing in predictions
+    Dropout: lambda g, layer, x: x,
     RowNormLayer: _normalize_rows,
 }
 
@@ -178,10 +180,10 @@ def _affine(g: Graph, x: str, W: np.ndarray, b: np.ndarray) -> str:
 
 
 def raw_outputs(g: Graph, network: Network, x: str) -> str:
-    """Add the network to the graph; return its raw outputs, cut where `Network.predict` does.
+    """Add the network to the graph; return its raw outputs, clipped as in `Network.predict`.
 
-    Batch normalization by its fixed statistics becomes part of the affine map before it. Of
-    several members the raw outputs are (members, n_rows, n_raw): matrix products of stacks.
+    Batch normalization uses fixed statistics, so it is folded into the affine map before it. With
+    several members the raw outputs have the shape (members, n_samples, n_raw).
     """
     affine: Sequence[np.ndarray] = ()
     for layer in network.layers:
@@ -196,8 +198,8 @@ def raw_outputs(g: Graph, network: Network, x: str) -> str:
         else:
             known = sorted(layer_type.__name__ for layer_type in (Dense, BatchNormLayer, *LAYERS))
             raise NotImplementedError(
-                f"The layer {type(layer).__name__} cannot be converted to ONNX: there is a "
-                f"conversion of {known}."
+                f"The layer {type(layer).__name__} cannot be converted to ONNX: conversions "
+                f"exist for {known}."
             )
     x = _affine(g, x, *affine) if affine else x
     narrow = min(g.dtype, network.dtype, key=lambda dtype: dtype.itemsize)

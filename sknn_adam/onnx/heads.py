@@ -1,4 +1,4 @@
-"""From raw outputs to predictions: what every loss predicts, and labels."""
+"""Conversion of raw outputs to predictions, probabilities and labels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,22 +42,23 @@ COMBINATION = {ClassificationLoss.combine: True}
 
 
 def n_columns(estimator: Any) -> int:
-    """Return how many columns a regressor predicts."""
+    """Return the number of columns that a regressor predicts."""
     return max(estimator.n_outputs_, np.size(getattr(estimator._loss, "level", 0.5)))
 
 
 def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
-    """Return what a regressor predicts, (n_rows, n_outputs) or one column for each level."""
+    """Return the predictions of a regressor, (n_samples, n_outputs) or one column per level."""
     predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
     mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
     return g("Add", g("Mul", mean, estimator._targets.scale), estimator._targets.shift)
 
 
 def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
-    """Return the standard deviations that a regressor predicts; of members those of a mixture."""
+    """Return the predicted standard deviations; with several members, those of their mixture."""
     table = {GaussianLoss.deviation: True}
     look_up(table, estimator._loss, "deviation", "return_std=True with the loss")
-    u = g.columns(z, n_raw // 2, n_raw)  # levelled off beyond bounds, as the loss says
+    # GaussianLoss limits the log variance smoothly beyond these bounds.
+    u = g.columns(z, n_raw // 2, n_raw)
     inside = g("Clip", u, -20.0, 40.0)
     beyond = g("Sub", u, inside)
     slope = g("Exp", g("Neg", g("Abs", beyond)))
@@ -72,7 +73,7 @@ def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
 
 
 def integer_or_text(classes: np.ndarray) -> np.ndarray:
-    """Return classes as ONNX can hold them: int64 or text. Whole floats become integers."""
+    """Return classes as int64 or text, the types of ONNX; whole floats become integers."""
     classes = np.asarray(classes)
     if classes.dtype.kind in "iub":
         return classes.astype(np.int64)
@@ -87,20 +88,24 @@ def integer_or_text(classes: np.ndarray) -> np.ndarray:
 
 
 def _check_loss(g: Graph, loss: Any) -> None:
-    loss = getattr(loss, "loss", loss)  # of several columns
+    # PerColumn wraps the loss of a multioutput target.
+    loss = getattr(loss, "loss", loss)
     look_up(CLASSIFICATION, loss, "predict", "The loss")
     if g.members is not None:
         look_up(COMBINATION, loss, "combine", "The loss of several members")
 
 
-def _chosen(g: Graph, z: str, p: str) -> str:
-    """Return 1 where the log odds `z`, or the members' mean probability `p`, say yes, else 0."""
+def _positive(g: Graph, z: str, p: str) -> str:
+    """Return 1 where the prediction is positive, else 0.
+
+    A single network decides by the log odds `z`, several members by their mean probability `p`.
+    """
     more = g("Greater", z, 0.0) if g.members is None else g("Greater", p, 0.5)
     return g.cast(more, np.int64)
 
 
 def _log_mean(g: Graph, log_p: str, width: int) -> str:
-    """Return the logarithm of the mean over the members, exact where the mean rounds to 0."""
+    """Return the logarithm of the mean over the members without underflow."""
     if g.members is None:
         return log_p
     top, _ = g("TopK", log_p, [1], n=2, axis=0, largest=1, sorted=1)
@@ -109,7 +114,7 @@ def _log_mean(g: Graph, log_p: str, width: int) -> str:
 
 
 def _scores(g: Graph, z: str, width: int, exclusive: bool) -> str:
-    """Return what ``decision_function`` returns, as ``ClassificationLoss.combine`` computes it."""
+    """Return the scores of ``decision_function``, as in ``ClassificationLoss.combine``."""
     if g.members is None:
         return z
     if exclusive and width > 1:
@@ -123,8 +128,8 @@ def class_outputs(
 ) -> tuple[str, str]:
     """Return codes (n_samples,) and probabilities (n_samples, n_classes) of one target column.
 
-    With `raw_scores` return the scores of ``decision_function`` instead of probabilities. Of two
-    classes these are two columns, -s and s, as skl2onnx expects them.
+    With `raw_scores`, return the scores of ``decision_function`` instead of probabilities. For two
+    classes these are two columns, -s and s, as skl2onnx expects.
     """
     _check_loss(g, loss)
     if n_classes > 2:
@@ -132,12 +137,12 @@ def class_outputs(
         code = g("ArgMax", z if g.members is None else p, axis=-1, keepdims=0)
         return code, _scores(g, z, n_classes, True) if raw_scores else p
     p = g.mean(g("Sigmoid", z), 1)
-    code = g("Reshape", _chosen(g, z, p), [-1])
+    code = g("Reshape", _positive(g, z, p), [-1])
     if raw_scores:
         score = _scores(g, z, 1, True)
         p = g("Concat", g("Neg", score), score, axis=1) if n_classes == 2 else score
         return code if n_classes == 2 else g("Mul", code, [0]), p
-    if n_classes == 1:  # there is no other
+    if n_classes == 1:
         return g("Mul", code, [0]), g("Add", g("Mul", p, 0.0), 1.0)
     return code, g("Concat", g.mean(g("Sigmoid", g("Neg", z)), 1), p, axis=1)
 
@@ -145,7 +150,7 @@ def class_outputs(
 def label_outputs(
     g: Graph, loss: Any, z: str, n_labels: int, raw_scores: bool = False
 ) -> tuple[str, str]:
-    """Return the 0/1 matrix of labels and their probabilities or scores."""
+    """Return the 0/1 matrix of labels, and their probabilities or scores."""
     _check_loss(g, loss)
     p = g.mean(g("Sigmoid", z), n_labels)
-    return _chosen(g, z, p), _scores(g, z, n_labels, False) if raw_scores else p
+    return _positive(g, z, p), _scores(g, z, n_labels, False) if raw_scores else p

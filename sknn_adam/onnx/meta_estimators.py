@@ -1,10 +1,10 @@
-"""Refuse meta-estimators that skl2onnx would convert to a graph that predicts something else.
+"""Refuse meta-estimators whose ONNX graph would predict something else.
 
-skl2onnx converts a meta-estimator by a converter of its own, which calls ours for the estimators
-inside. Some of its converters do not compute what scikit-learn computes: they take the nearest
-threshold of an isotonic regression, ignore a tuned threshold, or drop the method that a stack was
-fitted with. Nothing in the finished graph shows that. Therefore every meta-estimator that holds one
-of our estimators is checked first, and refused unless its graph is known to be right.
+skl2onnx has its own converter for each meta-estimator, which calls ours for the estimators inside.
+Some of its converters deviate from scikit-learn: they take the nearest threshold of an isotonic
+regression, ignore a tuned threshold, or ignore the method that a stack was fitted with. The
+finished graph does not show this. Therefore every meta-estimator that contains one of our
+estimators is checked first, and refused unless its graph is known to be right.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from sknn_adam.regressor import MLPRegressor
 
 __all__ = ["guarded", "is_nested", "unwrap", "wants_raw_scores"]
 
-# Operators that pass the outputs of a model on as they are.
+# Operators that pass the outputs of a model on, at most converted to another type.
 OUTLETS = {"SklearnZipMap", "SklearnZipMapColumns", "SklearnIdentity", "SklearnCast"}
 
 
@@ -40,7 +40,7 @@ def unwrap(estimator: Any) -> Any:
 
 
 def _inside(estimator: Any) -> Iterator[Any]:
-    """Yield each of our estimators that an object holds, at any depth."""
+    """Yield our estimators inside an object, at any depth."""
     stack, seen = [estimator], set()
     while stack:
         value = stack.pop()
@@ -61,15 +61,15 @@ def _inside(estimator: Any) -> Iterator[Any]:
 
 def _children(meta: Any) -> list[Any]:
     """Return the fitted estimators that a meta-estimator of scikit-learn calls."""
-    found = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
-    # Of several estimators, `estimator_` is the template that was not fitted.
-    found += getattr(meta, "estimators_", [getattr(meta, "estimator_", None)])
-    found += [getattr(meta, "final_estimator_", None)]
-    return [estimator for estimator in found if estimator is not None]
+    children = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
+    # Next to `estimators_`, `estimator_` is the template, which is not fitted.
+    children += getattr(meta, "estimators_", [getattr(meta, "estimator_", None)])
+    children += [getattr(meta, "final_estimator_", None)]
+    return [estimator for estimator in children if estimator is not None]
 
 
 def _enclosing(operator: Any) -> list[Any]:
-    """Return the operators of the meta-estimators that hold the estimator of `operator`."""
+    """Return the operators of the meta-estimators that contain the estimator of `operator`."""
     model = operator.raw_operator
     return [
         other
@@ -77,7 +77,7 @@ def _enclosing(operator: Any) -> list[Any]:
         if other.raw_operator is not None
         and other.raw_operator is not model
         and other.type not in WITHOUT_ESTIMATORS
-        and any(found is model for found in _inside(other.raw_operator))
+        and any(ours is model for ours in _inside(other.raw_operator))
     ]
 
 
@@ -87,9 +87,9 @@ def is_nested(operator: Any) -> bool:
     return any(unwrap(other.raw_operator) is not model for other in _enclosing(operator))
 
 
-# -- rules: why a meta-estimator cannot be converted ---------------------------------------------
+# -- reasons why a meta-estimator cannot be converted --------------------------------------------
 
-# All others are refused.
+# Meta-estimators whose conversion by skl2onnx is correct; all others are refused.
 CONVERTED = (
     "Pipeline GridSearchCV RANSACRegressor StackingClassifier StackingRegressor "
     "OneVsRestClassifier OneVsOneClassifier AdaBoostClassifier AdaBoostRegressor "
@@ -98,16 +98,16 @@ CONVERTED = (
 ).split()
 NEED_ALL_CLASSES = "AdaBoostClassifier BaggingClassifier CalibratedClassifierCV VotingClassifier"
 TAKE_COLUMNS = "Pipeline GridSearchCV RANSACRegressor StackingRegressor"
-# Their graphs hold the columns that were selected or an intermediate result, and no estimator.
+# The graphs of these contain selected columns or an intermediate result, but no estimator.
 WITHOUT_ESTIMATORS = (
     "SklearnRFE SklearnRFECV SklearnSelectFromModel SklearnOVRDecisionFunction".split()
 )
-# They read the probabilities of an estimator as scores.
+# These read the probabilities of an estimator as scores.
 NEED_SCORES = {"SklearnCalibratedClassifierCV", "SklearnOneVsOneClassifier"}
 
 
 def _reasons(operator: Any) -> Iterator[str]:
-    """Yield why the graph of a meta-estimator would be wrong."""
+    """Yield the reasons why the graph of a meta-estimator would be wrong."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     meta, scope = operator.raw_operator, operator.scope_inst
@@ -119,24 +119,24 @@ def _reasons(operator: Any) -> Iterator[str]:
         yield "skl2onnx computes something else"
     consumers = {o.type for variable in operator.outputs for o in variable.operators_inputs_}
     if hasattr(meta, "transform") and consumers - OUTLETS:
-        yield "it is used as a transformer, but the graph holds its predictions"
+        yield "it is used as a transformer, but the graph would contain its predictions"
     if any(unwrap(meta) is model for model in models):
         return
     if any(isinstance(m, MLPClassifier) and m._targets.several for m in models):
         yield "the classifier inside was fitted with several columns of labels"
     inputs, children = [type(variable.type) for variable in operator.inputs], _children(meta)
     if inputs not in ([FloatTensorType], [DoubleTensorType]):
-        yield "its input must be one table of floats; give float32 or float64 to to_onnx"
+        yield "its input must be one table of floats; pass float32 or float64 to to_onnx"
     classes = getattr(meta, "classes_", [])
     known = integer_or_text([] if isinstance(classes, list) else classes)
     if known.dtype != object and not (np.abs(known) < 2**31).all():
-        yield "skl2onnx writes classes as 32-bit integers, and these are larger"
+        yield "skl2onnx stores classes as 32-bit integers, and these are larger"
     if name in NEED_ALL_CLASSES.split() and any(len(e.classes_) != len(classes) for e in children):
         yield "an estimator inside was fitted without one of the classes"
     widths = [n_columns(model) for model in models if isinstance(model, MLPRegressor)]
     if name not in TAKE_COLUMNS.split() and max(widths, default=1) > 1:
         yield "the regressor inside predicts several columns"
-    # The option "raw_scores" reaches our classifiers through pipelines and searches only.
+    # Only pipelines and searches pass the option "raw_scores" on to our classifiers.
     indirect = [e for e in map(unwrap, children) if not isinstance(e, MLPClassifier)]
     if operator.type in NEED_SCORES and any([*_inside(e)] for e in indirect):
         yield "it needs the scores of MLPClassifier, but there is a meta-estimator in between"
@@ -144,28 +144,28 @@ def _reasons(operator: Any) -> Iterator[str]:
         yield f"skl2onnx computes something else for method={meta.method!r}; use 'sigmoid'"
     if name == "OneVsOneClassifier":
         if not np.array_equal(classes, np.arange(len(classes))):
-            yield "the graph would predict the numbers of the classes instead of the classes"
-        # skl2onnx gives an intermediate result a fixed name.
+            yield "the graph would predict the indices of the classes instead of the classes"
+        # skl2onnx uses a fixed name for an intermediate result.
         if sum(other.type == operator.type for other in scope.operators.values()) > 1:
-            yield "the graph has several of them, which skl2onnx mixes up"
+            yield "the graph has several of them, which skl2onnx confuses"
     options = scope.get_options(meta, fail=False) or {}
     if name == "BaggingClassifier" and options.get("raw_scores"):
-        yield "with the option 'raw_scores' its labels would be those of the mean score"
+        yield "with the option 'raw_scores' it would choose its labels by the mean score"
     if name.startswith("Voting") and meta.weights is not None:
         if isinstance(meta.weights, list | tuple):
             yield "skl2onnx needs the weights as a NumPy array"
         if len(children) < len(meta.estimators):
-            yield "the weights would be those of other estimators, as one was dropped"
+            yield "an estimator was dropped, so the weights would apply to the wrong estimators"
     if name == "AdaBoostClassifier":
         if inputs == [DoubleTensorType]:
-            yield "skl2onnx mixes float32 and float64; give float32 to to_onnx"
+            yield "skl2onnx mixes float32 and float64; pass float32 to to_onnx"
         if meta.classes_.dtype.kind == "b":
-            yield "skl2onnx takes classes of bool for text; use integers"
+            yield "skl2onnx treats boolean classes as text; use integers"
     if name.startswith("MultiOutput"):
         if any(unwrap(e) is not e for e in children):
             yield "skl2onnx cannot convert a pipeline, a search or a FrozenEstimator inside it"
-        if any(found.dtype.kind == "f" for found in classes):
-            yield "skl2onnx takes classes of floats for text; use integers"
+        if any(column.dtype.kind == "f" for column in classes):
+            yield "skl2onnx treats float classes as text; use integers"
     if name == "StackingClassifier":
         if isinstance(classes, list):
             yield "it was fitted with several columns of labels"
@@ -178,7 +178,7 @@ def _reasons(operator: Any) -> Iterator[str]:
 def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return a shape calculator that first refuses a meta-estimator whose graph would be wrong.
 
-    It is called for each operator before its converter, for nested ones too.
+    skl2onnx calls it for each operator, nested ones included, before the converter.
     """
 
     @wraps(calculate)
@@ -196,9 +196,9 @@ def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def wants_raw_scores(operator: Any, container: Any) -> bool:
-    """Return whether the probabilities of a classifier are to be the scores of decision_function.
+    """Return whether a classifier should output scores of decision_function for probabilities.
 
-    skl2onnx asks for them by an option, which it does not hand on to the last step of a pipeline
+    skl2onnx requests this by an option, which it does not pass on to the last step of a pipeline
     or to the best estimator of a search.
     """
     model, enclosing = operator.raw_operator, _enclosing(operator)
@@ -208,8 +208,8 @@ def wants_raw_scores(operator: Any, container: Any) -> bool:
         names = " and ".join(sorted({type(o.raw_operator).__name__ for o in parents}))
         raise NotImplementedError(
             f"The same fitted {type(model).__name__} is inside {names}, some of which "
-            "need its probabilities and others its decision_function. skl2onnx cannot tell them "
-            "apart; use a copy of the fitted estimator for each of them."
+            "need its probabilities and others its decision_function. skl2onnx cannot distinguish "
+            "them; use a copy of the fitted estimator for each of them."
         )
     wrappers = [operator, *(o for o in enclosing if unwrap(o.raw_operator) is model)]
     return bool(scores) or any(

@@ -1,4 +1,4 @@
-"""What skl2onnx is told: which outputs our estimators have, and how they are converted."""
+"""Registration with skl2onnx: the outputs of our estimators and their converters."""
 
 from functools import partial
 from typing import Any
@@ -39,39 +39,41 @@ CLASSIFIER_OPTIONS = {
 
 
 def register() -> None:
-    """Teach skl2onnx to convert this package's estimators, and estimators that hold them.
+    """Register converters for this package's estimators with skl2onnx.
 
-    After it ``skl2onnx.to_onnx(model, X)`` takes an MLPClassifier or MLPRegressor, the transformers
-    of `sknn_adam.preprocessing`, or a Pipeline, a FrozenEstimator, a GridSearchCV,
-    RandomizedSearchCV, BayesSearchCV (where scikit-optimize is installed), or (where it was
-    enabled) halving search. The type of `X` decides the precision of the graph: float32 or
-    float64. Calling it again changes nothing.
+    ``skl2onnx.to_onnx(model, X)`` then accepts an MLPClassifier or MLPRegressor, the transformers
+    of `sknn_adam.preprocessing`, and estimators that contain them: a Pipeline, a FrozenEstimator, a
+    GridSearchCV, a RandomizedSearchCV, a BayesSearchCV (if scikit-optimize is installed) or a
+    halving search (if it was enabled before this call). The type of `X` determines the precision
+    of the graph: float32 or float64. Further calls have no effect.
 
     Raises
     ------
     ImportError
-        If skl2onnx is not installed; it comes with the extra ``onnx``.
+        If skl2onnx is not installed. The extra ``onnx`` installs it.
 
     Notes
     -----
-    *Outputs.* A regressor has one, ``"variable"`` (n_rows, n_outputs), a column for each of several
-    quantiles; with the option ``{"return_std": True}`` and ``loss="gaussian"`` also ``"std"``. A
-    classifier has the label and the probabilities, which are dictionaries unless the option
-    ``{"zipmap": False}`` is given; those hold float32 in any case. Of a matrix of labels they are
-    always a matrix, of several columns of classes a list of matrices.
+    *Outputs.* A regressor has the output ``"variable"`` (n_samples, n_outputs), with one column per
+    level if it predicts several quantiles. The option ``{"return_std": True}`` adds ``"std"`` for
+    ``loss="gaussian"``. A classifier has the label and the probabilities. The probabilities are
+    dictionaries of float32 unless the option ``{"zipmap": False}`` is given. For a multilabel
+    target they are always a matrix, for a multioutput target a list of matrices. With the option
+    ``{"raw_scores": True}`` the scores of ``decision_function`` replace the probabilities; for two
+    classes these are the columns -s and s.
 
-    *What is not converted* raises NotImplementedError and is named: an activation, loss or
-    normalization of your own with another formula, classes that are neither whole numbers nor
-    text. In float64 graphs GELU's error function is computed in float32, for want of another.
+    *Unsupported models* raise NotImplementedError, which names the unsupported part: a custom
+    activation, loss or normalization with its own formula, or classes that are neither whole
+    numbers nor text. In float64 graphs GELU's error function is computed in float32, because
+    onnxruntime has no float64 version.
 
     *Meta-estimators* of scikit-learn with an MLPClassifier or MLPRegressor inside are converted
     by skl2onnx itself. Those whose graph would predict something else than the model raise
     NotImplementedError, for example a CalibratedClassifierCV with ``method="isotonic"`` or a
-    TunedThresholdClassifierCV. With the option ``{"raw_scores": True}`` a classifier has the
-    outputs of ``decision_function`` in place of the probabilities; of two classes -s and s.
+    TunedThresholdClassifierCV.
 
-    *Versions.* skl2onnx up to 1.20 writes opset 22 and IR version 10 at most, which onnxruntime
-    1.20 and later run; a newer one is told so by ``target_opset=22``.
+    *Versions.* skl2onnx up to 1.20 writes at most opset 22 and IR version 10, which onnxruntime
+    1.20 and later can run. With a newer skl2onnx, pass ``target_opset=22``.
 
     Examples
     --------
@@ -112,43 +114,44 @@ def _register_meta_estimators() -> None:
     from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
 
     update_registered_parser(Columns, _parse_sklearn_column_transformer)
-    # skl2onnx knows GridSearchCV only. Its parser makes the outputs of a search that is inside
-    # another estimator outputs of the whole graph.
+    # skl2onnx supports GridSearchCV only. For a search inside another estimator, its parser turns
+    # the outputs of the search into outputs of the graph.
     for search in _searches():
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_wrapper)
     more: dict[str, Any] = {"parser": _parse_wrapper, "options": CLASSIFIER_OPTIONS}
-    # The outputs stay as they are declared: the estimator inside sets its own.
+    # No shape calculator is needed, because the estimator inside sets the shapes of its outputs.
     update(FrozenEstimator, FROZEN, lambda operator: None, _convert_frozen, **more)
     update_registered_parser(Pipeline, _parse_pipeline)
-    # No other hook sees a meta-estimator before skl2onnx converts it.
+    # Shape calculators are the only hook that runs before skl2onnx converts a meta-estimator.
     for alias, calculate in list(_shape_calculator_pool.items()):
         if alias.startswith("Sklearn"):
             register_shape_calculator(alias, guarded(calculate), overwrite=True)
 
 
 def _searches() -> list[type]:
-    found = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
+    searches = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
     try:
         from skopt import BayesSearchCV
     except ImportError:
         # Without scikit-optimize there is no fitted BayesSearchCV to convert.
         pass
     else:
-        found.append(BayesSearchCV)
+        searches.append(BayesSearchCV)
     for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV"):
         try:
-            found.append(getattr(sklearn.model_selection, name))
-        except (AttributeError, ImportError):  # experimental, and not enabled
+            searches.append(getattr(sklearn.model_selection, name))
+        except (AttributeError, ImportError):
+            # Halving searches are experimental and must be enabled first.
             break
-    return found
+    return searches
 
 
 # -- outputs -------------------------------------------------------------------------------------
 
 
 def _parse_wrapper(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Convert the estimator in a search or a FrozenEstimator, with the options of that."""
+    """Parse the estimator inside a search or a FrozenEstimator, with the options of the latter."""
     from skl2onnx._parse import _parse_sklearn
 
     if isinstance(model, FrozenEstimator):
@@ -164,7 +167,7 @@ def _parse_wrapper(scope: Any, model: Any, inputs: Any, custom_parsers: Any = No
 
 
 def _parse_pipeline(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Parse as skl2onnx does, which does not hand the option "raw_scores" on to the last step."""
+    """Parse as skl2onnx does, but pass the option "raw_scores" on to the last step."""
     from skl2onnx._parse import _parse_sklearn_pipeline
 
     last = unwrap(model)
@@ -189,8 +192,8 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
         refused.append("zipmap='columns'")
     if refused:
         raise NotImplementedError(
-            f"The options {', '.join(refused)} are for one column of classes; this MLPClassifier "
-            f"was fitted with {targets.shape}."
+            f"The options {', '.join(refused)} need a target with one column of classes. This "
+            f"MLPClassifier was fitted with {targets.shape}."
         )
     operator = scope.declare_local_operator(CLASSIFIER, model)
     operator.inputs = inputs
@@ -217,14 +220,14 @@ def _parse_regressor(scope: Any, model: Any, inputs: Any, custom_parsers: Any = 
 
 
 def _check_width(operator: Any) -> None:
-    """Raise if a step before gives other columns in the graph than in the pipeline."""
+    """Raise if the graph passes another number of columns than the pipeline."""
     model, shapes = operator.raw_operator, [variable.type.shape for variable in operator.inputs]
     widths: list[Any] = [shape[1] if len(shape) == 2 else None for shape in shapes]
     if all(isinstance(width, int) for width in widths) and sum(widths) != model.n_features_in_:
         raise NotImplementedError(
             f"{type(model).__name__} was fitted with {model.n_features_in_} columns, but in the "
-            f"graph it gets {sum(widths)}: skl2onnx does not convert a step before it completely, "
-            "as it leaves out what SimpleImputer(add_indicator=True) adds."
+            f"graph it gets {sum(widths)}: skl2onnx converts an earlier step incompletely, as it "
+            "does with SimpleImputer(add_indicator=True), whose indicator columns it omits."
         )
 
 
@@ -242,7 +245,8 @@ def _shapes_of_classifier(operator: Any) -> None:
         outputs[1].type.shape = shape
     elif not targets.several:
         n_classes = len(targets.classes)
-        if _zipmaps(operator):  # a map of ONNX holds float32
+        # Maps of ONNX store float32.
+        if _zipmaps(operator):
             outputs[1].set_type(FloatTensorType([n_rows, n_classes]))
         outputs[1].type.shape = [n_rows, n_classes]
 
@@ -261,13 +265,13 @@ def _shapes_of_transformer(operator: Any) -> None:
 
 
 def _zipmaps(operator: Any) -> bool:
-    """Return whether the probabilities become dictionaries, which only a final output does."""
+    """Return whether the probabilities become dictionaries, as only outputs of the graph do."""
     options = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": True})
     return options["zipmap"] is True and not is_nested(operator)
 
 
 def _column_classes(operator: Any, k: int) -> np.ndarray:
-    """Return the classes of a column; with the option "nocl" their codes."""
+    """Return the classes of a column, or their codes with the option "nocl"."""
     classes = operator.raw_operator._targets.columns[k]
     if operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})["nocl"]:
         return np.arange(len(classes))
@@ -280,7 +284,7 @@ def _column_classes(operator: Any, k: int) -> np.ndarray:
 def _inputs(
     scope: Any, operator: Any, container: Any, members: int | None = None
 ) -> tuple[Graph, str]:
-    """Return a graph in the precision of the inputs, and all of them as one table."""
+    """Return a graph in the precision of the inputs, and the inputs joined to one table."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
@@ -311,7 +315,7 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_frozen(scope: Any, operator: Any, container: Any) -> None:
-    """Convert the estimator in a FrozenEstimator that is inside another estimator."""
+    """Convert the estimator of a FrozenEstimator that is inside another estimator."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
 
     inner = operator.raw_operator.estimator
@@ -331,8 +335,8 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     loss, targets = model._loss, model._targets
     g, z = _network_graph(scope, operator, container)
     if not targets.exclusive:
-        found, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
-        g.publish(found, label)
+        labels, p = label_outputs(g, loss, z, len(targets.columns), raw_scores)
+        g.publish(labels, label)
         g.publish(p, probabilities)
         return
     columns, tables, start = [], [], 0

@@ -1,4 +1,4 @@
-"""Archives that are safe to open: no pickle, and only known types (extra ``secure``)."""
+"""Model archives that are safe to open: no pickle, and only trusted types (extra ``secure``)."""
 
 from sknn_adam.persistence.archives import ArchiveError, load, save
 from sknn_adam.persistence.trusted import TRUSTED_TYPES

@@ -1,4 +1,4 @@
-"""Writing and reading archives: a zip file of skops, with a checksum at its end."""
+"""Write and read archives: zip files of skops with a checksum at the end."""
 
 import hashlib
 import io
@@ -26,14 +26,14 @@ from sknn_adam.persistence.trusted import TRUSTED_TYPES
 __all__ = ["ArchiveError", "load", "save"]
 
 FORMAT = 1
-# The comment of the zip file, its last bytes: the checksum is that of all bytes before.
+# The comment of the zip file, which is its last bytes. The checksum covers all bytes before it.
 COMMENT = "sknn_adam archive, format {:04d}, sha256 {}"
 COMMENT_PATTERN = re.compile(rb"sknn_adam archive, format (\d{4}), sha256 ([0-9a-f]{64})")
 LENGTH = len(COMMENT.format(FORMAT, "0" * 64))
 
 
 class ArchiveError(ValueError):
-    """An archive cannot be written or read: the message says why.
+    """Error raised if an archive cannot be written or read.
 
     Examples
     --------
@@ -44,30 +44,30 @@ class ArchiveError(ValueError):
     >>> try:
     ...     load(path)
     ... except ArchiveError as error:
-    ...     print("no archive" in str(error))
+    ...     print("not an archive" in str(error))
     True
     """
 
 
 def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
-    """Write an estimator to an archive that `load` opens without running code from it.
+    """Write an estimator to an archive that `load` opens without running code from the file.
 
     Parameters
     ----------
     estimator : estimator
-        An estimator of this package, fitted or not, or a Pipeline, a search or another
-        meta-estimator of scikit-learn that holds one. A Bayesian search is written without its
-        surrogate models (``optimizer_results_``), which only a running search needs.
+        An estimator of this package, fitted or not, or a Pipeline, search or other meta-estimator
+        of scikit-learn that contains one. A Bayesian search is written without its surrogate
+        models (``optimizer_results_``), which are needed only while the search runs.
     path : str or path-like
-        The file, by custom with the ending ``.skops``. It is written under a temporary name, then
-        renamed: an error leaves what was there.
+        Path of the file, by convention with the extension ``.skops``. The file is written under a
+        temporary name and then renamed, so an error leaves an existing file as it was.
 
     Raises
     ------
     ArchiveError
-        If it holds something that `load` would refuse, such as an activation of your own or a
-        Pipeline with ``memory``, or that skops cannot write, such as a lambda. The message names
-        it. What was written is read once before the file is replaced.
+        If the estimator holds something that `load` would refuse, such as a custom activation or a
+        Pipeline with ``memory``, or something that skops cannot write, such as a lambda. The
+        message names it. The new archive is read once before it replaces an existing file.
 
     See Also
     --------
@@ -75,8 +75,9 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
 
     Notes
     -----
-    The file is a zip archive of skops [1]_: ``schema.json`` and arrays in NumPy's format, besides
-    ``sknn_adam.json`` with the versions that wrote it, and a SHA-256 sum at its end.
+    The file is a zip archive of skops [1]_ with ``schema.json`` and arrays in NumPy's format. This
+    package adds ``sknn_adam.json``, which lists the versions that wrote the archive, and a SHA-256
+    checksum at the end.
 
     References
     ----------
@@ -106,7 +107,7 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
         raise ArchiveError(f"save takes an estimator. Got {name!r}.")
     try:
         written = portable(estimator)
-        # Text that repeats itself is packed more than `load` unpacks.
+        # Deflate compresses repetitive text beyond the expansion that `load` accepts.
         for compression in (ZIP_DEFLATED, ZIP_STORED):
             body = _packed(dumps(written, compression=compression))
             with suppress(Refused):
@@ -115,7 +116,7 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
     except Exception as error:
         raise ArchiveError(
             f"{name} holds something that skops cannot write: {type(error).__name__}: {error}. "
-            "Functions must be importable by their names."
+            "Functions must be importable by name."
         ) from error
     try:
         Reader(Contents(body), TRUSTED_TYPES).read()
@@ -131,7 +132,7 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
 
 
 def _packed(data: bytes) -> bytes:
-    """Return what skops has written with our own file, and room for the checksum at its end."""
+    """Add our own file, and space for the checksum, to the data that skops has written."""
     about = {
         "format": FORMAT,
         "sknn_adam": __version__,
@@ -141,39 +142,41 @@ def _packed(data: bytes) -> bytes:
     buffer = io.BytesIO(data)
     with ZipFile(buffer, "a") as archive:
         archive.writestr(ABOUT, json.dumps(about))
-        archive.comment = COMMENT.format(FORMAT, "0" * 64).encode()  # of its final length
+        # A placeholder of the final length.
+        archive.comment = COMMENT.format(FORMAT, "0" * 64).encode()
     return buffer.getvalue()
 
 
 def load(path: str | os.PathLike[Any]) -> Any:
-    """Read an estimator from an archive, without running code from it.
+    """Read an estimator from an archive without running code from the file.
 
     Parameters
     ----------
     path : str or path-like
-        A file that `save` has written.
+        A file written by `save`.
 
     Returns
     -------
     estimator
-        As it was saved; it predicts the same bits with the same libraries, and training goes on
-        where it was.
+        The estimator as it was saved. With the same library versions its predictions are
+        bit-identical, and training continues where it stopped.
 
     Raises
     ------
     ArchiveError
         If the file is not an archive, is damaged, or was written in a newer format than this
-        version reads; if it holds a type that is neither in `TRUSTED_TYPES` nor an estimator of
-        scikit-learn, an array or a plain container: then the type is named, and not imported; if
-        its structure, or the state of an estimator in it, is not one that `save` writes.
+        version reads. If it holds a type that is neither in `TRUSTED_TYPES` nor an estimator of
+        scikit-learn, an array or a plain container; the message names the type, which is not
+        imported. If its structure, or the state of an estimator in it, is not one that `save`
+        writes.
     OSError
         If the file cannot be opened.
 
     Warns
     -----
     UserWarning
-        If the archive was written by a newer version of this package, in a format that this one
-        knows. scikit-learn warns likewise of its own estimators.
+        If the archive was written by a newer version of this package, in a format that this
+        version can read. scikit-learn also warns if its estimators come from another version.
 
     See Also
     --------
@@ -182,11 +185,11 @@ def load(path: str | os.PathLike[Any]) -> Any:
     Notes
     -----
     The checksum detects damage. It is not a signature: anyone who can modify the file can recompute
-    it. Against forged files, the whole tree of the archive is checked before anything is made:
-    each loader makes only its own types, memory and time are bounded by the size of the file, and
-    the arrays of a training run must fit its network. ``SECURITY.md`` lists what is guaranteed.
+    it. To protect against forged files, the whole tree of the archive is checked before any object
+    is created. Each loader creates only its own types, the size of the file limits memory and time,
+    and the arrays of a training run must fit its network. ``SECURITY.md`` lists the guarantees.
 
-    Reading needs no package beyond those of a fit; skops only writes archives.
+    Reading needs no packages beyond those for fitting; skops is used for writing only.
 
     Examples
     --------
@@ -207,29 +210,29 @@ def load(path: str | os.PathLike[Any]) -> Any:
         more = f" It was written by sknn_adam {by}."
         estimator = Reader(contents, TRUSTED_TYPES).read()
         if not isinstance(estimator, BaseEstimator):
-            raise Refused(f"it holds no estimator, but {type(estimator).__name__!r}")
+            raise Refused(f"it holds {type(estimator).__name__!r} instead of an estimator")
         return restored(estimator)
     except Refused as error:
         raise ArchiveError(f"{name} was refused: {error}.") from error
     except Exception as error:
         raise ArchiveError(
             f"{name} cannot be read: {type(error).__name__}: {str(error)[:500]}.{more} It may be "
-            "damaged, or need other versions of the libraries that sknn_adam.json in it names."
+            "damaged, or need the library versions that are listed in its file sknn_adam.json."
         ) from error
 
 
 def _check_sum(data: bytes, name: str) -> int:
-    """Return the format that the end of the file states."""
+    """Return the format number from the end of the file; raise if the checksum is wrong."""
     body, comment = data[:-LENGTH], data[-LENGTH:]
-    found = COMMENT_PATTERN.fullmatch(comment)
-    if found is None:
+    match = COMMENT_PATTERN.fullmatch(comment)
+    if match is None:
         raise ArchiveError(
-            f"{name} is no archive written by sknn_adam.persistence.save, or its end is damaged or "
-            "cut off."
+            f"{name} is not an archive written by sknn_adam.persistence.save, or its end is "
+            "damaged or cut off."
         )
-    if hashlib.sha256(body).hexdigest().encode() != found[2]:
-        raise ArchiveError(f"{name} is damaged: its content does not have the checksum it had.")
-    return int(found[1])
+    if hashlib.sha256(body).hexdigest().encode() != match[2]:
+        raise ArchiveError(f"{name} is damaged: its content does not match its checksum.")
+    return int(match[1])
 
 
 def _check_version(contents: Contents, name: str, stated: int) -> str:
@@ -237,15 +240,15 @@ def _check_version(contents: Contents, name: str, stated: int) -> str:
     about = contents.about()
     written, by = int(about["format"]), str(about["sknn_adam"])[:40]
     if written != stated:
-        raise Refused("it is damaged, as its end states another format than its content")
+        raise Refused("it is damaged, because its end and its content state different formats")
     if written > FORMAT:
         raise Refused(
-            f"it was written by sknn_adam {by} in format {written}; this is sknn_adam "
-            f"{__version__}, which reads format {FORMAT}. Install sknn_adam {by} or newer"
+            f"it was written by sknn_adam {by} in format {written}, but this version, sknn_adam "
+            f"{__version__}, reads format {FORMAT}. Install sknn_adam {by} or newer"
         )
     if parse_version(by) > parse_version(__version__):
         warn(
-            f"{name} was written by sknn_adam {by}, which is newer than this sknn_adam "
-            f"{__version__}. If it fails or differs, install that version."
+            f"{name} was written by sknn_adam {by}, which is newer than the installed version "
+            f"{__version__}. If loading fails or predictions differ, install that version."
         )
     return by

@@ -1,4 +1,4 @@
-"""Compare a value from an archive with an example that was made anew."""
+"""Comparison of values from an archive with newly created examples."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ class Optional(NamedTuple):
 
 
 class Each(NamedTuple):
-    """An example of a list, a tuple or a dict with texts as keys: its type and one item."""
+    """An example of a list, a tuple or a dict with string keys: its type and one item."""
 
     cls: Any
     item: Any
@@ -41,9 +41,9 @@ class Each(NamedTuple):
 def matches(value: Any, example: Any) -> bool:
     """Return whether a value has the structure of an example.
 
-    A number of an example stands for any float or for any count, and an array for any elements of
-    its shape and dtype; a tuple, a slice, a text or None stands for itself. A class, a set and a
-    function stand for its instances, its elements and the values for which it is true.
+    A float in an example matches any real number, and an integer any count. An array matches arrays
+    of its shape and dtype. A tuple, a slice, a string or None matches itself. A class matches its
+    instances, a frozenset its elements, and a function the values for which it is true.
     """
     if isinstance(example, type):
         return type(value) is example
@@ -66,7 +66,7 @@ def matches(value: Any, example: Any) -> bool:
     if type(value) is not type(example):
         return False
     if isinstance(example, np.ndarray):
-        # Compiled loops walk along the rows.
+        # Compiled loops rely on C order.
         same = value.shape == example.shape and value.dtype == example.dtype
         return bool(same and value.flags.c_contiguous)
     if isinstance(example, SimpleNamespace):
@@ -81,12 +81,12 @@ def matches(value: Any, example: Any) -> bool:
 
 
 def blank(size: int, dtype: Any) -> np.ndarray:
-    """Return an example of a vector of any size, which takes no memory."""
+    """Return an example of a vector of this size that takes no memory."""
     return np.broadcast_to(np.zeros((), dtype), (size,))
 
 
 def floats(*shape: int | None) -> Predicate:
-    """Return whether a value is an array of floats of this shape; None stands for any length."""
+    """Return a predicate for arrays of floats of this shape, where None is any length."""
 
     def fits(value: Any) -> bool:
         plain = type(value) is np.ndarray and value.dtype.kind == "f" and value.ndim == len(shape)
@@ -96,7 +96,7 @@ def floats(*shape: int | None) -> Predicate:
 
 
 def one_or_each(n_members: int | None, dtype_kinds: str) -> Predicate:
-    """Return whether a value is one number, or one for each member."""
+    """Return a predicate for a scalar or one entry per member."""
     shapes = ((),) if n_members is None else ((), (n_members,))
 
     def fits(value: Any) -> bool:
@@ -107,12 +107,12 @@ def one_or_each(n_members: int | None, dtype_kinds: str) -> Predicate:
 
 
 def is_positive(value: Any) -> bool:
-    """Return whether a value is a count above zero."""
+    """Return whether a value is a positive integer."""
     return matches(value, 0) and value > 0
 
 
 def rises(values: np.ndarray) -> bool:
-    """Return whether each element is larger than the one before it."""
+    """Return whether the elements are strictly increasing."""
     return bool((values[:-1] < values[1:]).all())
 
 
@@ -122,7 +122,7 @@ def is_finite(array: np.ndarray) -> bool:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Return whether two values are the same, floats up to rounding on another machine."""
+    """Return whether two values are equal; floats may differ by rounding on another machine."""
     if type(one) is float and type(other) is float:
         return isclose(one, other, rel_tol=1e-9)
     return type(one) is type(other) and bool(one == other)

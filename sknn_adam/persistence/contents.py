@@ -1,4 +1,4 @@
-"""The files inside an archive, read within bounds that follow from the archive's size."""
+"""The files inside an archive, read within limits that depend on its size."""
 
 import io
 import json
@@ -15,13 +15,13 @@ SCHEMA = "schema.json"
 ABOUT = "sknn_adam.json"
 NAMES = re.compile(r"schema\.json|sknn_adam\.json|[0-9]{1,20}\.npy|[0-9a-f-]{36}\.bin")
 
-# Bytes in memory for each byte of the file, and a constant for small files. The schema becomes
-# Python objects, which take several times the memory of their text; arrays take their own size.
+# Bytes in memory per byte of the file, and a constant for small files. The schema becomes Python
+# objects, which take several times the memory of their text, so its limit is lower.
 MOST_EXPANSION, ALWAYS = 200, 2**24
 MOST_EXPANSION_OF_SCHEMA, ALWAYS_FOR_SCHEMA = 50, 2**21
 MOST_ABOUT = 2**16
-# A node of the schema has about 20 characters for each bracket and comma. Text that has many more
-# of them would become many more objects than any text that `save` writes.
+# A node of the schema has about 20 characters per bracket or comma. Text with many more brackets
+# and commas would become many more objects than any text that `save` writes.
 FEWEST_CHARACTERS = 8
 
 HEADER = re.compile(
@@ -33,11 +33,11 @@ KINDS = "biufcSUmM"
 
 
 class Refused(ValueError):
-    """The archive has a structure that no archive written by `save` has."""
+    """Error raised if an archive has a structure that `save` does not write."""
 
 
 def require(holds: Any, reason: str) -> None:
-    """Raise Refused with this reason unless a condition holds."""
+    """Raise Refused with this reason unless the condition holds."""
     if not holds:
         raise Refused(reason)
 
@@ -53,8 +53,8 @@ class Contents:
     Raises
     ------
     Refused
-        If a file has an unexpected name, is compressed by another method than ``save`` uses, or
-        the files would take more memory than an archive of this size may.
+        If a file has an unexpected name or a compression method that ``save`` does not use, or if
+        the files need more memory than is allowed for an archive of this size.
     """
 
     def __init__(self, data: bytes):
@@ -64,9 +64,11 @@ class Contents:
         seen: set[str] = set()
         for member in self._zip.infolist():
             if member.filename in seen or not NAMES.fullmatch(member.filename):
-                raise Refused(f"it holds the file {member.filename[:100]!r}, which is not expected")
+                raise Refused(f"it holds the unexpected file {member.filename[:100]!r}")
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) or member.flag_bits & 1:
-                raise Refused(f"its file {member.filename!r} is encrypted or packed in another way")
+                raise Refused(
+                    f"its file {member.filename!r} is encrypted or compressed by another method"
+                )
             seen.add(member.filename)
         sizes = {member.filename: member.file_size for member in self._zip.infolist()}
         self._check_size(sum(sizes.values()), MOST_EXPANSION, ALWAYS)
@@ -77,20 +79,20 @@ class Contents:
             raise Refused(f"{self.size} bytes would unpack to {unpacked}")
 
     def read(self, name: Any, ending: str = ".json") -> bytes:
-        """Return the content of a file, which must have the size that the directory states.
+        """Return the content of a file, which must have the size stated in the zip directory.
 
-        A reader without this limit unpacks everything that is there before it compares sizes.
+        Reading without a limit would decompress all data before the sizes are compared.
         """
         if not str(name).endswith(ending):
-            raise Refused(f"its file {str(name)[:100]!r} is read as one of another type")
+            raise Refused(f"its file {str(name)[:100]!r} has an unexpected extension")
         size = self._zip.getinfo(name).file_size
         with self._zip.open(name) as file:
             content = file.read(size)
-        require(len(content) == size, f"its file {name!r} has {len(content)} bytes and not {size}")
+        require(len(content) == size, f"its file {name!r} has {len(content)} bytes, not {size}")
         return content
 
     def about(self) -> dict[str, Any]:
-        """Return what the archive states about itself."""
+        """Return the format of the archive and the versions that wrote it."""
         if self._zip.getinfo(ABOUT).file_size > MOST_ABOUT:
             raise Refused(f"its file {ABOUT!r} is longer than {MOST_ABOUT} bytes")
         return json.loads(self.read(ABOUT))
@@ -104,7 +106,7 @@ class Contents:
         return json.loads(text)
 
     def array(self, name: Any) -> np.ndarray:
-        """Return an array, the same one whenever the same file is asked for."""
+        """Return the array in a file; repeated calls return the same object."""
         if name not in self._arrays:
             self._arrays[name] = _parsed(self.read(name, ".npy"), name, self.size)
         return self._arrays[name]
@@ -113,29 +115,31 @@ class Contents:
 def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
     """Return the array in a file of NumPy's format 1.0 or 2.0, in the byte order of this machine.
 
-    `numpy.load` reserves the memory that the header asks for before it reads the data.
+    `numpy.load` is not used, because it allocates the memory that the header states before it reads
+    any data.
     """
     magic, version = content[:6], content[6:8]
     n_bytes = {b"\x01\x00": 2, b"\x02\x00": 4}.get(version, 0)
     start = 8 + n_bytes
     stop = start + int.from_bytes(content[8:start], "little")
-    found = HEADER.fullmatch(content[start : min(stop, start + LONGEST_HEADER)])
-    if magic != b"\x93NUMPY" or not n_bytes or found is None:
-        raise Refused(f"the file {name!r} has no header of an array of numbers or texts")
-    dtype = np.dtype(found[1].decode())
-    shape = tuple(int(n) for n in found[3].decode().split(",") if n.strip())
+    header = HEADER.fullmatch(content[start : min(stop, start + LONGEST_HEADER)])
+    if magic != b"\x93NUMPY" or not n_bytes or header is None:
+        raise Refused(f"the file {name!r} has no valid header of an array of numbers or strings")
+    dtype = np.dtype(header[1].decode())
+    shape = tuple(int(n) for n in header[3].decode().split(",") if n.strip())
     if dtype.kind not in KINDS or not dtype.itemsize:
         raise Refused(f"the file {name!r} has an array of dtype {dtype}")
     if prod(shape) * dtype.itemsize != len(content) - stop:
-        raise Refused(f"the file {name!r} states the shape {shape}, which is not that of its data")
+        raise Refused(f"the file {name!r} states the shape {shape}, which does not fit its data")
     if len(shape) > 32 or prod(max(1, n) for n in shape) > MOST_EXPANSION * size + ALWAYS:
-        raise Refused(f"the file {name!r} states the shape {shape}")
+        raise Refused(f"the file {name!r} states the shape {shape}, which is too large")
     flat = np.frombuffer(content, dtype, offset=stop)
-    array = flat.reshape(shape, order="F" if found[2] == b"True" else "C")
-    array = np.array(array, dtype.newbyteorder("="), order="K")  # a copy can be written to
+    array = flat.reshape(shape, order="F" if header[2] == b"True" else "C")
+    # Arrays from `frombuffer` are read-only; the copy is writeable.
+    array = np.array(array, dtype.newbyteorder("="), order="K")
     flat = array.ravel(order="K")
     if dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
         raise Refused(f"the file {name!r} has booleans that are neither true nor false")
     if dtype.kind == "U" and array.size and flat.view(np.uint32).max() > 0x10FFFF:
-        raise Refused(f"the file {name!r} has texts of characters that do not exist")
+        raise Refused(f"the file {name!r} has strings with invalid characters")
     return array

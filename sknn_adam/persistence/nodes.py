@@ -1,8 +1,8 @@
-"""What each loader of an archive makes of its node.
+"""The loaders of an archive: how each type of node becomes an object.
 
 skops writes an object as a node, a JSON object that names a loader and a class. The functions here
-make the object once `Reader` has checked the whole tree: `node` is the JSON object, `below` holds
-what the nodes below it have become. They are the only code that makes objects from an archive.
+make the object after `Reader` has checked the whole tree: `node` is the JSON object, and `below`
+holds the objects made from its child nodes. No other code makes objects from an archive.
 """
 
 import json
@@ -23,12 +23,12 @@ __all__ = ["LOADERS", "Loader"]
 
 
 class Loader(NamedTuple):
-    """How a node with this loader is read.
+    """The functions that read a node.
 
     Parameters
     ----------
     below : callable
-        Returns the nodes below a node, in a list.
+        Returns the list of child nodes of a node.
     make : callable
         ``make(node, name, below, contents)`` returns the object.
     """
@@ -37,7 +37,7 @@ class Loader(NamedTuple):
     make: Callable[[dict, str, list, Contents], Any]
 
 
-def _nothing(node: dict) -> list:
+def _no_nodes(node: dict) -> list:
     return []
 
 
@@ -57,12 +57,16 @@ PLAIN = re.compile(r'["0-9a-zA-Z-]')
 
 def _scalar(node: dict, name: str, below: list, contents: Contents) -> Any:
     text = node["content"]
-    # JSON also allows white space before a bracket; so a list or a dictionary is never parsed.
-    require(isinstance(text, str) and PLAIN.match(text), f"a plain value is {str(text)[:100]!r}")
+    # JSON allows white space before a bracket. Checking the first character ensures that lists and
+    # dictionaries are never parsed.
+    require(
+        isinstance(text, str) and PLAIN.match(text),
+        f"a plain value is not valid: {str(text)[:100]!r}",
+    )
     return json.loads(text)
 
 
-# Python hashes integers by their remainder, so that larger ones could be chosen to collide.
+# Python hashes integers modulo a prime, so larger integers could be chosen to collide.
 LARGEST_HASHED = 2**64
 
 
@@ -85,35 +89,38 @@ def _bytes(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 # -- dictionaries --------------------------------------------------------------------------------
 
-# Parameters that make a later `fit` open files, evaluate text or start processes.
+# Limits for parameters that make a later `fit` open files, evaluate text or start processes.
 LARGEST_N_JOBS = 1024
 DISPATCH = re.compile(r"all|(\d{1,6} ?\* ?)?n_jobs|n_jobs ?\* ?\d{1,6}")
 
 
 def _check_parameter(key: str, value: Any) -> None:
-    own = key.rpartition("__")[2]  # the name without those of the estimators around it
+    # The parameter name without the names of the enclosing estimators.
+    own = key.rpartition("__")[2]
     if own == "memory" and value is not None:
         raise Refused(
-            f"{key!r} is set, and the next fit would unpickle files at that place: only None is "
-            "allowed, set memory=None before you save"
+            f"{key!r} is set, so the next fit would unpickle files from that path. Only None is "
+            "allowed: set memory=None before saving"
         )
-    if own == "n_jobs":  # a grid has a list of values
+    if own == "n_jobs":
+        # In a grid the value is a list.
         for number in np.ravel(np.asarray(value, dtype=object)):
             if isinstance(number, Real) and abs(float(number)) > LARGEST_N_JOBS:
-                raise Refused(f"{key!r} is {number}: at most {LARGEST_N_JOBS} is allowed")
+                raise Refused(f"{key!r} is {number}, but at most {LARGEST_N_JOBS} is allowed")
     if own == "pre_dispatch" and not (
         isinstance(value, int) or (isinstance(value, str) and DISPATCH.fullmatch(value))
     ):
         raise Refused(
-            f"{key!r} is {str(value)[:100]!r}: an integer, 'all' or '2*n_jobs' is allowed, with "
-            "any factor"
+            f"{key!r} is {str(value)[:100]!r}, but only an integer, 'all' or a multiple of n_jobs "
+            "such as '2*n_jobs' is allowed"
         )
 
 
 def _key(text: str, key_type: Any) -> Any:
     if key_type is str:
         return text
-    if key_type in (bool, np.bool_):  # Python makes True of any text but ""
+    # bool("false") would be True.
+    if key_type in (bool, np.bool_):
         return key_type({"true": True, "false": False}[text])
     number = issubclass(key_type, np.generic) and np.dtype(key_type).kind in "iufU"
     if number or key_type in (int, float):
@@ -131,13 +138,13 @@ def _below_dict(node: dict) -> list:
 def _dictionary(node: dict, name: str, below: list, contents: Contents) -> Any:
     key_types, *values = below
     fits = isinstance(key_types, list) and len(key_types) == len(values)
-    require(fits, "a dictionary has two keys that look alike, or types for other keys")
+    require(fits, "the key types of a dictionary do not match its keys")
     made = import_trusted(name)()
     for key, value in zip(map(_key, node["content"], key_types), values, strict=True):
         if isinstance(key, str):
             _check_parameter(key, value)
         made[key] = value
-    require(len(made) == len(values), "a dictionary has a key twice")
+    require(len(made) == len(values), "a dictionary has duplicate keys")
     return made
 
 
@@ -166,15 +173,16 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
         raise Refused(f"an array of objects has the shape {str(shape)[:100]}")
     flat = _flattened(items, shape)
     array = np.empty(len(flat), dtype=object)
-    for i, value in enumerate(flat):  # a slice would unpack sequences
+    # Assigning to a slice would unpack sequences.
+    for i, value in enumerate(flat):
         array[i] = value
     return array.reshape(shape)
 
 
 def _flattened(items: Any, shape: tuple[int, ...]) -> list:
-    """Return the objects of nested lists that have this shape."""
+    """Return the objects in nested lists of this shape as a flat list."""
     fits = isinstance(items, list) and len(items) == shape[0]
-    require(fits, "an array of objects has another shape than its items")
+    require(fits, "the shape of an array of objects does not fit its items")
     if len(shape) == 1:
         return items
     return [value for item in items for value in _flattened(item, shape[1:])]
@@ -184,34 +192,34 @@ def _masked(node: dict, name: str, below: list, contents: Contents) -> Any:
     data, mask = below
     fits = isinstance(data, np.ndarray) and np.shape(mask) in ((), data.shape)
     if not fits or np.asarray(mask).dtype != bool:
-        raise Refused("a masked array has no data, or a mask that does not fit")
+        raise Refused("a masked array has no data, or its mask does not fit the data")
     return np.ma.MaskedArray(data, mask)
 
 
 def _stored_dtype(node: dict, name: str, below: list, contents: Contents) -> Any:
     (array,) = below
     if not isinstance(array, np.ndarray) or array.size:
-        raise Refused("a dtype is described by something else than an empty array")
+        raise Refused("a dtype is not stored as an empty array")
     return array.dtype
 
 
-# -- generators of random numbers ----------------------------------------------------------------
+# -- random generators ---------------------------------------------------------------------------
 
 BIT_GENERATORS = {
     name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 }
-# The generators use some of these to index an array, and do not check them.
+# The generators do not check these values, and use some of them as array indices.
 LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "has_gauss": 1, "uinteger": 2**32 - 1}
 LARGEST_STATE = 2**128 - 1
 LARGEST_POOL = 64
 
 
 def _example(state: Any, name: str = "") -> Any:
-    """Return the state of a new generator as an example of others."""
+    """Convert the state of a new generator to an example that other states must match."""
 
     def in_range(value: Any) -> bool:
         fits = type(value) is int and 0 <= value <= LARGEST.get(name, LARGEST_STATE)
-        require(fits, f"{name!r} of a generator of random numbers is not valid")
+        require(fits, f"{name!r} of a random generator is not valid")
         return True
 
     if isinstance(state, dict):
@@ -222,7 +230,7 @@ def _example(state: Any, name: str = "") -> Any:
 def _random_state(node: dict, name: str, below: list, contents: Contents) -> Any:
     made, (state,) = np.random.RandomState(0), below
     fits = matches(state, _example(made.get_state(legacy=False)))
-    require(fits, "the state of a generator of random numbers is not valid")
+    require(fits, "the state of a random generator is not valid")
     made.set_state(state)
     return made
 
@@ -238,7 +246,7 @@ def _generator(node: dict, name: str, below: list, contents: Contents) -> Any:
         and type(size) is int
         and 4 <= size <= LARGEST_POOL
     )
-    require(fits, "the state or the seeds of a generator of random numbers are not valid")
+    require(fits, "the state or the seeds of a random generator are not valid")
     made = bits(np.random.SeedSequence(**seeds))
     made.state = state
     return np.random.Generator(made)
@@ -251,7 +259,7 @@ def _object(node: dict, name: str, below: list, contents: Contents) -> Any:
     cls: Any = import_trusted(name)
     state = below[0] if below else None
     if not matches(state, Optional(Each(dict, lambda value: True))):
-        raise Refused(f"the state of a {name} is no dictionary of attributes")
+        raise Refused(f"the state of a {name} is not a dictionary of attributes")
     check_attributes(cls, state or {})
     made = cls.__new__(cls)
     if state is not None and hasattr(made, "__setstate__"):
@@ -265,19 +273,19 @@ def _loss(node: dict, name: str, below: list, contents: Contents) -> Any:
     arguments, state = below
     fits = matches(arguments, Each(tuple, lambda number: type(number) in (int, float)))
     if not fits or len(arguments) > 2 or state not in ({}, ()):
-        raise Refused(f"{name} has a state, or arguments that no loss has")
+        raise Refused(f"{name} has a state, or arguments that are not valid for a loss")
     return import_trusted(name)(*arguments)
 
 
 LOADERS = {
-    "JsonNode": Loader(_nothing, _scalar),
+    "JsonNode": Loader(_no_nodes, _scalar),
     "DictNode": Loader(_below_dict, _dictionary),
     "ListNode": Loader(_items, lambda node, name, below, contents: import_trusted(name)(below)),
     "TupleNode": Loader(_items, lambda node, name, below, contents: import_trusted(name)(below)),
     "SetNode": Loader(_items, _set),
-    "SliceNode": Loader(_nothing, _slice),
-    "BytesNode": Loader(_nothing, _bytes),
-    "BytearrayNode": Loader(_nothing, _bytes),
+    "SliceNode": Loader(_no_nodes, _slice),
+    "BytesNode": Loader(_no_nodes, _bytes),
+    "BytearrayNode": Loader(_no_nodes, _bytes),
     "NdArrayNode": Loader(_below_array, _array),
     "MaskedArrayNode": Loader(lambda node: [node["content"][k] for k in ("data", "mask")], _masked),
     "DTypeNode": Loader(_content, _stored_dtype),
@@ -286,7 +294,7 @@ LOADERS = {
         lambda node: [node["content"][k] for k in ("bit_generator", "seed_seq")], _generator
     ),
     "LossNode": Loader(lambda node: [node["__reduce__"]["args"], node["content"]], _loss),
-    "FunctionNode": Loader(_nothing, lambda node, name, below, contents: import_trusted(name)),
-    "TypeNode": Loader(_nothing, lambda node, name, below, contents: import_trusted(name)),
+    "FunctionNode": Loader(_no_nodes, lambda node, name, below, contents: import_trusted(name)),
+    "TypeNode": Loader(_no_nodes, lambda node, name, below, contents: import_trusted(name)),
     "ObjectNode": Loader(lambda node: _content(node) if "content" in node else [], _object),
 }

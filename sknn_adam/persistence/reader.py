@@ -1,8 +1,8 @@
-"""Reading the tree of an archive: it is checked as a whole, then the objects are made.
+"""Reader for the tree of an archive, which checks the whole tree before it makes objects.
 
-The tree is an allow-list of structure. Each node has a loader that is known, and a class that this
-loader may make. A node that stands for an object met before repeats its content, as `save` writes
-it, so the number of steps is the number of nodes in the text.
+The structure follows an allow-list: each node has a known loader, and a class that this loader may
+make. A node for an object that has occurred before must repeat its content, as `save` writes it, so
+the number of steps equals the number of nodes in the text.
 """
 
 from typing import Any
@@ -13,19 +13,21 @@ from sknn_adam.persistence.trusted import names_by_loader
 
 __all__ = ["Reader"]
 
-PROTOCOL = 2  # of all releases of skops that `save` supports
-DEEPEST = 120  # nodes; a pipeline inside a search takes eight
+# All releases of skops that `save` supports write this protocol.
+PROTOCOL = 2
+# Nesting of nodes; a pipeline inside a search needs eight levels.
+MAX_DEPTH = 120
 
 
 class Reader:
-    """Reads one archive.
+    """Reader of one archive.
 
     Parameters
     ----------
     contents : Contents
-        Its files.
+        The files of the archive.
     trusted : tuple of str
-        Full names of the types that may be made, beyond scikit-learn's estimators and plain values.
+        Full names of the types that may be made besides scikit-learn's estimators and plain values.
     """
 
     def __init__(self, contents: Contents, trusted: tuple[str, ...]):
@@ -33,56 +35,58 @@ class Reader:
         self.names = names_by_loader(trusted)
         self.known = frozenset[str]().union(*self.names.values())
         self.foreign: set[str] = set()
-        self.seen: dict[int, Any] = {}  # by number: what `_check` found, None until it is done
+        # Results of `_check` by node number; None while the check is running.
+        self.seen: dict[int, Any] = {}
         self.made: dict[int, Any] = {}
 
     def read(self) -> Any:
-        """Return the object.
+        """Return the object stored in the archive.
 
         Raises
         ------
         Refused
-            If it holds types that are not trusted, which are not imported, or if the structure is
-            not that of an archive.
+            If the archive holds types that are not trusted, which are not imported, or if its
+            structure is not valid.
         """
         root = self.contents.schema()
         protocol = root["protocol"]
         if type(protocol) is not int or protocol != PROTOCOL:
             raise Refused(
-                f"it is written in protocol {str(protocol)[:20]} of skops, and only protocol "
-                f"{PROTOCOL} is known"
+                f"it is written in protocol {str(protocol)[:20]} of skops, but only protocol "
+                f"{PROTOCOL} is supported"
             )
-        self._check(root, DEEPEST)
+        self._check(root, MAX_DEPTH)
         if self.foreign:
             listed = ", ".join(name[:200] for name in sorted(self.foreign)[:5])
             listed += ", ..." if len(self.foreign) > 5 else ""
-            raise Refused(f"it holds what is not in sknn_adam.persistence.TRUSTED_TYPES: {listed}")
+            raise Refused(f"it holds types not in sknn_adam.persistence.TRUSTED_TYPES: {listed}")
         return self._make(root)
 
     def _check(self, node: Any, depth: int) -> tuple[int, int]:
-        """Check a node and all below it; return how many they are and a hash of their content."""
+        """Check a node and its descendants; return their number and a hash of their content."""
         if not isinstance(node, dict):
-            raise Refused("its schema has a value where a node should be")
+            raise Refused("its schema has a value in the place of a node")
         if not depth:
-            raise Refused(f"its objects are nested more than {DEEPEST} deep")
+            raise Refused(f"its objects are nested more than {MAX_DEPTH} levels deep")
         loader, number = node["__loader__"], node["__id__"]
         name = f"{node['__module__']}.{node['__class__']}"
         if type(number) is not int:
             raise Refused("its schema has a node without a number")
         if name not in self.names.get(loader, ()):
             if name in self.known:
-                raise Refused(f"it holds {name} as {str(loader)[:50]!r}, which makes other types")
+                raise Refused(f"it holds {name} as {str(loader)[:50]!r}, which loads other types")
             self.foreign.add(name)
             if loader not in LOADERS:
                 return 1, hash(name)
         first = number not in self.seen
         if first:
             self.seen[number] = None
-        found = [self._check(below, depth - 1) for below in LOADERS[loader].below(node)]
-        own = node.get("content")  # a plain value, or the keys of a dictionary
+        children = [self._check(below, depth - 1) for below in LOADERS[loader].below(node)]
+        # The hash covers plain values and the keys of dictionaries.
+        own = node.get("content")
         own = own if isinstance(own, str) else tuple(own) if isinstance(own, dict) else None
-        result = 1 + sum(size for size, _ in found), hash((loader, name, own, *found))
-        # A smaller repetition would let few nodes stand for very many.
+        result = 1 + sum(size for size, _ in children), hash((loader, name, own, *children))
+        # A repeated node with less content would let few nodes stand for very many objects.
         if not first and self.seen[number] != result:
             raise Refused(f"its schema has two different nodes with the number {number}")
         self.seen[number] = result

@@ -1,4 +1,4 @@
-"""What searches hold that no archive can: described in it, and made again when it is read."""
+"""Conversion of search spaces, which archives cannot store, to descriptions and back."""
 
 from collections.abc import Callable
 from copy import copy
@@ -9,25 +9,25 @@ __all__ = ["Described", "portable", "restored"]
 
 SPACES = ("search_spaces", "param_distributions")
 DIMENSIONS = ("Real", "Integer", "Categorical")
-# The surrogate models of a Bayesian search refer to themselves, and only a running search needs
-# them; its candidates and scores are in cv_results_.
+# The surrogate models of a Bayesian search contain references to themselves, and only a running
+# search needs them. Its candidates and scores are in cv_results_.
 LEFT_OUT = ("optimizers_", "_optim_results")
 
 
 class Described:
-    """Stands for a dimension of scikit-optimize or a distribution of SciPy: name and arguments."""
+    """The name and arguments of a dimension of scikit-optimize or a distribution of SciPy."""
 
     def __init__(self, family: str, name: str, args: Any, options: dict[str, Any]):
         self.family, self.name, self.args, self.options = family, name, list(args), dict(options)
 
     def make(self) -> Any:
-        """Return the object; ValueError if the family has no such name."""
+        """Return the described object; raise ValueError if its name or arguments are not valid."""
         values = [*self.args, *self.options.values()]
         if (self.family, self.name) == ("dimension", "Categorical"):
             values = [value for value in values if not isinstance(value, list | tuple)]
-        # Arrays would be broadcast.
+        # Distributions would broadcast arrays.
         if not all(isinstance(value, str | Real | None) for value in values):
-            raise ValueError(f"The arguments of {self.name!r} must be numbers or names.")
+            raise ValueError(f"The arguments of {self.name!r} must be numbers, strings or None.")
         if self.family == "dimension" and self.name in DIMENSIONS:
             import skopt.space
 
@@ -38,13 +38,14 @@ class Described:
             made = getattr(stats, str(self.name), None)
             if isinstance(made, stats.rv_continuous | stats.rv_discrete):
                 return made(*self.args, **self.options)
-        raise ValueError(f"{self.family!r} {self.name!r} is not known.")
+        raise ValueError(f"Unknown {self.family!r}: {self.name!r}.")
 
 
 def _describe(value: Any) -> Any:
     package = type(value).__module__.partition(".")[0]
     name = type(value).__name__
-    if package == "scipy" and hasattr(value, "dist"):  # a frozen distribution
+    # Frozen distributions of SciPy have the attribute `dist`.
+    if package == "scipy" and hasattr(value, "dist"):
         return Described("distribution", value.dist.name, value.args, value.kwds)
     if package == "skopt" and name in DIMENSIONS:
         options = {"transform": value.transform_, "name": value.name}
@@ -58,7 +59,7 @@ def _describe(value: Any) -> Any:
 
 
 def _replaced(value: Any, by: Callable[[Any], Any]) -> Any:
-    """Return `value` with what it holds replaced, in dicts, lists and tuples at any depth."""
+    """Return a copy of `value` with the items of nested dicts, lists and tuples replaced."""
     if isinstance(value, dict):
         return type(value)((key, _replaced(item, by)) for key, item in value.items())
     if type(value) in (list, tuple):
@@ -67,7 +68,7 @@ def _replaced(value: Any, by: Callable[[Any], Any]) -> Any:
 
 
 def _with_spaces(estimator: Any, by: Callable[[Any], Any], leave_out: tuple[str, ...]) -> Any:
-    """Return a shallow copy whose search spaces are replaced, also inside pipelines."""
+    """Return a shallow copy with replaced search spaces, also inside pipelines."""
     known = vars(estimator)
     if "steps" in known:
         estimator = copy(estimator)
@@ -85,11 +86,11 @@ def _with_spaces(estimator: Any, by: Callable[[Any], Any], leave_out: tuple[str,
 
 
 def portable(estimator: Any) -> Any:
-    """Return the estimator, or a copy of it, as an archive can hold it."""
+    """Return the estimator, or a copy of it, in a form that archives can store."""
     return _with_spaces(estimator, _describe, LEFT_OUT)
 
 
 def restored(estimator: Any) -> Any:
-    """Return the estimator as it was before `portable`."""
+    """Undo `portable`."""
     make = lambda value: value.make() if isinstance(value, Described) else value  # noqa: E731
     return _with_spaces(estimator, make, ())

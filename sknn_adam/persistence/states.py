@@ -1,9 +1,9 @@
-"""Check the state of this package's own objects, before they are made from an archive.
+"""Checks of the state of this package's own objects before they are made from an archive.
 
-Compiled loops read and write arrays without looking at their sizes, so the arrays and counters of
-an estimator must fit together. Each state is compared with examples that are made anew: an empty
-history, a run that has not begun, a layer or an optimizer's state from their recorded arguments.
-Only what such an example cannot show has a condition of its own.
+Compiled loops read and write arrays without bounds checks, so the arrays and counters of an
+estimator must fit together. Each state is compared with newly created examples: an empty history, a
+run that has not begun, or a layer or an optimizer state made from the recorded arguments. Explicit
+conditions check the properties that such an example cannot express.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,8 @@ def _is_component(base: type[Component], value: Any) -> bool:
 
 
 # Each function below yields groups of examples by attribute. A group is compared before the next
-# one is made, which can rely on it. `fitted` names an attribute that only fitted estimators have.
+# one is created, so later groups can rely on earlier ones. `fitted` is the name of an attribute
+# that only fitted estimators have.
 CHECKED: dict[type, tuple[str | None, Callable[[Any, State], Examples]]] = {}
 
 
@@ -93,19 +94,19 @@ ARGUMENTS: dict[str, Any] = {
 
 @_examples_of(Activate, ActivateLearned, BatchNormLayer, Dense, Dropout, RowNormLayer)
 def _layer(cls: type[Layer], state: State) -> Examples:
-    """Compare with a layer that is made from the same arguments."""
+    """Compare with a layer created from the same arguments."""
     names = signature(cls).parameters
     known = {"width": state["parameters"][0][1][0]} if "width" in names else {}
     known |= {name: state[name] for name in names if name not in known}
     fits = all(matches(value, ARGUMENTS[name]) for name, value in known.items())
-    require(fits, f"{cls.__name__} has arguments that are not valid")
+    require(fits, f"{cls.__name__} has invalid arguments")
     if "activation" in names:
-        yield {"activation": lambda found: found.learned == (cls is ActivateLearned)}
+        yield {"activation": lambda activation: activation.learned == (cls is ActivateLearned)}
     yield {name: partial(alike, value) for name, value in vars(cls(**known)).items()}
 
 
 def _is_chain(layers: list[Layer]) -> bool:
-    """Return whether the widths of layers fit, from a dense layer to a dense layer."""
+    """Return whether the widths of layers fit together, with a dense layer at both ends."""
     if not (layers and isinstance(layers[0], Dense) and isinstance(layers[-1], Dense)):
         return False
     width = layers[0].fan_in
@@ -135,7 +136,7 @@ def _network_examples(cls: type, state: State) -> Examples:
     bound = object.__new__(Network)
     bound.__setstate__(dict(state))
     tracked = [(layer, name) for layer in layers for name, _ in layer.statistics if name != "mean"]
-    # Written so that NaN passes: an interrupted run may hold it.
+    # The comparison is written so that NaN passes, because an interrupted run may contain NaN.
     fits = not any((getattr(layer, name) < 0).any() for layer, name in tracked)
     require(fits, "the statistics of a normalization are negative")
 
@@ -178,7 +179,10 @@ def _run(cls: type[Run], state: State) -> Examples:
     """Compare with a run that has not begun."""
     yield {"network": Network, "clock": Clock, "shape": Each(tuple, 0)}
     network, clock, (n_samples, batch_size) = state["network"], state["clock"], state["shape"]
-    require((cls is Members) == (network.members is not None), "a run has a network of another run")
+    require(
+        (cls is Members) == (network.members is not None),
+        "the type of a run does not fit the members of its network",
+    )
     each = partial(one_or_each, network.members)
     weights = [network.theta, network.statistics]
     examples = {
@@ -186,9 +190,9 @@ def _run(cls: type[Run], state: State) -> Examples:
         "rng": np.random.Generator,
         "clock": Clock,
         "history": History,
-        # An estimator compares these two, as it has the optimizer and the schedule.
-        "optimizer_state": lambda found: True,
-        "schedule_state": lambda found: True,
+        # The estimator, which has the optimizer and the schedule, checks these two.
+        "optimizer_state": lambda value: True,
+        "schedule_state": lambda value: True,
         "shape": lambda shape: len(shape) == 2,
         "average": Optional(network.theta),
         "best": Optional(lambda best: type(best) is tuple and matches([*best], weights)),
@@ -232,12 +236,12 @@ def _features(n_features: int, state: State) -> Examples:
 
 
 def _arrays_of(network: Network) -> list[Any]:
-    """Return what two networks of one estimator have in common."""
+    """Return the properties that all networks of one estimator share."""
     return [network.dtype, network.layout, [type(layer) for layer in network.layers]]
 
 
 def _mlp(task: str, state: State) -> Examples:
-    """Yield what both estimators have when they are fitted."""
+    """Yield the examples of attributes that both fitted estimators have."""
     yield {
         "_network": Network,
         "_structure": Each(dict, str),
@@ -255,8 +259,8 @@ def _mlp(task: str, state: State) -> Examples:
     widths = [layer.fan_out for layer in network.dense()]
     n_raw = loss.n_raw(state["_targets"].n_outputs)
     yield from _features(network.layers[0].fan_in, state)
-    # A later fit goes on only if these texts are those of its parameters. The text of the loss
-    # depends on how scikit-learn is configured, so it is written anew.
+    # A later fit resumes training only if these strings match its parameters. The string of the
+    # loss depends on scikit-learn's configuration, so it is generated again.
     expected = {
         "hidden_layer_sizes": repr(tuple(map(int, widths[:-1]))),
         "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
@@ -278,29 +282,32 @@ def _mlp(task: str, state: State) -> Examples:
     run = state.get("_run")
     if run is not None:
         yield from _run_of_mlp(run, state)
-    if run is None or not run.batch:  # an epoch that was interrupted may be about to diverge
+    # In an interrupted epoch the weights may be diverging.
+    if run is None or not run.batch:
         fits = is_finite(network.theta) and is_finite(network.statistics)
         require(fits, "the weights of an estimator are not finite")
 
 
 def _run_of_mlp(run: Any, state: State) -> Examples:
-    """Yield what ties the run of an estimator to its network, optimizer and schedule."""
+    """Yield the conditions that link a run to the network, optimizer and schedule."""
     network, optimizer = state["_network"], state["optimizer_"]
     yield {"_run": lambda run: isinstance(run, Run)}
     yield {"_run": lambda run: _arrays_of(run.network) == _arrays_of(network)}
     yield {"t_": lambda step: step == run.clock.step}
-    theta, found = run.network.theta, run.optimizer_state
-    fits = matches(found, optimizer.init(theta, run.network.layout))
+    theta, optimizer_state = run.network.theta, run.optimizer_state
+    fits = matches(optimizer_state, optimizer.init(theta, run.network.layout))
     require(fits, "the state of an optimizer does not fit the network")
     vectors = [theta, run.average, *(run.best or ())[:1]]
-    vectors += [getattr(found, name) for name in optimizer.slots]
+    vectors += [getattr(optimizer_state, name) for name in optimizer.slots]
     ids = [id(vector) for vector in vectors if vector is not None]
-    require(len(set(ids)) == len(ids), "a run has one array for two purposes")
+    require(len(set(ids)) == len(ids), "a run uses one array for two purposes")
     try:
         schedule = SCHEDULES.resolve(state["schedule"])
-    except (TypeError, ValueError):  # the next fit raises this error
+    except (TypeError, ValueError):
+        # The next fit raises this error.
         return
-    if schedule.kind == state["_structure"]["schedule"]:  # else the next fit starts anew
+    # With another schedule the next fit starts with a new run.
+    if schedule.kind == state["_structure"]["schedule"]:
         fits = matches(run.schedule_state, schedule.init())
         require(fits, "the state of a schedule is not valid")
 
@@ -363,7 +370,7 @@ def _per_column(cls: type, state: State) -> Examples:
 
 
 def check_attributes(cls: type, state: State) -> None:
-    """Raise Refused if the state of an object of this package is not one that `save` writes."""
+    """Raise Refused if the state of an object is not one that `save` writes."""
     fitted, examples = CHECKED.get(cls, ("", None))
     if examples is None or (fitted is not None and fitted not in state):
         return
@@ -372,5 +379,5 @@ def check_attributes(cls: type, state: State) -> None:
         known |= group.keys()
         for name, example in group.items():
             fits = name in state and matches(state[name], example)
-            require(fits, f"{name!r} of {cls.__name__} is missing, or not as `save` writes it")
+            require(fits, f"{name!r} of {cls.__name__} is missing or not valid")
     require(fitted or known == state.keys(), f"{cls.__name__} has unknown attributes")

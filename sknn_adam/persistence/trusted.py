@@ -1,10 +1,11 @@
-"""The types that an archive may hold, beyond scikit-learn's estimators and NumPy's arrays.
+"""The types that an archive may hold besides scikit-learn's estimators and NumPy's arrays.
 
-A trusted type is more than an innocent class: whoever writes an archive decides what its
-``__setstate__`` gets and with what arguments it is called. So what runs text as code is not here:
-SciPy's distributions (their ``__setstate__`` compiles a template that stands in the state) and
-functions without need. `searches` describes distributions instead of storing them. Own classes
-that hold what training works on are in `states.CHECKED`, with a check of their state.
+A trusted type must be harmless for any input, because the author of an archive chooses the state
+passed to its ``__setstate__`` and the arguments of its calls. Types that execute text as code are
+therefore excluded, such as SciPy's distributions, whose ``__setstate__`` compiles a template from
+the state. So are all functions that are not needed. `searches` stores descriptions of distributions
+instead. This package's own classes with arrays and counters of training are listed in
+`states.CHECKED`, with a check of their state.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -24,7 +25,7 @@ from sknn_adam.persistence.states import CHECKED
 __all__ = ["TRUSTED_TYPES", "import_trusted", "names_by_loader"]
 
 FAMILIES = "activations initializers losses schedules clipping averaging optimizers normalization"
-# Own classes whose state is read by Python code only, so it needs no check.
+# This package's classes whose state is read by Python code only, so it needs no check.
 OWN = {
     "sknn_adam._component.ranges": "Choices Range",
     "sknn_adam.persistence.searches": "Described",
@@ -34,7 +35,7 @@ OWN = {
 }
 MASKED = {"numpy.ma": "MaskedArray", "numpy.ma.core": "MaskedArray"}
 BUNCH = "sklearn.utils._bunch.Bunch"
-# Objects of scikit-learn's and scikit-optimize's estimators.
+# Classes that fitted estimators of scikit-learn contain, and the search of scikit-optimize.
 OTHERS = {
     "numpy": "dtype",
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration",
@@ -57,7 +58,7 @@ def _full_name(value: Any) -> str:
 
 
 def _components() -> Iterable[str]:
-    """Names of all public components; a component of a user is none of them."""
+    """Yield the names of all public components, which excludes custom components."""
     for family in FAMILIES.split():
         module = import_module(f"sknn_adam.{family}")
         for value in (getattr(module, name) for name in module.__all__):
@@ -79,9 +80,9 @@ OWN_TYPES = {*_components(), *map(_full_name, CHECKED), *_names(OWN)}
 TRUSTED_TYPES: tuple[str, ...] = tuple(
     sorted({*OWN_TYPES, *_splitters(), *FUNCTIONS, *_names(OTHERS | MASKED)})
 )
-"""Names of all types that `load` accepts beyond scikit-learn's estimators and plain values."""
+"""Names of all types that `load` accepts besides scikit-learn's estimators and plain values."""
 
-# -- which loader of an archive may make what ----------------------------------------------------
+# -- types by loader -----------------------------------------------------------------------------
 
 # Losses and links in scikit-learn's linear models.
 COMPONENTS_OF_ESTIMATORS = {
@@ -97,7 +98,7 @@ COMPILED_LOSSES = {
     "sklearn.linear_model._sgd_fast": "EpsilonInsensitive Hinge Huber Log ModifiedHuber "
     "SquaredEpsilonInsensitive SquaredHinge SquaredLoss",
 }
-# A ufunc belongs to no module of its own, and releases write different ones.
+# Ufuncs do not store their module, and different releases write different module names.
 UFUNCS = {
     np: "numpy numpy.core._multiarray_umath numpy._core._multiarray_umath",
     scipy.special: "scipy.special scipy.special._ufuncs scipy.special._special_ufuncs",
@@ -129,7 +130,8 @@ def _estimators() -> frozenset[str]:
 def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
     """Return the full names of the types that each loader of an archive may make.
 
-    Every name has one loader, but for types, which can stand for themselves and make a value.
+    Every name has one loader, except types such as ``list``, which can be stored as a type or as a
+    value.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
 
 
 def import_trusted(name: str) -> Any:
-    """Return the class or function of a name that `names_by_loader` lists."""
+    """Return the class or function with a name that `names_by_loader` lists."""
     module, _, own = name.rpartition(".")
     if module == "numpy" and own in SCALARS:
         return SCALARS[own]

@@ -1,10 +1,11 @@
-"""Write archives of models with what they predict, or check that they still predict the same bits.
+"""Write archives of models and their predictions, or check that they still give the same bits.
 
     python tests/golden/make_archive.py write FOLDER
     python tests/golden/make_archive.py check FOLDER
 
-`.ci/archives` runs one half with each release of scikit-learn. The folder tests/golden/archives was
-written with scikit-learn 1.7; tests/test_persistence.py reads it with the one that is installed.
+`.ci/archives` writes with one release of scikit-learn and checks with another. The folder
+tests/golden/archives was written with scikit-learn 1.7; tests/test_persistence.py reads it with the
+installed release.
 """
 
 import argparse
@@ -24,13 +25,13 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.persistence import load, save
 
-# Features for the model "exact": whole numbers, like its weights, so that no sum is rounded and the
-# order in which a processor adds does not show.
+# Features for the model "exact". Like its weights they are whole numbers, so no sum is rounded and
+# the result does not depend on the order in which a processor adds.
 WHOLE = np.arange(-60, 60, dtype=float).reshape(30, 4)[:, ::-1] % 11
 
 
 def exact():
-    """Return a regressor whose weights are small whole numbers, with exact scaling before it."""
+    """Return a regressor with small whole numbers as weights, after an exact scaling."""
     scaler = StandardScaler().fit(WHOLE)
     scaler.mean_, scaler.scale_ = np.array([3.0, -1.0, 0.0, 2.0]), np.array([2.0, 0.5, 1.0, 4.0])
     scaler.var_ = scaler.scale_**2
@@ -43,7 +44,7 @@ def exact():
 
 
 def trained():
-    """Return a classifier that was trained, can go on, and has every kind of state."""
+    """Return a trained classifier that can continue training and has many types of state."""
     X, y = load_iris(return_X_y=True)
     net = MLPClassifier(
         (9, 6), ["prelu", "tanh"], normalization="batch", optimizer="adamw", dtype="float64",
@@ -54,7 +55,7 @@ def trained():
 
 
 def search():
-    """Return a search over regressors that predict mean and deviation."""
+    """Return a search over regressors that predict mean and standard deviation."""
     X, y = load_diabetes(return_X_y=True)
     net = MLPRegressor((8,), "silu", loss="gaussian", max_iter=10, random_state=0)
     grid = {"mlpregressor__optimizer": ["adam", "nesterov"], "mlpregressor__alpha": [1e-4, 1e-2]}
@@ -62,7 +63,7 @@ def search():
 
 
 def members():
-    """Return several networks, cross-fitted, that can go on."""
+    """Return a cross-fitted ensemble that can continue training."""
     X, y = load_iris(return_X_y=True)
     net = MLPClassifier(
         (8, 5), normalization="batch", n_members=3, early_stopping=True, dtype="float64",
@@ -80,7 +81,7 @@ def network(model):
 
 
 def bits(model, X):
-    """Return all numbers that must not change: what the model holds, and what it predicts."""
+    """Return all numbers that must not change: the arrays and predictions of the model."""
     net = network(model)
     found = {"X": X, "theta": net._network.theta, "statistics": net._network.statistics}
     scaler = getattr(model, "best_estimator_", model)[0]
@@ -108,7 +109,7 @@ def write(folder):
 
 
 def compare(folder, name):
-    """Load a model; return for every array whether it has the same bits."""
+    """Load a model; return a dict that reports for every array whether it has the same bits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         model = load(folder / f"{name}.skops")

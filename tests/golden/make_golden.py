@@ -1,23 +1,23 @@
-"""Write the reference ("golden") numbers that the tests of sknn_adam compare against.
+"""Write the reference ("golden") numbers for the tests of sknn_adam.
 
-Every expected value comes out of a call into torch, optax or SciPy; nothing of sknn_adam is
-imported, and no update rule is written out here. The tests themselves need none of these
-libraries: they read the JSON files that this script writes next to itself. To regenerate:
+Every expected value is returned by torch, optax or SciPy. This script neither imports sknn_adam nor
+contains any update rule. The tests need none of these libraries, because they read the JSON files
+that this script writes to its own folder. To regenerate:
 
     python3.11 -m venv /tmp/golden && . /tmp/golden/bin/activate
     pip install torch==2.13.0 && pip install jax==0.10.2 optax==0.2.8 scipy numpy
     python tests/golden/make_golden.py
 
-Everything runs in float64. The optimizers minimise one non-convex function of theta (29 numbers:
-a matrix W of 24 entries, raveled in C order, followed by a vector b of 5)
+Everything runs in float64. The optimizers minimise a non-convex function of theta (29 numbers: a
+matrix W of 24 entries, raveled in C order, followed by a vector b of 5)
 
     f(x)    = sum_i [sin(2 x_i) + 0.5 x_i^2 + 0.025 x_i^4] + 0.3 sum_i x_i x_{i+1}
     df/dx_i = 2 cos(2 x_i) + x_i + 0.1 x_i^3 + 0.3 (x_{i-1} + x_{i+1})
 
 (the second sum has 28 terms, and a neighbour outside of the vector counts as 0). Here the gradient
-comes from autograd; the closed form is what a test in NumPy writes down.
+comes from automatic differentiation; tests in NumPy use the closed form.
 
-README.md beside this file says what each JSON file holds and which conventions they follow.
+README.md in the same folder describes the JSON files and their conventions.
 """
 
 import json
@@ -46,7 +46,7 @@ JITTER = 1e-14 * np.random.default_rng(4).choice([-1.0, 1.0], (max(STEPS), SIZE_
 
 
 def plain(value):
-    """Turn tensors, arrays and NumPy scalars into plain Python."""
+    """Convert tensors, arrays and NumPy scalars to plain Python objects."""
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()
     if isinstance(value, jax.Array):
@@ -62,7 +62,7 @@ def plain(value):
 
 
 def pretty(value, indent=0):
-    """JSON text with lists of scalars filled to 100 columns instead of one number per line."""
+    """Return JSON text with lists of scalars wrapped at 100 columns."""
     pad = " " * (indent + 1)
     if isinstance(value, dict) and value:
         rows = [f"{pad}{json.dumps(key)}: {pretty(value[key], indent + 1)}" for key in value]
@@ -70,7 +70,8 @@ def pretty(value, indent=0):
     if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
         rows = [pad + pretty(item, indent + 1) for item in value]
         return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
-    text = json.dumps(value, allow_nan=False)  # floats are written by repr: nothing is lost
+    # json writes floats by repr, so no precision is lost.
+    text = json.dumps(value, allow_nan=False)
     if isinstance(value, list) and not any(isinstance(item, str) for item in value):
         return "\n".join(
             textwrap.wrap(
@@ -224,10 +225,10 @@ def as_text(name, arguments):
 
 
 def record(cls, params, change, library, call, run, shape_w=(4, 6)):
-    """One entry of optimizers.json; run(factors) gives {step: {"theta": ..., ...}}.
+    """Return an entry of optimizers.json; run(factors) returns {step: {"theta": ..., ...}}.
 
-    A second run, in which every theta is multiplied by 1 +- 1e-14 after every step, tells how far
-    rounding errors can drive two correct implementations apart.
+    A second run, in which every theta is multiplied by 1 +- 1e-14 after every step, measures how
+    far two correct implementations can differ due to rounding errors.
     """
     decay = params.get("weight_decay", 0.0)
     trace, moved = plain(run(np.ones_like(JITTER))), plain(run(1.0 + JITTER))
@@ -254,7 +255,7 @@ def torch_objective(x):
 
 
 def torch_arguments(cls, params):
-    """Our parameter names -> those of torch.optim."""
+    """Translate our parameter names to those of torch.optim."""
     names = {"learning_rate": "lr", "epsilon": "eps"}
     if cls == "RMSprop":
         names["rho"] = "alpha"
@@ -299,7 +300,7 @@ def jax_objective(x):
 
 
 def run_optax(cls, params, change, build, shape_w=(4, 6), flat=False):
-    """build(params) -> (transformation, its call as text, {name: f(state, params)} to keep)."""
+    """Return an entry; build(params) returns (transformation, call as text, values to keep)."""
     params = {**params, **change}
     transformation, call, keep = build(params)
 
@@ -357,7 +358,8 @@ def build_adabelief(p):
 
 
 def build_prodigy(p):
-    # prodigy has no mask: the parameters are one flat vector, and the decay one rate per entry
+    # prodigy does not support a mask, so the parameters are one flat vector with one decay rate per
+    # entry.
     decay = p["weight_decay"]
     rates = jnp.asarray([decay] * SIZE_W + [0.0] * SIZE_B)
     arguments = {
@@ -401,7 +403,7 @@ def build_schedule_free(p):
             as_text("optax.contrib.schedule_free_adamw", arguments),
             keep,
         )
-    # What schedule_free_adamw itself makes, plus a mask, which it cannot take; and its warmup
+    # These are the components of schedule_free_adamw, which does not support a mask. Its warmup
     # counts in int32, which gives a float32 rate even in x64 mode unless the count is cast.
     lr = repr(rate)
     if warmup:
@@ -449,7 +451,7 @@ def build_muon(p):
 
 
 def build_muon_plain_adam(p):
-    """As build_muon, but b goes to Adam without Nesterov, which optax's muon cannot do alone."""
+    """Like build_muon, but b uses Adam without Nesterov, which optax's muon does not support."""
     arguments = muon_arguments(p)
     adam = {"learning_rate": p["learning_rate"], "b1": 0.9, "b2": 0.999, "eps": p["epsilon"]}
     call = (
@@ -534,7 +536,8 @@ def optimizers():
 def activations():
     grid = np.concatenate([[-100.0, -30.0], np.linspace(-60, 60, 41).round() / 10, [30.0, 100.0]])
     slope = torch.tensor([0.25], requires_grad=True)
-    functions = {  # name: (function, its text, has a kink at 0)
+    # name: (function, its call as text, whether it has a kink at 0)
+    functions = {
         "sigmoid": (torch.sigmoid, "torch.sigmoid(x)", False),
         "tanh": (torch.tanh, "torch.tanh(x)", False),
         "relu": (F.relu, "F.relu(x)", True),
@@ -562,7 +565,8 @@ def activations():
             out[name]["derivative_slope"] = [
                 torch.autograd.grad(item, slope, retain_graph=True)[0].item() for item in y
             ]
-        if name == "gelu":  # torch's own loses all digits of the tails (1 + erf cancels)
+        # torch's value loses all digits in the left tail, because 1 + erf cancels.
+        if name == "gelu":
             out[name]["gaussian_cdf_scipy"] = scipy.special.ndtr(x.detach().numpy())
     write("activations.json", {"activations": out})
 
@@ -639,7 +643,8 @@ def focal_loss(alpha, z, y):
 def losses():
     rng = np.random.default_rng(2)
     classes = rng.normal(scale=2.0, size=(7, 4))
-    classes[5] *= 20.0  # far from the others: tests of stability
+    # Large raw outputs test numerical stability.
+    classes[5] *= 20.0
     labels = np.array([0, 1, 2, 3, 1, 0, 2])
     binary = np.array([-30.0, -2.5, -0.3, 0.0, 0.7, 3.1, 30.0])
     binary_y = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])
@@ -751,7 +756,7 @@ def schedules():
     write("schedules.json", {"steps": list(range(101)), "schedules": out})
 
 
-# ---------------------------------------------------------------- a whole network
+# ---------------------------------------------------------------- complete network
 
 
 def network():

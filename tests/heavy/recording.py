@@ -1,4 +1,4 @@
-"""Results of the heavy suites, kept in tests/results where ``RECORD_RESULTS=1`` is set."""
+"""Recording of results of the heavy suites in tests/results, if ``RECORD_RESULTS=1`` is set."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "hypothesis", "numba")
 
 
 def record(name, **figures):
-    """Print figures, and write them with versions, date and command if asked to."""
+    """Print figures; if requested, write them with versions, date and command."""
     print(f"\n{name}: {figures}")
     if not os.environ.get("RECORD_RESULTS"):
         return
@@ -22,7 +22,7 @@ def record(name, **figures):
     for package in PACKAGES:
         try:
             versions[package] = version(package)
-        except ImportError:  # an optional one that is not there
+        except ImportError:
             versions[package] = None
     content = {
         "command": f"RECORD_RESULTS=1 python -m pytest -m slow tests/heavy -k {name}",

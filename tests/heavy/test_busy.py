@@ -1,8 +1,8 @@
-"""A search on a machine that others keep busy takes its share, not many times longer.
+"""A search on a machine with one busy process per core takes at most 2.5 times as long.
 
     python -m pytest -m slow tests/heavy/test_busy.py
 
-Needs a machine on which nothing else runs; elsewhere the test is skipped.
+The machine must be otherwise idle; if it is not, the test is skipped.
 """
 
 import os
@@ -25,11 +25,12 @@ from sknn_adam import MLPClassifier
 pytestmark = pytest.mark.slow
 
 ROUNDS = 3
-FREE = 0.85  # idle share of all cores that counts as free
+# Idle fraction of the time of all cores above which a machine counts as free.
+FREE = 0.85
 
 
-def idle_share(seconds=2.0):
-    """Return which share of the cores' time nobody uses."""
+def idle_fraction(seconds=2.0):
+    """Return the idle fraction of the time of all cores."""
 
     def read():
         values = [int(v) for v in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -68,11 +69,12 @@ def seconds_of_a_search():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_busy():
-    seconds_of_a_search()  # starts the worker processes
+def test_a_search_on_busy_cores_takes_at_most_2_5_times_as_long():
+    # The first search starts the worker processes.
+    seconds_of_a_search()
     free, busy, idle = [], [], []
     for _ in range(ROUNDS):
-        idle.append(idle_share())
+        idle.append(idle_fraction())
         free.append(seconds_of_a_search())
         with busy_cores():
             busy.append(seconds_of_a_search())
@@ -83,11 +85,11 @@ def test_busy():
         free_seconds=[round(s, 2) for s in free],
         busy_seconds=[round(s, 2) for s in busy],
         ratio_of_medians=round(ratio, 2),
-        idle_share_before_each_free_run=[round(share, 2) for share in idle],
+        idle_share_before_each_free_run=[round(fraction, 2) for fraction in idle],
         machine_was_free=was_free,
         searches_jobs=2,
         busy_processes=os.cpu_count(),
     )
     if not was_free:
-        pytest.skip(f"others use the machine: idle shares {idle}, ratio {ratio:.2f}")
+        pytest.skip(f"the machine is in use: idle fractions {idle}, ratio {ratio:.2f}")
     assert ratio <= 2.5

@@ -1,11 +1,11 @@
-"""A thousand damaged archives of each kind: one clear error, never a crash, no code run.
+"""A thousand damaged archives of each type raise a clear error and never crash or run code.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_damaged.py
 
-A damaged file is refused by its checksum. Those that are "sealed" have a right checksum, as
-somebody who forges an archive can write it: they reach the readers of zip, JSON, NumPy and skops.
-They may load where the damage does no harm (a date, a digit of a weight); anything but an estimator
-or an ArchiveError fails the test.
+The checksum reveals damaged files. "Sealed" archives have a valid checksum, which any forger can
+compute, so they reach the readers of the zip file, the JSON schema and the arrays. They may load if
+the damage is harmless (a date, a digit of a weight). Anything but an estimator or an ArchiveError
+fails the test.
 """
 
 import os
@@ -29,7 +29,7 @@ from sknn_adam.persistence import save
 pytestmark = pytest.mark.slow
 
 
-def test_damaged(tmp_path, monkeypatch):
+def test_damaged_archives_raise_a_clear_error(tmp_path, monkeypatch):
     executed = []
     for name in ("system", "popen", "execv"):
         monkeypatch.setattr(os, name, lambda *args: executed.append(args))
@@ -41,7 +41,8 @@ def test_damaged(tmp_path, monkeypatch):
     save(model, tmp_path / "whole.skops")
     began = time.monotonic()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions, and of what flipped numbers overflow
+        # Flipped bits may cause warnings about versions and overflow.
+        warnings.simplefilter("ignore")
         counts = damage(
             (tmp_path / "whole.skops").read_bytes(), tmp_path / "damaged.skops", seed, n
         )

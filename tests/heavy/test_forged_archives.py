@@ -1,10 +1,10 @@
-"""Forged archives: each gives a ValueError, in little time and memory, or an estimator that works.
+"""Forged archives either raise ValueError, in little time and memory, or give usable estimators.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_forged_archives.py
 
-All have a right checksum. They are loaded in processes with limits of processor time and memory,
-see tests/forging.py. A trained estimator that loads in spite of a change is used and trained on,
-with both executions: it may raise an error, but the process must not die.
+All have a valid checksum. They are loaded in processes with limits on CPU time and memory, see
+tests/forging.py. If a changed archive loads, its trained estimator predicts and trains on, with
+NumPy or with compiled loops. It may raise an error, but the process must not die.
 """
 
 import importlib.util
@@ -33,15 +33,16 @@ from sknn_adam.persistence.trusted import names_by_loader
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the memory limits need Linux"),
 ]
 
 SEED = int(os.environ.get("FORGE_SEED", random.randrange(10**6)))
-N = int(os.environ.get("FORGE_N", 100))  # of each kind of change
+# Number of archives for each type of change.
+N = int(os.environ.get("FORGE_N", 100))
 
 
 def trained():
-    """Return models whose runs have every kind of state, and can go on."""
+    """Yield trained models with many types of state, which can continue training."""
     yield small(MLPClassifier, warm_start=True).fit(X, LABELS)
     labels = (X[:, :3] > 0).astype(int)
     yield small(MLPClassifier, warm_start=True, normalization="batch").fit(X, labels)
@@ -82,7 +83,7 @@ def arrays_of(data):
 
 
 def changed_runs(data, rng):
-    """Yield archives of a trained run with one array, number, node or attribute changed."""
+    """Yield archives of a trained model with one changed array, number, node or attribute."""
     for name, array in arrays_of(data):
         for label, other in forging.changed_arrays(array, rng):
             buffer = io.BytesIO()
@@ -114,7 +115,7 @@ def recorded():
 
 @pytest.mark.parametrize("kernels", ["numpy", "fused"])
 @pytest.mark.parametrize("name", MODELS)
-def test_changed_runs(name, kernels, tmp_path):
+def test_changed_runs_are_refused_or_usable(name, kernels, tmp_path):
     if kernels == "fused" and importlib.util.find_spec("numba") is None:
         pytest.skip("needs Numba")
     model = next(islice(trained(), MODELS.index(name), None))
@@ -124,7 +125,7 @@ def test_changed_runs(name, kernels, tmp_path):
     assert COUNTS[f"changed: {name}, {kernels}"]["refused"] > N
 
 
-def test_nested_and_shared(tmp_path):
+def test_deeply_nested_and_shared_nodes_are_refused(tmp_path):
     data = archive(small(MLPClassifier), tmp_path)
     kinds, forged = ("list", "tuple"), []
     for kind in kinds:
@@ -144,7 +145,7 @@ def test_nested_and_shared(tmp_path):
 
 
 def loaders_and_types(rng):
-    """Yield a node for every loader with every trusted type, with content of some form."""
+    """Yield a node with random content for every pair of a loader and a trusted type."""
     table = names_by_loader(TRUSTED_TYPES)
     others = ("CachedNode", "DefaultDictNode", "MethodNode", "OperatorFuncNode", "PartialNode",
               "SparseMatrixNode", "TreeNode", "QuantileForestNode", "ReduceNode")  # fmt: skip
@@ -169,8 +170,8 @@ def loaders_and_types(rng):
             yield f"{loader} of {name}", name, forging.node(name, loader, 49, **more)
 
 
-def test_every_loader_with_every_type(tmp_path):
-    """What loads is of the class that its node names: a loader makes only its own types."""
+def test_each_loader_makes_only_its_own_types(tmp_path):
+    """An object that loads must have the class that its node names."""
     data = archive(small(MLPClassifier), tmp_path)
     trees = list(loaders_and_types(random.Random(SEED)))
     found = load_all(
@@ -180,7 +181,8 @@ def test_every_loader_with_every_type(tmp_path):
     wrong = []
     for (_, outcome), (label, name, _) in zip(found, trees, strict=True):
         own, short = outcome.get("planted"), name.rpartition(".")[2]
-        alias = getattr(vars(np).get(short), "__name__", short)  # numpy.abs is absolute
+        # The name of numpy.abs is "absolute".
+        alias = getattr(vars(np).get(short), "__name__", short)
         allowed = {short.rstrip("_"), alias.rstrip("_")}
         if own is not None and own.rpartition(".")[2].rstrip("_") not in allowed:
             wrong.append((label, own))
@@ -188,7 +190,7 @@ def test_every_loader_with_every_type(tmp_path):
     assert COUNTS["every loader with every type"]["refused"] > 0.9 * len(found)
 
 
-def test_truncated_and_flipped(tmp_path):
+def test_truncated_and_flipped_archives(tmp_path):
     rng = random.Random(SEED)
     data = archive(small(MLPClassifier, warm_start=True).fit(X, LABELS), tmp_path)
     forged = []

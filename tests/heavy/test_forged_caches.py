@@ -1,8 +1,8 @@
-"""Forged caches of machine code: a fit is what it would be without, and nothing is executed.
+"""A forged cache of machine code neither changes a fit nor executes code.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_forged_caches.py
 
-Run it as root for the forgeries by another user.
+Run it as root to include forgeries by another user.
 """
 
 import os
@@ -20,21 +20,21 @@ pytest.importorskip("numba")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no user ids"),
+    pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs user ids"),
 ]
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 @pytest.fixture(scope="module")
 def genuine(tmp_path_factory):
-    """A cache, and what a fit that uses it prints."""
+    """Return a genuine cache and the output of a fit that uses it."""
     base = tmp_path_factory.mktemp("genuine")
     printed = forgeries.fit(XDG_CACHE_HOME=str(base))
     assert forgeries.fit(XDG_CACHE_HOME=str(base)) == printed
     return base, printed
 
 
-def test_forged_caches(genuine, tmp_path):
+def test_forged_caches_are_not_executed(genuine, tmp_path):
     base, printed = genuine
     forged = forgeries.BY_ANYBODY + (forgeries.BY_ROOT if ROOT else [])
     executed = []
@@ -54,15 +54,15 @@ def test_forged_caches(genuine, tmp_path):
     assert not executed
 
 
-def test_places_where_no_cache_can_be(genuine, tmp_path):
+def test_a_fit_works_where_no_cache_can_be_created(genuine, tmp_path):
     for place in forgeries.PLACES:
         room = tmp_path / place.__name__
         room.mkdir()
         assert forgeries.fit(cwd=room, **place(room)) == genuine[1]
 
 
-def test_machine_code_beside_the_package_is_not_read(genuine, tmp_path):
-    """Where earlier releases kept that of the loops."""
+def test_machine_code_in_the_package_folder_is_not_read(genuine, tmp_path):
+    """Earlier releases stored the machine code of the loops there."""
     base, printed = genuine
     package, marker = tmp_path / "sknn_adam", tmp_path / "executed"
     shutil.copytree(Path(sknn_adam.__file__).parent, package)
@@ -79,7 +79,7 @@ def test_machine_code_beside_the_package_is_not_read(genuine, tmp_path):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
-def test_a_cache_is_used_again_under_any_umask(umask, tmp_path):
+def test_a_cache_is_reused_under_any_umask(umask, tmp_path):
     before = os.umask(umask)
     try:
         printed = forgeries.fit(XDG_CACHE_HOME=str(tmp_path / "new" / "base"))
@@ -93,7 +93,7 @@ def test_a_cache_is_used_again_under_any_umask(umask, tmp_path):
     assert not any(file.stat().st_mode & 0o022 for file in files)
 
 
-def test_a_link_of_ones_own_is_followed(genuine, tmp_path):
+def test_a_link_of_the_same_user_is_followed(genuine, tmp_path):
     base, printed = genuine
     (tmp_path / "link").symlink_to(base)
     assert forgeries.fit(XDG_CACHE_HOME=str(tmp_path / "link")) == printed

@@ -1,4 +1,4 @@
-"""A training killed at any moment goes on from its checkpoint, to the same bits.
+"""Training that was killed at any moment resumes from its checkpoint with the same bits.
 
 python -m pytest -m slow tests/heavy/test_kill.py
 """
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 N_KILLS = 20
 SEED = 20261122
 
-# Trains, from the checkpoint if there is one; every epoch writes about 12 MB.
+# Train, from the checkpoint if there is one. Every epoch writes about 12 MB.
 CHILD = """
 import sys
 import numpy as np
@@ -59,7 +59,7 @@ def start(checkpoint, done):
 
 
 def finish(checkpoint, done):
-    """Train to the end; return the seconds and everything that training has made."""
+    """Train to the end; return the seconds and the results of training."""
     child = start(checkpoint, done)
     began = time.monotonic()
     assert child.wait(timeout=600) == 0
@@ -74,14 +74,14 @@ def same(one, other):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-def test_kill(tmp_path):
+def test_killed_training_resumes_with_the_same_bits(tmp_path):
     pytest.importorskip("sklearn.callback")
     rng = np.random.default_rng(SEED)
     seconds, expected = finish(tmp_path / "whole.checkpoint", tmp_path / "whole.npz")
     size = (tmp_path / "whole.checkpoint").stat().st_size
     assert expected["n_iter"] == 40
 
-    # Each killed at a random moment of the whole training, then resumed to its end.
+    # Kill each training at a random moment, then resume it to the end.
     epochs, before_the_first = [], 0
     for k in range(N_KILLS):
         folder = Path(tmp_path / f"{k}")
@@ -92,19 +92,22 @@ def test_kill(tmp_path):
         child.kill()
         child.wait()
         if checkpoint.exists():
-            epochs.append(Checkpoint.load(checkpoint).n_iter_)  # readable, always
+            # The checkpoint must always be readable.
+            epochs.append(Checkpoint.load(checkpoint).n_iter_)
         else:
             before_the_first += 1
         same(finish(checkpoint, folder / "end.npz")[1], expected)
 
-    # One training killed again and again.
+    # Kill one training repeatedly.
     checkpoint = tmp_path / "chain.checkpoint"
     seen, kills = [0], 0
     while kills < N_KILLS:
         child = start(checkpoint, tmp_path / "chain.npz")
-        time.sleep(rng.uniform(0, seconds / 2))  # starting alone takes a third
+        # Starting alone takes a third of the time.
+        time.sleep(rng.uniform(0, seconds / 2))
         child.kill()
-        if child.wait() == 0:  # was done before
+        # The child may have finished before it was killed.
+        if child.wait() == 0:
             break
         kills += 1
         if checkpoint.exists():

@@ -1,8 +1,8 @@
-"""Random cases: those of tests/test_fuzz.py, formulas, inputs to refuse, and optimizer states.
+"""Random cases: those of tests/test_fuzz.py, formulas, invalid inputs, and optimizer states.
 
     FUZZ_SEED=7 FUZZ_CASES=3000 python -m pytest -s -m slow tests/heavy/test_long_fuzz.py
 
-Without FUZZ_SEED the seed is drawn. It is printed in any case.
+Without FUZZ_SEED a random seed is used. The seed is always printed.
 """
 
 import os
@@ -30,7 +30,7 @@ N_CASES = int(os.environ.get("FUZZ_CASES", 3000))
 
 
 def run_cases(name, strategy, check, n_cases):
-    """Check random cases and record how many had each outcome."""
+    """Check random cases and record the number of cases with each outcome."""
     print(f"FUZZ_SEED={SEED} FUZZ_CASES={N_CASES}")
     outcomes, began = Counter(), time.monotonic()
 
@@ -80,7 +80,7 @@ SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 1e30, -1e30, np.inf, -np.
 
 @st.composite
 def expressions(draw, depth=0):
-    """Draw a function of z made of ufuncs, comparisons and constants."""
+    """Draw a function of z composed of ufuncs, comparisons and constants."""
     kind = draw(st.sampled_from(["leaf", "unary", "binary", "binary", "where"]))
     if depth == 4 or kind == "leaf":
         constant = draw(st.sampled_from([None, None, None, 0.0, 1.0, 3.0, -2.5, 0.5]))
@@ -97,7 +97,7 @@ def expressions(draw, depth=0):
 
 
 def check_formula(expression, dtype):
-    """The loop of a formula gives NumPy's numbers, or the formula is not fused."""
+    """Check that the compiled loop of a formula gives the same numbers as NumPy."""
     pytest.importorskip("numba")
     from sknn_adam._backends.numba_backend import FusedKernels
     from sknn_adam._backends.numpy_backend import NumpyKernels
@@ -117,7 +117,8 @@ def check_formula(expression, dtype):
             out = np.empty_like(z)
             try:
                 kernels.activate(activation, z.copy(), b, out)
-            except (TypeError, ValueError) as error:  # NumPy has no such operation on booleans
+            except (TypeError, ValueError) as error:
+                # NumPy does not support some operations on booleans.
                 found.append(type(error))
             else:
                 found.append(out)
@@ -135,7 +136,7 @@ def test_long_fuzz_of_formulas():
     assert outcomes["equal"] > outcomes["refused"]
 
 
-# -- inputs that are no numbers ------------------------------------------------------------------
+# -- non-numeric inputs --------------------------------------------------------------------------
 
 
 def as_moments(array):
@@ -171,10 +172,10 @@ FORMS = [as_moments, as_missing_moments, as_durations, as_objects, as_masked, as
 
 @st.composite
 def inputs_to_refuse(draw):
-    """Draw (estimator, fit or predict, name of the argument, form)."""
+    """Draw (estimator, method, name of the invalid argument, its form, X, y)."""
     kind = draw(st.sampled_from([MLPClassifier, MLPRegressor]))
     form = draw(st.sampled_from(FORMS))
-    # Dates without missing values may be labels, which are only compared.
+    # Dates without missing values are valid labels, because labels are only compared.
     labels = kind is MLPClassifier and form in (as_moments, as_durations, as_objects)
     method = draw(st.sampled_from(["fit", "partial_fit", "predict"]))
     names = ["X"] if method == "predict" else ["X", "y", "sample_weight"]
@@ -191,7 +192,7 @@ def inputs_to_refuse(draw):
 
 
 def check_refusal(model, method, name, form, X, y):
-    """The estimator raises ValueError or TypeError and stays as it was."""
+    """Check that the estimator raises ValueError or TypeError and is unchanged."""
     arguments = {"X": X, "y": y, "sample_weight": np.ones(len(y)), "X_val": X, "y_val": y}
     arguments = {k: v for k, v in arguments.items() if method == "fit" or k[-3:] != "val"}
     if method == "predict":
@@ -215,7 +216,7 @@ def test_long_fuzz_of_inputs_to_refuse():
 
 # -- states of optimizers ------------------------------------------------------------------------
 
-# A write out of bounds ends the process, so every case is tried in one of its own.
+# A write out of bounds can kill the process, so cases run in separate processes.
 WRONG_STATE = """
 import random, sys, warnings
 import numpy as np

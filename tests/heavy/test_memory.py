@@ -1,8 +1,8 @@
-"""How much memory training takes, measured in a process of its own.
+"""Memory use of training, measured in a separate process.
 
     python -m pytest -m slow tests/heavy/test_memory.py
 
-The file mapped to memory is sparse: it takes some megabytes of disk, and 4 GB when read.
+The memory-mapped file is sparse: it takes some megabytes on disk, and 4 GB when read.
 """
 
 import json
@@ -34,7 +34,7 @@ def resident(kind):
         return next(int(line.split()[1]) for line in file if line.startswith(kind + ":")) / 1024
 
 class Peak:
-    '''The largest amount of memory of a kind, in MB, looked at every 2 ms.'''
+    '''The peak of a memory figure of /proc in MB, sampled every 2 ms.'''
     def __init__(self, kind):
         self.kind, self.done = kind, threading.Event()
     def __enter__(self):
@@ -50,7 +50,7 @@ class Peak:
         self.done.set()
         self.thread.join()
 
-# Libraries and their threads take their memory before the start.
+# Libraries and their threads allocate their memory before the measurement starts.
 small = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
 MLPRegressor((8,), max_iter=2, early_stopping=True).fit(small, small[:, 0])
 MLPClassifier((8,), max_iter=2).fit(sparse.csr_matrix(small), small[:, 0] > 0)
@@ -110,7 +110,7 @@ def measured(code, *args):
 
 @pytest.fixture
 def table(tmp_path):
-    """A file of 4 GB of zeros with some rows of noise."""
+    """Return the path of a file of 4 GB with zeros and some rows of noise."""
     path, rng = tmp_path / "table.float32", np.random.default_rng(0)
     with open(path, "wb") as file:
         file.truncate(4 * N_ROWS * N_COLUMNS)
@@ -161,7 +161,7 @@ def test_memory_of_a_sparse_matrix():
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_size_of_a_pickle(estimator):
+def test_a_pickle_is_hardly_larger_than_the_weights(estimator):
     X = np.random.default_rng(0).normal(size=(500, 800)).astype(np.float32)
     params = {"normalization": "batch", "averaging": "ema", "max_iter": 3, "early_stopping": True}
     model = estimator((700, 600), **params).fit(X, X[:, 0] > 0)

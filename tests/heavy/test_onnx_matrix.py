@@ -1,4 +1,4 @@
-"""How far onnxruntime is from our predictions, over all cases and both precisions.
+"""Differences between onnxruntime and our predictions, for all cases in both precisions.
 
 RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_onnx_matrix.py
 """
@@ -20,7 +20,7 @@ from sknn_adam.onnx import register
 pytestmark = pytest.mark.slow
 
 
-def test_onnx_matrix():
+def test_onnx_matrix_agrees_with_our_predictions():
     register()
     worst = {name: defaultdict(float) for name in ("float32", "float64")}
     for precision, found in worst.items():

@@ -1,9 +1,9 @@
-"""What an installed package must do with one extra and no other: run by `.ci/release`.
+"""Check the features of an installed package with a single extra; run by `.ci/release`.
 
     python tests/release/smoke.py nothing README.md
     python tests/release/smoke.py onnx
 
-It stops with an error if the feature fails, or if the package comes from a checkout.
+It fails if the feature does not work, or if the package was imported from a checkout.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ NET = MLPClassifier((8,), max_iter=5, random_state=0)
 
 
 def nothing(readme):
-    """The README's Python blocks and the bug report; features of extras name their extra."""
+    """Run the README's Python blocks and the bug report; check that errors name missing extras."""
     import doctest
     import re
     import runpy
@@ -70,7 +70,7 @@ def nothing(readme):
 
 
 def fast():
-    """Formulas are compiled."""
+    """Check that formulas are compiled."""
     import os
 
     os.environ["SKNN_ADAM_KERNELS"] = "fused"
@@ -80,7 +80,7 @@ def fast():
 
 
 def plot():
-    """A picture is drawn."""
+    """Draw two plots."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -92,14 +92,14 @@ def plot():
 
 
 def progress():
-    """scikit-learn's progress bar follows the epochs."""
+    """Fit with scikit-learn's progress bar."""
     from sklearn.callback import ProgressBar
 
     MLPClassifier((8,), max_iter=5).set_callbacks(ProgressBar()).fit(X, y)
 
 
 def search():
-    """Results become a table and a file."""
+    """Convert search results to a table and to a file."""
     from sklearn.model_selection import RandomizedSearchCV
 
     from sknn_adam.search import load_results, results_frame, save_results, search_space
@@ -111,7 +111,7 @@ def search():
 
 
 def optuna():
-    """Optuna searches a space."""
+    """Run an Optuna search over one of our spaces."""
     from optuna_integration import OptunaSearchCV
 
     from sknn_adam.search import search_space
@@ -121,7 +121,7 @@ def optuna():
 
 
 def distributed():
-    """Dask's workers fit."""
+    """Run a grid search on Dask workers."""
     import joblib
     from dask.distributed import Client
     from sklearn.model_selection import GridSearchCV
@@ -134,7 +134,7 @@ def distributed():
 
 
 def onnx():
-    """A pipeline is converted and run by onnxruntime."""
+    """Convert a pipeline to ONNX and run it with onnxruntime."""
     import onnxruntime
     from skl2onnx import to_onnx
 
@@ -150,7 +150,7 @@ def onnx():
 
 
 def secure():
-    """A pipeline comes back from its archive."""
+    """Save a pipeline to an archive and load it."""
     from sknn_adam.persistence import load, save
 
     model = make_pipeline(StandardScaler(), NET).fit(X, y)

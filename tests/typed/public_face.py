@@ -1,4 +1,4 @@
-"""A user's program with all of the public face, for ``mypy --strict``; see test_typing.py."""
+"""A program that uses the public API, checked by ``mypy --strict``; see test_typing.py."""
 
 from pathlib import Path
 from typing import Any, assert_type
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Square(Activation):
-    """An activation of one's own."""
+    """A custom activation."""
 
     def __call__(self, z: Array) -> Array:
         return z * z
@@ -45,7 +45,7 @@ class Square(Activation):
 
 
 class LogCosh(RegressionLoss):
-    """A loss of one's own."""
+    """A custom loss."""
 
     def value(self, y: Array, z: Array) -> Array:
         return np.asarray(np.log(np.cosh(z - y)).sum(axis=-1))
@@ -56,7 +56,7 @@ class LogCosh(RegressionLoss):
 
 
 class Descent(Optimizer):
-    """An optimizer of one's own."""
+    """A custom optimizer."""
 
     def __init__(self, learning_rate: float = 0.1) -> None:
         self.learning_rate = learning_rate
@@ -68,7 +68,7 @@ class Descent(Optimizer):
 
 
 def classify(X: Array, y: Array, folder: Path) -> float:
-    """Fit, ask, keep and convert a classifier."""
+    """Fit, save and load a classifier, and register the ONNX converters."""
     model = MLPClassifier(
         (16, 8),
         [Square(), PReLU(0.1)],
@@ -99,7 +99,7 @@ def classify(X: Array, y: Array, folder: Path) -> float:
 
 
 def regress(X: Array, y: Array) -> MLPClassifier | MLPRegressor:
-    """Fit regressors with every kind of loss and optimizer."""
+    """Fit regressors with different losses and optimizers."""
     for loss in ("huber", QuantileLoss((0.1, 0.9)), LogCosh()):
         MLPRegressor("32x2", loss=loss, target_scaling=False, optimizer="adam").fit(X, y)
     for optimizer in (SGD(0.1, momentum=0.9), Adam(), RMSprop(), Muon(), LBFGS(), Descent()):
@@ -111,14 +111,14 @@ def regress(X: Array, y: Array) -> MLPClassifier | MLPRegressor:
 
 
 def several(X: Array, y: Array) -> float:
-    """Fit several networks, cross-fitted, and ask each."""
+    """Cross-fit several networks and use their predictions."""
     model = MLPClassifier(n_members=3, early_stopping=True).fit(X, y, groups=y)
     print(model.member_predictions(X), model.oof_prediction_, model.best_iter_)
     return float(model.oof_score_)
 
 
 def choose(search: Any) -> Any:
-    """Make a space, and look at what a search has found."""
+    """Create a search space, and convert the results of a search to a table."""
     space = search_space(MLPClassifier(alpha=0.1), "random")
     print(space, Range(0.1, 1.0))
     return results_frame(search)
