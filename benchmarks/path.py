@@ -201,9 +201,10 @@ def settings():
 
 def section(record: dict) -> list[str]:
     now = record["now"]
+    n_settings = len(now["n_files_by_setting"])
     return [
         "### Files and lines",
-        f"The package has {now['n_lines']:,} lines of code. In seven settings together, functions "
+        f"The package has {now['n_lines']:,} lines of code. In {n_settings} settings together, functions "
         f"of {now['n_files']} files run between `fit` and the training loop, not counting "
         f"components. Calls from a lower module to a higher one: {now['n_upward']}.",
     ]

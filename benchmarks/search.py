@@ -188,7 +188,7 @@ def section(record: dict) -> list[str]:
     at = record["regret at candidates: mean, standard error, runs"]
     in_time = record["regret at the seconds of so many random candidates"]
     ahead = record["share of runs ahead of random at 32"]
-    budgets, n_runs = list(at["random"]), 5 * len(record["tables"])
+    budgets, n_runs = list(at["random"]), record["seeds"] * len(record["tables"])
 
     def cell(mean, error, runs):
         few = "" if runs == n_runs else f" ({runs})"
