@@ -204,8 +204,8 @@ def section(record: dict) -> list[str]:
     n_settings = len(now["n_files_by_setting"])
     return [
         "### Files and lines",
-        f"The package has {now['n_lines']:,} lines of code. In {n_settings} settings together, functions "
-        f"of {now['n_files']} files run between `fit` and the training loop, not counting "
+        f"The package has {now['n_lines']:,} lines of code. In {n_settings} settings together, "
+        f"functions of {now['n_files']} files run between `fit` and the training loop, not counting "
         f"components. Calls from a lower module to a higher one: {now['n_upward']}.",
     ]
 
