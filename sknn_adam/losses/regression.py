@@ -18,9 +18,9 @@ class SquaredError(RegressionLoss):
     r"""Half the squared error :math:`\tfrac12 \sum_k (z_k - y_k)^2`, with gradient :math:`z - y`.
 
     Here :math:`z_k` is the prediction and :math:`y_k` the target of output :math:`k`. The
-    prediction is the mean. This loss is the default: it is smooth and optimal for normally
-    distributed errors, but a single outlier can have as much influence as thousands of other
-    samples.
+    network predicts the conditional mean. This loss is the default: it is smooth and optimal for
+    normally distributed errors, but a single outlier can have as much influence as thousands of
+    other samples.
 
     Examples
     --------
@@ -42,8 +42,8 @@ class AbsoluteError(RegressionLoss):
     r"""The absolute error :math:`\sum_k |z_k - y_k|`, with gradient :math:`\mathrm{sign}(z - y)`.
 
     Here :math:`z_k` is the prediction and :math:`y_k` the target of output :math:`k`. The
-    prediction is the median, which is robust to outliers. The gradient does not vanish near the
-    minimum, so a schedule that decreases the learning rate helps.
+    network predicts the conditional median, which is robust to outliers. The gradient does not
+    vanish near the minimum, so a schedule that decreases the learning rate helps.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class QuantileLoss(RegressionLoss):
     Here :math:`z_k` is the prediction and :math:`y_k` the target. The gradient is :math:`-\tau` for
     predictions below the target and :math:`1 - \tau` above it. The prediction is the value below
     which a fraction :math:`\tau` of the targets lies. Several levels give an interval: with
-    ``level=(0.05, 0.5, 0.95)``, 90 % of the targets are between the outer columns.
+    ``level=(0.05, 0.5, 0.95)``, 90% of the targets are between the outer columns.
 
     Parameters
     ----------
