@@ -53,7 +53,7 @@ class PositiveLoss(RegressionLoss):
         return np.exp(np.clip(z, -BOUND, BOUND))
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a factor of 1 and the logarithm of the scale, which raw outputs add."""
+        """Return a factor of 1 and log(scale): scaling a prediction shifts its raw output."""
         return np.ones_like(scale), np.log(scale)
 
 

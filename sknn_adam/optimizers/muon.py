@@ -66,8 +66,8 @@ class Muon(AdamW):
     Notes
     -----
     As in optax, all weight matrices are orthogonalized, including those of the first and the last
-    layer. The author uses AdamW for these two. AdamW has no Nesterov momentum here, as in the
-    author's version; in optax it has. Without a layout, the matrices are unknown and AdamW updates
+    layer. The author uses AdamW for these two. AdamW has no Nesterov momentum, as in the author's
+    version but unlike in optax. Without a layout, the matrices are unknown and AdamW updates
     all parameters.
 
     References
