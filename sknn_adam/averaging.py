@@ -1,4 +1,4 @@
-"""Averaging: predictions from an average of the weights along the way."""
+"""Averaging: predictions with an average of the weights during training."""
 
 from typing import ClassVar
 
@@ -18,19 +18,21 @@ class EMA(Component):
 
     .. math:: \bar\theta_t = \frac{\sum_k \rho^{t-k}\,\theta_k}{\sum_k \rho^{t-k}}
 
-    Training goes on with the weights themselves; validation and prediction use their average,
-    which is less noisy. Most useful with a constant learning rate.
+    Here :math:`\theta_k` are the weights after step :math:`k` and :math:`\bar\theta_t` is their
+    average after step :math:`t`. Training continues with the weights themselves. Validation and
+    prediction use the average, which is less noisy. Averaging is most useful with a constant
+    learning rate.
 
     Parameters
     ----------
     decay : float, default=0.99
-        :math:`\rho`, how much of the average is kept in a step, in [0, 1). The average reaches
-        back about :math:`1/(1 - \rho)` steps.
+        :math:`\rho`, the decay rate of the average, in [0, 1). The average covers about
+        :math:`1/(1 - \rho)` steps.
 
     Notes
     -----
-    The average is corrected for its start: early in training it is the plain mean of the weights
-    so far. Running statistics of batch normalization are those of the training weights.
+    The average is bias-corrected: early in training it is close to the mean of all weights so far.
+    The running statistics of batch normalization are those of the training weights.
 
     References
     ----------
@@ -57,7 +59,7 @@ class EMA(Component):
     def update(
         self, average: np.ndarray, theta: np.ndarray, t: int, kernels: Backend = NUMPY
     ) -> None:
-        """Move `average` in place towards `theta`, at step `t` counted from 1."""
+        """Move `average` towards `theta` in place at step `t`, counted from 1."""
         rate = (1 - self.decay) / (1 - self.decay**t)
         kernels.blend(average, theta, float(1 - rate), float(rate))
 

@@ -1,4 +1,4 @@
-"""Callbacks in scikit-learn's form (scikit-learn 1.9 or later), set by ``set_callbacks``."""
+"""Callbacks for ``set_callbacks`` (scikit-learn 1.9 or later)."""
 
 import os
 import pickle
@@ -14,28 +14,29 @@ from sknn_adam._utils.files import replacing
 __all__ = ["Checkpoint"]
 
 FORMAT = 1
-NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")  # attributes of scikit-learn's callbacks
+# Prefixes of the attributes that scikit-learn's callbacks set; they are not saved.
+NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")
 
 
 class Checkpoint:
-    """Writes the whole training run to a file, so that it can be resumed after a crash.
+    """Callback that saves the training run to a file, to resume it after a crash.
 
-    The file is written to a temporary name in the same folder and then renamed: whenever the
-    process is killed, the path holds a complete checkpoint or, before the first one, nothing.
+    The file is written under a temporary name in the same folder and then renamed. If the process
+    is killed, the path therefore always contains a complete checkpoint, unless none was written.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        Path of the file.
     every : int, default=1
-        Number of epochs between two writes.
+        Number of epochs between two checkpoints.
 
     Notes
     -----
-    A checkpoint is a pickle: load only files that you trust. It holds weights, the state of
-    optimizer, schedule and random generator, the history and the parameters, but no data and no
-    callbacks. Give every fit a path of its own: in a search, fits that share one overwrite each
-    other's checkpoints.
+    A checkpoint is a pickle, so only load files that you trust. It contains the weights, the states
+    of the optimizer, the schedule and the random generator, the history and the parameters, but no
+    data and no callbacks. Use a separate path for every fit: in a search, fits with the same path
+    overwrite each other's checkpoints.
 
     Examples
     --------
@@ -48,7 +49,7 @@ class Checkpoint:
     >>> model = MLPClassifier(max_iter=3, random_state=0)
     >>> if hasattr(model, "set_callbacks"):  # scikit-learn 1.9 or later
     ...     _ = model.set_callbacks(Checkpoint(path)).fit(X, y)
-    ...     resumed = Checkpoint.load(path).fit(X, y)  # goes on where the file was written
+    ...     resumed = Checkpoint.load(path).fit(X, y)  # continues from the checkpoint
     """
 
     def __init__(self, path: str | os.PathLike, every: int = 1):
@@ -58,26 +59,27 @@ class Checkpoint:
         self.every: int = int(every)
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Do nothing; part of the protocol."""
+        """Do nothing; required by the callback protocol."""
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing; part of the protocol."""
+        """Do nothing; required by the callback protocol."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing; part of the protocol."""
+        """Do nothing; required by the callback protocol."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Write the run at the end of every `every`-th epoch."""
+        """Save the run at the end of every `every`-th epoch."""
         if context.task_name == "epoch" and estimator.n_iter_ % self.every == 0:
             self.save(estimator)
 
     def save(self, estimator: Any) -> None:
-        """Write the run of an estimator that is being fitted, or is kept by ``warm_start``.
+        """Save the training run of an estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            The estimator, in or after a fit.
+            The estimator, during a fit, or after ``partial_fit`` or a ``fit`` with
+            ``warm_start=True``.
         """
         kept = clone(estimator)
         state = {k: v for k, v in vars(estimator).items() if not k.startswith(NOT_KEPT)}
@@ -89,22 +91,23 @@ class Checkpoint:
 
     @staticmethod
     def load(path: str | os.PathLike) -> Any:
-        """Return the estimator of a checkpoint, with ``warm_start=True``: ``fit`` goes on.
+        """Return the estimator of a checkpoint; its ``fit`` continues the training run.
 
         Parameters
         ----------
         path : str or path-like
-            The file.
+            Path of the file.
 
         Returns
         -------
         estimator : MLPClassifier or MLPRegressor
-            Fitted as far as the run had come. Give ``fit`` the same data.
+            The estimator at the time of the checkpoint, with ``warm_start=True``. Call its ``fit``
+            with the same data.
 
         Raises
         ------
         ValueError
-            If the file is not a checkpoint, is damaged, or was written by a newer version.
+            If the file is not a checkpoint, is damaged, or has a different format.
         """
         try:
             with open(path, "rb") as file:
@@ -115,7 +118,7 @@ class Checkpoint:
             raise
         except Exception as error:
             raise ValueError(
-                f"{os.fspath(path)!r} is no checkpoint of sknn_adam, or it is damaged: {error!r}"
+                f"{os.fspath(path)!r} is not a checkpoint of sknn_adam, or is damaged: {error!r}"
             ) from error
         if written != FORMAT:
             raise ValueError(

@@ -1,7 +1,8 @@
-r"""Clipping: gradients held below a threshold, in place, before the optimizer sees them.
+r"""Clipping: in-place limits on gradients, applied before the optimizer step.
 
-A clipping is ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, role)`` of every
-parameter array inside the flat vector; with several members each array has a leading axis.
+A clipping is a function ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, role)``
+of every parameter array inside the flat vector. With several members, each array has a leading
+axis of members.
 """
 
 from abc import abstractmethod
@@ -18,7 +19,9 @@ __all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNor
 
 
 class Clipping(Component):
-    """Base of all clippings: a subclass defines ``__call__(grad, layout)``.
+    """Base class of all clippings.
+
+    A subclass defines ``__call__(grad, layout)``.
 
     Examples
     --------
@@ -41,7 +44,7 @@ class Clipping(Component):
 
 
 def norm(vector: np.ndarray) -> float:
-    """Return the Euclidean norm, also where the squares overflow."""
+    """Return the Euclidean norm, even if the squares overflow or underflow."""
     with np.errstate(over="ignore"):
         total = float(np.dot(vector, vector))
     if 0.0 < total < np.inf:
@@ -53,15 +56,15 @@ def norm(vector: np.ndarray) -> float:
 
 
 class ClipByNorm(Clipping):
-    r"""Scale the whole gradient so that its norm is at most ``max_norm`` [1]_.
+    r"""Clipping of the whole gradient to a norm of at most ``max_norm`` [1]_.
 
-    :math:`g \leftarrow g \, \min(1, c / \lVert g \rVert)`: the direction stays. Of several members
-    each has a norm of its own.
+    The gradient :math:`g` is replaced by :math:`g \, \min(1, c / \lVert g \rVert)`, which preserves
+    its direction. With several members, the gradient of each member is clipped separately.
 
     Parameters
     ----------
     max_norm : float, default=1.0
-        The largest allowed norm :math:`c`, above 0.
+        The largest allowed norm :math:`c`, greater than 0.
 
     References
     ----------
@@ -99,12 +102,14 @@ class ClipByNorm(Clipping):
 
 
 class ClipByValue(Clipping):
-    r"""Cut every element of the gradient to :math:`[-c, c]`. The direction may change.
+    r"""Clipping of every element of the gradient to :math:`[-c, c]`.
+
+    The direction of the gradient may change.
 
     Parameters
     ----------
     max_value : float, default=1.0
-        The largest allowed absolute value :math:`c`, above 0.
+        The largest allowed absolute value :math:`c`, greater than 0.
 
     Examples
     --------
@@ -124,15 +129,15 @@ class ClipByValue(Clipping):
 
 
 class ClipByLayerNorm(ClipByNorm):
-    r"""Scale every array's gradient on its own so that its norm is at most ``max_norm``.
+    r"""Clipping of the gradient of each parameter array to a norm of at most ``max_norm``.
 
-    One exploding layer no longer stops the others from learning; the direction of the whole
+    An exploding layer does not prevent the others from learning. The direction of the whole
     gradient may change.
 
     Parameters
     ----------
     max_norm : float, default=1.0
-        The largest allowed norm of a weight matrix's or a bias vector's gradient, above 0.
+        The largest allowed norm of the gradient of a weight matrix or bias vector, greater than 0.
 
     Examples
     --------

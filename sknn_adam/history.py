@@ -1,4 +1,4 @@
-"""The history of a training: one row for each epoch, and figures of each layer."""
+"""The history of training: one row per epoch, and statistics of each layer."""
 
 from sknn_adam._training.history import History, LayerHistory
 

@@ -1,6 +1,6 @@
 r"""Normalization: activations standardized to mean 0 and variance 1 inside the network.
 
-Normalization layers stand between the dense layer and the activation. The layers are in
+A normalization layer is placed between a dense layer and its activation. The layers are defined in
 `sknn_adam._nn.normalization`; a custom class returns its layer from ``layer(width)``.
 """
 
@@ -15,7 +15,9 @@ __all__ = ["NORMALIZATIONS", "Normalization", "BatchNorm", "LayerNorm", "RMSNorm
 
 
 class Normalization(Component):
-    """Base of all normalizations: a subclass defines ``layer(width)``.
+    """Base class of all normalizations.
+
+    A subclass defines ``layer(width)``.
 
     Examples
     --------
@@ -28,20 +30,21 @@ class Normalization(Component):
 
     contract = (("layer", "over"),)
 
-    # Whether mean and variance are those of the "batch" or of each "sample".
+    # Whether the mean and the variance are computed over the "batch" or over each "sample".
     over: ClassVar[str | None] = None
 
     @abstractmethod
     def layer(self, width: int) -> Any:
-        """Return a new layer for activations of this width.
+        """Return a new layer for `width` activations.
 
-        The normalizations of the package declare `over` instead; their layers are made by
-        ``sknn_adam._nn.normalization.normalization_layer(normalization, width)``.
+        The normalizations of this package define `over` instead, and
+        ``sknn_adam._nn.normalization.normalization_layer(normalization, width)`` creates their
+        layers.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} does not define layer(width). A subclass that changes the "
-            "layer of a normalization of the package gets it from "
-            "sknn_adam._nn.normalization.BatchNormLayer or RowNormLayer."
+            f"{type(self).__name__} does not define layer(width). To modify the layer of a "
+            "normalization of sknn_adam, subclass BatchNormLayer or RowNormLayer of "
+            "sknn_adam._nn.normalization and return an instance from layer(width)."
         )
 
 
@@ -50,32 +53,35 @@ class BatchNorm(Normalization):
 
     .. math:: y = \gamma \, (z - \mu_B) / \sqrt{\sigma_B^2 + \epsilon} + \beta
 
-    Keeps activations and gradients in range at any depth and allows larger learning rates.
-    Prediction uses running averages of the batch means and variances.
+    Here :math:`z` is the output of the dense layer, :math:`\mu_B` and :math:`\sigma_B^2` are the
+    mean and variance of a unit over the batch, and :math:`\gamma` and :math:`\beta` are a learned
+    scale and shift. Batch normalization keeps activations and gradients in range at any depth and
+    allows larger learning rates. Predictions use running averages of the batch means and variances.
 
     Parameters
     ----------
     momentum : float, default=0.9
-        How much of a running average is kept in a step, in [0, 1).
+        The decay rate of the running averages, in [0, 1).
     epsilon : float, default=1e-5
-        :math:`\epsilon`, added to the variance; above 0.
+        :math:`\epsilon`, added to the variance; greater than 0.
 
     Notes
     -----
-    The running averages are corrected for their start and weighted by the samples: after :math:`t`
-    steps with :math:`n_k` samples they are :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k}
-    n_k` with momentum :math:`\rho`. So a short training does not predict with half of the initial
-    values in them. Other libraries start at mean 0 and variance 1 and do not correct. The variance
-    is the batch's own, divided by its number of samples.
+    The running averages are bias-corrected and weighted by batch size. After :math:`t` steps, the
+    average of the means is :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k} n_k`, where
+    :math:`\rho` is the momentum, and :math:`n_k` and :math:`\mu_k` are the number of samples and
+    the mean of batch :math:`k`. Predictions after a short training therefore do not depend on the
+    initial values. Other libraries start at mean 0 and variance 1 without bias correction. The
+    variance is that of the batch, divided by its number of samples.
 
-    Mean and variance of a few samples are mostly noise. So a batch with less than a quarter of the
-    batch size, such as the last one of an epoch, or with a single sample, is normalized with the
-    running averages and does not change them.
+    Mean and variance of a few samples are mostly noise. A batch with a single sample, or with less
+    than a quarter of the batch size, such as the last one of an epoch, is therefore normalized with
+    the running averages and does not update them.
 
     A few extreme samples can dominate the running averages, so that predictions are useless
-    although the training loss is small. ``fit`` compares both losses and reports such a training
-    as diverged, as it does where a variance overflows. Layer normalization has no such averages
-    and is computed at any scale.
+    although the training loss is small. ``fit`` compares the training loss with the loss of the
+    predictions and reports such a training run as diverged, as it does when a variance overflows.
+    Layer normalization has no running averages and works at any scale.
 
     References
     ----------
@@ -102,13 +108,15 @@ class LayerNorm(Normalization):
 
     .. math:: y = \gamma \, (z - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta
 
-    with mean and variance over the units of one sample. Independent of the batch, and the same in
-    training and prediction.
+    Here :math:`z` is the output of the dense layer, :math:`\mu` and :math:`\sigma^2` are the mean
+    and variance of one sample over its units, and :math:`\gamma` and :math:`\beta` are a learned
+    scale and shift. The result does not depend on the batch and is the same in training and
+    prediction.
 
     Parameters
     ----------
     epsilon : float, default=1e-5
-        :math:`\epsilon`, added to the variance; above 0.
+        :math:`\epsilon`, added to the variance; greater than 0.
 
     References
     ----------
@@ -133,10 +141,13 @@ class RMSNorm(LayerNorm):
 
     .. math:: y = \gamma \, z / \sqrt{\mathrm{mean}(z^2) + \epsilon}
 
+    Here :math:`z` is the output of the dense layer, the mean is over the units of one sample, and
+    :math:`\gamma` is a learned scale.
+
     Parameters
     ----------
     epsilon : float, default=1e-5
-        :math:`\epsilon`, added to the mean square; above 0.
+        :math:`\epsilon`, added to the mean square; greater than 0.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Transformers of numeric columns for networks, where scikit-learn has none."""
+"""Transformers of numeric columns for networks that scikit-learn does not provide."""
 
 from math import inf
 from typing import Any, ClassVar, Self
@@ -13,21 +13,23 @@ from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names
 __all__ = ["PiecewiseLinear", "SmoothClip"]
 
 FLOATS = (np.float64, np.float32)
-NOISE = 10  # units in the last place by which equal numbers may differ after rounding
+# Units in the last place by which equal numbers may differ after rounding.
+NOISE = 10
 
 
 def _noise(values: Any, dtype: Any) -> Any:
-    """Return the largest difference to be expected from rounding numbers of this size."""
+    """Return the largest difference to expect from rounding numbers of this size."""
     return NOISE * np.spacing(np.abs(values).astype(dtype))
 
 
 def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
-    """Return in ascending order the values that differ by more than rounding.
+    """Return the sorted values that differ by more than rounding errors.
 
-    Stop after `most` values of them, where there are fractions.
+    If not all values are integers, return the first `most` of them only.
     """
     values = np.unique(values)
-    if (values == np.rint(values)).all():  # integers are not the result of rounding
+    # Differences between integers are not rounding errors.
+    if (values == np.rint(values)).all():
         return values
     kept: list[int] = []
     i = 0
@@ -39,39 +41,41 @@ def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
 
 
 class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    r"""Scale by median and quartiles, and pull far values smoothly inside a limit.
+    r"""Scale by median and quartiles, and clip smoothly to a limit.
 
-    An outlier that is scaled by itself dominates the first layer of a network, and one that is cut
-    off cannot be distinguished from others. Here values near the median are scaled as by
-    scikit-learn's RobustScaler, and far ones approach the limit without ever reaching it,
+    With scaling alone, outliers dominate the first layer of a network. With clipping, they can no
+    longer be distinguished from each other. Here, values near the median are scaled as by
+    scikit-learn's RobustScaler, and distant ones approach the limit without ever reaching it:
 
     .. math:: z = \frac{x - m}{s}, \qquad f(x) = \frac{z}{\sqrt{1 + (z / c)^2}},
 
-    with the median :math:`m`, the interquartile range :math:`s` and the limit :math:`c`.
+    where :math:`x` is a value of a column, :math:`m` the median of the column, :math:`s` its
+    interquartile range and :math:`c` the limit.
 
     Parameters
     ----------
     limit : float, default=3.0
-        The limit :math:`c`, positive.
+        The limit :math:`c`, greater than 0.
 
     Attributes
     ----------
     center_ : ndarray of shape (n_features,)
         Medians.
     scale_ : ndarray of shape (n_features,)
-        Interquartile ranges; where one is 0, half the range, and 1 for a constant. Differences
-        that rounding explains count as 0.
+        Interquartile ranges. The scale is half the range of a column if its interquartile range is
+        0, and 1 if the column is constant. Differences within rounding error count as 0.
     noise_ : ndarray of shape (n_features,)
-        Where the interquartile range is 0, the difference from the median that rounding explains:
-        up to it, a value becomes 0. Otherwise 0.
+        Rounding error of columns whose interquartile range is 0, otherwise 0. Values that differ
+        from the median by at most this become 0.
     n_features_in_ : int
-        Features seen during fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, if X had names that are all strings.
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     Notes
     -----
-    Missing values (NaN) stay. Equivalent to SquashingScaler of skrub, without its dependencies.
+    Missing values (NaN) are preserved. Equivalent to SquashingScaler of skrub, without its
+    dependencies.
 
     References
     ----------
@@ -91,14 +95,14 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.limit = limit
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find medians and quartiles.
+        """Compute medians and quartiles.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers, or NaN.
+            The data, which may contain NaN.
         y : Ignored
-            Not used.
+            Not used, present for API consistency.
 
         Returns
         -------
@@ -108,13 +112,13 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         X = validate_input(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
         known = ~np.isnan(X)
-        # A column without a single value: any number does, for all will stay NaN.
+        # Any number serves for a column that is all NaN, because its values remain NaN.
         X = np.where(known.any(axis=0), X, 0)
         low, self.center_, high = np.nanpercentile(X, [25, 50, 75], axis=0)
         top, bottom = np.nanmax(X, axis=0), np.nanmin(X, axis=0)
-        # Each range is compared with the rounding of its own ends: a huge outlier does not make
-        # the quartiles equal.
-        # Integers are exact as long as the dtype has them all.
+        # Each range is compared with the rounding error of its own ends, so that a huge outlier
+        # does not make the quartiles count as equal. Integers are exact up to the largest one
+        # below which the dtype represents them all.
         exact = (X == np.rint(X)) & (np.abs(X) <= 2 / np.finfo(X.dtype).eps)
         rounded = (~exact & known).any(axis=0)
         inner = rounded * _noise(np.maximum(np.abs(low), np.abs(high)), X.dtype)
@@ -130,17 +134,18 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers, or NaN.
+            The data, which may contain NaN.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
-            Between -limit and limit; float32 if X is, else float64.
+            Values between -limit and limit; float32 if X is float32, else float64.
         """
         check_is_fitted(self)
         X = validate_input(self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False)
         z = X - self.center_
-        noise = getattr(self, "noise_", 0)  # archives of earlier versions lack it
+        # Archives of earlier versions have no `noise_`.
+        noise = getattr(self, "noise_", 0)
         if np.any(noise):
             z[np.abs(z) <= noise] = 0
         z = z / self.scale_
@@ -154,40 +159,40 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):
-    r"""Add to every column how far it has come through each of its quantile bins.
+    r"""Add a piecewise linear encoding of every column by quantile bins.
 
-    A network bends a column only where its units do, and a smooth start keeps it from bending
-    sharply. With these columns it has a slope for each bin from the start. Between the edges
-    :math:`e_0 < \dots < e_k`, quantiles of the column,
+    A network can change its slope in a column only where its units do, and its initial weights make
+    sharp changes hard to learn. With the encoding, it has a separate slope for every bin from the
+    start. The encoding of a value :math:`x` in bin :math:`j` is
 
-    .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right).
+    .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right),
 
-    The column itself comes first. With few samples and many columns the network overfits, so the
-    number of bins follows the number of samples, and a table with too few samples for two bins per
-    column has none.
+    where the edges :math:`e_0 < \dots < e_k` are quantiles of the column. The column itself comes
+    first. With few samples and many columns a network overfits, so the number of bins depends on
+    the number of samples. If there are too few samples for two bins per column, no bins are added.
 
     Parameters
     ----------
     n_bins : int, default=32
-        The most bins of a column.
+        Maximum number of bins per column.
     rows_per_bin : int, default=10
-        The fewest samples of ``fit`` per bin, counting the bins of all columns: 1,000 samples and
-        5 columns give 1,000 / 10 / 5 = 20 bins per column.
+        Minimum number of training samples per bin, counting the bins of all columns: 1,000 samples
+        and 5 columns give 1,000 / 10 / 5 = 20 bins per column.
 
     Attributes
     ----------
     edges_ : list of ndarray
-        Edges of each column; empty where it has no bins.
+        Bin edges of each column; empty for a column without bins.
     n_features_in_ : int
-        Features seen during fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, if X had names that are all strings.
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     Notes
     -----
-    Up to an affine map these are the columns of scikit-learn's
-    ``SplineTransformer(degree=1, knots="quantile")``, but a network does not learn the same from
-    both, and there the number of knots does not depend on the number of samples.
+    The columns equal those of scikit-learn's ``SplineTransformer(degree=1, knots="quantile")`` up
+    to an affine map. However, a network does not learn the same from both, and the number of knots
+    of SplineTransformer does not depend on the number of samples.
 
     References
     ----------
@@ -212,14 +217,14 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         self.rows_per_bin = rows_per_bin
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the edges.
+        """Compute the bin edges.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers.
+            The data.
         y : Ignored
-            Not used.
+            Not used, present for API consistency.
 
         Returns
         -------
@@ -228,30 +233,31 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         X = validate_input(self, X, dtype=FLOATS)
-        # Two values would make one bin, which repeats the column.
+        # A column with two values would have a single bin, which repeats the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
         steps: Any = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
         self.edges_ = [
-            # Quantiles are values of the table, and one that is repeated makes one edge. Edges that
-            # only rounding sets apart would make a bin of noise.
+            # Quantiles are values of the column, and repeated ones are merged into one edge. A bin
+            # between edges that differ by rounding errors would only encode noise.
             _distinct(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
             for column, many in zip(X.T, bent, strict=True)
         ]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the columns and their bins.
+        """Encode the columns.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Numbers.
+            The data.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features_out)
-            Each column followed by its bins, between 0 and 1; float32 if X is, else float64.
+            Each column followed by its bins, with values between 0 and 1; float32 if X is float32,
+            else float64.
         """
         check_is_fitted(self)
         X = validate_input(self, X, dtype=FLOATS, reset=False)
@@ -263,16 +269,17 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         return np.hstack(encoded).astype(X.dtype, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns: the column's, then with ``_bin0`` and so on.
+        """Return the output names: each column name, then the name with ``_bin0``, ``_bin1``, ...
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the columns of X, if ``fit`` saw none.
+            Names of the columns of X, if X had no names in ``fit``.
 
         Returns
         -------
         names : ndarray of str objects
+            The output names.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)

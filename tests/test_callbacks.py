@@ -424,7 +424,7 @@ def test_files_that_are_none(tmp_path):
     wrong |= {f"the first {n} bytes": good[:n] for n in (1, 10, 100, len(good) // 2, len(good) - 1)}
     for what, content in wrong.items():
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"run\.checkpoint' is no checkpoint of sknn_adam, or"):
+        with pytest.raises(ValueError, match=r"run\.checkpoint' is not a checkpoint of sknn_adam"):
             pytest.fail(f"{what} was loaded: {Checkpoint.load(path)!r}")
     path.write_bytes(good)
     assert Checkpoint.load(path).n_iter_ == 1

@@ -292,7 +292,7 @@ def test_gaussian_with_two_outputs_and_without_noise(rng):
 
 def test_standard_deviations_need_a_loss_that_predicts_them(rng):
     X, y = smooth(rng, 20)
-    with pytest.raises(ValueError, match="HuberLoss predicts none"):
+    with pytest.raises(ValueError, match="HuberLoss does not"):
         regressor("huber", max_iter=1).fit(X, y).predict(X, return_std=True)
 
 

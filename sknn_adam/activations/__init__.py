@@ -1,7 +1,7 @@
 r"""Activations: the nonlinear functions of hidden units.
 
-An activation is a formula ``activation(z)`` and its ``derivative(z, a)``, where ``a`` is the
-activation's value at ``z``. Both work element by element on arrays of any shape.
+An activation is a function ``activation(z)`` with a ``derivative(z, a)``, where ``a`` is its value
+at ``z``. Both are element-wise and accept arrays of any shape.
 """
 
 from sknn_adam._component.registry import Table

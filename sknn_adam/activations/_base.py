@@ -1,4 +1,4 @@
-"""The base of all activations."""
+"""The base class of all activations."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -12,17 +12,17 @@ __all__ = ["Activation"]
 
 
 class Activation(Component):
-    """Base of all activations.
+    """Base class of all activations.
 
-    A subclass defines ``__call__(z)`` and ``derivative(z, a)``. If its derivative can be had from
-    ``a`` alone it sets ``needs_z = False``; `z` is then None during training, which saves a
-    buffer. ``initializer`` is the name of the initializer that ``initializer="auto"`` stands for.
-    ``dropped_value`` is the value of dropped units; where it is not zero, mean and variance are
-    kept by an affine map (alpha dropout).
+    A subclass defines ``__call__(z)`` and ``derivative(z, a)``. If the derivative can be computed
+    from ``a`` alone, set ``needs_z = False``; `z` is then None during training, which saves a
+    buffer. ``initializer`` is the name of the initializer that ``initializer="auto"`` selects.
+    ``dropped_value`` is the value of dropped units. If it is not zero, an affine map preserves
+    mean and variance (alpha dropout).
 
-    With ``learned = True`` every unit has one learned parameter: it starts at ``start()``, is
-    passed as the last argument of both methods, and ``learned_derivative(z)`` is the activation's
-    derivative with respect to it. `PReLU` is the example.
+    With ``learned = True`` every unit has one learned parameter. Its initial value is ``start()``,
+    it is passed as the last argument of both methods, and ``learned_derivative(z)`` returns the
+    derivative of the activation with respect to it. See `PReLU` for an example.
 
     Examples
     --------
@@ -54,8 +54,9 @@ class Activation(Component):
     def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         """Write the activation at `z` to `out`, which may be `z`.
 
-        Overridden, with ``one_pass = True``, where one ufunc does it without a temporary array.
-        Networks call `apply` only, and a class that defines ``__call__`` anew gets this one back.
+        Networks only call `apply`. A subclass may override it and set ``one_pass = True`` if a
+        single ufunc needs no temporary array. A subclass of such a class that redefines
+        ``__call__`` gets this default method again.
         """
         a = self(z)
         if type(z) is np.ndarray:
@@ -64,17 +65,18 @@ class Activation(Component):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if overrides(cls, "__call__", "apply"):  # an inherited `apply` is of another formula
+        # The inherited `apply` computes the formula of the parent class.
+        if overrides(cls, "__call__", "apply"):
             cls.apply = Activation.apply  # type: ignore[method-assign]
             cls.one_pass = False
 
     @abstractmethod
     def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Return the derivative at `z`, where the activation is `a`."""
+        """Return the derivative at `z`, where the value of the activation is `a`."""
 
 
 def either(where: Any, one: Any, other: Any, like: np.ndarray) -> np.ndarray:
-    """``numpy.where`` that keeps the dtype of `like` when both choices are plain numbers."""
+    """Return ``numpy.where(where, one, other)``, with numbers cast to the dtype of `like`."""
     if isinstance(other, int | float | np.number):
         other = like.dtype.type(other)
     return np.where(where, like.dtype.type(one), other)

@@ -1,4 +1,4 @@
-"""Identity, the squashing functions, and the rectifier."""
+"""The identity, the sigmoidal functions and the rectifier."""
 
 import numpy as np
 from scipy.special import expit
@@ -31,8 +31,8 @@ class Identity(Activation):
 class Logistic(Activation):
     r"""The logistic sigmoid :math:`a = 1 / (1 + e^{-z})`, between 0 and 1.
 
-    Its derivative :math:`a (1 - a)` is at most 1/4, so gradients shrink at least fourfold with
-    every layer they pass: the classic cause of vanishing gradients.
+    Its derivative :math:`a (1 - a)` is at most 1/4, so every layer shrinks gradients at least
+    fourfold. This is the classic cause of vanishing gradients.
 
     Examples
     --------
@@ -82,8 +82,9 @@ class Tanh(Activation):
 class ReLU(Activation):
     r"""The rectified linear unit :math:`a = \max(z, 0)`.
 
-    Gradients pass active units unchanged. The derivative at 0 is taken as 0. Its variance
-    preserving initialization is He's [1]_, which ``initializer="auto"`` uses.
+    Gradients pass through active units unchanged. The derivative at 0 is defined as 0. He
+    initialization [1]_ preserves the variance; ``initializer="auto"`` uses it for all hidden layers
+    but the first.
 
     References
     ----------

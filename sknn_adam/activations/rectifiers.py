@@ -13,12 +13,12 @@ __all__ = ["LeakyReLU", "PReLU", "ELU", "SELU"]
 class LeakyReLU(Activation):
     r"""ReLU with a small fixed slope below zero: :math:`a = z` if :math:`z > 0`, else :math:`s z`.
 
-    Units that are inactive for every sample still learn.
+    Units that are inactive for all samples can still learn.
 
     Parameters
     ----------
     slope : float, default=0.01
-        :math:`s`, in [0, 1).
+        The slope :math:`s`, in [0, 1).
 
     References
     ----------
@@ -48,16 +48,18 @@ class LeakyReLU(Activation):
 
 
 class PReLU(Activation):
-    r"""ReLU with a slope below zero that every unit learns.
+    r"""ReLU with a learned slope below zero: :math:`a = z` if :math:`z > 0`, else :math:`s z`.
+
+    Every unit learns its own slope :math:`s`.
 
     Parameters
     ----------
     initial_slope : float, default=0.25
-        Where the slopes start, in [0, 1).
+        The initial value of all slopes, in [0, 1).
 
     Notes
     -----
-    The slopes are parameters of the network, one per unit, without weight decay.
+    The slopes are parameters of the network without weight decay.
 
     References
     ----------
@@ -96,12 +98,12 @@ class PReLU(Activation):
 class ELU(Activation):
     r"""The exponential linear unit: :math:`z` above zero, :math:`\alpha (e^z - 1)` below.
 
-    Smooth, with means closer to zero than ReLU's.
+    ELU is smooth and its mean activations are closer to zero than those of ReLU.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        :math:`\alpha`: minus the limit for very negative inputs, above 0.
+        :math:`\alpha`, greater than 0. Very negative inputs have the limit :math:`-\alpha`.
 
     References
     ----------
@@ -131,10 +133,10 @@ class ELU(Activation):
 
 
 class SELU(Activation):
-    r"""The scaled ELU, :math:`\lambda\,\mathrm{ELU}_\alpha(z)`: layers normalize themselves.
+    r"""The scaled ELU, :math:`\lambda\,\mathrm{ELU}_\alpha(z)`, for self-normalizing networks.
 
-    With LeCun's normal weights, the constants keep mean 0 and variance 1 from layer to layer.
-    Its dropout is alpha dropout, which keeps them too.
+    With LeCun normal initialization, the constants :math:`\lambda` and :math:`\alpha` preserve mean
+    0 and variance 1 from layer to layer. SELU uses alpha dropout, which preserves them too.
 
     References
     ----------

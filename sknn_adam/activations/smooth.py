@@ -1,4 +1,4 @@
-"""Smooth relatives of the rectifier."""
+"""Smooth variants of the rectifier."""
 
 import math
 
@@ -11,7 +11,9 @@ __all__ = ["GELU", "SiLU", "Mish", "Softplus"]
 
 
 class GELU(Activation):
-    r"""The Gaussian error linear unit :math:`z\,\Phi(z)`, with the exact normal distribution.
+    r"""The Gaussian error linear unit :math:`z\,\Phi(z)`.
+
+    :math:`\Phi` is the exact cumulative distribution function of the standard normal distribution.
 
     References
     ----------
@@ -35,7 +37,9 @@ class GELU(Activation):
 
 
 class SiLU(Activation):
-    r"""The sigmoid linear unit, or swish: :math:`z\,\sigma(z)`.
+    r"""The sigmoid linear unit (swish) :math:`z\,\sigma(z)`.
+
+    :math:`\sigma` is the logistic sigmoid.
 
     References
     ----------
@@ -61,7 +65,7 @@ class SiLU(Activation):
 
 
 class Mish(Activation):
-    r"""Mish, :math:`z \tanh(\log(1 + e^z))`.
+    r"""Mish: :math:`z \tanh(\log(1 + e^z))`.
 
     References
     ----------

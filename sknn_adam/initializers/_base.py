@@ -1,4 +1,4 @@
-"""The base of all initializers."""
+"""The base class of all initializers."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -11,10 +11,10 @@ __all__ = ["Initializer"]
 
 
 class Initializer(Component):
-    """Base of all initializers: a subclass defines ``__call__(fan_in, fan_out, rng)``.
+    """Base class of all initializers.
 
-    With ``unit_variance = True`` training rescales the weights on its first batch so that every
-    layer's output has variance 1.
+    A subclass defines ``__call__(fan_in, fan_out, rng)``. With ``unit_variance = True``, training
+    uses its first batch to rescale the weights so that the output of every layer has variance 1.
 
     Examples
     --------
@@ -35,8 +35,8 @@ class Initializer(Component):
 
     @abstractmethod
     def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a weight matrix of shape (fan_in, fan_out), float64."""
+        """Return a float64 weight matrix of shape (fan_in, fan_out)."""
 
     def bias(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the biases, shape (fan_out,), of a layer with these fans."""
+        """Return a bias vector of shape (fan_out,)."""
         return self(fan_in, fan_out, rng)[0]

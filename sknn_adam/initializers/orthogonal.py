@@ -1,4 +1,4 @@
-"""Orthogonal weights."""
+"""Orthogonal initial weights."""
 
 from typing import ClassVar
 
@@ -11,14 +11,15 @@ __all__ = ["Orthogonal", "LSUV"]
 
 
 class Orthogonal(Initializer):
-    r"""A random matrix with orthonormal columns (or rows, if there are fewer rows).
+    r"""A random matrix with orthonormal columns (or rows, if it has fewer rows than columns).
 
-    Keeps the norm of signals and gradients, so deep linear networks train at any depth.
+    Orthogonal weights preserve the norms of activations and gradients, so linear networks can be
+    trained at any depth.
 
     Parameters
     ----------
     gain : float, default=1.0
-        Factor of the matrix, above 0; :math:`\sqrt 2` suits ReLU.
+        Factor that multiplies the matrix, greater than 0. :math:`\sqrt 2` suits ReLU.
 
     References
     ----------
@@ -42,16 +43,17 @@ class Orthogonal(Initializer):
     def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
         tall = rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
         Q, R = np.linalg.qr(tall)
-        Q *= np.sign(np.diag(R))  # else the distribution is not uniform
+        # Without this choice of signs, the distribution of Q is not uniform.
+        Q *= np.sign(np.diag(R))
         return self.gain * (Q if fan_in >= fan_out else Q.T)
 
 
 class LSUV(Orthogonal):
     """Layer-sequential unit variance: orthogonal weights, rescaled on the first batch.
 
-    Before training, one batch runs through the network, and every layer's weights are divided
-    by the deviation of the layer's output, from the first layer to the last. Whatever the
-    activations and the scale of the data, every layer starts with unit variance.
+    Before training, a forward pass of one batch divides the weights of every layer by the standard
+    deviation of its output, from the first layer to the last. Initially, every layer then has unit
+    variance, independent of the activations and of the scale of the data.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Weights that do not depend on the shape of the layer."""
+"""Initial weights that do not depend on the shape of the layer."""
 
 from numbers import Real
 from typing import ClassVar
@@ -12,12 +12,14 @@ __all__ = ["Constant", "Zeros", "RandomNormal", "TruncatedNormal", "RandomUnifor
 
 
 class Constant(Initializer):
-    """Every weight the same number. For biases: equal weights keep units equal for ever.
+    """A constant.
+
+    Use it for biases only: units with equal weights stay equal throughout training.
 
     Parameters
     ----------
     value : float, default=0.0
-        The number.
+        The value of all weights or biases.
 
     Examples
     --------
@@ -38,7 +40,7 @@ class Constant(Initializer):
 
 
 class Zeros(Constant):
-    """Zeros, the usual initial biases.
+    """Zeros, commonly used for biases.
 
     Examples
     --------
@@ -53,12 +55,12 @@ class Zeros(Constant):
 
 
 class RandomNormal(Initializer):
-    """Normal weights of mean 0 and a given deviation, whatever the fans.
+    """Normal weights with mean 0 and a given standard deviation.
 
     Parameters
     ----------
     deviation : float, default=0.05
-        The standard deviation, above 0.
+        The standard deviation, greater than 0.
 
     Examples
     --------
@@ -78,13 +80,13 @@ class RandomNormal(Initializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal weights redrawn until they lie within two of their deviations.
+    """Normal weights, redrawn until they are within two standard deviations.
 
     Parameters
     ----------
     deviation : float, default=0.05
-        The deviation of the normal distribution before truncation, above 0. What is left after
-        it has 0.88 times this deviation.
+        The standard deviation before truncation, greater than 0. The truncated weights have 0.88
+        times this standard deviation.
 
     Examples
     --------
@@ -102,12 +104,12 @@ class TruncatedNormal(RandomNormal):
 
 
 class RandomUniform(Initializer):
-    """Uniform weights between minus and plus a given limit, whatever the fans.
+    """Uniform weights between -limit and limit.
 
     Parameters
     ----------
     limit : float, default=0.05
-        The largest absolute value, above 0.
+        The largest absolute value, greater than 0.
 
     Examples
     --------

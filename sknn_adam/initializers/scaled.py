@@ -1,4 +1,4 @@
-"""Weights whose variance depends on the fans."""
+"""Initial weights with a variance that depends on the shape of the layer."""
 
 from typing import Any, ClassVar
 
@@ -21,20 +21,21 @@ __all__ = [
 
 
 class VarianceScaling(Initializer):
-    r"""Random weights of mean 0 and variance :math:`\mathrm{scale} / \mathrm{fan}`.
+    r"""Random weights with mean 0 and variance :math:`\mathrm{scale} / \mathrm{fan}`.
 
-    With fan_in, the variance of a layer's output equals that of its input (times what the
-    activation takes away); with fan_out the same holds for the gradient on its way back; the
+    The fan of a layer is its number of inputs, its number of outputs, or their average. With the
+    number of inputs, the output of the layer has the variance of its input, up to the effect of the
+    activation. With the number of outputs, the same holds for gradients in the backward pass. The
     average is a compromise [1]_.
 
     Parameters
     ----------
     scale : float, default=1.0
-        Variance times fan, above 0.
+        Variance times fan, greater than 0.
     fan : {"in", "out", "average"}, default="in"
-        Which fan divides the scale.
+        The fan that divides the scale.
     distribution : {"normal", "uniform"}, default="normal"
-        ``"uniform"`` draws from :math:`\pm\sqrt{3\,\mathrm{scale}/\mathrm{fan}}`.
+        ``"uniform"`` draws between :math:`\pm\sqrt{3\,\mathrm{scale}/\mathrm{fan}}`.
 
     References
     ----------
@@ -77,7 +78,7 @@ class VarianceScaling(Initializer):
 
 
 class _Fixed(VarianceScaling):
-    """Base of variance scalings without parameters."""
+    """Base class of variance scalings without parameters."""
 
     _parameter_constraints: ClassVar = {}
     fixed: ClassVar[tuple[float, str, str]]  # scale, fan and distribution
@@ -87,9 +88,9 @@ class _Fixed(VarianceScaling):
 
 
 class GlorotUniform(_Fixed):
-    r"""Glorot's (= Xavier's) uniform weights: :math:`\pm\sqrt{6/(\mathrm{fan_{in}+fan_{out}})}`.
+    r"""Glorot (Xavier) uniform weights within :math:`\pm\sqrt{6/(\mathrm{fan_{in}+fan_{out}})}`.
 
-    Keeps variances for activations that are linear around 0 (tanh, identity).
+    They preserve variances for activations that are linear around 0 (tanh, identity).
 
     References
     ----------
@@ -108,7 +109,7 @@ class GlorotUniform(_Fixed):
 
 
 class GlorotNormal(_Fixed):
-    r"""Glorot's (= Xavier's) normal weights, variance :math:`2/(\mathrm{fan_{in}+fan_{out}})`.
+    r"""Glorot (Xavier) normal weights with variance :math:`2/(\mathrm{fan_{in}+fan_{out}})`.
 
     References
     ----------
@@ -127,9 +128,9 @@ class GlorotNormal(_Fixed):
 
 
 class HeUniform(_Fixed):
-    r"""He's uniform weights :math:`\pm\sqrt{6/\mathrm{fan_{in}}}`, for the ReLU family.
+    r"""He uniform weights within :math:`\pm\sqrt{6/\mathrm{fan_{in}}}`, for the ReLU family.
 
-    A rectifier halves the second moment of its input; the doubled variance gives it back.
+    A rectifier halves the second moment of its input; the doubled variance compensates for it.
 
     References
     ----------
@@ -147,7 +148,7 @@ class HeUniform(_Fixed):
 
 
 class HeNormal(_Fixed):
-    r"""He's normal weights, variance :math:`2/\mathrm{fan_{in}}`, for the ReLU family.
+    r"""He normal weights with variance :math:`2/\mathrm{fan_{in}}`, for the ReLU family.
 
     References
     ----------
@@ -165,7 +166,7 @@ class HeNormal(_Fixed):
 
 
 class LecunUniform(_Fixed):
-    r"""LeCun's uniform weights :math:`\pm\sqrt{3/\mathrm{fan_{in}}}`.
+    r"""LeCun uniform weights within :math:`\pm\sqrt{3/\mathrm{fan_{in}}}`.
 
     References
     ----------
@@ -183,7 +184,7 @@ class LecunUniform(_Fixed):
 
 
 class LecunNormal(_Fixed):
-    r"""LeCun's normal weights, variance :math:`1/\mathrm{fan_{in}}`, for SELU.
+    r"""LeCun normal weights with variance :math:`1/\mathrm{fan_{in}}`, for SELU.
 
     References
     ----------
@@ -201,11 +202,11 @@ class LecunNormal(_Fixed):
 
 
 class Auto(Initializer):
-    """The initializer that suits each activation: He for the ReLU family, Glorot for the others.
+    """The initializer that suits each activation, such as He for ReLU and Glorot for tanh.
 
-    The choice is the class attribute ``initializer`` of the activation. The output layer
-    takes Glorot's, and so does the first layer instead of He's: with few features the outputs
-    of a wide layer would be large, and smaller initial weights were better on real tables.
+    The class attribute ``initializer`` of an activation determines the choice. The output layer
+    uses Glorot initialization, and the first layer uses it instead of He: with few features, the
+    outputs of a wide layer would be large, and smaller initial weights were better on real tables.
 
     Examples
     --------
@@ -217,5 +218,5 @@ class Auto(Initializer):
     follows_activation = True
 
     def __call__(self, fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-        """Return Glorot's uniform weights: without an activation there is nothing to follow."""
+        """Return Glorot uniform weights, because the activation is unknown here."""
         return GlorotUniform()(fan_in, fan_out, rng)

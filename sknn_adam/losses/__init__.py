@@ -1,9 +1,9 @@
-r"""Losses: how far raw outputs are from targets.
+r"""Losses: the distance of raw outputs from targets.
 
-A loss works on raw outputs ``z`` of shape (..., n_samples, n_raw), never on probabilities, so that
-it stays finite for any finite ``z``. It gives a value per sample and the gradient with respect to
-``z``; weighting and averaging over samples live in the base class only, so that value and gradient
-share one reduction. A loss sums over outputs.
+A loss takes raw outputs ``z`` of shape (..., n_samples, n_raw), never probabilities, so that it is
+finite for any finite ``z``. It returns one value per sample, summed over outputs, and the gradient
+with respect to ``z``. Only the base class weights and averages over samples, so the value and the
+gradient share one reduction.
 """
 
 from sknn_adam._component.registry import Table

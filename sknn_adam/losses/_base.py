@@ -1,4 +1,4 @@
-"""The bases of all losses: weights, the mean over samples, and the interface for estimators."""
+"""The base classes of all losses."""
 
 from math import log
 from typing import Any, ClassVar
@@ -13,17 +13,17 @@ __all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
 
 
 class Loss(Component):
-    """Base of all losses.
+    """Base class of all losses.
 
-    A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` where they share work.
-    Its sums run over the last axis only, so that `z` may have leading axes that `y` has not.
+    A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` if they share work. It
+    sums over the last axis only, because `z` may have leading axes that `y` does not have.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sknn_adam.losses import SquaredError
     >>> loss, y, z = SquaredError(), np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]])
-    >>> loss.value(y, z)  # of each sample
+    >>> loss.value(y, z)  # one value per sample
     array([0.5, 0. ])
     >>> float(loss.mean(y, z))
     0.25
@@ -31,11 +31,11 @@ class Loss(Component):
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
 
-    # Whether a class overrides `value` or `gradient`, which `value_and_gradient` would bypass.
+    # True if a class overrides `value` or `gradient`; `value_and_gradient` would bypass this.
     _apart: ClassVar[bool] = False
 
-    # The compiled loop that computes the same mean and gradient: "log_loss" or "squared_error".
-    # A subclass that defines another value or gradient does not inherit it.
+    # The compiled loop for the mean and its gradient: "log_loss" or "squared_error". A subclass
+    # that redefines the value or the gradient does not inherit it.
     compiled_loop: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -48,7 +48,7 @@ class Loss(Component):
             cls.compiled_loop = None
 
     def n_raw(self, n_outputs: int) -> int:
-        """Return how many raw outputs the network needs for `n_outputs` outputs."""
+        """Return the number of raw outputs that the network needs for `n_outputs` outputs."""
         return n_outputs
 
     def value(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -56,21 +56,21 @@ class Loss(Component):
         return self.value_and_gradient(y, z)[0]
 
     def gradient(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return the derivative of each sample's loss with respect to its raw outputs, as `z`."""
+        """Return the derivative of each sample's loss by its raw outputs, in the shape of `z`."""
         return self.value_and_gradient(y, z)[1]
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each sample and its derivative, both new arrays."""
+        """Return the loss of each sample and its derivative as new arrays."""
         return self.value(y, z), self.gradient(y, z)
 
     def both(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each sample and its derivative by the most derived definitions."""
+        """Return the loss of each sample and its derivative, using the most derived methods."""
         if self._apart:
             return self.value(y, z), self.gradient(y, z)
         return self.value_and_gradient(y, z)
 
     def mean(self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None) -> Any:
-        """Return the weighted mean loss over samples; weights have mean 1 over the whole fit."""
+        """Return the mean loss over samples; `weight` has mean 1 over all training samples."""
         value = self.value(y, z)
         check_shape(self, "The value", value, z.shape[:-1])
         return _reduce(value, weight)
@@ -82,16 +82,17 @@ class Loss(Component):
     def mean_and_gradient(
         self, y: np.ndarray, z: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple[Any, np.ndarray]:
-        """Return the weighted mean over the samples and its gradient with respect to `z`.
+        """Return the weighted mean loss over samples and its gradient with respect to `z`.
 
-        Weights are relative: their mean over the whole fit is 1. Dividing by the number of samples,
-        not by the sum of the weights in the batch, keeps a batch of small weights small.
+        Weights have mean 1 over all training samples. The sum is divided by the number of samples
+        in the batch, not by the sum of their weights, so that a batch with small weights has a
+        small gradient.
         """
         value, gradient = self.both(y, z)
         check_shape(self, "The value", value, z.shape[:-1])
         check_shape(self, "The gradient", gradient, z.shape)
         factor = 1 / z.shape[-2] if weight is None else (weight / z.shape[-2])[..., None]
-        # Not in place: a user's gradient may be the targets themselves, or an array that is kept.
+        # Not in place: a custom loss may return the targets themselves, or an array that it keeps.
         gradient = gradient * factor
         if gradient.dtype != z.dtype:
             gradient = gradient.astype(z.dtype)
@@ -105,23 +106,23 @@ def _reduce(value: np.ndarray, weight: np.ndarray | None) -> Any:
 
 
 def over_outputs(value: np.ndarray) -> np.ndarray:
-    """Return the sum over the last axis; a sum of one term is the term, and needs no loop."""
+    """Sum over the last axis, without a loop if there is only one term."""
     return value[..., 0] if value.shape[-1] == 1 else value.sum(axis=-1)
 
 
 class ClassificationLoss(Loss):
-    """Base of classification losses.
+    """Base class of classification losses.
 
-    Targets are integer codes of shape (n_samples,) for two or more exclusive classes, or a 0/1
-    matrix (n_samples, n_labels) for labels that do not exclude each other. Two classes, like a
-    label, have one raw output: the log odds.
+    Targets are integer codes of shape (n_samples,) for two or more exclusive classes, or a binary
+    matrix of shape (n_samples, n_labels) for multilabel targets. Two classes have a single raw
+    output, the log odds, and so does each label.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sknn_adam.losses import LogLoss
     >>> log_odds = np.array([[0.0], [2.0]])
-    >>> LogLoss().predict(log_odds, True).round(2)  # probabilities of two classes
+    >>> LogLoss().predict(log_odds, True).round(2)  # probabilities of both classes
     array([[0.5 , 0.5 ],
            [0.12, 0.88]])
     """
@@ -129,19 +130,19 @@ class ClassificationLoss(Loss):
     task: ClassVar[str] = "classification"
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
-        """Return raw outputs (n_samples, n_raw) that predict the mean over members.
+        """Return raw outputs, shape (n_samples, n_raw), that predict the mean over members.
 
-        `z` of shape (members, n_samples, n_raw) holds those of the members, whose probabilities are
-        averaged.
-        Exact where probabilities round to 0 or 1.
+        `z` of shape (n_members, n_samples, n_raw) contains the raw outputs of the members. Their
+        probabilities are averaged on a log scale, so the result is exact even where probabilities
+        round to 0 or 1.
         """
         if exclusive and z.shape[-1] > 1:
             return logsumexp(z - logsumexp(z, axis=-1, keepdims=True), axis=0) - log(len(z))
         return logsumexp(-np.logaddexp(0, -z), axis=0) - logsumexp(-np.logaddexp(0, z), axis=0)
 
     def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:
-        """Return the raw outputs (n_raw,) of the constant prediction for `y`."""
-        if y.ndim == 2:  # labels
+        """Return the raw outputs of the constant prediction for `y`, shape (n_raw,)."""
+        if y.ndim == 2:  # multilabel
             p = np.clip(y.mean(axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
             return np.log(p / (1 - p))
         log_p = np.log(np.maximum(np.bincount(y, minlength=n_classes) / len(y), 1e-6))
@@ -156,19 +157,20 @@ class ClassificationLoss(Loss):
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # the distance of two huge numbers, whose exponential is 0
+    # The difference of two huge values may overflow to -inf, whose exponential is 0.
+    with np.errstate(over="ignore"):
         p = np.exp(z - z.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
 
 class RegressionLoss(Loss):
-    """Base of regression losses; targets have shape (n_samples, n_outputs).
+    """Base class of regression losses, with targets of shape (n_samples, n_outputs).
 
-    Class attributes configure the regressor. ``target_scaling`` is how ``"auto"`` scales the
-    targets for training: ``"standard"`` (mean 0, deviation 1) for losses that only look at
-    differences, ``"mean"`` (divide by the mean) for losses of positive targets.
-    ``out_activation`` names what turns raw outputs into predictions: ``"identity"`` or ``"exp"``.
+    Class attributes configure the regressor. ``target_scaling`` is the scaling of the targets that
+    ``"auto"`` selects: ``"standard"`` (mean 0, standard deviation 1) for losses that depend on
+    differences only, or ``"mean"`` (division by the mean) for losses of positive targets.
+    ``out_activation``, ``"identity"`` or ``"exp"``, converts raw outputs to predictions.
 
     Examples
     --------
@@ -191,13 +193,13 @@ class RegressionLoss(Loss):
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
         """Raise ValueError if the loss is not defined for the targets.
 
-        Conditions on the targets as a whole are checked in the `first` call of a training only.
+        Conditions on all targets together are only checked in the `first` call of a training run.
         """
 
     def scaling(self, y: np.ndarray, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return shift and scale of each output; training sees ``(y - shift) / scale``.
+        """Return shift and scale of each output; the network learns ``(y - shift) / scale``.
 
-        The scale of an output that is constant, or whose mean is 0, is 1.
+        The scale is 1 for outputs whose standard deviation (or mean) is 0.
         """
         # Sums, differences and squares of extreme targets would overflow.
         exponent = extreme_exponent(y, axis=0)
@@ -213,9 +215,9 @@ class RegressionLoss(Loss):
         return shift, np.where(scale > 0, scale, 1.0)
 
     def constant(self, y: np.ndarray) -> np.ndarray:
-        """Return the raw outputs (n_raw,) of the constant prediction for `y`.
+        """Return the raw outputs of the constant prediction for `y`, shape (n_raw,).
 
-        That is the mean where the loss has one raw output for each output, else 0.
+        They predict the mean if the loss has one raw output per output. Otherwise they are 0.
         """
         mean, n_raw = y.mean(axis=0, dtype=np.float64), self.n_raw(y.shape[1])
         if n_raw != len(mean):
@@ -223,24 +225,24 @@ class RegressionLoss(Loss):
         return mean if self.out_activation == "identity" else np.log(np.maximum(mean, 1e-12))
 
     def predict(self, z: np.ndarray) -> np.ndarray:
-        """Return predictions on the scale of the targets that the network was trained with."""
+        """Return predictions on the scale of the training targets."""
         return z
 
     def point(self, z: np.ndarray) -> np.ndarray:
-        """Return one prediction for each output, where ``predict`` may give several."""
+        """Return one prediction per output, also if ``predict`` returns several."""
         return self.predict(z)
 
     def deviation(self, z: np.ndarray) -> np.ndarray:
-        """Return standard deviations of the targets, on their scale in training."""
+        """Return predicted standard deviations, on the scale of the training targets."""
         raise ValueError(
-            f"return_std=True needs a loss that predicts standard deviations: 'gaussian'. "
-            f"{type(self).__name__} predicts none."
+            f"return_std=True needs a loss that predicts standard deviations, such as 'gaussian'. "
+            f"{type(self).__name__} does not."
         )
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return factor and offset that turn raw outputs into those for unscaled targets.
+        """Return factor and offset that convert raw outputs to those for unscaled targets.
 
-        Trained with targets ``(y - shift) / scale``, the network gives `z`; the raw outputs that
-        stand for predictions of `y` itself are ``z * factor + offset``.
+        If a network trained with targets ``(y - shift) / scale`` returns `z`, then
+        ``z * factor + offset`` are the raw outputs that predict `y` itself.
         """
         return scale, shift

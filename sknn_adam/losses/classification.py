@@ -13,40 +13,42 @@ __all__ = ["FocalLoss", "LogLoss"]
 
 
 def _classes_first(z: np.ndarray) -> np.ndarray:
-    """Return z minus the largest value of each sample, with the last two axes exchanged.
+    """Subtract the largest value of each sample from z and swap the last two axes.
 
-    NumPy reduces long rows much faster than many short ones.
+    NumPy reduces a few long rows much faster than many short ones.
     """
     z = np.ascontiguousarray(z.swapaxes(-1, -2))
     return z - z.max(axis=-2, keepdims=True)
 
 
 def _softplus(z: np.ndarray) -> np.ndarray:
-    """Return log(1 + exp(z)), exact for large and small z."""
+    """Return log(1 + exp(z)), accurate for large and small z."""
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
 class LogLoss(ClassificationLoss):
-    r"""The log loss, or cross-entropy: minus the log-likelihood of the true class.
+    r"""The log loss (cross-entropy): the negative log-likelihood of the true class.
 
-    For :math:`K` exclusive classes, with gradient :math:`\mathrm{softmax}(z) - t`,
+    For :math:`K` exclusive classes with raw outputs :math:`z_k`, the loss is
 
     .. math::
 
         \log \sum_k e^{z_k} - \sum_k t_k z_k, \qquad
-        t = (1 - a)\, \mathrm{onehot}(y) + a / K.
+        t = (1 - a)\, \mathrm{onehot}(y) + a / K,
 
-    For two classes and for each label :math:`\log(1 + e^z) - t z` with
-    :math:`t = (1 - a)\, y + a / 2` and gradient :math:`\sigma(z) - t`, summed over labels. It is
-    a proper score: at its minimum the predicted probabilities are the true ones (if
-    :math:`a = 0`).
+    where :math:`y` is the true class and :math:`t` the smoothed target. Its gradient is
+    :math:`\mathrm{softmax}(z) - t`. For two classes and for each label, the loss is
+    :math:`\log(1 + e^z) - t z` with :math:`t = (1 - a)\, y + a / 2` and gradient
+    :math:`\sigma(z) - t`, where :math:`\sigma` is the logistic sigmoid. It is summed over labels.
+    For :math:`a = 0`, the log loss is a proper scoring rule: its expectation is minimal at the
+    true probabilities.
 
     Parameters
     ----------
     label_smoothing : float, default=0.0
-        :math:`a`, the fraction of a target's weight that is spread evenly over all classes [1]_, in
-        [0, 1). Raw outputs stay bounded and mislabelled samples have less influence; probabilities
-        get less extreme.
+        :math:`a`, the fraction of the target that is distributed evenly over all classes [1]_, in
+        [0, 1). It bounds the optimal raw outputs, reduces the influence of mislabelled samples and
+        makes probabilities less extreme.
 
     References
     ----------
@@ -69,7 +71,7 @@ class LogLoss(ClassificationLoss):
         self.label_smoothing = label_smoothing
 
     def constant_loss(self, y: np.ndarray) -> float:
-        """Return the mean loss of the constant prediction; for classes, from their frequencies."""
+        """Return the mean loss of the constant prediction, which follows class frequencies."""
         if y.ndim == 2 or type(self) is not LogLoss:
             return super().constant_loss(y)
         frequency, smoothing = np.bincount(y, minlength=2) / len(y), float(self.label_smoothing)
@@ -77,7 +79,7 @@ class LogLoss(ClassificationLoss):
         return float(-np.dot(target, np.log(np.maximum(frequency, 1e-6))))
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the exponentials."""
+        """Return the loss and its gradient, which share the exponentials."""
         smoothing = float(self.label_smoothing)
         if y.ndim == 1 and z.shape[-1] > 1:
             rows = np.arange(len(y))
@@ -95,20 +97,20 @@ class LogLoss(ClassificationLoss):
         target = y.reshape(len(y), -1).astype(z.dtype, copy=False)
         if smoothing:
             target = (1 - smoothing) * target + smoothing / 2
-        # The terms of the softplus in this order, so that large values cancel exactly.
+        # The softplus terms are added in this order so that large values cancel exactly.
         value = np.maximum(z, 0) - target * z + np.log1p(np.exp(-np.abs(z)))
         return over_outputs(value), expit(z) - target
 
 
 class FocalLoss(ClassificationLoss):
-    r"""The focal loss: the log loss with easy samples weighted down.
+    r"""The focal loss: the log loss with smaller weights for easy samples.
 
     .. math:: -(1 - p)^{\gamma} \log p
 
-    Here :math:`p` is the probability given to the true class, by the softmax; for two classes and
-    for each label, the sigmoid's probability of the true answer, and the loss is summed over
-    labels. At :math:`\gamma = 2` a sample that is right with :math:`p = 0.9` counts a hundred times
-    less than in the log loss. Made for rare classes among many easy samples.
+    Here :math:`p` is the predicted probability of the true class: that of the softmax, or of the
+    sigmoid for two classes and for each label. The loss is summed over labels. With
+    :math:`\gamma = 2`, the loss of a sample with :math:`p = 0.9` is 1/100 of its log loss. The
+    focal loss was designed for rare classes among many easy samples.
 
     With :math:`q = 1 - p` the gradient is :math:`-A` for the true class and :math:`A\, p_j / q`
     for another class :math:`j`, where :math:`A = q^\gamma (q - \gamma\, p \log p)`.
@@ -116,13 +118,14 @@ class FocalLoss(ClassificationLoss):
     Parameters
     ----------
     gamma : float, default=2.0
-        :math:`\gamma`, how much easy samples lose; not negative, 0 is the log loss.
+        :math:`\gamma`, at least 0. Larger values reduce the weight of easy samples more; 0 is the
+        log loss.
 
     Notes
     -----
-    It is not a proper score: predicted probabilities are drawn towards 1/2, so rank by them or
-    calibrate them (``sklearn.calibration.CalibratedClassifierCV``). The class weights
-    :math:`\alpha_t` of [1]_ are left out: sample weights do that.
+    The focal loss is not a proper scoring rule: predicted probabilities are biased towards 1/2.
+    Use them for ranking, or calibrate them with ``sklearn.calibration.CalibratedClassifierCV``.
+    The class weights :math:`\alpha_t` of [1]_ are omitted; use sample weights instead.
 
     References
     ----------
@@ -143,12 +146,12 @@ class FocalLoss(ClassificationLoss):
         self.gamma = gamma
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the probabilities."""
+        """Return the loss and its gradient, which share the probabilities."""
         if y.ndim == 1 and z.shape[-1] > 1:
             return self._exclusive(y, z)
         gamma = float(self.gamma)
         sign = 2 * y.reshape(len(y), -1).astype(z.dtype, copy=False) - 1
-        z = sign * z  # the log odds of the true answer
+        z = sign * z  # the log odds of the true label
         q, loss = expit(-z), _softplus(-z)
         factor = q**gamma
         gradient = factor * (q + gamma * expit(z) * loss)
@@ -160,7 +163,8 @@ class FocalLoss(ClassificationLoss):
         shifted = _classes_first(z)
         others = np.exp(shifted)
         true = others[..., y, rows]
-        others[..., y, rows] = 0  # summed without it, small q and p keep all their digits
+        # Excluding the true class from the sum keeps small q and p accurate.
+        others[..., y, rows] = 0
         rest = others.sum(axis=-2)
         total = rest + true
         q, p = rest / total, true / total

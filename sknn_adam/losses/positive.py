@@ -1,7 +1,8 @@
-r"""Losses of targets that are positive: counts, rates, amounts.
+r"""Losses for positive targets such as counts, rates and amounts.
 
-All have a log link, :math:`\mu = e^z`: effects multiply, and predictions are positive. Terms that
-depend on the targets alone are left out of the values, which may therefore be negative.
+All have a log link: the predicted mean is :math:`\mu = e^z`, so effects are multiplicative and
+predictions are positive. Terms that only depend on the targets are omitted, so values may be
+negative.
 """
 
 from numbers import Real
@@ -14,28 +15,29 @@ from sknn_adam.losses._base import RegressionLoss, over_outputs
 
 __all__ = ["GammaLoss", "PoissonLoss", "PositiveLoss", "TweedieLoss"]
 
-BOUND = 30.0  # exp(30) is 1e13, and its square is still far from overflow in float32
+# exp(30) is 1e13, and its square is still far from overflow in float32.
+BOUND = 30.0
 
 
 def growth(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return exp(u), continued by its tangent above the bound, and its derivative.
+    """Return exp(u), replaced by its tangent above the bound, and its derivative.
 
-    A tangent keeps losses finite and convex; cut off, the exponential would have no gradient
-    and a raw output that went too far would never come back.
+    The tangent keeps losses finite and convex. A clipped exponential would have a zero gradient,
+    so that a raw output beyond the bound could never recover.
     """
     slope = np.exp(np.minimum(u, BOUND))
     return slope * (1 + np.maximum(u - BOUND, 0)), slope
 
 
 class PositiveLoss(RegressionLoss):
-    """Base of losses with a log link."""
+    """Base class of losses with a log link."""
 
     target_scaling = "mean"
     out_activation = "exp"
     zero_allowed: ClassVar[bool] = True
 
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
-        """Raise ValueError for a target below zero, or for nothing but zeros in an output."""
+        """Raise ValueError for targets outside the domain, or if an output has only zeros."""
         name, lowest = type(self).__name__, y.min()
         if lowest < 0 or (lowest == 0 and not self.zero_allowed):
             domain = "y >= 0 with a positive sum" if self.zero_allowed else "y > 0"
@@ -51,22 +53,23 @@ class PositiveLoss(RegressionLoss):
         return np.exp(np.clip(z, -BOUND, BOUND))
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return an offset: a factor on predictions adds its logarithm to raw outputs."""
+        """Return a factor of 1 and log(scale): scaling a prediction shifts its raw output."""
         return np.ones_like(scale), np.log(scale)
 
 
 class PoissonLoss(PositiveLoss):
     r"""Half the Poisson deviance, for counts and rates: :math:`\sum_k e^{z_k} - y_k z_k`.
 
-    Its gradient is :math:`e^z - y`. Targets must not be negative, nor all be zero; they need not
-    be integers: for rates per exposure, give the exposure as sample weight. Predicts the mean,
-    and expects a variance proportional to it.
+    Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
+    is :math:`e^z - y`. The prediction is the mean, and the variance is assumed proportional to it.
+    Targets must be non-negative and not all zero. They need not be integers: for rates per
+    exposure, pass the exposure as sample weight.
 
     Notes
     -----
-    Above :math:`z = 30` the exponential goes on as its tangent, so that any raw output has a
-    finite loss. With ``target_scaling="auto"`` that is 1e13 times the mean target. The scaling
-    by the mean only divides this loss by it.
+    Above :math:`z = 30`, the tangent replaces the exponential, so the loss is finite for any raw
+    output. With ``target_scaling="auto"``, this bound corresponds to 1e13 times the mean target.
+    Scaling the targets by their mean divides the loss by that mean, up to a constant.
 
     Examples
     --------
@@ -77,7 +80,7 @@ class PoissonLoss(PositiveLoss):
     """
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the exponential."""
+        """Return the loss and its gradient, which share the exponential."""
         mean, slope = growth(z)
         return over_outputs(mean - y * z), slope - y
 
@@ -85,15 +88,16 @@ class PoissonLoss(PositiveLoss):
 class GammaLoss(PositiveLoss):
     r"""Half the gamma deviance, for amounts above zero: :math:`\sum_k z_k + y_k e^{-z_k}`.
 
-    Its gradient is :math:`1 - y e^{-z}`. Predicts the mean of targets, all positive, whose
-    standard deviation is proportional to their mean. It depends on relative errors, so that
-    small and large targets weigh the same.
+    Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
+    is :math:`1 - y e^{-z}`. The prediction is the mean, and the standard deviation is assumed
+    proportional to it. All targets must be positive. The loss depends on relative errors, so small
+    and large targets have the same weight.
 
     Notes
     -----
-    Below :math:`z = -30` the exponential goes on as its tangent, so that any raw output has a
-    finite loss. With ``target_scaling="auto"`` that is 1e-13 times the mean target. The scaling
-    does not change this loss but for a constant.
+    Below :math:`z = -30`, the tangent replaces the exponential, so the loss is finite for any raw
+    output. With ``target_scaling="auto"``, this bound corresponds to 1e-13 times the mean target.
+    Scaling the targets changes the loss only by a constant.
 
     Examples
     --------
@@ -106,7 +110,7 @@ class GammaLoss(PositiveLoss):
     zero_allowed = False
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the exponential."""
+        """Return the loss and its gradient, which share the exponential."""
         inverse, slope = growth(-z)
         return over_outputs(z + y * inverse), 1 - y * slope
 
@@ -116,20 +120,22 @@ class TweedieLoss(PositiveLoss):
 
     .. math:: \sum_k \frac{e^{(2 - p) z_k}}{2 - p} + y_k \frac{e^{-(p - 1) z_k}}{p - 1}
 
-    with gradient :math:`e^{(2 - p) z} - y e^{-(p - 1) z}`. Predicts the mean of a sum of a random
-    number of random amounts (claims in a year, rain in a day), with a variance proportional to
-    the mean to the power :math:`p`. Targets must not be negative, nor all be zero.
+    Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
+    is :math:`e^{(2 - p) z} - y e^{-(p - 1) z}`. A target is assumed to be the sum of a random
+    number of random amounts (claims in a year, rain in a day), and the prediction is its mean. The
+    variance is proportional to the mean to the power :math:`p`. Targets must be non-negative and
+    not all zero.
 
     Parameters
     ----------
     power : float, default=1.5
-        :math:`p`, in (1, 2): near 1 as for counts (`PoissonLoss`), near 2 as for amounts without
-        zeros (`GammaLoss`).
+        :math:`p`, in (1, 2). Values near 1 suit counts, like `PoissonLoss`. Values near 2 suit
+        amounts without zeros, like `GammaLoss`.
 
     Notes
     -----
-    Where the exponent of a term is above 30 the exponential goes on as its tangent, so that any
-    raw output has a finite loss.
+    Where the exponent of a term is above 30, the tangent replaces the exponential, so the loss is
+    finite for any raw output.
 
     References
     ----------
@@ -150,7 +156,7 @@ class TweedieLoss(PositiveLoss):
         self.power = power
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the exponentials."""
+        """Return the loss and its gradient, which share the exponentials."""
         up, down = 2 - float(self.power), float(self.power) - 1
         rising, rising_slope = growth(up * z)
         falling, falling_slope = growth(-down * z)

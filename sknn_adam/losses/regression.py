@@ -1,4 +1,4 @@
-"""Losses of differences: where the targets lie, and how they spread."""
+"""Losses that depend on the differences between predictions and targets."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -17,8 +17,10 @@ __all__ = ["AbsoluteError", "GaussianLoss", "HuberLoss", "QuantileLoss", "Square
 class SquaredError(RegressionLoss):
     r"""Half the squared error :math:`\tfrac12 \sum_k (z_k - y_k)^2`, with gradient :math:`z - y`.
 
-    Predicts the mean. The default: smooth, and the best there is for normal errors, but one
-    target far off counts as much as thousands of others.
+    Here :math:`z_k` is the prediction and :math:`y_k` the target of output :math:`k`. The
+    network predicts the conditional mean. This loss is the default: it is smooth and optimal for
+    normally distributed errors, but a single outlier can have as much influence as thousands of
+    other samples.
 
     Examples
     --------
@@ -31,7 +33,7 @@ class SquaredError(RegressionLoss):
     compiled_loop = "squared_error"
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the difference."""
+        """Return the loss and its gradient, which share the difference."""
         r = z - y
         return over_outputs(r * r) / 2, r
 
@@ -39,8 +41,9 @@ class SquaredError(RegressionLoss):
 class AbsoluteError(RegressionLoss):
     r"""The absolute error :math:`\sum_k |z_k - y_k|`, with gradient :math:`\mathrm{sign}(z - y)`.
 
-    Predicts the median, which targets far off hardly move. Its gradient does not fade near the
-    minimum, so a schedule that lowers the learning rate helps.
+    Here :math:`z_k` is the prediction and :math:`y_k` the target of output :math:`k`. The
+    network predicts the conditional median, which is robust to outliers. The gradient does not
+    vanish near the minimum, so a schedule that decreases the learning rate helps.
 
     Examples
     --------
@@ -51,7 +54,7 @@ class AbsoluteError(RegressionLoss):
     """
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the difference."""
+        """Return the loss and its gradient, which share the difference."""
         r = z - y
         return over_outputs(np.abs(r)), np.sign(r)
 
@@ -64,15 +67,16 @@ class HuberLoss(RegressionLoss):
         \sum_k \begin{cases} r_k^2 / 2 & |r_k| \le \delta \\
         \delta\, (|r_k| - \delta / 2) & \text{else} \end{cases}, \qquad r = z - y,
 
-    with gradient :math:`r` cut to :math:`[-\delta, \delta]`. Predicts the mean of the near
-    targets and is as robust to outliers as the absolute error.
+    where :math:`r` is the error of the prediction :math:`z` for the target :math:`y`. The gradient
+    is :math:`r` clipped to :math:`[-\delta, \delta]`. The prediction is the mean of nearby targets,
+    and as robust to outliers as that of the absolute error.
 
     Parameters
     ----------
     delta : float, default=1.0
-        :math:`\delta`, where the loss turns from squared to absolute; above 0. It is on the scale
-        of the targets in training: with ``target_scaling="auto"`` it counts in standard
-        deviations of y.
+        :math:`\delta`, the error at which the loss changes from squared to absolute; greater than
+        0. It refers to the scaled targets: with ``target_scaling="auto"``, its unit is the standard
+        deviation of y.
 
     References
     ----------
@@ -94,7 +98,7 @@ class HuberLoss(RegressionLoss):
         self.delta = delta
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; the gradient is the difference, clipped."""
+        """Return the loss and its gradient, which is the clipped difference."""
         delta, r = float(self.delta), z - y
         gradient = np.clip(r, -delta, delta)
         return over_outputs(gradient * (r - gradient / 2)), gradient
@@ -106,22 +110,24 @@ class QuantileLoss(RegressionLoss):
     .. math:: \sum_k \begin{cases} \tau\, (y_k - z_k) & z_k \le y_k \\
               (1 - \tau)\, (z_k - y_k) & \text{else} \end{cases}
 
-    with gradient :math:`-\tau` below the target and :math:`1 - \tau` above it. Predicts the value
-    below which a fraction :math:`\tau` of the targets falls. Several levels give an interval: with
-    ``level=(0.05, 0.5, 0.95)`` nine tenths of the targets are between the outer columns.
+    Here :math:`z_k` is the prediction and :math:`y_k` the target. The gradient is :math:`-\tau` for
+    predictions below the target and :math:`1 - \tau` above it. The prediction is the value below
+    which a fraction :math:`\tau` of the targets lies. Several levels give an interval: with
+    ``level=(0.05, 0.5, 0.95)``, 90% of the targets are between the outer columns.
 
     Parameters
     ----------
     level : float or sequence of float, default=0.5
-        :math:`\tau`, in (0, 1). Several levels, in increasing order, need targets of one output;
-        ``predict`` then has one column for each, and ``score`` takes the one nearest to 0.5.
+        :math:`\tau`, in (0, 1). Several levels must be in increasing order and need a target with a
+        single output. ``predict`` then returns one column per level, and ``score`` uses the level
+        nearest to 0.5.
 
     Notes
     -----
-    Columns never cross: each level has a raw output of its own, and ``predict`` sorts them. The
-    sorted quantiles have at most the loss of the unsorted ones [2]_, and the raw outputs stay
-    predictors of one level each, so that ``coefs_`` are exact (sort what the forward pass gives).
-    Increments that are positive by construction would let an error of one level push all others.
+    Predicted quantiles never cross: each level has its own raw output, and ``predict`` sorts them.
+    Sorting does not increase the loss [2]_. Each raw output still predicts one level, so a forward
+    pass with ``coefs_``, followed by sorting, reproduces ``predict``. With increments that are
+    positive by construction, an error at one level would shift all the others.
 
     References
     ----------
@@ -141,7 +147,7 @@ class QuantileLoss(RegressionLoss):
         self.level = level
 
     def validate(self) -> None:
-        """Check that the levels are numbers between 0 and 1 that increase."""
+        """Check that the levels are increasing numbers between 0 and 1."""
         allowed = Interval(Real, 0, 1, closed="neither")
         given: Any = self.level
         several = isinstance(given, tuple | list | np.ndarray) and np.ndim(given) == 1
@@ -154,7 +160,7 @@ class QuantileLoss(RegressionLoss):
             )
 
     def n_raw(self, n_outputs: int) -> int:
-        """Return one raw output for each output, or for each level of the only output."""
+        """Return the number of raw outputs: one per output, or one per level of a single output."""
         if np.size(self.level) == 1:
             return n_outputs
         if n_outputs > 1:
@@ -165,14 +171,15 @@ class QuantileLoss(RegressionLoss):
         return np.size(self.level)
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the difference."""
+        """Return the loss and its gradient, which share the difference."""
         level, r = np.asarray(self.level, dtype=z.dtype), z - y
-        above = np.subtract(1, level, dtype=z.dtype)  # 1 - level: float64 in NumPy 1
+        # NumPy 1 would return float64 for `1 - level`.
+        above = np.subtract(1, level, dtype=z.dtype)
         gradient = (r > 0) * above - (r < 0) * level
         return over_outputs(gradient * r), gradient
 
     def predict(self, z: np.ndarray) -> np.ndarray:
-        """Return one column for each output, or for each level in increasing order."""
+        """Return one column per output, or one per level in increasing order."""
         return z if np.size(self.level) == 1 else np.sort(z, axis=-1)
 
     def point(self, z: np.ndarray) -> np.ndarray:
@@ -184,26 +191,29 @@ class QuantileLoss(RegressionLoss):
 
 
 class GaussianLoss(RegressionLoss):
-    r"""Minus the log-likelihood of a normal distribution: predicts mean and standard deviation.
+    r"""The negative log-likelihood of a normal distribution with learned mean and variance.
 
     .. math:: \tfrac12 \sum_k \left( s_k + (y_k - m_k)^2 e^{-s_k} \right)
 
-    The network has two raw outputs for each output: first all means :math:`m`, then all
-    log-variances :math:`s`. The gradient is :math:`(m - y)\, e^{-s}` for the mean and
-    :math:`(1 - (y - m)^2 e^{-s}) / 2` for the log-variance. ``predict`` gives the mean and
-    ``predict(X, return_std=True)`` both: use it where noise differs between samples.
+    Here :math:`y_k` is the target, :math:`m_k` the mean and :math:`s_k` the log-variance of output
+    :math:`k`. The network has two raw outputs per output: first all means, then all log-variances.
+    The gradient is :math:`(m - y)\, e^{-s}` for the mean and
+    :math:`(1 - (y - m)^2 e^{-s}) / 2` for the log-variance. ``predict`` returns the mean and
+    ``predict(X, return_std=True)`` the mean and the standard deviation. Use this loss if the noise
+    differs between samples.
 
     Notes
     -----
-    A network that meets a target exactly would gain without limit by driving its variance to 0.
-    So the log-variance is the raw output :math:`u` itself within [-20, 40] only and levels off
-    beyond, by less than 1, with a slope that is 1 at the bound and then fades:
+    A network that fits a target exactly could decrease the loss without limit by reducing its
+    variance to 0. The log-variance therefore equals the raw output :math:`u` only within [-20, 40].
+    Beyond, it changes by less than 1, with a slope that is 1 at the bound and then decays:
 
     .. math:: s = -21 + e^{u + 20} \;\; (u < -20), \qquad s = 41 - e^{40 - u} \;\; (u > 40).
 
-    The gradient is the derivative of this: for a raw output far outside it is 0. A deviation
-    is never below :math:`e^{-10.5}`, about 1/36,000 of the standard deviation of y with
-    ``target_scaling="auto"``. The constant :math:`\tfrac12 \log 2\pi` is left out.
+    The gradient includes the derivative of :math:`s` and is 0 for :math:`u` far outside. The
+    predicted standard deviation is never below :math:`e^{-10.5}`, about 1/36,000 of the standard
+    deviation of y with ``target_scaling="auto"``. The constant :math:`\tfrac12 \log 2\pi` is
+    omitted.
 
     References
     ----------
@@ -219,11 +229,11 @@ class GaussianLoss(RegressionLoss):
     """
 
     def n_raw(self, n_outputs: int) -> int:
-        """Return two raw outputs for each output."""
+        """Return the number of raw outputs, two per output."""
         return 2 * n_outputs
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return both; they share the error in units of the variance."""
+        """Return the loss and its gradient, which share the error divided by the variance."""
         n_outputs = y.shape[-1]
         r = z[..., :n_outputs] - y
         s, slope = _levelled_off(z[..., n_outputs:])
@@ -243,7 +253,7 @@ class GaussianLoss(RegressionLoss):
         return np.exp(_levelled_off(z[..., z.shape[-1] // 2 :])[0] / 2)
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scale the means; variances are multiplied by the squared scale."""
+        """Return factors and offsets: those of the means, then those of the log-variances."""
         return (
             np.concatenate([scale, np.ones_like(scale)]),
             np.concatenate([shift, 2 * np.log(scale)]),
@@ -251,7 +261,7 @@ class GaussianLoss(RegressionLoss):
 
 
 def _levelled_off(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-variances, bounded smoothly, and their derivative by the raw outputs `u`."""
+    """Return smoothly bounded log-variances and their derivative with respect to `u`."""
     inside = np.clip(u, -20.0, 40.0)
     beyond = u - inside
     slope = np.exp(-np.abs(beyond))

@@ -1,4 +1,4 @@
-"""Optimizers: how gradients become steps. Sorted from the simplest rule to the hardest."""
+"""Optimizers: rules that turn gradients into steps, from the simplest to the most complex."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The base of all optimizers: state made by ``init``, a step in place, a rule as in the paper."""
+"""The base class of all optimizers."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -16,7 +16,10 @@ __all__ = ["Layout", "Optimizer"]
 
 
 def _decay_blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
-    """Return the blocks of theta that are decayed and those that are not, as few as possible."""
+    """Split theta into as few blocks as possible.
+
+    Returns pairs of a block and whether weight decay applies to it.
+    """
     blocks: list[tuple[slice, bool]] = []
     for block, _, role in layout or [(slice(None), (), "weight")]:
         decayed = role == "weight"
@@ -27,25 +30,27 @@ def _decay_blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
 
 
 class Optimizer(Component):
-    r"""Base of all optimizers.
+    r"""Base class of all optimizers.
 
-    An optimizer holds hyper-parameters only. Its state is made by ``init`` and belongs to whoever
-    trains, so one instance can serve many fits. ``step`` works on any flat float32 or float64
-    vector, inside a network or not.
+    An optimizer stores hyper-parameters only. ``init`` creates the state and the caller keeps it,
+    so the same instance can be used in many fits. ``step`` works on any flat float32 or float64
+    vector, inside or outside a network.
 
-    A subclass with an element-wise rule gives
+    A subclass with an element-wise rule defines
 
-    * ``slots``, the names of its state vectors, all zero at the start;
+    * ``slots``, the names of its state vectors, which start at zero;
     * ``rule(g, *slots, *scalars) -> (update, *slots)``, a static method on arrays or numbers
-      that returns what is subtracted from theta and the new slots;
-    * ``scalars(t, lr)``, the rule's scalars at step `t` (counted from 1) in order: computed once
-      per step in float64, complements such as 1 - beta included.
+      that returns the update to subtract from theta, followed by the new slots;
+    * ``scalars(t, lr)``, the scalars of the rule at step `t` (counted from 1), in the order of
+      its arguments. They are computed once per step in float64, including complements such as
+      1 - beta.
 
-    A rule that needs matrices, norms or sums over theta overrides ``step`` instead, and calls
-    ``update`` for what is element-wise in it. A method that is no sequence of such steps defines
-    ``minimize(fun, theta, max_iter, tol, callback)`` and sets ``full_batch``, see `LBFGS`.
+    If the rule needs matrices, norms or sums over theta, override ``step`` instead and call
+    ``update`` for its element-wise part. A method that does not consist of such steps defines
+    ``minimize(fun, theta, max_iter, tol, callback)`` and sets ``full_batch``; see `LBFGS`.
+
     ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
-    multiplied by ``1 - lr * weight_decay`` before the update; biases and normalization
+    multiplied by ``1 - lr * weight_decay`` before the update. Biases and normalization
     parameters are not decayed.
 
     Examples
@@ -80,16 +85,16 @@ class Optimizer(Component):
         Parameters
         ----------
         theta : ndarray of shape (n_parameters,)
-            The vector that will be optimized.
+            The vector to optimize.
         layout : list of (slice, shape, role), optional
-            The arrays inside `theta`; role is ``"weight"``, ``"bias"`` or ``"norm"``. None means
-            one vector, decayed as a whole. If several networks are trained at once, every array
-            has them on a leading axis.
+            The arrays inside `theta`. The role is ``"weight"``, ``"bias"`` or ``"norm"``. None
+            means a single vector to which weight decay applies as a whole. When several networks
+            train together, every array has a leading axis of members.
 
         Returns
         -------
         state : SimpleNamespace
-            The step counter ``t``, one zero vector per slot, and what ``step`` needs to know.
+            The step counter ``t``, one zero vector per slot, and the layout for ``step``.
         """
         state = SimpleNamespace(t=0, layout=layout)
         state.blocks = _decay_blocks(layout)
@@ -98,14 +103,14 @@ class Optimizer(Component):
         return state
 
     def check_state(self, theta: np.ndarray, state: SimpleNamespace) -> None:
-        """Raise ValueError unless every slot is a vector of floats as long as `theta`."""
+        """Raise ValueError unless every slot is a vector of floats with the shape of `theta`."""
         for slot in self.slots:
             vector = getattr(state, slot, None)
             check_shape(self, f"The slot '{slot}'", vector, theta.shape)
             if vector.dtype.kind != "f":  # type: ignore[union-attr]
                 raise ValueError(
-                    f"The slot '{slot}' of {type(self).__name__} must be an array of floats, as "
-                    f"numpy.zeros_like(theta) is. Got dtype {vector.dtype} instead."  # type: ignore[union-attr]
+                    f"The slot '{slot}' of {type(self).__name__} must be an array of floats, "
+                    f"e.g. numpy.zeros_like(theta). Got dtype {vector.dtype} instead."  # type: ignore[union-attr]
                 )
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
@@ -122,11 +127,11 @@ class Optimizer(Component):
         theta : ndarray of shape (n_parameters,)
             The parameters, float32 or float64.
         grad : ndarray of shape (n_parameters,)
-            The gradient at `theta`; not changed.
+            The gradient at `theta`. It is not modified.
         state : SimpleNamespace
-            What ``init`` returned; changed in place.
+            The state that ``init`` returned. It is modified in place.
         lr_scale : float, default=1.0
-            The schedule's factor on the learning rate.
+            The schedule factor, which multiplies the learning rate.
         """
         state.t += 1
         lr = self.learning_rate * lr_scale
@@ -134,7 +139,8 @@ class Optimizer(Component):
         if not self.weight_decay:
             self.update(theta, grad, state, scalars)
             return
-        if type(self).decay is not Optimizer.decay:  # of a subclass, in a way of its own
+        # A subclass that overrides `decay` decays theta itself, before the update.
+        if type(self).decay is not Optimizer.decay:
             self.decay(theta, state, lr)
             self.update(theta, grad, state, scalars)
             return
@@ -151,22 +157,24 @@ class Optimizer(Component):
         block: slice | None = None,
         keep: float = 1.0,
     ) -> None:
-        """Apply ``rule`` to `theta`, shrunk by `keep`, and the slots, or to a block of them."""
-        plain = [float(s) for s in scalars]  # NumPy's own scalars would turn float32 to float64
+        """Multiply `theta` by `keep` and apply ``rule``, to all of `theta` or to a block."""
+        # NumPy scalars would promote float32 arrays to float64.
+        plain = [float(s) for s in scalars]
         slots = [getattr(state, slot) for slot in self.slots]
         if block is not None:
             theta, grad, slots = theta[block], grad[block], [slot[block] for slot in slots]
-        if not hasattr(state, "kernels"):  # a training sets its own
+        # A training run sets the kernels of its backend.
+        if not hasattr(state, "kernels"):
             state.kernels = NumpyKernels()
         state.kernels.update(self.rule, theta, grad, slots, plain, float(keep))
 
     def decay(self, theta: np.ndarray, state: SimpleNamespace, lr: float) -> None:
-        """Shrink the weights of `theta` by the decoupled weight decay."""
+        """Apply the decoupled weight decay to the weights of `theta` in place."""
         if self.weight_decay:
             for block, decayed in state.blocks:
                 if decayed:
                     theta[block] *= 1 - lr * self.weight_decay
 
     def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
-        """Return the parameters to predict and validate with, `theta` itself for most rules."""
+        """Return the parameters for prediction and validation: `theta` itself for most rules."""
         return theta

@@ -1,4 +1,4 @@
-"""Adadelta: steps in the units of the parameters."""
+"""Adadelta: RMSprop without a learning rate to tune."""
 
 from typing import ClassVar
 
@@ -11,10 +11,10 @@ __all__ = ["Adadelta"]
 
 
 class Adadelta(Optimizer):
-    r"""Adadelta: RMSprop whose learning rate is the running size of its own steps.
+    r"""Adadelta: RMSprop with the running root mean square of its steps as learning rate.
 
-    The step has the units of the parameters and there is no learning rate to tune. The price is a
-    slow start: the first steps are about :math:`\sqrt\epsilon` long and have to grow.
+    The steps have the units of the parameters, so there is no learning rate to tune. The price is
+    a slow start: the first steps have a size of about :math:`\sqrt\epsilon` and need to grow.
 
     .. math::
 
@@ -23,19 +23,24 @@ class Adadelta(Optimizer):
         d_t &= \rho\, d_{t-1} + (1 - \rho)\, u_t^2 \\
         \theta_t &= \theta_{t-1} - \gamma\, u_t
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`u_t` the step, and :math:`v_t` and :math:`d_t` are the decaying averages of the squared
+    gradients and of the squared steps.
+
     Parameters
     ----------
     learning_rate : float, default=1.0
-        :math:`\gamma`, above 0; the paper has none, which is 1.
+        The learning rate :math:`\gamma`, greater than 0. The paper has none, which is
+        equivalent to 1.
     rho : float, default=0.9
-        :math:`\rho`, how much of the averages is kept in a step, in [0, 1).
+        :math:`\rho`, the decay rate of both averages, in [0, 1).
     epsilon : float, default=1e-6
-        :math:`\epsilon`, above 0. It starts the method: a larger one makes longer first steps.
+        :math:`\epsilon`, greater than 0. Larger values make the first steps longer.
 
     Notes
     -----
-    :math:`\epsilon` stands inside both roots, as in the paper, and :math:`d` averages the steps
-    before :math:`\gamma`, as in torch.
+    :math:`\epsilon` is inside both square roots, as in the paper. :math:`d` averages the steps
+    before their multiplication by :math:`\gamma`, as in torch.
 
     References
     ----------
@@ -65,7 +70,7 @@ class Adadelta(Optimizer):
         self.epsilon = epsilon
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the learning rate, rho and its complement, and epsilon."""
+        """Return the learning rate, rho, 1 - rho and epsilon."""
         return lr, self.rho, 1 - self.rho, self.epsilon
 
     @staticmethod
@@ -78,7 +83,7 @@ class Adadelta(Optimizer):
         one_minus_rho: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 1."""
+        """Apply Algorithm 1."""
         v = rho * v + one_minus_rho * g * g
         u = g * (np.sqrt(d + epsilon) / np.sqrt(v + epsilon))
         d = rho * d + one_minus_rho * u * u

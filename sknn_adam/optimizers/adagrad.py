@@ -1,4 +1,4 @@
-"""Adagrad: a learning rate for every parameter."""
+"""Adagrad: a separate learning rate for every parameter."""
 
 from typing import Any, ClassVar
 
@@ -11,29 +11,32 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    r"""Adagrad: every parameter's step divided by the size of all its past gradients.
+    r"""Adagrad: steps divided by the root of the sum of all squared gradients.
 
-    Rarely active features keep long steps while busy ones slow down, which suits sparse data and
-    convex problems. The sum never forgets, so the steps fade like :math:`1/\sqrt t`: no schedule
-    is needed, but a long training of a network may come to rest too early.
+    Rarely active features keep a large step size while it decreases for frequent ones, which suits
+    sparse data and convex problems. The sum only grows, so the steps decay like
+    :math:`1/\sqrt t`. No schedule is needed, but a long training may stall too early.
 
     .. math::
 
         s_t &= s_{t-1} + g_t^2, \qquad s_0 = s \\
         \theta_t &= \theta_{t-1} - \gamma\, g_t / (\sqrt{s_t} + \epsilon)
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient and
+    :math:`s_t` the sum of its squares.
+
     Parameters
     ----------
     learning_rate : float, default=0.01
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     epsilon : float, default=1e-10
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     initial_accumulator_value : float, default=0.0
-        :math:`s`, at least 0; above 0 it shortens the first steps.
+        :math:`s`, at least 0. A positive value shortens the first steps.
 
     Notes
     -----
-    :math:`\epsilon` is added to the root, as in torch. Some libraries start the sum at 0.1.
+    :math:`\epsilon` is added to the square root, as in torch. Some libraries start the sum at 0.1.
 
     References
     ----------
@@ -66,7 +69,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = initial_accumulator_value
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run; the sum starts at ``initial_accumulator_value``."""
+        """Return the state of a new run, with the sum at ``initial_accumulator_value``."""
         state = super().init(theta, layout)
         state.s += self.initial_accumulator_value
         return state
@@ -77,6 +80,6 @@ class Adagrad(Optimizer):
 
     @staticmethod
     def rule(g: np.ndarray, s: np.ndarray, lr: float, epsilon: float) -> tuple[np.ndarray, ...]:
-        """Divide by the size of all gradients so far."""
+        """Divide by the root of the sum of squared gradients."""
         s = s + g * g
         return lr * g / (np.sqrt(s) + epsilon), s

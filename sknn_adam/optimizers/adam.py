@@ -1,4 +1,4 @@
-"""Adam: momentum and RMSprop together; with a maximum; with decoupled weight decay."""
+"""Adam and its variants AMSGrad and AdamW."""
 
 from math import sqrt
 from typing import Any, ClassVar
@@ -15,10 +15,11 @@ __all__ = ["Adam", "AMSGrad", "AdamW"]
 class Adam(Optimizer):
     r"""Adam: adaptive moment estimation.
 
-    Keeps a decaying average of the gradient (momentum) and of its square (RMSprop), corrects
-    both for their start at zero, and divides one by the root of the other. The step of a
-    parameter is at most about the learning rate, whatever the gradient's scale: fast, at home
-    with sparse and drifting data, and easy to tune. The first choice in most cases.
+    Adam keeps decaying averages of the gradient (as momentum does) and of its square (as RMSprop
+    does), corrects both for their start at zero, and divides the first by the square root of the
+    second. The step of a parameter is at most about the learning rate, independent of the scale
+    of the gradient. Adam is fast, easy to tune and works well on sparse and non-stationary data.
+    It is the first choice in most cases.
 
     .. math::
 
@@ -27,21 +28,25 @@ class Adam(Optimizer):
         \hat m_t &= m_t / (1 - \beta_1^t), \qquad \hat v_t = v_t / (1 - \beta_2^t) \\
         \theta_t &= \theta_{t-1} - \gamma\, \hat m_t / (\sqrt{\hat v_t} + \epsilon)
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    and :math:`m_t` and :math:`v_t` are the averages, with a hat after bias correction.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
 
     Notes
     -----
-    This is Algorithm 1 of [1]_: :math:`\epsilon` is added after the bias correction, as in torch.
-    scikit-learn implements the paper's shortcut, in which its epsilon weighs more in early steps.
+    As in Algorithm 1 of [1]_ and in torch, :math:`\epsilon` is added after the bias correction.
+    scikit-learn implements the paper's more efficient variant, in which epsilon has more
+    influence on early steps.
 
     References
     ----------
@@ -81,10 +86,11 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        r"""Return step, betas, their complements, and epsilon.
+        r"""Return the step size, the betas with their complements, and epsilon.
 
-        Both bias corrections are in step and epsilon: with :math:`c = \sqrt{1 - \beta_2^t}` the
-        update is :math:`(\gamma c / (1 - \beta_1^t))\, m / (\sqrt v + c\,\epsilon)`.
+        The step size and epsilon include the bias corrections: with
+        :math:`c = \sqrt{1 - \beta_2^t}` the update is
+        :math:`(\gamma c / (1 - \beta_1^t))\, m / (\sqrt v + c\,\epsilon)`.
         """
         b1, b2 = self.beta_1, self.beta_2
         c = sqrt(1 - b2**t)
@@ -102,18 +108,18 @@ class Adam(Optimizer):
         one_minus_beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 1, with the bias corrections in step and epsilon."""
+        """Apply Algorithm 1, with the bias corrections included in `step` and `epsilon`."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return step * m / (np.sqrt(v) + epsilon), m, v
 
 
 class AMSGrad(Adam):
-    r"""AMSGrad: Adam whose denominator never shrinks.
+    r"""AMSGrad: Adam with a non-decreasing denominator.
 
-    Adam forgets rare large gradients and may then step too far, so that it fails to converge even
-    on some convex problems. AMSGrad divides by the largest :math:`v` so far: safer, and slower
-    where the first gradients were large.
+    Adam forgets rare large gradients and may then take steps that are too large, so it fails to
+    converge even on some convex problems. AMSGrad divides by the root of the largest :math:`v` so
+    far. This is safer, but slower if the first gradients were large.
 
     .. math::
 
@@ -123,21 +129,25 @@ class AMSGrad(Adam):
         \theta_t &= \theta_{t-1} - \gamma\, \frac{m_t}{1 - \beta_1^t} \Big/
         \Big(\sqrt{\frac{w_t}{1 - \beta_2^t}} + \epsilon\Big)
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` and :math:`v_t` are the averages of the gradients and of their squares, and
+    :math:`w_t` is the maximum of :math:`v`.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
 
     Notes
     -----
-    As in torch, the maximum is taken before the bias correction; the paper has no correction, and
-    optax takes the maximum after it.
+    As in torch, the maximum is taken before the bias correction. The paper has no bias correction,
+    and optax takes the maximum after it.
 
     References
     ----------
@@ -167,7 +177,7 @@ class AMSGrad(Adam):
         one_minus_beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 2, with bias correction."""
+        """Apply Algorithm 2, with bias correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         w = np.maximum(w, v)
@@ -177,9 +187,9 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     r"""AdamW: Adam with decoupled weight decay.
 
-    An L2 penalty in the objective passes through Adam's division, so weights with large
-    gradients are hardly held back. Here all weights shrink by the same factor, apart from the
-    gradient. Prefer it to Adam where regularization matters.
+    Adam also divides the gradient of an L2 penalty by :math:`\sqrt v`, so the penalty has little
+    effect on weights with large gradients. AdamW multiplies all weights by the same factor
+    instead, independent of the gradient. Prefer it to Adam where regularization matters.
 
     .. math::
 
@@ -187,24 +197,27 @@ class AdamW(Adam):
         - \gamma\, \hat m_t / (\sqrt{\hat v_t} + \epsilon),
         \qquad \hat m_t, \hat v_t \text{ as in Adam}
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     weight_decay : float, default=0.01
-        :math:`\lambda`, at least 0. Biases and normalization parameters do not decay.
+        The weight decay :math:`\lambda`, at least 0. Biases and normalization parameters are not
+        decayed.
 
     Notes
     -----
-    The decay is multiplied by the scheduled learning rate, as in torch; in the paper it is by the
-    schedule's factor alone. The estimator's ``alpha`` is a penalty in the objective, on top of
-    it: set ``alpha=0`` to have the decay only.
+    The decay is multiplied by the scheduled learning rate, as in torch. The paper multiplies it by
+    the schedule factor only. The ``alpha`` of the estimator adds an L2 penalty to the objective;
+    set ``alpha=0`` to use weight decay alone.
 
     References
     ----------

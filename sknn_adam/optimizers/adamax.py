@@ -1,4 +1,4 @@
-"""Adamax: Adam in the maximum norm."""
+"""Adamax: Adam with the maximum norm."""
 
 import numpy as np
 
@@ -8,11 +8,10 @@ __all__ = ["Adamax"]
 
 
 class Adamax(Adam):
-    r"""Adamax: Adam that divides by the largest recent gradient instead of the root of squares.
+    r"""Adamax: Adam with a decaying maximum in place of the root mean square.
 
-    A rare large gradient holds its parameter's steps down until it has faded, which keeps
-    training calm where gradients come in bursts. The first steps need no correction of
-    :math:`u`.
+    A rare large gradient keeps the steps of its parameter small until the maximum has decayed,
+    which makes training stable when gradients come in bursts. :math:`u` needs no bias correction.
 
     .. math::
 
@@ -20,20 +19,23 @@ class Adamax(Adam):
         u_t &= \max(\beta_2 u_{t-1},\, |g_t| + \epsilon) \\
         \theta_t &= \theta_{t-1} - \frac{\gamma}{1 - \beta_1^t}\, m_t / u_t
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` its decaying average and :math:`u_t` the decaying maximum of its absolute value.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0. The paper suggests 0.002.
+        The learning rate :math:`\gamma`, greater than 0. The paper suggests 0.002.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how fast the maximum fades, in [0, 1).
+        :math:`\beta_2`, the decay rate of the maximum, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
 
     Notes
     -----
-    :math:`\epsilon` stands inside the maximum, as in torch; the paper has none.
+    :math:`\epsilon` is inside the maximum, as in torch. The paper has no :math:`\epsilon`.
 
     References
     ----------
@@ -51,7 +53,7 @@ class Adamax(Adam):
     slots = ("m", "u")
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the corrected learning rate, the betas, beta_1's complement and epsilon."""
+        """Return the bias-corrected learning rate, beta_1, 1 - beta_1, beta_2 and epsilon."""
         return lr / (1 - self.beta_1**t), self.beta_1, 1 - self.beta_1, self.beta_2, self.epsilon
 
     @staticmethod
@@ -65,7 +67,7 @@ class Adamax(Adam):
         beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 2."""
+        """Apply Algorithm 2."""
         m = beta_1 * m + one_minus_beta_1 * g
         u = np.maximum(beta_2 * u, np.abs(g) + epsilon)
         return lr * m / u, m, u

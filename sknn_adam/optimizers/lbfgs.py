@@ -1,4 +1,4 @@
-"""L-BFGS: a quasi-Newton method on all rows at once."""
+"""L-BFGS: a full-batch quasi-Newton method."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -13,24 +13,26 @@ __all__ = ["LBFGS"]
 
 
 class LBFGS(Optimizer):
-    r"""L-BFGS: limited-memory BFGS with a line search, by ``scipy.optimize`` [1]_.
+    r"""L-BFGS: limited-memory BFGS with a line search, from ``scipy.optimize`` [1]_.
 
-    Builds the objective's curvature from the last steps and searches along the resulting
-    direction, so it needs no learning rate. Every iteration uses all rows: strong on small tables
-    and smooth losses, out of place on large ones.
+    L-BFGS approximates the curvature of the objective from the most recent steps and does a line
+    search in the resulting direction, so it needs no learning rate. Every iteration uses all
+    samples. It works well on small data sets with smooth losses and is unsuitable for large data
+    sets.
 
     Parameters
     ----------
     history_size : int, default=10
-        How many past steps the curvature is built from.
+        Number of past steps used to approximate the curvature.
     max_line_search : int, default=20
-        The most evaluations of the objective in one iteration.
+        Maximum number of evaluations of the objective per iteration.
 
     Notes
     -----
-    ``max_iter`` counts iterations and ``tol`` bounds the largest element of the gradient, as in
-    scikit-learn. The network is float64. ``schedule``, ``gradient_clip``, ``averaging`` and
-    ``shuffle`` have no effect; ``partial_fit`` and minibatches are refused.
+    As in scikit-learn, ``max_iter`` is the number of iterations, and training stops when the
+    largest absolute element of the gradient is at most ``tol``. The network uses float64.
+    ``schedule``, ``gradient_clip``, ``averaging`` and ``shuffle`` have no effect. ``partial_fit``
+    and minibatches raise an error.
 
     References
     ----------
@@ -48,9 +50,11 @@ class LBFGS(Optimizer):
         "history_size": [POSITIVE_INTEGER],
         "max_line_search": [POSITIVE_INTEGER],
     }
-    ranges: ClassVar = {}  # a line search finds the step
+    # The line search finds the step size.
+    ranges: ClassVar = {}
     full_batch = True
-    learning_rate = 1.0  # the line search's first try
+    # The first step size that the line search tries.
+    learning_rate = 1.0
 
     def __init__(self, history_size: int = 10, max_line_search: int = 20) -> None:
         self.history_size = history_size
@@ -71,24 +75,27 @@ class LBFGS(Optimizer):
         fun : callable
             ``fun(theta) -> (value, gradient)``.
         theta : ndarray of shape (n_parameters,)
-            The start; not changed.
+            The initial point. It is not modified.
         max_iter : int, default=200
-            The most iterations.
+            Maximum number of iterations.
         tol : float, default=1e-4
-            Done when no element of the gradient is larger.
+            Stop when no absolute element of the gradient is larger.
         callback : callable, optional
-            Called with the intermediate result after every iteration; may raise StopIteration.
+            Called with the intermediate result after every iteration. It may raise StopIteration
+            to stop.
 
         Returns
         -------
         result : scipy.optimize.OptimizeResult
-            ``x`` is the minimizer; ``status`` is 0 if converged, 1 if iterations ran out.
+            ``x`` is the minimizer. ``status`` is 0 after convergence and 1 if ``max_iter`` was
+            reached.
         """
         options = {
             "maxiter": max_iter,
             "maxfun": max_iter * self.max_line_search,
             "gtol": tol,
-            "ftol": 64 * np.finfo(float).eps,  # else SciPy stops long before tol is reached
+            # With the default `ftol`, SciPy stops long before `tol` is reached.
+            "ftol": 64 * np.finfo(float).eps,
             "maxcor": self.history_size,
             "maxls": self.max_line_search,
         }

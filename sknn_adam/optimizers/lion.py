@@ -1,4 +1,4 @@
-"""Lion: steps by the sign alone."""
+"""Lion: steps along the sign of an average gradient."""
 
 from typing import ClassVar
 
@@ -11,11 +11,11 @@ __all__ = ["Lion"]
 
 
 class Lion(Optimizer):
-    r"""Lion: the sign of an average of gradients, found by a search over programs.
+    r"""Lion: the sign of an average gradient, a rule found by program search.
 
-    Every parameter moves by exactly the learning rate in every step, so the rate must be smaller
-    than Adam's (a third to a tenth) and should fall towards the end. Half of Adam's state; at
-    its best with large batches, where signs are reliable.
+    Every step moves each parameter by exactly the learning rate, so the learning rate must be
+    smaller than Adam's (a third to a tenth) and should decrease towards the end of training. Lion
+    needs half of Adam's state and works best with large batches, where the signs are reliable.
 
     .. math::
 
@@ -23,21 +23,24 @@ class Lion(Optimizer):
         \theta_t &= \theta_{t-1} - \gamma\, (\operatorname{sign}(c_t) + \lambda \theta_{t-1}) \\
         m_t &= \beta_2 m_{t-1} + (1 - \beta_2)\, g_t
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` its decaying average, and :math:`c_t` the average that determines the step.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the weight of the past in the step, in [0, 1).
+        :math:`\beta_1`, the weight of past gradients in the step, in [0, 1).
     beta_2 : float, default=0.99
-        :math:`\beta_2`, how much of the average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average, in [0, 1).
     weight_decay : float, default=0.0
-        :math:`\lambda`, at least 0, decoupled, on weights only. As steps are short, it is set
-        larger than AdamW's by what the learning rate is smaller.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. As the
+        learning rate is smaller than AdamW's, the weight decay should be larger by the same factor.
 
     Notes
     -----
-    There is no epsilon and no bias correction: the sign needs neither. The sign of 0 is 0.
+    The sign needs neither epsilon nor a bias correction. The sign of 0 is 0.
 
     References
     ----------
@@ -72,7 +75,7 @@ class Lion(Optimizer):
         self.weight_decay = weight_decay
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the learning rate, the betas and their complements."""
+        """Return the learning rate and the betas with their complements."""
         return lr, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
 
     @staticmethod
@@ -85,7 +88,7 @@ class Lion(Optimizer):
         beta_2: float,
         one_minus_beta_2: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 2."""
+        """Apply Algorithm 2."""
         c = beta_1 * m + one_minus_beta_1 * g
         m = beta_2 * m + one_minus_beta_2 * g
         return lr * np.sign(c), m

@@ -1,4 +1,4 @@
-"""Muon: orthogonal steps for matrices."""
+"""Muon: orthogonalized momentum for weight matrices."""
 
 from typing import Any, ClassVar
 
@@ -11,10 +11,11 @@ __all__ = ["Muon"]
 
 
 def orthogonalize(matrix: np.ndarray, epsilon: float) -> np.ndarray:
-    """Return `matrix` with its singular values brought near 1 by five Newton-Schulz iterations.
+    """Move the singular values of `matrix` close to 1 by five Newton-Schulz iterations.
 
-    The matrices stand on the last two axes. The quintic's coefficients are those of its author:
-    fast rather than exact, the singular values end between 0.7 and 1.2.
+    The last two axes are those of the matrices. The coefficients of the quintic polynomial are
+    those of the method's author. They favor speed over accuracy: the final singular values are
+    between 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[-2] > matrix.shape[-1]
@@ -27,11 +28,11 @@ def orthogonalize(matrix: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 class Muon(AdamW):
-    r"""Muon: momentum made orthogonal, for weight matrices; AdamW for all other parameters.
+    r"""Muon: orthogonalized momentum for weight matrices, AdamW for all other parameters.
 
-    The step of a weight matrix gets singular values of about 1, so that directions in which the
-    gradient is small are learned as fast as the dominant ones. It needs fewer steps than Adam,
-    each dearer by some small matrix products: for wide layers and large batches.
+    The step of a weight matrix has singular values close to 1, so directions with small gradients
+    are learned as fast as the dominant ones. Muon needs fewer steps than Adam, but each step costs
+    some additional small matrix products. It is suited to wide layers and large batches.
 
     .. math::
 
@@ -42,26 +43,32 @@ class Muon(AdamW):
         W_t &= W_{t-1} - \gamma\, (\sqrt{\max(1,\, \text{fan\_out} / \text{fan\_in})}\; O_t
         + \lambda W_{t-1})
 
+    Here :math:`W_t` is a weight matrix of shape (fan_in, fan_out) after step :math:`t`,
+    :math:`G_t` is its gradient, :math:`M_t` the momentum, :math:`H_t` the momentum after bias
+    correction, :math:`U \Sigma V^\top` its singular value decomposition and :math:`O_t` the
+    orthogonalized momentum.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0, of matrices and of AdamW.
+        The learning rate :math:`\gamma` of matrices and of AdamW, greater than 0.
     beta : float, default=0.95
-        :math:`\beta`, the momentum of matrices, in [0, 1).
+        :math:`\beta`, the decay rate of the matrices' momentum, in [0, 1).
     beta_1, beta_2 : float, default=0.9, 0.999
-        AdamW's, in [0, 1).
+        The decay rates of AdamW, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, also AdamW's; above 0.
+        :math:`\epsilon`, also that of AdamW; greater than 0.
     weight_decay : float, default=0.0
-        :math:`\lambda`, at least 0, decoupled, on weights only.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
     nesterov : bool, default=True
-        Whether the momentum is Nesterov's; if not, :math:`H_t = M_t / (1 - \beta^t)`.
+        Whether to use Nesterov momentum. Otherwise, :math:`H_t = M_t / (1 - \beta^t)`.
 
     Notes
     -----
-    All weight matrices count, also those of the first and the last layer, as in optax; the author
-    leaves these to AdamW. AdamW is the plain one, as with the author; optax gives it Nesterov's
-    momentum too. Without a layout nothing is known to be a matrix, and AdamW does all.
+    As in optax, all weight matrices are orthogonalized, including those of the first and the last
+    layer. The author uses AdamW for these two. AdamW has no Nesterov momentum, as in the author's
+    version but unlike in optax. Without a layout, the matrices are unknown and AdamW updates
+    all parameters.
 
     References
     ----------
@@ -96,7 +103,7 @@ class Muon(AdamW):
         self.nesterov = nesterov
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run, which knows the matrices and the other arrays."""
+        """Return the state of a new run, with the blocks of matrices and of other arrays."""
         state = super().init(theta, layout)
         arrays = layout or [(slice(None), theta.shape, "unknown")]
         state.matrices = [(block, shape) for block, shape, role in arrays if role == "weight"]
@@ -116,7 +123,7 @@ class Muon(AdamW):
             self.update(theta, grad, state, self.scalars(state.t, lr), block)
 
     def momentum(self, g: np.ndarray, m: np.ndarray, t: int) -> Any:
-        """Update the momentum `m` in place and return it corrected for its start at zero."""
+        """Update the momentum `m` in place and return it after bias correction."""
         beta = float(self.beta)
         m *= beta
         m += (1 - beta) * g

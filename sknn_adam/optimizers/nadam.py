@@ -1,4 +1,4 @@
-"""NAdam: Adam with Nesterov's momentum."""
+"""NAdam: Adam with Nesterov momentum."""
 
 from typing import Any, ClassVar
 
@@ -11,11 +11,11 @@ __all__ = ["NAdam"]
 
 
 class NAdam(Adam):
-    r"""NAdam: Adam with Nesterov's momentum, which warms up.
+    r"""NAdam: Adam with Nesterov momentum and a momentum warm-up.
 
-    The present gradient counts more than in Adam, as if the average were seen from one step
-    ahead, and the momentum grows from about half of :math:`\beta_1` to :math:`\beta_1`. Often a
-    little faster than Adam at the same learning rate.
+    The current gradient has more weight than in Adam, as if the average were one step ahead. The
+    momentum grows from about half of :math:`\beta_1` to :math:`\beta_1`. NAdam is often slightly
+    faster than Adam at the same learning rate.
 
     .. math::
 
@@ -26,23 +26,27 @@ class NAdam(Adam):
         + \frac{\mu_{t+1}}{1 - \prod_{i \le t + 1} \mu_i}\, m_t \\
         \theta_t &= \theta_{t-1} - \gamma\, \bar m_t / (\sqrt{v_t / (1 - \beta_2^t)} + \epsilon)
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` and :math:`v_t` are the averages of the gradients and of their squares,
+    :math:`\mu_t` is the momentum and :math:`\bar m_t` the bias-corrected Nesterov average.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     momentum_decay : float, default=0.004
-        :math:`\psi`, how fast the momentum warms up, at least 0.
+        :math:`\psi`, the rate at which the momentum warms up, at least 0.
 
     Notes
     -----
-    As in torch, :math:`m` is averaged with :math:`\beta_1` and only the step uses :math:`\mu`.
-    Libraries without ``momentum_decay`` drop the warm-up altogether.
+    As in torch, the decay rate of :math:`m` is :math:`\beta_1`, and only the step uses
+    :math:`\mu`. Libraries without ``momentum_decay`` omit the warm-up.
 
     References
     ----------
@@ -74,7 +78,7 @@ class NAdam(Adam):
         self.momentum_decay = momentum_decay
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run; ``product`` is that of all momenta so far."""
+        """Return the state of a new run; ``product`` is the product of all momenta so far."""
         state = super().init(theta, layout)
         state.product = 1.0
         return state
@@ -106,7 +110,7 @@ class NAdam(Adam):
         bias_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 2; both rates hold the learning rate and a correction."""
+        """Apply Algorithm 2; `lr_g` and `lr_m` include the bias corrections of both terms."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return (lr_g * g + lr_m * m) / (np.sqrt(v / bias_2) + epsilon), m, v

@@ -1,4 +1,4 @@
-"""Prodigy: Adam that finds its learning rate."""
+"""Prodigy: Adam with an estimated learning rate."""
 
 from typing import Any, ClassVar
 
@@ -13,11 +13,12 @@ __all__ = ["Prodigy"]
 
 
 class Prodigy(Adam):
-    r"""Prodigy: Adam whose learning rate is an estimate of the distance to the solution.
+    r"""Prodigy: Adam with an estimate of the distance to the solution as learning rate.
 
-    From a tiny start, :math:`d` grows while gradients keep pointing away from where training
-    began, and then stays. Use it for a good first result without a search, with a falling
-    schedule such as ``"cosine"``; it needs some hundred steps until :math:`d` has grown.
+    The estimate :math:`d` starts at a tiny value, grows while the negative gradient keeps pointing
+    away from the initial weights, and then stays constant. Use Prodigy for a good first result
+    without a search, together with a decreasing schedule such as ``"cosine"``. :math:`d` needs a
+    few hundred steps to grow.
 
     .. math::
 
@@ -32,27 +33,34 @@ class Prodigy(Adam):
         \theta_t &= \theta_{t-1} - D_t\, (m_t / (\sqrt{v_t} + d_t \epsilon)
         + \lambda \theta_{t-1})
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`D_t` the bias-corrected step size, and :math:`\bar g_t` the gradient times :math:`d`,
+    with the averages :math:`m_t` and :math:`v_t` as in Adam. :math:`s_t` and :math:`r_t` are
+    decaying weighted sums of the gradients and of their inner products with
+    :math:`\theta_0 - \theta_{t-1}`, where :math:`\theta_0` are the initial weights.
+
     Parameters
     ----------
     learning_rate : float, default=1.0
-        :math:`\gamma`, a factor on the estimate, above 0. Best left at 1.
+        :math:`\gamma`, a factor that multiplies the estimate, greater than 0. Best left at 1.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     weight_decay : float, default=0.0
-        :math:`\lambda`, at least 0, decoupled, on weights only.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
     d_0 : float, default=1e-6
-        :math:`d_0`, where the estimate starts, above 0. Smaller than any sensible learning rate.
+        The initial estimate :math:`d_0`, greater than 0. It should be smaller than any sensible
+        learning rate.
 
     Notes
     -----
-    The inner product and the norm run over all of theta: there is one :math:`d` for all
-    parameters of a network, and one for each of several members. The bias correction is part of
-    :math:`D`, so :math:`\epsilon` weighs more in early steps than Adam's. While
-    every gradient is zero, :math:`d` stays.
+    The inner product and the norm are over all parameters of a network. All its parameters
+    therefore share one :math:`d`, and each member of an ensemble has its own. The bias correction
+    is part of :math:`D`, so :math:`\epsilon` has more influence on early steps than in Adam.
+    :math:`d` is unchanged while all gradients are zero.
 
     References
     ----------
@@ -70,7 +78,8 @@ class Prodigy(Adam):
         "weight_decay": [NON_NEGATIVE],
         "d_0": [POSITIVE],
     }
-    ranges: ClassVar = {}  # it finds the learning rate itself
+    # The learning rate is estimated, so there is nothing to search.
+    ranges: ClassVar = {}
     slots = ("m", "v", "s")
 
     def __init__(
@@ -87,7 +96,7 @@ class Prodigy(Adam):
         self.d_0 = d_0
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run; it remembers where theta started."""
+        """Return the state of a new run, with a copy of the initial `theta`."""
         state = super().init(theta, layout)
         state.theta_0, state.d, state.r = theta.copy(), float(self.d_0), 0.0
         state.members = by_member(layout)
@@ -121,7 +130,7 @@ class Prodigy(Adam):
         blocks: list[slice],
         decayed: list[slice],
     ) -> tuple[float, float]:
-        """Do the step of one network, whose `blocks` of the vectors these are; return d and r."""
+        """Do the step of one network, which owns `blocks` of the vectors, and return d and r."""
         b1, b2, (d, r) = self.beta_1, self.beta_2, estimates
         D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
         weight, b3 = float(D * d / self.d_0), float(b2**0.5)
@@ -157,7 +166,7 @@ class Prodigy(Adam):
         one_minus_beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Adam on d * g; s has changed already."""
+        """Apply Adam to d * g; s has already been updated."""
         g = d * g
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g

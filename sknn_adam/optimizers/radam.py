@@ -1,4 +1,4 @@
-"""RAdam: Adam that waits until it can trust its variance."""
+"""RAdam: Adam with rectified adaptive learning rates."""
 
 import numpy as np
 
@@ -8,11 +8,12 @@ __all__ = ["RAdam"]
 
 
 class RAdam(Adam):
-    r"""RAdam: Adam with a warm-up of its own, derived instead of tuned.
+    r"""RAdam: Adam with an analytically derived warm-up.
 
-    In the first steps :math:`v` averages few gradients, and dividing by its root can throw the
-    weights far off. RAdam starts as momentum, and brings the division in as its variance falls.
-    Worth a try where Adam's start is rough and one would reach for a warm-up.
+    In the first steps :math:`v` averages only a few gradients, and dividing by its square root can
+    lead to very large steps. RAdam starts as gradient descent with momentum and phases in the
+    division as its variance decreases. It is worth trying where Adam is unstable at the start and
+    would need a warm-up.
 
     .. math::
 
@@ -26,22 +27,27 @@ class RAdam(Adam):
         \begin{cases} r_t \sqrt{1 - \beta_2^t} / (\sqrt{v_t} + \epsilon) & \rho_t > 5 \\
         1 & \text{else} \end{cases}
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` and :math:`v_t` are the averages of the gradients and of their squares,
+    :math:`\rho_t` is the effective length of the second average, with limit
+    :math:`\rho_\infty`, and :math:`r_t` the rectification of its variance.
+
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how much of the gradient's average is kept in a step, in [0, 1).
+        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1). At 2/3 or
-        below the division never comes in.
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1). At 2/3 or below,
+        the division is never used.
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
 
     Notes
     -----
-    As in torch, the threshold is 5 (the paper has 4), and :math:`\epsilon` is added before the
-    bias correction. At the default the division comes in at the sixth step.
+    As in torch, the threshold is 5 (the paper has 4) and :math:`\epsilon` is added before the bias
+    correction. With the default ``beta_2``, the division starts at the sixth step.
 
     References
     ----------
@@ -57,7 +63,7 @@ class RAdam(Adam):
     """
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the corrected rate, betas, complements, whether to divide or not, epsilon."""
+        """Return the rate, the betas with complements, `divide`, `plain` and epsilon."""
         b1, b2 = self.beta_1, self.beta_2
         rho_inf = 2 / (1 - b2) - 1
         rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
@@ -81,7 +87,7 @@ class RAdam(Adam):
         plain: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 2; one of `divide` and `plain` is 1, the other is 0."""
+        """Apply Algorithm 2, where either `divide` or `plain` is 1 and the other is 0."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return rate * m / (divide * (np.sqrt(v) + epsilon) + plain), m, v

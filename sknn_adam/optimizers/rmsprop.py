@@ -1,4 +1,4 @@
-"""RMSprop and its centered and momentum forms."""
+"""RMSprop, optionally centered and with momentum."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -13,37 +13,43 @@ __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    r"""RMSprop: every parameter's step divided by the running size of its gradient.
+    r"""RMSprop: gradients divided by their running root mean square.
 
-    Parameters whose gradients are large take smaller steps and the reverse, so one learning rate
-    serves all of them. The average forgets, so the rule follows objectives that drift.
+    Steps are scaled down for parameters with large gradients and up for those with small ones, so
+    a single learning rate fits all of them. Old gradients are forgotten, so RMSprop can follow a
+    non-stationary objective.
 
     .. math::
 
         v_t &= \rho\, v_{t-1} + (1 - \rho)\, g_t^2 \\
         m_t &= \rho\, m_{t-1} + (1 - \rho)\, g_t
-        \qquad\text{(centered: } v_t - m_t^2 \text{ takes the place of } v_t\text{)} \\
+        \qquad\text{(centered: } v_t - m_t^2 \text{ replaces } v_t \text{ below)} \\
         u_t &= \mu\, u_{t-1} + g_t / (\sqrt{v_t} + \epsilon) \\
         \theta_t &= \theta_{t-1} - \gamma\, u_t
+
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
+    :math:`m_t` and :math:`v_t` are the averages of the gradients and of their squares, and
+    :math:`u_t` is the velocity.
 
     Parameters
     ----------
     learning_rate : float, default=0.001
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     rho : float, default=0.9
-        :math:`\rho`, how much of the average is kept in a step, in [0, 1).
+        :math:`\rho`, the decay rate of the averages, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     centered : bool, default=False
-        Whether to divide by the gradient's standard deviation [2]_ instead of its size.
+        Whether to divide by the standard deviation of the gradient [2]_ instead of its root mean
+        square.
     momentum : float, default=0.0
-        :math:`\mu`, in [0, 1).
+        The momentum :math:`\mu`, in [0, 1).
 
     Notes
     -----
-    :math:`\epsilon` is added to the root, as in torch; some libraries add it under the root. The
-    averages start at zero without bias correction, so the first steps are about
-    :math:`1/\sqrt{1 - \rho}` times larger than later ones.
+    :math:`\epsilon` is added to the square root, as in torch. Some libraries add it inside the
+    square root. The averages start at zero without bias correction, so the first steps are about
+    :math:`1/\sqrt{1 - \rho}` times as large as later ones.
 
     References
     ----------
@@ -87,17 +93,17 @@ class RMSprop(Optimizer):
 
     @property
     def slots(self) -> Any:
-        """The mean square, the mean if centered, the velocity if there is momentum."""
+        """Names of the averages and, with momentum, of the velocity."""
         return ("v",) + ("m",) * bool(self.centered) + ("u",) * bool(self.momentum)
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the scalars of the rule that the parameters ask for."""
+        """Return the scalars of the selected rule."""
         common = (lr, self.rho, 1 - self.rho, self.epsilon)
         return (*common, self.momentum) if self.momentum else common
 
     @property
     def rule(self) -> Callable[..., tuple]:  # type: ignore[override]
-        """The rule that the parameters ask for."""
+        """The rule selected by ``centered`` and ``momentum``."""
         if self.centered:
             return self.centered_momentum if self.momentum else self.centered_plain
         return self.with_momentum if self.momentum else self.plain
@@ -106,7 +112,7 @@ class RMSprop(Optimizer):
     def plain(
         g: np.ndarray, v: np.ndarray, lr: float, rho: float, one_minus_rho: float, epsilon: float
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the running size."""
+        """Divide by the root mean square."""
         v = rho * v + one_minus_rho * g * g
         return lr * g / (np.sqrt(v) + epsilon), v
 
@@ -121,7 +127,7 @@ class RMSprop(Optimizer):
         epsilon: float,
         mu: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the running size, then average."""
+        """Divide by the root mean square, then apply momentum."""
         v = rho * v + one_minus_rho * g * g
         u = mu * u + g / (np.sqrt(v) + epsilon)
         return lr * u, v, u
@@ -136,7 +142,7 @@ class RMSprop(Optimizer):
         one_minus_rho: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the running deviation; rounding can make the variance negative."""
+        """Divide by the standard deviation; rounding can make the variance negative."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g
         return lr * g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon), v, m
@@ -153,7 +159,7 @@ class RMSprop(Optimizer):
         epsilon: float,
         mu: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the running deviation, then average."""
+        """Divide by the standard deviation, then apply momentum."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g
         u = mu * u + g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon)

@@ -1,4 +1,4 @@
-"""Schedule-free learning: an average of the weights in place of a schedule."""
+"""Schedule-free AdamW: weight averaging in place of a schedule."""
 
 from numbers import Real
 from typing import Any, ClassVar
@@ -13,11 +13,11 @@ __all__ = ["ScheduleFreeAdamW"]
 
 
 class ScheduleFreeAdamW(Optimizer):
-    r"""Schedule-free AdamW: averages its weights instead of lowering the learning rate.
+    r"""Schedule-free AdamW: weight averaging instead of a decreasing learning rate.
 
-    Reaches what a falling schedule reaches without knowing when training will end, so one can
-    stop, or go on, at any time. Gradients are taken at :math:`y` (``theta``), steps are made
-    with :math:`z`, and the average :math:`x` is what predicts (``evaluation_point``).
+    It matches a decreasing schedule without needing the length of training in advance, so training
+    can stop or continue at any time. Gradients are computed at :math:`y` (``theta``), steps update
+    :math:`z`, and predictions use the average :math:`x` (``evaluation_point``).
 
     .. math::
 
@@ -27,27 +27,34 @@ class ScheduleFreeAdamW(Optimizer):
         c_t = \gamma_t^2 / \textstyle\sum_{i \le t} \gamma_i^2 \\
         y_t &= \beta_1 x_t + (1 - \beta_1)\, z_t
 
+    Here :math:`g_t` is the gradient at :math:`y_{t-1}`, :math:`v_t` the average of its squares,
+    :math:`u_t` the update, :math:`\gamma_t` the learning rate at step :math:`t` and :math:`c_t` the
+    weight of the latest :math:`z` in the average.
+
     Parameters
     ----------
     learning_rate : float, default=0.0025
-        The :math:`\gamma_t` after the warm-up, above 0. Good ones are larger than Adam's.
+        The value of :math:`\gamma_t` after the warm-up, greater than 0. Good values are larger than
+        Adam's.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, how near to the average gradients are taken, in (0, 1).
+        :math:`\beta_1`, the weight of the average :math:`x` in :math:`y`, in (0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, how much of the squares' average is kept in a step, in [0, 1).
+        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, keeps the division finite; above 0.
+        :math:`\epsilon`, which keeps the division finite; greater than 0.
     weight_decay : float, default=0.0
-        :math:`\lambda`, at least 0, decoupled, at :math:`y` and on weights only.
+        The decoupled weight decay :math:`\lambda`, at least 0, computed at :math:`y` for weights
+        only.
     warmup_steps : int, default=0
-        In how many steps :math:`\gamma_t` grows to the learning rate.
+        Number of steps in which :math:`\gamma_t` grows to the learning rate.
 
     Notes
     -----
-    The state is :math:`y - z` and :math:`v`; :math:`x = y + (y - z)(1 - \beta_1) / \beta_1`.
-    As in optax, :math:`c_t` weighs by the largest :math:`\gamma_i` so far, and a warm-up of
-    :math:`K` steps moves :math:`z` by :math:`(t - 1) / K` of the rate: in step 1 not at all.
-    Batch normalization tracks its statistics at :math:`y`, not at :math:`x`.
+    The state consists of :math:`y - z` and :math:`v`; then
+    :math:`x = y + (y - z)(1 - \beta_1) / \beta_1`. As in optax, :math:`c_t` uses the largest
+    learning rate so far in place of each :math:`\gamma_i`. During a warm-up of :math:`K` steps,
+    :math:`z` moves with a fraction :math:`(t - 1) / K` of the learning rate, so the first step does
+    not move it. Batch normalization tracks its statistics at :math:`y`, not at :math:`x`.
 
     References
     ----------
@@ -100,7 +107,7 @@ class ScheduleFreeAdamW(Optimizer):
         rate = self.learning_rate * lr_scale
         lr = rate * min(1.0, (t - bool(self.warmup_steps)) / warmup)
         state.largest_lr = max(state.largest_lr, rate * min(1.0, t / warmup))
-        # Python raises OverflowError for the square of a larger number; training then diverges.
+        # Squaring a larger float raises OverflowError. Training diverges at such rates anyway.
         square = min(state.largest_lr, 1e150) ** 2
         state.sum_of_squares += square
         c = square / state.sum_of_squares if state.sum_of_squares else 0.0
@@ -131,11 +138,11 @@ class ScheduleFreeAdamW(Optimizer):
         bias_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Algorithm 1, without x, for y and gap = y - z."""
+        """Apply Algorithm 1 to y and gap = y - z, without storing x."""
         v = beta_2 * v + one_minus_beta_2 * g * g
         u = g / (np.sqrt(v / bias_2) + epsilon)
         return c * gap + lr_y * u, one_minus_c * gap + lr_gap * u, v
 
     def evaluation_point(self, theta: np.ndarray, state: Any) -> np.ndarray:
-        """Return the average x of the weights."""
+        """Return the averaged weights x."""
         return theta + theta.dtype.type((1 - self.beta_1) / self.beta_1) * state.gap

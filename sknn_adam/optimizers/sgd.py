@@ -1,4 +1,4 @@
-"""Stochastic gradient descent: plain, with momentum, with Nesterov's momentum."""
+"""Stochastic gradient descent, optionally with momentum."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -15,9 +15,9 @@ __all__ = ["SGD"]
 class SGD(Optimizer):
     r"""Stochastic gradient descent, optionally with momentum.
 
-    The classic: one learning rate :math:`\gamma` for every parameter. Momentum [1]_ averages the
-    gradients of successive steps, which speeds up flat directions and damps zigzags; Nesterov's
-    form [2]_ looks one step ahead.
+    All parameters share the learning rate :math:`\gamma`. Momentum [1]_ accumulates the gradients
+    of successive steps, which accelerates progress along flat directions and damps oscillations.
+    Nesterov momentum [2]_ looks one step ahead.
 
     .. math::
 
@@ -25,19 +25,22 @@ class SGD(Optimizer):
         \theta_t &= \theta_{t-1} - \gamma\, v_t
         \qquad\text{(Nesterov: } \theta_{t-1} - \gamma\,(g_t + \mu\, v_t)\text{)}
 
+    Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient and
+    :math:`v_t` the velocity.
+
     Parameters
     ----------
     learning_rate : float, default=0.01
-        :math:`\gamma`, above 0.
+        The learning rate :math:`\gamma`, greater than 0.
     momentum : float, default=0.0
-        :math:`\mu`, in [0, 1). 0 is plain gradient descent and keeps no state.
+        The momentum :math:`\mu`, in [0, 1). 0 is plain gradient descent, which needs no state.
     nesterov : bool, default=False
-        Whether to use Nesterov's momentum.
+        Whether to use Nesterov momentum. It has no effect without momentum.
 
     Notes
     -----
-    The velocity :math:`v` holds gradients, as in torch; scikit-learn's holds steps
-    (:math:`-\gamma v`). Both are the same at a constant learning rate.
+    As in torch, the velocity :math:`v` accumulates gradients. In scikit-learn it accumulates steps
+    (:math:`-\gamma v`). Both are equivalent at a constant learning rate.
 
     References
     ----------
@@ -69,28 +72,28 @@ class SGD(Optimizer):
 
     @property
     def slots(self) -> Any:
-        """The velocity, if there is momentum."""
+        """Name of the velocity, if there is momentum."""
         return ("v",) if self.momentum else ()
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the learning rate and, if there is any, the momentum."""
+        """Return the learning rate and, unless it is 0, the momentum."""
         return (lr, self.momentum) if self.momentum else (lr,)
 
     @property
     def rule(self) -> Callable[..., tuple]:  # type: ignore[override]
-        """The rule that the parameters ask for."""
+        """The rule selected by ``momentum`` and ``nesterov``."""
         if not self.momentum:
             return self.plain
         return self.nesterov_momentum if self.nesterov else self.heavy_ball
 
     @staticmethod
     def plain(g: np.ndarray, lr: float) -> tuple[np.ndarray, ...]:
-        """Take a step down the gradient."""
+        """Step along the negative gradient."""
         return (lr * g,)
 
     @staticmethod
     def heavy_ball(g: np.ndarray, v: np.ndarray, lr: float, mu: float) -> tuple[np.ndarray, ...]:
-        """Take a step along the velocity."""
+        """Step along the velocity."""
         v = mu * v + g
         return lr * v, v
 
@@ -98,6 +101,6 @@ class SGD(Optimizer):
     def nesterov_momentum(
         g: np.ndarray, v: np.ndarray, lr: float, mu: float
     ) -> tuple[np.ndarray, ...]:
-        """Take a step along the velocity seen from one step ahead."""
+        """Step along the velocity of the next step."""
         v = mu * v + g
         return lr * (g + mu * v), v

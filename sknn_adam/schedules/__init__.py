@@ -1,9 +1,10 @@
-r"""Schedules: how the learning rate changes during training.
+r"""Schedules: changes of the learning rate during training.
 
-A schedule is a factor on the optimizer's learning rate: ``factor = schedule(clock, state)``, with
-``state = schedule.init()``. The clock has ``step`` (optimizer steps done), ``epoch`` (epochs
-done), ``progress`` (fraction of ``max_iter`` done, from 0 to 1) and ``loss`` (of the last
-epoch). The state belongs to the training run; most schedules have none.
+A schedule returns a factor that multiplies the learning rate of the optimizer:
+``factor = schedule(clock, state)``, with ``state = schedule.init()``. The clock has ``step``
+(completed optimizer steps), ``epoch`` (completed epochs), ``progress`` (completed fraction of
+``max_iter``, from 0 to 1) and ``loss`` (of the last epoch). The state belongs to the training run;
+most schedules have none.
 """
 
 from sknn_adam._component.registry import Table

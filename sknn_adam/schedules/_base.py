@@ -1,4 +1,4 @@
-"""The base of all schedules, and the clock that they read."""
+"""The base class of all schedules, and the clock that they read."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Clock:
     Parameters
     ----------
     step : int, default=0
-        Optimizer steps done.
+        Number of completed optimizer steps.
     epoch : int, default=0
-        Epochs done.
+        Number of completed epochs.
     progress : float, default=0.0
-        Fraction of ``max_iter`` done, from 0 to 1.
+        Completed fraction of ``max_iter``, from 0 to 1.
     loss : float, default=inf
-        Loss of the last epoch, or minus its score on validation samples.
+        Loss of the last epoch, or its negative validation score.
 
     Examples
     --------
@@ -39,9 +39,10 @@ class Clock:
 
 
 class Schedule(Component):
-    """Base of all schedules: a subclass defines ``__call__(clock, state)``.
+    """Base class of all schedules.
 
-    ``uses_progress`` is True if the factor depends on ``clock.progress``, and so on ``max_iter``.
+    A subclass defines ``__call__(clock, state)``. It sets ``uses_progress = True`` if the factor
+    depends on ``clock.progress`` and therefore on ``max_iter``.
 
     Examples
     --------
@@ -62,16 +63,16 @@ class Schedule(Component):
 
     @property
     def kind(self) -> str:
-        """An identifier of the rule: training goes on with the state of the same rule only."""
+        """Identifier of the schedule: training only continues with the state of the same kind."""
         return type(self).__name__
 
     def init(self) -> Any:
-        """Return the state of a new training run, None for schedules without one."""
+        """Return the state of a new training run, or None for schedules without state."""
         return None
 
     @abstractmethod
     def __call__(self, clock: Clock, state: Any = None) -> float:
-        """Return the factor on the learning rate."""
+        """Return the factor that multiplies the learning rate."""
 
 
 class Constant(Schedule):
@@ -89,5 +90,5 @@ class Constant(Schedule):
 
 
 def along_cosine(fraction: float, start: float, end: float) -> float:
-    """Go from `start` to `end` along half a cosine."""
+    """Return the value at `fraction` of a half cosine wave from `start` to `end`."""
     return end + (start - end) * (1 + cos(pi * fraction)) / 2

@@ -1,4 +1,4 @@
-"""Schedules that depend on the number of epochs, or on the loss."""
+"""Schedules that depend on the number of epochs or on the loss."""
 
 from math import inf
 from numbers import Real
@@ -13,14 +13,14 @@ __all__ = ["Step", "InverseScaling", "Plateau"]
 
 
 class Step(Schedule):
-    """Multiply by ``drop`` after every ``every`` epochs.
+    """Step decay: the factor is multiplied by ``drop`` every ``every`` epochs.
 
     Parameters
     ----------
     drop : float, default=0.5
-        Multiplier of the factor, above 0 and at most 1.
+        Multiplier of the factor, in (0, 1].
     every : int, default=10
-        Number of epochs of a step.
+        Number of epochs between two drops.
 
     Examples
     --------
@@ -43,12 +43,12 @@ class Step(Schedule):
 
 
 class InverseScaling(Schedule):
-    r"""Decay by a power of the epoch, :math:`1 / (1 + \mathrm{epoch})^k`.
+    r"""Inverse scaling by a power of the epoch, :math:`1 / (1 + \mathrm{epoch})^k`.
 
     Parameters
     ----------
     power : float, default=0.5
-        :math:`k`, above 0.
+        The exponent :math:`k`, greater than 0.
 
     Notes
     -----
@@ -71,16 +71,16 @@ class InverseScaling(Schedule):
 
 
 class Plateau(Schedule):
-    """Multiply by ``drop`` whenever the training loss has stopped falling.
+    """Decay by ``drop`` whenever the loss has stopped decreasing.
 
     Parameters
     ----------
     drop : float, default=0.5
         Multiplier of the factor, in (0, 1).
     patience : int, default=5
-        Number of consecutive epochs without progress before the factor drops.
+        Number of consecutive epochs without improvement before the factor drops.
     tol : float, default=1e-4
-        A fall of the loss by less than this is not progress; not negative.
+        The loss must decrease by more than this to count as an improvement; at least 0.
 
     Examples
     --------
@@ -103,11 +103,11 @@ class Plateau(Schedule):
         self.tol = tol
 
     def init(self) -> Any:
-        """Return the factor, the best loss, the epochs waited, and the last epoch seen."""
+        """Return the factor, the best loss, the epochs without improvement and the last epoch."""
         return SimpleNamespace(factor=1.0, best=inf, waited=0, epoch=0)
 
     def __call__(self, clock: Clock, state: Any = None) -> float:
-        """Look at the loss once per epoch."""
+        """Return the factor, updated once per epoch."""
         state = self.init() if state is None else state
         if clock.epoch != state.epoch:
             state.epoch = clock.epoch

@@ -1,4 +1,4 @@
-"""Schedules that depend on the progress, from 0 to 1 over ``max_iter`` epochs."""
+"""Schedules that depend on the progress, which grows from 0 to 1 over ``max_iter`` epochs."""
 
 from math import cos, log2, pi
 from numbers import Real
@@ -12,12 +12,14 @@ __all__ = ["Linear", "Cosine", "Exponential", "OneCycle", "CosLog4", "FlatCos"]
 
 
 class Linear(Schedule):
-    r"""Linear decay :math:`1 + (f - 1)\,p` from 1 to ``final_factor``.
+    r"""Linear decay from 1 to ``final_factor`` :math:`f`.
+
+    At progress :math:`p`, the factor is :math:`1 + (f - 1)\,p`.
 
     Parameters
     ----------
     final_factor : float, default=0.0
-        The factor :math:`f` at the end of training, from 0 to 1.
+        The factor :math:`f` at the end of training, in [0, 1].
 
     Examples
     --------
@@ -37,12 +39,14 @@ class Linear(Schedule):
 
 
 class Cosine(Schedule):
-    r"""Cosine decay :math:`f + (1 - f)\,\tfrac12 (1 + \cos \pi p)` from 1 to ``final_factor``.
+    r"""Cosine decay from 1 to ``final_factor`` :math:`f`.
+
+    At progress :math:`p`, the factor is :math:`f + (1 - f)\,\tfrac12 (1 + \cos \pi p)`.
 
     Parameters
     ----------
     final_factor : float, default=0.0
-        The factor :math:`f` at the end of training, from 0 to 1.
+        The factor :math:`f` at the end of training, in [0, 1].
 
     References
     ----------
@@ -67,12 +71,14 @@ class Cosine(Schedule):
 
 
 class Exponential(Schedule):
-    r"""Exponential decay :math:`f^{p}` from 1 to ``final_factor`` :math:`f`; `p` is the progress.
+    r"""Exponential decay from 1 to ``final_factor`` :math:`f`.
+
+    At progress :math:`p`, the factor is :math:`f^{p}`.
 
     Parameters
     ----------
     final_factor : float, default=0.01
-        The factor at the end of training, above 0.
+        The factor :math:`f` at the end of training, greater than 0.
 
     Examples
     --------
@@ -92,16 +98,16 @@ class Exponential(Schedule):
 
 
 class OneCycle(Schedule):
-    """Rise from a small factor to 1, then fall to a tiny one, both along a cosine.
+    """One cycle: a cosine increase to 1, followed by a cosine decay to almost 0.
 
     Parameters
     ----------
     peak : float, default=0.3
         The progress at which the factor is 1, in (0, 1).
     initial_factor : float, default=0.04
-        The factor at the start, from 0 to 1.
+        The factor at the start of training, in [0, 1].
     final_factor : float, default=4e-6
-        The factor at the end, from 0 to 1.
+        The factor at the end of training, in [0, 1].
 
     References
     ----------
@@ -136,9 +142,11 @@ class OneCycle(Schedule):
 
 
 class CosLog4(Schedule):
-    r"""Four cosine waves that grow longer: :math:`\tfrac12 (1 - \cos(2\pi \log_2(1 + 15 p)))`.
+    r"""Four cosine cycles of increasing length.
 
-    Starts and ends at 0; large rates early, several annealings to try solutions.
+    At progress :math:`p`, the factor is :math:`\tfrac12 (1 - \cos(2\pi \log_2(1 + 15 p)))`. It
+    starts and ends at 0. The learning rate is large early in training, and its repeated annealing
+    explores several solutions.
 
     References
     ----------
@@ -159,12 +167,12 @@ class CosLog4(Schedule):
 
 
 class FlatCos(Schedule):
-    """Constant at first, then a cosine decay to 0.
+    """A constant factor followed by a cosine decay to 0.
 
     Parameters
     ----------
     flat : float, default=0.5
-        The progress at which the decay begins, in [0, 1).
+        The progress at which the decay starts, in [0, 1).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Warmup before any schedule."""
+"""Warmup, combined with any schedule."""
 
 from typing import Any, ClassVar
 
@@ -9,14 +9,14 @@ __all__ = ["Warmup"]
 
 
 class Warmup(Schedule):
-    """A linear rise over the first steps, multiplied with any other schedule.
+    """A linear warmup over the first steps, multiplied by another schedule.
 
     Parameters
     ----------
     schedule : str or Schedule, default="constant"
-        The schedule that follows.
+        The other schedule.
     steps : int, default=100
-        Number of optimizer steps of the rise.
+        Number of optimizer steps of the warmup.
 
     Examples
     --------
@@ -34,12 +34,12 @@ class Warmup(Schedule):
 
     @property
     def uses_progress(self) -> bool:  # type: ignore[override]
-        """Whether the schedule that follows does."""
+        """Whether the other schedule depends on the progress."""
         return self._inner().uses_progress
 
     @property
     def kind(self) -> str:
-        """The names of both."""
+        """Identifier that includes the kind of the other schedule."""
         return f"Warmup({self._inner().kind})"
 
     def validate(self) -> None:
