@@ -205,7 +205,7 @@ def section(record: dict) -> list[str]:
     return [
         "### Files and lines",
         f"The package has {now['n_lines']:,} lines of code. In {n_settings} settings together, "
-        f"functions of {now['n_files']} files run between `fit` and the training loop, not counting "
+        f"functions of {now['n_files']} files run between `fit` and the training loop, without "
         f"components. Calls from a lower module to a higher one: {now['n_upward']}.",
     ]
 
