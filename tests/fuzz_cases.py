@@ -32,7 +32,7 @@ from sknn_adam.schedules import SCHEDULES, Warmup
 # together make impossible.
 REFUSED = [
     r"validation set is too small",
-    r"classes without a training row",
+    r"classes without a training sample",
     r"needs targets y",  # losses of positive numbers
     r"several levels predicts one output",
     r"needs all rows: partial_fit takes a dict",
@@ -43,7 +43,7 @@ REFUSED = [
     r"contains infinity or a value too large",
     r"holds values too large for float32",
     r"y has classes that were not there",
-    r"every member leaves out a fold of its own",
+    r"every member holds out its own fold",
     r"minimizes the objective of one network",
 ]
 CPU_SECONDS = 20  # of one case; the usual one takes some hundredths
