@@ -382,8 +382,11 @@ def test_columns_at_fault_are_named():
     model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
     cases = [
         (frame.assign(age=np.nan, depth=[None, *X[1:, 2]]), "NaN in columns 'age', 'depth'. Note"),
-        (frame.assign(size=["x", *X[1:, 1]]), "'x'\nX has texts in column 'size'. Note that sknn"),
-        (frame.assign(size=pandas.Categorical(["1", "x"] * 12)), "texts in column 'size'"),
+        (
+            frame.assign(size=["x", *X[1:, 1]]),
+            "'x'\nX has strings in column 'size'. Note that",
+        ),
+        (frame.assign(size=pandas.Categorical(["1", "x"] * 12)), "strings in column 'size'"),
         (frame.assign(size=np.inf), "infinity .*\nX has infinity in column 'size'\\.$"),
         (
             frame.assign(size=DAYS),
@@ -423,7 +426,7 @@ def test_columns_of_polars_are_named():
     frame = polars.DataFrame({"age": X[:, 0], "day": DAYS, "word": LABELS})
     with pytest.raises(ValueError, match="dates or times in column 'day'"):
         MLPRegressor((4,)).fit(frame, NUMBERS)
-    with pytest.raises((ValueError, TypeError), match=r"(?s).*texts in column 'word'"):
+    with pytest.raises((ValueError, TypeError), match=r"(?s).*strings in column 'word'"):
         MLPRegressor((4,)).fit(frame.drop("day"), NUMBERS)
 
 
