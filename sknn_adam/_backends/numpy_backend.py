@@ -279,7 +279,7 @@ class NumpyKernels(Backend):
         return key in store
 
     def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
-        """Store the result of `make`, or None if the functions read values beyond watching."""
+        """Store the result of `make`, or None if the functions read unwatchable values."""
         watch = dependencies_of(*functions)
         store[key] = None if watch is None else make()
         if store[key] is not None and watch is not None and watch.values:

@@ -31,7 +31,7 @@ class Members(Run):
     seen: int = 0  # number of samples in these sums
 
     def mean(self, values: np.ndarray, n_samples: int) -> float:
-        """Add the losses of a batch to the totals; return their mean over the sound members."""
+        """Add up the losses of a batch; return their mean over members that have not diverged."""
         if self.batch == 0:
             self.totals, self.seen = np.zeros(len(values)), 0
         self.seen += n_samples

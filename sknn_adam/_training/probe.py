@@ -66,7 +66,7 @@ def _norm(array: np.ndarray) -> float:
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
-    # NumPy reduces flat arrays in one run.
+    # NumPy reduces a flat array in one pass.
     flat = array.reshape(-1)
     return float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
 
