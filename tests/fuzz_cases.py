@@ -32,7 +32,7 @@ from sknn_adam.schedules import SCHEDULES, Warmup
 # data and parameters may be refused.
 REFUSED = [
     r"validation set is too small",
-    r"classes without a training row",
+    r"classes without a training sample",
     # Losses for positive targets.
     r"needs targets y",
     r"several levels predicts one output",
@@ -44,7 +44,7 @@ REFUSED = [
     r"contains infinity or a value too large",
     r"holds values too large for float32",
     r"y has classes that were not there",
-    r"every member leaves out a fold of its own",
+    r"every member holds out its own fold",
     r"minimizes the objective of one network",
 ]
 # Limit for one case; a usual case takes some hundredths of a second.

@@ -382,8 +382,11 @@ def test_columns_at_fault_are_named():
     model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
     cases = [
         (frame.assign(age=np.nan, depth=[None, *X[1:, 2]]), "NaN in columns 'age', 'depth'. Note"),
-        (frame.assign(size=["x", *X[1:, 1]]), "'x'\nX has texts in column 'size'. Note that sknn"),
-        (frame.assign(size=pandas.Categorical(["1", "x"] * 12)), "texts in column 'size'"),
+        (
+            frame.assign(size=["x", *X[1:, 1]]),
+            "'x'\nX has strings in column 'size'. Note that",
+        ),
+        (frame.assign(size=pandas.Categorical(["1", "x"] * 12)), "strings in column 'size'"),
         (frame.assign(size=np.inf), "infinity .*\nX has infinity in column 'size'\\.$"),
         (
             frame.assign(size=DAYS),
@@ -423,7 +426,7 @@ def test_columns_of_polars_are_named():
     frame = polars.DataFrame({"age": X[:, 0], "day": DAYS, "word": LABELS})
     with pytest.raises(ValueError, match="dates or times in column 'day'"):
         MLPRegressor((4,)).fit(frame, NUMBERS)
-    with pytest.raises((ValueError, TypeError), match=r"(?s).*texts in column 'word'"):
+    with pytest.raises((ValueError, TypeError), match=r"(?s).*strings in column 'word'"):
         MLPRegressor((4,)).fit(frame.drop("day"), NUMBERS)
 
 
@@ -524,16 +527,16 @@ def test_hidden_sizes_that_are_none(classifier, regressor, sizes):
 
 
 NAMES = [
-    ("optimizer", "adm", "'adm' names no optimizer. Did you mean 'adam'. Known names: sgd"),
+    ("optimizer", "adm", "'adm' is not a known optimizer. Did you mean 'adam'. Known names: sgd"),
     ("optimizer", "Adam", "Did you mean 'adam'"),
-    ("optimizer", "frobnicate", "'frobnicate' names no optimizer. Known names"),
-    ("initializer", "he_norml", "names no initializer. Did you mean 'he_normal'"),
+    ("optimizer", "frobnicate", "'frobnicate' is not a known optimizer. Known names"),
+    ("initializer", "he_norml", "is not a known initializer. Did you mean 'he_normal'"),
     ("bias_initializer", "zero", "Did you mean 'zeros'"),
-    ("activation", "Relu", "names no activation. Did you mean 'relu'"),
-    ("normalization", "bach", "names no normalization. Did you mean 'batch'"),
-    ("schedule", "cosin", "names no schedule. Did you mean 'cosine'"),
-    ("gradient_clip", "norms", "names no gradient_clip. Did you mean 'norm'"),
-    ("loss", "los", "'los' names no loss"),
+    ("activation", "Relu", "is not a known activation. Did you mean 'relu'"),
+    ("normalization", "bach", "is not a known normalization. Did you mean 'batch'"),
+    ("schedule", "cosin", "is not a known schedule. Did you mean 'cosine'"),
+    ("gradient_clip", "norms", "is not a known gradient_clip. Did you mean 'norm'"),
+    ("loss", "los", "'los' is not a known loss"),
     ("initializer", "he", "Did you mean 'he_uniform' or 'he_normal'"),
     ("initializer", "kaiming_normal", "Did you mean 'he_normal'"),
     ("schedule", "adaptive", "Did you mean 'plateau'"),

@@ -117,9 +117,9 @@ def test_relative_paths_are_ignored(monkeypatch, tmp_path):
 def test_the_name_of_a_source_depends_on_its_text_and_the_versions(monkeypatch, tmp_path):
     pytest.importorskip("numba")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    paths = [_compiled._kept("a = 1", "x"), _compiled._kept("a = 2", "x")]
+    paths = [_compiled._source_file("a = 1", "x"), _compiled._source_file("a = 2", "x")]
     monkeypatch.setattr(_compiled, "_versions", lambda: "other versions")
-    paths.append(_compiled._kept("a = 1", "x"))
+    paths.append(_compiled._source_file("a = 1", "x"))
     assert len(set(paths)) == 3
 
 

@@ -60,7 +60,7 @@ def test_every_parameter_is_constrained(component):
         broken = type(component)(**{name: "no such value"})
         message = f"'{name}' parameter of {type(component).__name__}"
         if name in getattr(component, "_tables", {}):
-            message = f"'no such value' names no {name}"
+            message = f"'no such value' is not a known {name}"
         with pytest.raises(ValueError, match=message):
             broken.validate()
 
@@ -120,10 +120,10 @@ def test_bool_is_no_number():
         pytest.param(
             "adm",
             ValueError,
-            "'adm' names no optimizer. Did you mean 'adam'. Known names: sgd, .*adam",
+            "'adm' is not a known optimizer. Did you mean 'adam'. Known names: sgd, .*adam",
             id="name",
         ),
-        pytest.param("qqq", ValueError, r"'qqq' names no optimizer. Known names", id="far name"),
+        pytest.param("qqq", ValueError, r"'qqq' is not a known optimizer. Known names", id="far"),
         pytest.param(
             Adam,
             TypeError,

@@ -332,7 +332,7 @@ def test_loops_check_their_arrays_before_they_write(name, compiled, rng):
             for number in (-1, 6):
                 wrong = arrays()
                 wrong[i][0] = number
-                with pytest.raises(ValueError, match=r"that the table has not|has no raw output"):
+                with pytest.raises(ValueError, match="out of range"):
                     function(*wrong)
     assert refused >= 4
 

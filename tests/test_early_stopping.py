@@ -447,11 +447,11 @@ def test_y_val_in_another_form():
 @pytest.mark.parametrize(
     ("estimator", "n_rows", "fraction", "match"),
     [
-        (MLPRegressor, 10, 0.1, "leaves 1 for validation, and at least 2 are needed on both"),
-        (MLPRegressor, 10, 0.95, "leaves 10 for validation"),
-        (MLPRegressor, 10, 0.9, "leaves 9 for validation"),
+        (MLPRegressor, 10, 0.1, "holds out 1, but both sets need at least 2 samples"),
+        (MLPRegressor, 10, 0.95, "holds out 10, but"),
+        (MLPRegressor, 10, 0.9, "holds out 9, but"),
         (MLPClassifier, 10, 0.1, "validation set is too small"),
-        (MLPClassifier, 30, 0.93, "too small|without a training row"),
+        (MLPClassifier, 30, 0.93, "too small|without a training sample"),
     ],
 )
 def test_shares_that_leave_too_few_rows(estimator, n_rows, fraction, match):

@@ -18,7 +18,7 @@ from sknn_adam._estimator import setup
 from sknn_adam._nn.network import build
 from sknn_adam._training.batches import Data
 from sknn_adam._training.loop import Plan, Run, train
-from sknn_adam._training.members import Members, OutOfFold, of_the_others
+from sknn_adam._training.members import Members, OutOfFold, leave_one_out_scores
 from sknn_adam._training.splits import fold_numbers
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
@@ -306,14 +306,14 @@ def test_quantiles_do_not_cross():
 
 def test_scores_of_the_others(rng):
     loss, weight = rng.normal(size=9), rng.random(9) + 0.1
-    found = of_the_others(loss, weight)
+    found = leave_one_out_scores(loss, weight)
     for i in range(9):
         others = np.arange(9) != i
         mean = np.average(loss[others], weights=weight[others])
         assert found[i] == pytest.approx(-mean, rel=1e-12)
         changed = loss.copy()
         changed[i] = 1e300
-        assert of_the_others(changed, weight)[i] == found[i]  # to the last bit
+        assert leave_one_out_scores(changed, weight)[i] == found[i]  # to the last bit
 
 
 def test_out_of_fold_keeps_the_best_epoch_of_every_row():
@@ -515,7 +515,7 @@ def test_a_class_that_a_member_has_not_seen_does_not_end_its_training(scoring):
         shifted[:, 0] += 2 * y
         shifted[-1] += far
         model = crossed(MLPClassifier, **params)
-        with pytest.warns(UserWarning, match="trained without it"):
+        with pytest.warns(UserWarning, match="trained without the class"):
             found.append(model.fit(shifted, y))
     alike = [
         all(np.array_equal(other.coefs_[0][m], found[0].coefs_[0][m]) for other in found)
@@ -608,8 +608,8 @@ FOUR = np.repeat(["a", "b"], [56, 4])
 @pytest.mark.parametrize(
     ("estimator", "y", "params", "fit_params", "message"),
     [
-        (MLPRegressor, NUMBERS, {"n_members": 61}, {}, "n_members=61 .* there are 60 rows"),
-        (MLPRegressor, NUMBERS, {"n_members": 31}, {}, "leaves out 2 or more"),
+        (MLPRegressor, NUMBERS, {"n_members": 61}, {}, "n_members=61 .* there are 60 samples"),
+        (MLPRegressor, NUMBERS, {"n_members": 31}, {}, "holds out at least 2"),
         (MLPClassifier, LABELS, {"optimizer": "lbfgs"}, {}, "LBFGS .* set n_members=1"),
         (MLPRegressor, NUMBERS, {}, {"groups": np.arange(60) % 2}, "there are 2 groups"),
         (MLPRegressor, NUMBERS, {}, {"groups": np.arange(59)}, "inconsistent numbers"),
@@ -618,14 +618,14 @@ FOUR = np.repeat(["a", "b"], [56, 4])
             NUMBERS,
             {"n_members": 2},
             {"groups": np.arange(60) == 7},
-            "fewer than 2 rows to leave out",
+            "fewer than 2 samples to hold out",
         ),
         (
             MLPClassifier,
             FOUR,
             {"n_members": 2},
             {"groups": np.where(FOUR == "b", 1, np.arange(60) + 2)},
-            "all rows of 1 classes are in one fold",
+            "all samples of 1 classes are in one fold",
         ),
         (
             MLPRegressor,

@@ -149,9 +149,9 @@ def test_warmup_nests_a_schedule_by_name_or_instance():
     assert not Warmup().uses_progress
     with pytest.raises(ValueError, match="final_factor"):
         Warmup(Cosine(final_factor=2.0)).validate()
-    with pytest.raises(ValueError, match="'cosin' names no schedule"):
+    with pytest.raises(ValueError, match="'cosin' is not a known schedule"):
         Warmup("cosin").validate()
-    with pytest.raises(ValueError, match="'cosin' names no schedule"):
+    with pytest.raises(ValueError, match="'cosin' is not a known schedule"):
         Warmup(Warmup("cosin")).validate()
 
 

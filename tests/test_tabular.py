@@ -693,7 +693,7 @@ def test_rare_classes():
         model.fit(X, y)
     assert len(caught) == 1
     assert "rare" in model.classes_
-    with pytest.raises(ValueError, match=r"there are 10 rows.*recipe='fast'"):
+    with pytest.raises(ValueError, match=r"there are 10 samples.*recipe='fast'"):
         model.fit(X[:10], y[:10])
 
 

@@ -1,1 +1,1 @@
-"""How formulas and products are computed: by NumPy, or by loops that Numba compiles."""
+"""Backends that compute formulas and products: NumPy, or loops compiled by Numba."""

@@ -1,4 +1,4 @@
-"""Recorded formulas written out as the source of loops, for `numba_backend` to compile."""
+"""Source code of fused loops, generated from recorded formulas for `numba_backend`."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from sknn_adam._backends.tracing import LOGICAL, Formula
 
 __all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
 
-# Constants, names of the arguments, their types, and the lines of the body.
+# Source of the constants, argument names, argument types, and the lines of the body.
 Loop = tuple[str, str, str, list[str]]
 
-# Operations on numbers of the arrays' dtype.
+# Operations on numbers in the dtype of the arrays.
 INFIX = {
     np.add: "({} + {})",
     np.subtract: "({} - {})",
@@ -31,12 +31,12 @@ INFIX = {
     np.square: "({0} * {0})",
     np.reciprocal: "(ONE / {})",
     np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else ({0} if {0} != {0} else ZERO)))",
-    # As NumPy's: NaN is kept whichever side it is on, and of two zeros the second is taken.
+    # As in NumPy, NaN in either operand propagates, and for two zeros the second is returned.
     np.maximum: "({0} if {0} > {1} or {0} != {0} else {1})",
     np.minimum: "({0} if {0} < {1} or {0} != {0} else {1})",
     np.where: "({1} if {0} else {2})",
 }
-# Operations on booleans with a boolean result. NumPy adds them by "or", not as numbers.
+# Operations on booleans with a boolean result. NumPy adds booleans with "or".
 BOOLEAN = {
     np.add: "({} or {})",
     np.multiply: "({} and {})",
@@ -58,20 +58,20 @@ BOOLEAN = {
 POWERS = {2: "({0} * {0})", 1: "{0}"}
 
 
-# Over the members, rows and units of an array.
+# Loops over the members, samples and units of an array.
 EACH = """for m in range({0}.shape[0]):
     for i in range({0}.shape[1]):
         for j in range({0}.shape[2]):"""
 
 
 class Unwritable(Exception):
-    """The formula has an operation that has no place in a fused loop."""
+    """Raised for an operation that a fused loop does not support."""
 
 
 def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
-    """Return the lines of the constants, the lines of the operations, and the outputs' names.
+    """Return the source of the constants, the lines of the operations, and the output names.
 
-    `names` are those of the arrays' elements and the scalars.
+    `names` are the names of the array elements and of the scalars.
     """
     constants: dict[str, str] = {}
     lines = []
@@ -92,13 +92,13 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
         return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
 
     for k, (function, arguments, result) in enumerate(formula.operations, start=1):
-        wanted = _wanted(formula, function, arguments, result.kind == "b")
-        pattern = (BOOLEAN if all(wanted) else INFIX).get(function)
+        booleans = _as_booleans(formula, function, arguments, result.kind == "b")
+        pattern = (BOOLEAN if all(booleans) else INFIX).get(function)
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
         if pattern is None:
             raise Unwritable
-        pairs = zip(arguments, wanted, strict=False)
+        pairs = zip(arguments, booleans, strict=False)
         text = pattern.format(*[operand(i, constant, boolean) for (i, constant), boolean in pairs])
         lines.append(f"v{k} = {text}")
     head = [f"{c} = {text}" for text, c in constants.items()]
@@ -106,23 +106,23 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
 
 
 def _is_boolean(formula: Formula, index: int | None, constant: Any = None) -> bool:
-    """Return whether an argument of an operation is a boolean."""
+    """Return whether the argument of an operation is a boolean."""
     if index is None:
         return isinstance(constant, bool)
     return index < 0 and formula.operations[-index - 1][2].kind == "b"
 
 
-def _wanted(formula: Formula, function: Any, arguments: list, boolean: bool) -> list[bool]:
-    """Return for every argument whether NumPy's operation takes it as a boolean, not a number."""
+def _as_booleans(formula: Formula, function: Any, arguments: list, boolean: bool) -> list[bool]:
+    """Return for every argument whether NumPy takes it as a boolean rather than a number."""
     if function is np.where:
         return [True, boolean, boolean]
-    taken = function in LOGICAL
-    taken |= boolean and all(_is_boolean(formula, *argument) for argument in arguments)
-    return [taken] * len(arguments)
+    logical = function in LOGICAL
+    logical |= boolean and all(_is_boolean(formula, *argument) for argument in arguments)
+    return [logical] * len(arguments)
 
 
 def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
-    """Return constants, argument names, signature and body of the loop of an optimizer's rule."""
+    """Return the constants, argument names, types and body of the loop of an optimizer's rule."""
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
@@ -145,7 +145,10 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
 
 
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
-    """Return the same for an activation behind a bias; `z` is written if it is kept."""
+    """Return the loop that adds a bias and applies an activation.
+
+    Unless it works in place, the loop also stores ``z + b`` in `zs`.
+    """
     constants, lines, (value,) = _write_operations(formula, ["z"], dtype)
     other = "" if in_place else "zs.shape != out.shape or "
     body = [
@@ -164,7 +167,7 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
 
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
-    """Return the same for the chain rule through a derivative, with the columns' sums."""
+    """Return the loop that multiplies by a derivative and sums the products over the samples."""
     constants, lines, (value,) = _write_operations(formula, ["z", "a"], dtype)
     other = "zs.shape != g.shape or " if with_z else ""
     body = [

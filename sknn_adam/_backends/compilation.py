@@ -1,8 +1,9 @@
-"""Formulas and loops compiled by Numba, and the files that keep them.
+"""Compilation of formulas and loops by Numba, with a cache on disk.
 
-The sources are files in the user's cache, named by their content and the versions of Numba and
-NumPy, and Numba keeps the machine code beside them. Worker processes share both. Machine code is
-executed, so a cache that others could write to is not used, see `_utils.files.private_directory`.
+Source files in the user's cache directory are named by a hash of their content and the versions
+of Numba and NumPy. Numba stores the machine code beside them, and worker processes share both.
+Because the machine code is executed, a directory that other users could write to is not used, see
+`_utils.files.private_directory`.
 """
 
 import hashlib
@@ -36,15 +37,15 @@ _locating = threading.Lock()
 
 
 def _folder() -> Path | None:
-    """Return the folder of the cache, None if there is none that only the user can write to."""
+    """Return the cache directory, or None if other users could write to it."""
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         if os.path.isabs(base := os.environ.get(variable, "")):
             return private_directory(base, "sknn_adam")
     return private_directory(os.path.join(os.path.expanduser("~"), ".cache"), "sknn_adam")
 
 
-def _kept(text: str, prefix: str) -> Path | None:
-    """Return the file of a source in the cache, written if need be; None without a cache."""
+def _source_file(text: str, prefix: str) -> Path | None:
+    """Return the cached file of a source, written if missing; None without a cache."""
     folder = _folder()
     if folder is None:
         return None
@@ -71,22 +72,26 @@ def _versions() -> str:
 
 
 def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) -> Any:
-    """Return a function compiled for a signature, the machine code kept beside the file `path`."""
+    """Compile a function for a signature, with the machine code cached beside the file `path`."""
     import numba
 
     if path is not None:
         try:
             kernel = numba.njit(**OPTIONS, **options)(function)
-            if _keep_beside(kernel, path):
+            if _cache_beside(kernel, path):
                 return _compile(kernel, signature, path)
-        except Exception:  # what is in the cache is damaged, or the disk is full
+        # The cache may be damaged, or the disk full.
+        except Exception:
             pass
     kernel = numba.njit(**OPTIONS, **options)(function)
     return _compile(kernel, signature, None)
 
 
-def _keep_beside(kernel: Any, path: Path) -> bool:
-    """Have Numba cache a kernel beside its source, wherever it would otherwise."""
+def _cache_beside(kernel: Any, path: Path) -> bool:
+    """Make Numba cache a kernel beside its source; return whether it will.
+
+    A configured cache directory (``NUMBA_CACHE_DIR``) would otherwise take precedence.
+    """
     import numba
 
     config: Any = numba.config
@@ -104,22 +109,25 @@ def _compile(kernel: Any, signature: Any, path: Path | None) -> Any:
     kernel.disable_compile()
     if path is not None and sum(kernel.stats.cache_misses.values()):
         for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
-            if file.stat().st_mode & 0o022:  # by the umask; such files would not be read again
+            # With a permissive umask others could write to these files, so that the next process
+            # would delete them.
+            if file.stat().st_mode & 0o022:
                 file.chmod(0o600)
     return kernel
 
 
-_loaded: dict[str, Any] = {}  # by source: the kernels of this process
+# The kernels of this process by their source.
+_loaded: dict[str, Any] = {}
 
 
 def _load(source: str, signature: str) -> Any:
-    """Return ``kernel`` of a source, compiled for a signature."""
+    """Return the function ``kernel`` of a source, compiled for a signature."""
     key = f"{source}# {signature}"
     if key not in _loaded:
-        path = _kept(key, "kernel")
+        path = _source_file(key, "kernel")
         name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
-        # Numba looks the module up by its name when it loads machine code. The text at hand is
-        # executed, not the file: an import would prefer byte code that lies beside it.
+        # Numba looks up the module by name when it loads machine code. The source is executed
+        # rather than imported, because an import would prefer bytecode found beside the file.
         module: Any = ModuleType(name)
         sys.modules[name] = module
         exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
@@ -128,20 +136,21 @@ def _load(source: str, signature: str) -> Any:
 
 
 def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
-    """Return the compiled kernel; None for what cannot be written, or without Numba."""
+    """Return the compiled kernel, or None for an unsupported formula or without Numba."""
     if formula is None or dtype not in (np.float32, np.float64):
         return None
     try:
         constants, arguments, types, body = write(formula, dtype, *options)
         head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
         return _load(head + "".join(f"    {line}\n" for line in body), f"void({types})")
-    except Exception:  # whatever Numba, or the disk, cannot do, NumPy can
+    # After any failure of Numba or the disk, the formula runs in NumPy.
+    except Exception:
         return None
 
 
-# Arguments of the loops: v, m and s are vectors, matrices and stacks of matrices that are written,
-# V, M and S such that are read (and may be read-only), I are row numbers or codes, f is float64
-# always. X is a table of the second dtype.
+# Types of the loops' arguments. v, m and s are vectors, matrices and stacks of matrices that a loop
+# writes to; V, M and S are only read and may be read-only. I is a vector of row indices or class
+# codes, f is always float64, and X is a table of the second dtype.
 ARGUMENTS = {
     "add_bias": "sM",
     "blend": "vVV",
@@ -159,10 +168,11 @@ ARGUMENTS = {
 
 @cache
 def loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
-    """Return a loop of `loops` compiled for a dtype, None if it cannot be."""
+    """Return a loop of `loops` compiled for a dtype, or None if it cannot be compiled."""
     try:
         return _compile_loop(name, dtype, other or dtype)
-    except Exception:  # NumPy can
+    # NumPy does the work instead.
+    except Exception:
         return None
 
 
@@ -188,9 +198,10 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 
 @cache
 def _file_of_loops() -> Path | None:
-    """Return the copy of `loops` in the cache, beside which their machine code is kept."""
+    """Return the cached copy of `loops`, beside which Numba stores the machine code."""
     try:
         source = _loops.__loader__.get_source(_loops.__name__)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError):
         return None
-    return source and _kept(source, "loops")  # None if installed without sources
+    # The source is None if only bytecode is installed.
+    return source and _source_file(source, "loops")

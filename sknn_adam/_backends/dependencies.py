@@ -1,9 +1,10 @@
-"""The dependencies of a recorded formula besides its arguments: a change of one ends its use.
+"""Dependencies of a recorded formula other than its arguments.
 
-A formula is recorded once and run without being called again. That is right as long as the code
-reads nothing that changes: attributes, global variables, variables of an enclosing function. The
-names in the code show what it reads. Numbers and other immutable values are remembered and compared
-with later ones. Code that reads anything else, or writes anything, is not recorded at all.
+A formula is recorded once and then run without being called again. This is correct as long as the
+attributes, global variables and variables of enclosing functions that it reads do not change. The
+names in its bytecode show which values it reads. Numbers and other immutable values are stored and
+compared with later ones; a change ends the use of the recording. Code that reads any other value,
+or writes anything, is not recorded at all.
 """
 
 import builtins
@@ -18,12 +19,12 @@ import numpy as np
 
 __all__ = ["Watch", "dependencies_of"]
 
-# Modules and classes of these packages hold nothing that changes the result of a formula.
+# Global variables and classes of these packages are assumed not to change.
 TRUSTED = {"builtins", "math", "numpy", "scipy", "sknn_adam"}
 ATOMS = int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ufunc
 PURE = {"abs", "bool", "float", "int", "len", "max", "min", "pow", "range", "round"}
 PURE |= {"super", "tuple", "__class__", "__name__", "__doc__"}
-# A formula that asks for the type of its argument may treat arrays in another way than tracers.
+# A formula that checks the type of its argument could treat arrays differently from tracers.
 OF_TYPES = {"isinstance", "type"}
 EFFECTS = {
     opmap[name]
@@ -34,18 +35,18 @@ MISSING = object()
 
 
 class _Unwatchable(Exception):
-    """The code reads what cannot be compared with a later value, or it writes something."""
+    """Raised for code that writes anything or reads a value that cannot be watched."""
 
 
 class Watch:
-    """Values that a formula depends on, and how to read them again."""
+    """The values that a formula depends on, with functions that read them again."""
 
     def __init__(self) -> None:
         self.values: list[tuple[Callable[[], Any], Any]] = []
         self._seen: set[Any] = set()
 
     def changed(self) -> bool:
-        """Return whether any of the values is another one now."""
+        """Return whether any of the values has changed."""
         for read, value in self.values:
             now = read()
             if now is not value and not (type(now) is type(value) and now == value):
@@ -53,7 +54,7 @@ class Watch:
         return False
 
     def function(self, function: Any, owner: Any = None) -> None:
-        """Watch what a function reads, as a method of `owner`."""
+        """Watch the values that a function, or a method of `owner`, reads."""
         if isinstance(function, MethodType):
             function, owner = function.__func__, function.__self__
         if isinstance(function, BuiltinFunctionType | np.ufunc):
@@ -68,7 +69,8 @@ class Watch:
         for name, cell in zip(
             function.__code__.co_freevars, function.__closure__ or (), strict=True
         ):
-            if name != "__class__":  # of super()
+            # The cell `__class__` belongs to super().
+            if name != "__class__":
                 self.read(partial(_contents, cell))
         names = set()
         for code in _code_objects(function.__code__):
@@ -92,20 +94,22 @@ class Watch:
             raise _Unwatchable
         if owner is None:
             return
-        for base in type(owner).__mro__:  # super() may reach any of them
+        # super() may reach any base class.
+        for base in type(owner).__mro__:
             if not _is_trusted(base.__module__) and vars(base).keys() & COMPUTED:
                 raise _Unwatchable
-            found = vars(base).get(name)
-            if isinstance(found, staticmethod | classmethod | FunctionType):
-                self.function(getattr(found, "__func__", found), owner)
-        found = getattr_static(owner, name, MISSING)
-        if hasattr(type(found), "__get__") and not _is_trusted(type(found).__module__):
-            raise _Unwatchable  # a descriptor may return something else each time
-        if isinstance(found, property):
-            self.function(found.fget, owner)
+            attribute = vars(base).get(name)
+            if isinstance(attribute, staticmethod | classmethod | FunctionType):
+                self.function(getattr(attribute, "__func__", attribute), owner)
+        attribute = getattr_static(owner, name, MISSING)
+        # A descriptor may return a different value each time.
+        if hasattr(type(attribute), "__get__") and not _is_trusted(type(attribute).__module__):
+            raise _Unwatchable
+        if isinstance(attribute, property):
+            self.function(attribute.fget, owner)
         elif (
-            not isinstance(found, staticmethod | classmethod | FunctionType)
-            and found is not MISSING
+            not isinstance(attribute, staticmethod | classmethod | FunctionType)
+            and attribute is not MISSING
         ):
             self.read(partial(getattr, owner, name, MISSING))
 
@@ -121,7 +125,7 @@ class Watch:
         self.values.append((read, value))
 
     def value(self, value: Any) -> None:
-        """Raise unless a value is immutable."""
+        """Raise an error unless a value is immutable."""
         if isinstance(value, tuple):
             for element in value:
                 self.value(element)
@@ -155,11 +159,11 @@ def _code_objects(code: CodeType) -> Iterator[CodeType]:
 
 
 def dependencies_of(*functions: Any) -> Watch | None:
-    """Return the dependencies of functions and methods; None if they cannot be watched."""
-    found = Watch()
+    """Return the dependencies of functions and methods, or None if they cannot be watched."""
+    watch = Watch()
     try:
         for function in functions:
-            found.function(function)
+            watch.function(function)
     except _Unwatchable:
         return None
-    return found
+    return watch

@@ -1,8 +1,9 @@
-"""Loops that are no component's formula, in plain Python; `compilation` compiles them by Numba.
+"""Loops that belong to no component, in plain Python; `compilation` compiles them with Numba.
 
-Arrays are C-contiguous and of one dtype. Those of a network have its members first, of which there
-may be one, then the rows. Nothing here allocates. Compiled loops check no index, so each one checks
-the shapes of its arrays first, and the loops that are given row numbers or codes check those.
+Arrays are C-contiguous and have the types listed in `compilation.ARGUMENTS`. Arrays of a network
+have a members axis, which may have length 1, and then a samples axis. The loops allocate no arrays.
+Compiled loops do not check indices, so each loop first checks the shapes of its arrays, and loops
+that take row indices or class codes check their range.
 """
 
 from math import exp, log, log1p
@@ -25,7 +26,7 @@ __all__ = [
 
 
 def add_bias(z: ndarray, b: ndarray) -> None:
-    """Add `b` (members, width) to every row of `z`."""
+    """Add `b` (members, width) to every sample of `z`."""
     if b.shape != (z.shape[0], z.shape[2]):
         raise ValueError("add_bias needs one bias per member and unit.")
     for m in range(z.shape[0]):
@@ -35,7 +36,7 @@ def add_bias(z: ndarray, b: ndarray) -> None:
 
 
 def column_sums(g: ndarray, out: ndarray) -> None:
-    """Write the sums of the columns of `g` to `out` (members, width)."""
+    """Write the sums of `g` over the samples to `out` (members, width)."""
     if out.shape != (g.shape[0], g.shape[2]):
         raise ValueError("column_sums needs one sum per member and unit.")
     for m in range(g.shape[0]):
@@ -47,11 +48,11 @@ def column_sums(g: ndarray, out: ndarray) -> None:
 
 
 def outer(a: ndarray, b: ndarray, out: ndarray) -> None:
-    """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (.., 1, width)."""
+    """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (..., 1, width)."""
     if (a.shape[0] != 1 and a.shape[0] != out.shape[0]) or b.shape[0] != out.shape[0]:
-        raise ValueError("outer needs as many columns, or one, and rows as members.")
+        raise ValueError("outer needs one row per member, and one column or one per member.")
     if a.shape[1:] != (out.shape[1], 1) or b.shape[1:] != (1, out.shape[2]):
-        raise ValueError("outer needs columns and rows of the shape of their product.")
+        raise ValueError("outer needs columns and rows that match the shape of their product.")
     for m in range(out.shape[0]):
         own = m if a.shape[0] > 1 else 0
         for i in range(out.shape[1]):
@@ -62,22 +63,22 @@ def outer(a: ndarray, b: ndarray, out: ndarray) -> None:
 def gather(X: ndarray, rows: ndarray, out: ndarray) -> None:
     """Write ``X[rows]`` to `out`, in the dtype of `out`."""
     if out.shape != (rows.size, X.shape[1]):
-        raise ValueError("gather needs one row of the output per row number.")
+        raise ValueError("gather needs one output row per row index.")
     for i in range(rows.size):
         row = rows[i]
         if row < 0 or row >= X.shape[0]:
-            raise ValueError("gather got a row number that the table has not.")
+            raise ValueError("gather got a row index out of range.")
         for j in range(X.shape[1]):
             out[i, j] = X[row, j]
 
 
 def gather_columns(columns: ndarray, rows: ndarray, out: ndarray) -> None:
-    """Write the rows of a table that is given column by column to `out`, in the dtype of `out`."""
+    """Write ``columns.T[rows]`` to `out`, in the dtype of `out`."""
     if out.shape != (rows.size, columns.shape[0]):
-        raise ValueError("gather needs one row of the output per row number.")
+        raise ValueError("gather needs one output row per row index.")
     for i in range(rows.size):
         if rows[i] < 0 or rows[i] >= columns.shape[1]:
-            raise ValueError("gather got a row number that the table has not.")
+            raise ValueError("gather got a row index out of range.")
     for j in range(columns.shape[0]):
         for i in range(rows.size):
             out[i, j] = columns[j, rows[i]]
@@ -86,10 +87,10 @@ def gather_columns(columns: ndarray, rows: ndarray, out: ndarray) -> None:
 def penalize(
     theta: ndarray, bounds: ndarray, factors: ndarray, grad: ndarray, values: ndarray
 ) -> None:
-    """Add the penalty with the factors (l2, l1) of every block between two bounds to `values`.
+    """Add the penalty of every block between two bounds to `values`, and its gradient to `grad`.
 
-    The blocks belong to the values in turns. The gradient is added to `grad`. The sums may be taken
-    in another order, so that they are computed as fast as the rest.
+    `factors` is (l2, l1). The elements of `values` take the blocks in turn. Numba may reorder the
+    sums, so that they are computed as fast as the rest.
     """
     if grad.size != theta.size or factors.size != 2 or values.size == 0:
         raise ValueError("penalize needs a gradient as long as theta.")
@@ -110,7 +111,7 @@ def penalize(
 def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
     if average.size != vector.size or factors.size != 2:
-        raise ValueError("blend needs two vectors of one size.")
+        raise ValueError("blend needs two vectors of the same size.")
     keep, rate = factors[0], factors[1]
     for i in range(average.size):
         average[i] = keep * average[i] + rate * vector[i]
@@ -124,22 +125,22 @@ def softmax_shift(
     gradient: ndarray,
     values: ndarray,
 ) -> None:
-    """Write `z` less the largest of its row to `gradient`, the first loss terms to `values`.
+    """Write `z` minus its maximum per sample to `gradient`, and the first loss terms to `values`.
 
-    `weight` (1 or members, n_rows) is empty for weights of 1, ``factors[0]`` is the label
-    smoothing. The exponentials of `gradient` are left to NumPy, whose loop over them is several
+    `weight` (1 or members, n_rows) is empty for weights of 1, and ``factors[0]`` is the label
+    smoothing. NumPy takes the exponentials of `gradient` afterwards, because its loop is several
     times faster.
     """
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
     if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
-        raise ValueError("The weights must have one element per sample, for all members or each.")
+        raise ValueError("There must be one weight per sample, or one per member and sample.")
     if codes.size != z.shape[1]:
         raise ValueError("There must be one class code per sample.")
     for i in range(codes.size):
         if codes[i] < 0 or codes[i] >= z.shape[2]:
-            raise ValueError("A class code has no raw output.")
-    smoothing, share = factors[0], factors[1]
+            raise ValueError("A class code is out of range.")
+    smoothing, inverse_n = factors[0], factors[1]
     n_classes = z.shape[2]
     for m in range(z.shape[0]):
         own = m if weight.shape[0] > 1 else 0
@@ -147,13 +148,13 @@ def softmax_shift(
         for i in range(z.shape[1]):
             peak, mean = z[m, i, 0], z[m, i, 0] * 0
             for k in range(n_classes):
-                # What is not a number must stay so.
+                # The comparison is negated so that NaN propagates.
                 peak = z[m, i, k] if not z[m, i, k] <= peak else peak
             for k in range(n_classes):
                 gradient[m, i, k] = z[m, i, k] - peak
                 mean += gradient[m, i, k]
             true = gradient[m, i, codes[i]]
-            w = weight[own, i] if weight.size else share / share
+            w = weight[own, i] if weight.size else inverse_n / inverse_n
             total += w * (smoothing * (true - mean / n_classes) - true)
         values[m] = total / z.shape[1]
 
@@ -161,22 +162,22 @@ def softmax_shift(
 def softmax_log_loss(
     gradient: ndarray, codes: ndarray, weight: ndarray, factors: ndarray, values: ndarray
 ) -> None:
-    """Add the rest of the mean losses to `values`; turn exponentials into the gradient.
+    """Add the remaining terms of the mean losses to `values`; turn exponentials into the gradient.
 
-    ``factors[1]`` is one by the number of rows.
+    ``factors[1]`` is 1 divided by the number of samples.
     """
     if values.size != gradient.shape[0] or factors.size != 2:
         raise ValueError("There must be one value per member.")
     if weight.size and (
         weight.shape[0] not in (1, gradient.shape[0]) or weight.shape[1] != gradient.shape[1]
     ):
-        raise ValueError("The weights must have one element per sample, for all members or each.")
+        raise ValueError("There must be one weight per sample, or one per member and sample.")
     if codes.size != gradient.shape[1]:
         raise ValueError("There must be one class code per sample.")
     for i in range(codes.size):
         if codes[i] < 0 or codes[i] >= gradient.shape[2]:
-            raise ValueError("A class code has no raw output.")
-    smoothing, share = factors[0], factors[1]
+            raise ValueError("A class code is out of range.")
+    smoothing, inverse_n = factors[0], factors[1]
     n_classes = gradient.shape[2]
     for m in range(gradient.shape[0]):
         own = m if weight.shape[0] > 1 else 0
@@ -185,9 +186,9 @@ def softmax_log_loss(
             norm = gradient[m, i, 0] * 0
             for k in range(n_classes):
                 norm += gradient[m, i, k]
-            w = weight[own, i] if weight.size else share / share
+            w = weight[own, i] if weight.size else inverse_n / inverse_n
             total += w * log(norm)
-            w *= share
+            w *= inverse_n
             for k in range(n_classes):
                 gradient[m, i, k] = w * (gradient[m, i, k] / norm - smoothing / n_classes)
             gradient[m, i, codes[i]] -= w * (1 - smoothing)
@@ -197,51 +198,52 @@ def softmax_log_loss(
 def label_log_loss(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:
-    """Write the weighted mean log losses of labels to `values`, and their gradient.
+    """Write the weighted mean log losses of multilabel targets to `values`, and their gradient.
 
-    `y` (n_rows, n_labels) are the labels, ``factors[0]`` is the label smoothing.
+    `y` (n_rows, n_labels) holds the labels, and ``factors[0]`` is the label smoothing.
     """
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
     if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
-        raise ValueError("The weights must have one element per sample, for all members or each.")
+        raise ValueError("There must be one weight per sample, or one per member and sample.")
     if y.shape != (z.shape[1], z.shape[2]):
         raise ValueError("The targets must have one element per sample and raw output.")
-    smoothing, share = factors[0], factors[1]
+    smoothing, inverse_n = factors[0], factors[1]
     for m in range(z.shape[0]):
         own = m if weight.shape[0] > 1 else 0
         total = 0.0
         for i in range(z.shape[1]):
-            w = weight[own, i] if weight.size else share / share
+            w = weight[own, i] if weight.size else inverse_n / inverse_n
             for k in range(z.shape[2]):
                 x = z[m, i, k]
                 target = (1 - smoothing) * y[i, k] + smoothing / 2
-                small = exp(-abs(x))  # of the less likely answer: no overflow
-                # The terms of the softplus in this order: what is large cancels exactly.
+                # The exponent is never positive, so that it cannot overflow.
+                small = exp(-abs(x))
+                # With this order of the softplus terms, large terms cancel exactly.
                 total += w * (max(x, x * 0) - target * x + log1p(small))
                 sigmoid = (1 if x >= 0 else small) / (1 + small)
-                gradient[m, i, k] = w * share * (sigmoid - target)
+                gradient[m, i, k] = w * inverse_n * (sigmoid - target)
         values[m] = total / z.shape[1]
 
 
 def squared_error(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:
-    """Write the weighted means of half the squares to `values`, and their gradient."""
+    """Write the weighted means of half the squared errors to `values`, and their gradient."""
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
     if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
-        raise ValueError("The weights must have one element per sample, for all members or each.")
+        raise ValueError("There must be one weight per sample, or one per member and sample.")
     if y.shape != (z.shape[1], z.shape[2]):
         raise ValueError("The targets must have one element per sample and raw output.")
-    share = factors[1]
+    inverse_n = factors[1]
     for m in range(z.shape[0]):
         own = m if weight.shape[0] > 1 else 0
         total = 0.0
         for i in range(z.shape[1]):
-            w = weight[own, i] if weight.size else share / share
+            w = weight[own, i] if weight.size else inverse_n / inverse_n
             for k in range(z.shape[2]):
                 r = z[m, i, k] - y[i, k]
                 total += w * r * r / 2
-                gradient[m, i, k] = w * share * r
+                gradient[m, i, k] = w * inverse_n * r
         values[m] = total / z.shape[1]

@@ -1,9 +1,9 @@
-"""Formulas compiled by Numba to fused loops: the second execution, where Numba is installed.
+"""The backend of fused loops, compiled by Numba where it is installed.
 
-The formula of a component is recorded as in `tracing`, written out as the source of one loop over
-all elements, for one dtype, and compiled. The loop does the formula's operations in their order, so
-that elementwise results are those of NumPy; only sums are in another order. What cannot be written
-out, or gains nothing from it, runs as NumPy.
+The formula of a component is recorded as in `tracing`, written as the source of one loop over all
+elements for one dtype, and compiled. The loop performs the operations of the formula in the same
+order, so that elementwise results equal those of NumPy; only sums are in another order. Formulas
+that cannot be written as a loop, or would not be faster, run in NumPy.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,20 +24,21 @@ __all__ = ["FusedKernels"]
 
 NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
 
-# OpenBLAS copies matrices into the order of its loops before it multiplies. For AVX-512 it has
-# other loops too, which read them as they lie, and takes those up to 100^3 multiplications.
-READ_AS_THEY_LIE = {"skylakex", "cooperlake", "sapphirerapids"}
+# OpenBLAS packs matrices into the memory order of its kernels before it multiplies. For AVX-512 it
+# also has kernels that read matrices in place, and uses them up to 100^3 multiplications.
+READ_IN_PLACE = {"skylakex", "cooperlake", "sapphirerapids"}
 SMALL_PRODUCT = 100**3
-MOST_BLOCKS, FEWEST_ROWS = 8, 15  # more blocks, or fewer rows in each, gain nothing
+# More blocks, or fewer rows per block, are not faster.
+MAX_BLOCKS, MIN_ROWS = 8, 15
 
 
 def _as_stacks(z: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return arrays with a leading members axis, of one member where `z` has none."""
+    """Return arrays with a leading members axis, which is added if `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
 
 
 def _alike(*arrays: np.ndarray) -> bool:
-    """Return whether a compiled loop can take the arrays together."""
+    """Return whether the arrays share shape and dtype and are C-contiguous."""
     first = arrays[0]
     return all(
         v.flags.c_contiguous and v.dtype == first.dtype and v.shape == first.shape for v in arrays
@@ -46,24 +47,25 @@ def _alike(*arrays: np.ndarray) -> bool:
 
 @cache
 def _small_is_fast() -> bool:
-    """Return whether BLAS multiplies small matrices without copying them."""
-    found = [info for info in libraries().info() if info["user_api"] == "blas"]
-    names = {(info.get("architecture") or "").lower() for info in found}
-    return bool(names) and names <= READ_AS_THEY_LIE
+    """Return whether BLAS multiplies small matrices without packing them."""
+    blas = [info for info in libraries().info() if info["user_api"] == "blas"]
+    names = {(info.get("architecture") or "").lower() for info in blas}
+    return bool(names) and names <= READ_IN_PLACE
 
 
 def _product_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, ...] | None:
-    """Return the arrays of a product in blocks of rows of `a` and `out`, None if no faster.
+    """Return the arrays of a product with `a` and `out` in blocks, None if that is not faster.
 
-    They are views, for `numpy.matmul`; `b` serves all blocks.
+    They are views for `numpy.matmul`, in blocks of rows that share `b`.
     """
     (n_rows, width), inner = out.shape[-2:], b.shape[-2]
     work = n_rows * inner * width
-    if work <= SMALL_PRODUCT or min(inner, width) == 1:  # of vectors nothing is copied
+    # Products with a vector are not packed.
+    if work <= SMALL_PRODUCT or min(inner, width) == 1:
         return None
     if not b.flags.c_contiguous or not _small_is_fast():
         return None
-    fewest, most = -(-work // SMALL_PRODUCT), min(MOST_BLOCKS, n_rows // FEWEST_ROWS)
+    fewest, most = -(-work // SMALL_PRODUCT), min(MAX_BLOCKS, n_rows // MIN_ROWS)
     n = next((n for n in range(fewest, most + 1) if n_rows % n == 0), None)
     if n is None:
         return None
@@ -72,11 +74,11 @@ def _product_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.n
 
 
 class FusedKernels(RecordingKernels):
-    """Formulas as fused loops where they can be written as such, else as NumPy runs them.
+    """The backend that runs formulas as fused loops where possible, else in NumPy.
 
-    A recording merges a bias with the activation after it, and the chain rule with the column sums
-    after it. It does so only in what is replayed, so a layer may read any array while the objective
-    is evaluated.
+    A recording merges adding a bias with the activation that follows, and the chain rule with the
+    column sums that follow. Only replays use merged calls, so a layer may read any array while the
+    objective is evaluated.
     """
 
     name = "fused"
@@ -94,7 +96,7 @@ class FusedKernels(RecordingKernels):
         scalars: Sequence[float],
         keep: float = 1.0,
     ) -> None:
-        """Do the step of an optimizer in one pass over its vectors."""
+        """Apply the step of an optimizer in one pass over its vectors."""
         key = rule, theta.dtype
         if not self._is_known(self._kernels, key):
             n_slots, n_scalars, dtype = len(slots), len(scalars), theta.dtype
@@ -108,7 +110,8 @@ class FusedKernels(RecordingKernels):
             try:
                 kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
                 return
-            except TypeError:  # before the first element: arrays of other types, or read-only ones
+            # Arrays of other types, or read-only ones, are rejected before any element is written.
+            except TypeError:
                 pass
         super().update(rule, theta, grad, slots, scalars, keep)
 
@@ -120,7 +123,8 @@ class FusedKernels(RecordingKernels):
             self.do(np.matmul, *blocks)
         elif out.ndim == 2:
             self.do(np.dot, a, b, out)
-        elif a.shape[-1] == 1:  # NumPy has no fast product of a stack of columns
+        # NumPy has no fast product for a stack of columns.
+        elif a.shape[-1] == 1:
             loop = compiled_loop("outer", out.dtype)
             if loop is None or not (a.flags.c_contiguous and b.flags.c_contiguous):
                 self.do(product, a, b, out)
@@ -130,7 +134,7 @@ class FusedKernels(RecordingKernels):
             self.do(np.matmul, a, b, out)
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
-        """Add `b` to every row of `z`, in place."""
+        """Add `b` to every sample of `z`, in place."""
         loop = compiled_loop("add_bias", z.dtype)
         if loop is None:
             self.do(super().add_bias, z, b)
@@ -142,7 +146,7 @@ class FusedKernels(RecordingKernels):
     def activate(
         self, activation: Any, z: np.ndarray, b: np.ndarray | None, out: np.ndarray
     ) -> None:
-        """Add the bias and write the activation, in one pass where that is faster."""
+        """Add the bias and write the activation, in one pass where possible."""
         in_place = out is z
         key = activation, in_place, z.dtype
         if not self._is_known(self._kernels, key):
@@ -159,10 +163,8 @@ class FusedKernels(RecordingKernels):
             return
         arrays, tape = () if in_place else (out,), None
         if b is None:
-            tape, b = (
-                self._merges("bias", z),
-                self._per_unit("zero bias", -0.0, z),
-            )  # z + -0.0 is z, bit by bit
+            # Adding -0.0 leaves z unchanged, bit for bit.
+            tape, b = self._merges("bias", z), self._per_unit("zero bias", -0.0, z)
         if tape is None:
             self.do(kernel, *_as_stacks(z, b, *arrays))
         else:
@@ -170,7 +172,7 @@ class FusedKernels(RecordingKernels):
             tape.merge(kernel, *_as_stacks(z, tape.merges[2], *arrays))
 
     def _per_unit(self, name: str, value: float, like: np.ndarray) -> np.ndarray:
-        """Return an array of one element per member and unit, the same one in every step."""
+        """Return an array with one element per member and unit, reused in every step."""
         shape = *like.shape[:-2], like.shape[-1]
         key = name, shape, like.dtype
         if key not in self._buffers:
@@ -185,7 +187,7 @@ class FusedKernels(RecordingKernels):
         a: np.ndarray,
         sums: np.ndarray | None = None,
     ) -> None:
-        """Multiply by the derivative and sum the columns, in one pass."""
+        """Multiply by the derivative and sum over the samples, in one pass."""
         key = derivative, z is None, g.dtype
         if not self._is_known(self._kernels, key):
 
@@ -207,7 +209,7 @@ class FusedKernels(RecordingKernels):
             self._recording.merges = "chain", g, (kernel, arrays)
 
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
-        """Write the sums of `g` over the rows to `out`."""
+        """Write the sums of `g` over the samples to `out`."""
         loop = compiled_loop("column_sums", g.dtype) if g.flags.c_contiguous else None
         if loop is None:
             self.do(super().column_sums, g, out)
@@ -223,7 +225,7 @@ class FusedKernels(RecordingKernels):
     def penalize(
         self, value: Any, theta: np.ndarray, bounds: Any, grad: np.ndarray, l2: float, l1: float
     ) -> Any:
-        """Return the value and the penalty, and add its gradient, in one pass."""
+        """Return the value plus the penalty, and add its gradient, in one pass."""
         self._hold(np.shape(value))
         self._values[...] = value
         loop = compiled_loop("penalize", theta.dtype)
@@ -250,7 +252,8 @@ class FusedKernels(RecordingKernels):
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, in one pass."""
-        by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous  # as a data frame's are
+        # The array of a data frame is stored by column.
+        by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous
         plain = X.dtype in NO_WEIGHT and X.ndim == 2 and (by_row or by_column)
         name = "gather" if by_row else "gather_columns"
         loop = compiled_loop(name, cast.dtype, X.dtype) if plain else None
@@ -260,7 +263,7 @@ class FusedKernels(RecordingKernels):
         return cast
 
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
-        """Return the mean loss and its gradient, of the losses that are loops in one pass."""
+        """Return the mean loss and its gradient, in one pass for losses with a compiled loop."""
         shape, softmax = z.shape, y.ndim == 1 and z.shape[-1] > 1
         gradient = np.empty(shape, z.dtype)
         self._hold(shape[:-2])

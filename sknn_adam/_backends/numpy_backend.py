@@ -1,9 +1,9 @@
-"""One formula, several executions: how formulas run over arrays.
+"""The interface of all backends, and the default one, which runs formulas in NumPy.
 
-Components give pure formulas of scalars or arrays. `Backend` runs them on blocks that stay
-in the processor's cache, so that the temporaries of a long formula never travel to memory. It
-covers all work of a training step on arrays: another execution of the same formulas
-(`numba_backend`) is another class with the same methods.
+Components define pure formulas of scalars or arrays. `Backend` runs them on blocks that stay in the
+processor's cache, so that the temporaries of a long formula are not written to main memory. It
+does all array work of a training step. Another way to run the same formulas (`numba_backend`) is
+another class with the same methods.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,8 @@ __all__ = [
     "product",
 ]
 
-BLOCK = 32768  # elements: a handful of float64 buffers of this size fit into a 2 MB cache
+# Elements of a block. A handful of float64 buffers of this size fit into a 2 MB cache.
+BLOCK = 32768
 
 
 def _cache_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
@@ -35,7 +36,7 @@ def _cache_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
 
 
 class Backend:
-    """The interface of all backends, and the default: formulas run by NumPy, block by block.
+    """The interface of all backends, which by default runs formulas in NumPy, block by block.
 
     An instance of this class has no state, so networks and threads may share it.
     """
@@ -46,7 +47,7 @@ class Backend:
     def _program(
         self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
     ) -> Program | None:
-        """Return the recorded program of an optimizer's rule, None to call the rule itself."""
+        """Return the recorded program of an optimizer's rule, or None to call the rule itself."""
         return None
 
     def _provide(self, n_buffers: int, like: np.ndarray) -> list[np.ndarray]:
@@ -72,17 +73,17 @@ class Backend:
 
         A backend may record the calls of its methods between `begin` and `end` and replay them for
         a later batch in the same arrays. The first replay with layers of these classes is checked:
-        `statistics` and `rng` are restored, None is returned so that the objective is computed as
-        well, and unless value, gradient, statistics and random state agree bit by bit, nothing is
-        replayed from then on.
+        `statistics` and `rng` are restored, and None is returned so that the objective is computed
+        as well. Unless value, gradient, statistics and random state agree bit for bit, replaying
+        stops from then on.
         """
         return None
 
     def end(self, value: Any) -> None:
-        """End the computation of an objective with this value."""
+        """Finish the computation of an objective, whose value is given."""
 
     def do(self, function: Callable, *arguments: Any) -> None:
-        """Call a function on arrays that are used again in every step, so it may be recorded."""
+        """Call a function on arrays that every step reuses, so that the call may be recorded."""
         function(*arguments)
 
     def update(
@@ -94,7 +95,11 @@ class Backend:
         scalars: Sequence[float],
         keep: float = 1.0,
     ) -> None:
-        """Do ``update, *slots = rule(grad, *slots, *scalars)``, ``theta = keep theta - update``."""
+        """Apply an optimizer's rule to theta and the slots, in place.
+
+        That is ``update, *slots = rule(grad, *slots, *scalars)``, then
+        ``theta = keep * theta - update``.
+        """
         program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
             for block in _cache_blocks(theta.size):
@@ -106,7 +111,7 @@ class Backend:
                         f"{len(arrays)} arrays. Got {type(result).__name__}. "
                         "See docs/add_an_optimizer.md."
                     )
-                # An old slot may be handed on as another one: it must not be overwritten first.
+                # A rule may return an old slot as another one: copy it before it is overwritten.
                 update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
                 for value in result:
                     if np.shape(value):
@@ -118,7 +123,8 @@ class Backend:
                     slot[block] = value
             return
         buffers = self._provide(program.n_buffers, theta)
-        typed = [np.array(s, theta.dtype) for s in scalars]  # the fastest operands
+        # Arrays without dimensions, of the dtype of theta, are the fastest operands.
+        typed = [np.array(s, theta.dtype) for s in scalars]
         if theta.size <= BLOCK:
             if keep != 1:
                 theta *= keep
@@ -132,7 +138,7 @@ class Backend:
             weights -= program.run([grad[block], *[slot[block] for slot in slots]], typed, cut)
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
-        """Add `b` (..., width) to every row of `z` (..., n_rows, width), in place."""
+        """Add `b` (..., width) to every sample of `z` (..., n_rows, width), in place."""
         z += b if b.ndim == 1 else b[:, None, :]
 
     def activate(
@@ -140,7 +146,7 @@ class Backend:
     ) -> None:
         """Write ``activation(z + b)`` to `out`, and ``z + b`` to `z` unless it is `out`.
 
-        `z` and `out` have shape (..., n_rows, width), `b` (..., width) or None for no bias.
+        `z` and `out` have shape (..., n_rows, width); `b` has shape (..., width), None for no bias.
         """
         if b is not None:
             self.add_bias(z, b)
@@ -158,9 +164,9 @@ class Backend:
         a: np.ndarray,
         sums: np.ndarray | None = None,
     ) -> None:
-        """Multiply `g` in place by ``derivative(z, a)``; all (..., n_rows, width).
+        """Multiply `g` in place by ``derivative(z, a)``; all have shape (..., n_rows, width).
 
-        Its sums over the rows are written to `sums` (..., width), if that is given.
+        If `sums` (..., width) is given, the sums of the product over the samples are written to it.
         """
         if g.size <= BLOCK:
             _times_derivative(derivative, g, z, a)
@@ -174,8 +180,8 @@ class Backend:
             self.column_sums(g, sums)
 
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
-        """Write the sums of `g` (..., n_rows, width) over the rows to `out` (..., width)."""
-        # As a product, BLAS sums columns several times faster than NumPy.
+        """Write the sums of `g` (..., n_rows, width) over the samples to `out` (..., width)."""
+        # A BLAS product with ones is several times faster than numpy.sum.
         (np.dot if g.ndim == 2 else np.matmul)(self._ones(g.shape[-2], g.dtype), g, out=out)
 
     def penalize(
@@ -183,14 +189,14 @@ class Backend:
     ) -> Any:
         """Return `value` + ``l2 / 2 |theta|^2 + l1 |theta|_1``; add the gradient to `grad`.
 
-        With `bounds`, those of blocks of theta, `value` is an array and the blocks belong to its
-        elements in turns.
+        With `bounds`, the bounds of blocks of theta, `value` is an array whose elements take the
+        blocks in turn.
         """
         if bounds is None:
             return value + self._penalize(theta, grad, l2, l1)
         blocks = [slice(*pair) for pair in pairwise(bounds.tolist())]
-        found = [self._penalize(theta[block], grad[block], l2, l1) for block in blocks]
-        return value + np.reshape(found, (-1, len(value))).sum(axis=0)
+        penalties = [self._penalize(theta[block], grad[block], l2, l1) for block in blocks]
+        return value + np.reshape(penalties, (-1, len(value))).sum(axis=0)
 
     def _penalize(self, theta: np.ndarray, grad: np.ndarray, l2: float, l1: float) -> float:
         value = 0.0
@@ -199,7 +205,8 @@ class Backend:
             add_scaled(theta, l2, out=grad)
         if l1:
             buffer = self._provide(1, theta)[0]
-            for block in _cache_blocks(theta.size):  # l1 sign(theta), but for |theta| < 1e-20
+            # The slope is l1 sign(theta), but linear for |theta| < 1e-20.
+            for block in _cache_blocks(theta.size):
                 w = theta[block]
                 slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
                 np.minimum(slope, l1, out=slope)
@@ -216,11 +223,12 @@ class Backend:
     def gather(
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
-        """Write ``X[rows]`` to `cast`, by way of `out` (dtype of X), and return it."""
-        if not X.flags.c_contiguous:  # numpy.take would copy all of X
+        """Write ``X[rows]`` to `cast` and return it; `out` is a buffer with the dtype of X."""
+        # numpy.take would copy all of X.
+        if not X.flags.c_contiguous:
             cast[...] = X[rows]
             return cast
-        # "clip" only skips a check: the rows are a permutation
+        # The row indices come from a permutation, so that "clip" only skips a check.
         X.take(rows, axis=0, out=out, mode="clip")
         if out is not cast:
             np.copyto(cast, out)
@@ -231,19 +239,20 @@ class Backend:
         product(a, b, out)
 
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
-        """Return the weighted mean of a loss over the rows, and its gradient as `z`."""
+        """Return the weighted mean of a loss over the samples, and its gradient by `z`."""
         return loss.mean_and_gradient(y, z, weight)
 
 
 def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray) -> None:
     slope = derivative(z, a)
-    if np.ndim(slope):  # a number is the same slope everywhere
+    # A scalar derivative holds for all elements.
+    if np.ndim(slope):
         check_shape(derivative, "The derivative", slope, g.shape)
     g *= slope
 
 
 def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Corresponding blocks of arrays of one shape, cut along the rows (the last axis but one)."""
+    """Yield corresponding blocks of arrays of one shape, split along the samples (axis -2)."""
     n_rows = arrays[0].shape[-2]
     for block in _cache_blocks(n_rows, arrays[0].size // n_rows):
         yield tuple(a[..., block, :] for a in arrays)
@@ -253,7 +262,7 @@ NUMPY = Backend()
 
 
 class NumpyKernels(Backend):
-    """The same with recorded rules and buffers that are used again: a training's backend."""
+    """The NumPy backend of one training run, with recorded rules and reused buffers."""
 
     def __init__(self) -> None:
         self._programs: dict[Any, Program | None] = {}
@@ -264,20 +273,20 @@ class NumpyKernels(Backend):
         return type(self), ()
 
     def _is_known(self, store: dict, key: Any) -> bool:
-        """Return whether a formula has been recorded; drop those that read what has changed."""
+        """Return whether a formula has been recorded, after dropping outdated formulas."""
         if self._watched:
             self._drop_changed()
         return key in store
 
     def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
-        """Store what `make` makes of functions; None if they read what cannot be watched."""
-        found = dependencies_of(*functions)
-        store[key] = None if found is None else make()
-        if store[key] is not None and found is not None and found.values:
-            self._watched.append((store, key, found))
+        """Store the result of `make`, or None if the functions read unwatchable values."""
+        watch = dependencies_of(*functions)
+        store[key] = None if watch is None else make()
+        if store[key] is not None and watch is not None and watch.values:
+            self._watched.append((store, key, watch))
 
     def _drop_changed(self) -> bool:
-        """Drop formulas whose dependencies have changed, for good; return whether there are any."""
+        """Permanently drop formulas whose dependencies changed; return whether there were any."""
         changed = [entry for entry in self._watched if entry[2].changed()]
         if not changed:
             return False
@@ -291,7 +300,8 @@ class NumpyKernels(Backend):
     def _program(
         self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype
     ) -> Program | None:
-        key = rule, dtype  # a rule may take constants from the dtype, such as its epsilon
+        # A rule may derive constants, such as epsilon, from the dtype.
+        key = rule, dtype
         if not self._is_known(self._programs, key):
             self._record_once(
                 self._programs, key, lambda: trace(rule, n_slots, n_scalars, dtype), rule
@@ -315,7 +325,7 @@ class NumpyKernels(Backend):
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
     """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size.
 
-    Not by SciPy's BLAS: its threads are others than those of NumPy's and would get in their way.
+    SciPy's BLAS is not used, because its threads would compete with those of NumPy's BLAS.
     """
     if vector.size <= BLOCK:
         out += factor * vector
@@ -325,10 +335,10 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
 
 
 def flush_denormals(vector: np.ndarray) -> None:
-    """Set numbers too small for full precision to zero, in place.
+    """Set subnormal numbers to zero, in place.
 
-    Averages of gradients that have become zero decay into such numbers and, by rounding, stay
-    there for ever; processors compute with them many times slower.
+    Moving averages of gradients that have become zero decay to subnormal numbers and, because of
+    rounding, stay there forever. Processors compute with them many times more slowly.
     """
     tiny = np.finfo(vector.dtype).tiny
     for block in _cache_blocks(vector.size):
@@ -339,7 +349,7 @@ def flush_denormals(vector: np.ndarray) -> None:
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Write the matrix product ``a @ b`` straight into `out`; `a` may be sparse.
 
-    Leading axes (members) are broadcast. A sparse `a` (n, m) is never made dense.
+    Leading axes (members) are broadcast. A sparse `a` (n, m) is never converted to a dense array.
     """
     if not isinstance(a, np.ndarray):
         if b.ndim == 2:
@@ -349,7 +359,8 @@ def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
                 result[...] = a @ matrix
     elif a.ndim == b.ndim == 2:
         np.dot(a, b, out=out)
-    elif a.shape[-1] == 1:  # of those NumPy has no fast product of stacks
+    # NumPy has no fast product for stacks of columns.
+    elif a.shape[-1] == 1:
         for m in range(len(out)):
             np.dot(a if a.ndim == 2 else a[m], b if b.ndim == 2 else b[m], out=out[m])
     else:

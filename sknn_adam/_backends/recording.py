@@ -1,4 +1,4 @@
-"""Steps that are recorded once and replayed, without the layers and the loss in Python."""
+"""Recording of a training step, which is replayed without running layers and loss in Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ class Tape:
     rng : Generator or None
         The random generator of the calls.
     calls : list of (function, arguments)
-        The calls in their order.
+        The calls in order.
     merges : tuple or None
-        An operation and the array that the last call has worked on, if the next one may be merged
+        The operation, array and further arguments of the last call, if the next call may be merged
         with it.
     grad : ndarray or None
         The gradient when the calls were recorded, None before.
     checked : bool
-        Whether a replay with these layer classes has given the bits of the objective.
+        Whether a replay with these layer classes has reproduced the objective bit for bit.
     """
 
     batch: tuple
@@ -49,7 +49,7 @@ class Tape:
         self.merges = None
 
     def merge(self, function: Callable, *arguments: Any) -> None:
-        """Record a call that also does the work of the last one."""
+        """Replace the last call by one that also does its work."""
         self.calls.pop()
         self.add(function, *arguments)
 
@@ -57,11 +57,12 @@ class Tape:
 class RecordingKernels(NumpyKernels):
     """A backend that records the calls of an objective and replays them for later batches.
 
-    A step on a small network takes as long in Python as in the loops. So the calls are recorded,
-    with the arrays that they work on, when a batch comes in the same arrays for the second time.
-    The third time, the replay is checked, see `Backend.begin`; once for each sequence of layer
-    classes in a process, as a check takes about as long as four steps of a small network. A
-    subclass passes all calls on arrays to `do`, and the objective's value to the array of `_hold`.
+    For a small network, a step spends as much time in Python as in the loops. When a batch comes in
+    the same arrays for the second time, the calls are therefore recorded with the arrays that they
+    work on. The third time, the replay is checked, see `Backend.begin`. A process checks each
+    sequence of layer classes once, because a check takes about as long as four steps of a small
+    network. A subclass passes all calls on arrays to `do`, and writes the value of the objective to
+    the array that `_hold` allocates.
     """
 
     def __init__(self) -> None:
@@ -70,14 +71,14 @@ class RecordingKernels(NumpyKernels):
         self.forget()
 
     def forget(self) -> None:
-        """Drop all recordings: their arrays may change."""
+        """Drop all recordings, because their arrays may change."""
         self._tapes: dict[int, Tape] = {}  # by number of samples
         self._recording: Tape | None = None
         self._checking: Any = None  # a tape, its results, the random generator and its state
         self._arrays: tuple[np.ndarray, ...] = ()  # gradient and statistics of the network
-        self._layers: tuple[type, ...] = ()  # of which classes its layers are
-        self._values: Any = None  # of the objective, one for each member
-        self._stacked = False  # whether there are members
+        self._layers: tuple[type, ...] = ()  # classes of the layers
+        self._values: Any = None  # values of the objective, one per member
+        self._stacked = False  # whether there is a members axis
 
     def begin(
         self,
@@ -87,7 +88,7 @@ class RecordingKernels(NumpyKernels):
         statistics: np.ndarray,
         layers: tuple[type, ...],
     ) -> Any:
-        """Return the objective from a checked recording, else None; record arrays seen before."""
+        """Return the objective from a checked recording, else None; record a repeated batch."""
         tape = self._tapes.get(len(batch[1]))
         known = tape is not None and tape.rng is rng and all(map(is_, tape.batch, batch))
         changed = self._watched and self._drop_changed()
@@ -97,7 +98,8 @@ class RecordingKernels(NumpyKernels):
         if not self._replays:
             return None
         if tape is None or changed or not known:
-            if len(self._tapes) > 1:  # full batches and the last one
+            # There are usually two sizes: that of full batches and that of the last one.
+            if len(self._tapes) > 1:
                 self._tapes.clear()
             self._tapes[len(batch[1])] = Tape(batch, rng)
             return None
@@ -108,13 +110,13 @@ class RecordingKernels(NumpyKernels):
             return None
         rng = np.random.default_rng(0) if rng is None else rng
         before, state = statistics.copy(), rng.bit_generator.state
-        found = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
-        self._checking = tape, found, rng, rng.bit_generator.state
+        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
+        self._checking = tape, replayed, rng, rng.bit_generator.state
         statistics[...], rng.bit_generator.state = before, state
         return None
 
     def end(self, value: Any) -> None:
-        """End the record of an objective, or compare it with the replay."""
+        """Finish the recording of an objective, or compare the objective with its replay."""
         tape, self._recording = self._recording, None
         if tape is not None:
             tape.grad = self._arrays[0].copy()
@@ -128,7 +130,8 @@ class RecordingKernels(NumpyKernels):
             np.array_equal(*pair, equal_nan=True)
             for pair in zip(replayed, (value, *self._arrays), strict=True)
         )
-        # Buffers that are not written would pass with the same batch and weights as before.
+        # With the batch and weights of the recording, the check would not reveal buffers that the
+        # replay leaves unwritten.
         if not self._replays:
             self._tapes.clear()
         elif not np.array_equal(tape.grad, grad, equal_nan=True):
@@ -136,13 +139,13 @@ class RecordingKernels(NumpyKernels):
             _checked_layers.add(self._layers)
 
     def replay(self, tape: Tape) -> Any:
-        """Do the calls of an objective on the batch that is in their arrays; return its value."""
+        """Run the recorded calls on the batch in their arrays; return the objective."""
         for function, arguments in tape.calls:
             function(*arguments)
         return self._value()
 
     def _value(self) -> Any:
-        """Return the value of the objective, for members an array that the next one overwrites."""
+        """Return the objective; for members, an array that the next evaluation overwrites."""
         return self._values if self._stacked else float(self._values[0])
 
     def _hold(self, shape: tuple[int, ...]) -> None:
@@ -152,7 +155,7 @@ class RecordingKernels(NumpyKernels):
             self._values = np.zeros(prod(shape))
 
     def do(self, function: Callable, *arguments: Any) -> None:
-        """Call a function, and record this call, but not those inside it."""
+        """Call a function and record this call, but not the calls inside it."""
         tape, self._recording = self._recording, None
         function(*arguments)
         if tape is not None:
@@ -160,7 +163,7 @@ class RecordingKernels(NumpyKernels):
             self._recording = tape
 
     def _merges(self, operation: str, array: np.ndarray) -> Tape | None:
-        """Return the tape if its last call is this operation on this array, else None."""
+        """Return the tape if its last call was this operation on this array, else None."""
         tape = self._recording
         if tape is None or tape.merges is None:
             return None

@@ -8,23 +8,23 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["THREADED_WORK", "libraries", "one_blas_thread"]
 
-# Products with fewer multiplications than this gain nothing from a second thread, and lose much
-# where another process is busy.
+# Products with fewer multiplications are no faster on two threads, and much slower if another
+# process is busy.
 THREADED_WORK = 2**24
 
 
 @cache
 def libraries() -> ThreadpoolController:
-    """Return the controller of the libraries that bring threads; to look for them takes time."""
+    """Return the controller of the threaded libraries; finding them takes time."""
     return ThreadpoolController()
 
 
 class _OneBlasThread:
-    """Context manager: BLAS on one thread as long as any context in the process is open.
+    """Context manager that limits BLAS to one thread while any context in the process is open.
 
-    The limits of threadpoolctl belong to the whole process. Two overlapping contexts of its own
-    would restore each other's limits and could leave BLAS at one thread for ever; here the first
-    to enter sets the limit and the last to leave restores it.
+    The limits of threadpoolctl apply to the whole process. Two of its contexts that overlap would
+    restore each other's limits and could leave BLAS at one thread forever. Here the first context
+    to be entered sets the limit, and the last one to exit restores it.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class _OneBlasThread:
                 self._free()
 
     def _free(self) -> None:
-        """Let any thread set limits: threadpoolctl 3.8 ignores all but the first that did."""
+        """Let any thread set limits; threadpoolctl 3.8 ignores all but the first that did."""
         for library in libraries().lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)

@@ -1,10 +1,10 @@
-"""A formula as a list of ufunc calls, so that NumPy runs it without temporary arrays.
+"""Formulas recorded as lists of ufunc calls, so that NumPy runs them without temporary arrays.
 
-A rule such as ``v = beta * v + c * g * g`` allocates an array for every operation. Called once with
-tracers instead of arrays it tells its operations; they are then run over and over with ``out=``,
-into a few reused buffers and, where the old value is no longer needed, into the slots themselves.
-The operations and their order are the formula's own, so the results are the same to the last bit.
-A rule that is no pure chain of ufuncs is left as it is.
+A rule such as ``v = beta * v + c * g * g`` allocates an array for every operation. Calling it with
+tracers instead of arrays records its operations. They are then run repeatedly with ``out=``, which
+writes to a few reused buffers and, where the old value is no longer needed, to the slots
+themselves. The operations and their order are those of the formula, so the results are identical
+to the last bit. A rule that is not a pure chain of ufuncs is called as it is.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ __all__ = ["LOGICAL", "Formula", "Program", "record", "record_apply", "record_ru
 
 
 class _Untraceable(Exception):
-    """The formula does something else than calling ufuncs on its arguments."""
+    """Raised by a formula that does anything but call ufuncs on its arguments."""
 
 
 LOGICAL = {np.logical_and, np.logical_or, np.logical_not, np.logical_xor}
@@ -26,18 +26,19 @@ _POWERS = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}
 
 
 def _operand_dtype(value: Any) -> Any:
-    """Return the dtype of an operand; the type of a Python number, which adapts to the others."""
+    """Return the dtype of an operand, or the type of a Python number, which has no fixed dtype."""
     sample = value.sample if isinstance(value, _Tracer) else value
     if isinstance(sample, np.ndarray | np.generic):
         return sample.dtype
     return np.dtype(bool) if isinstance(sample, bool) else type(sample)
 
 
-NUMBERS = (int, float, np.floating)  # a tuple: isinstance with a union takes longer
+# isinstance is slower with a union than with a tuple.
+NUMBERS = (int, float, np.floating)
 
 
 class _Tracer(NDArrayOperatorsMixin):
-    """Stands for an array or a scalar and records what is done with it."""
+    """Stand-in for an array or a scalar that records the operations on it."""
 
     writable = False
 
@@ -70,10 +71,10 @@ class _Tracer(NDArrayOperatorsMixin):
         return self
 
     def target(self, in_place: bool) -> "_Tracer":
-        """Return the tracer to be written by a function that is given this one to read."""
-        found = self if in_place else _Tracer(self.operations, None, None, self.dtype_of_arrays)
-        found.writable = True
-        return found
+        """Return the tracer for the output of a function that reads this one."""
+        output = self if in_place else _Tracer(self.operations, None, None, self.dtype_of_arrays)
+        output.writable = True
+        return output
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is not np.where or kwargs or len(args) != 3:
@@ -81,38 +82,42 @@ class _Tracer(NDArrayOperatorsMixin):
         return self._record(function, args)
 
     def __pow__(self, exponent: Any) -> Any:
-        # NumPy's own arrays compute these powers by other functions, which differ from
-        # numpy.power in the last digit, at -0.0 and at -inf.
+        # NumPy arrays compute these powers with other functions, which differ from numpy.power in
+        # the last digit, at -0.0 and at -inf.
         number: Any = exponent if isinstance(exponent, int | float | np.floating) else None
         function = _POWERS.get(number)
         if function is None or self.dtype != self.dtype_of_arrays:
             return super().__pow__(exponent)
-        if type(exponent) not in (int, float):  # NumPy's scalars differ from release to release
+        # Powers of NumPy scalars differ between releases of NumPy.
+        if type(exponent) not in (int, float):
             raise _Untraceable
         return function(self)
 
     def _record(self, function: Any, inputs: Any) -> "_Tracer":
-        """Add an operation; its sample shows the dtype that arrays would get."""
+        """Add an operation; the sample of its result has the dtype that arrays would get."""
         if not all(isinstance(v, (_Tracer, *NUMBERS)) for v in inputs):
             raise _Untraceable
         for v in inputs:
             if isinstance(v, _Tracer) and v.writable:
-                # Nothing was written to it yet, or booleans, which its array turns into numbers.
+                # The output is still unwritten, or holds booleans, which an array would convert.
                 if v.index is None or v.sample.dtype != self.dtype_of_arrays:
                     raise _Untraceable
         sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
-        if function is np.power:  # some releases of NumPy take the square root for 0.5
+        # Some releases of NumPy compute the power 0.5 as a square root. Any scalar could be 0.5:
+        # scalars are recorded with this sample.
+        if function is np.power:
             exponent = getattr(inputs[1], "sample", inputs[1])
-            if not isinstance(exponent, np.ndarray) and exponent == 0.5:  # also any scalar
+            if not isinstance(exponent, np.ndarray) and exponent == 0.5:
                 raise _Untraceable
         truths = inputs[:1] if function is np.where else inputs if function in LOGICAL else ()
-        for v in truths:  # a scalar that is true may be 0 in the dtype of the arrays
+        # A nonzero scalar may become 0 in the dtype of the arrays.
+        for v in truths:
             if isinstance(v, _Tracer) and not isinstance(v.sample, np.ndarray):
                 raise _Untraceable
         if function is np.where:
             dtypes: tuple = (sample.dtype,)
         else:
-            # The result of a comparison does not show that NumPy compares in another dtype.
+            # The result of a comparison does not show in which dtype NumPy compares.
             dtypes = function.resolve_dtypes((*map(_operand_dtype, inputs), None))
         if not all(dtype in (self.dtype_of_arrays, np.bool_) for dtype in dtypes):
             raise _Untraceable
@@ -129,18 +134,18 @@ class _Tracer(NDArrayOperatorsMixin):
 
 @dataclass
 class Formula:
-    """Operations ``(function, arguments, dtype)`` on arrays and scalars, elementwise.
+    """Elementwise operations ``(function, arguments, dtype)`` on arrays and scalars.
 
-    An argument is (index, None), or (None, constant). Indices count the arrays from 0, then the
-    scalars; -k is the result of the k-th operation. ``outputs`` are the indices of the results.
-    The dtype is that of the arrays, or bool.
+    An argument is (index, None) or (None, constant). Indices count the arrays from 0, then the
+    scalars; index -k is the result of the k-th operation. ``outputs`` are the indices of the
+    results. The dtype is that of the arrays, or bool.
     """
 
     operations: list
     outputs: list[int]
     n_arrays: int
     n_scalars: int
-    is_tuple: bool  # whether the results came as a tuple
+    is_tuple: bool  # whether the function returned a tuple
 
 
 def record(
@@ -151,13 +156,14 @@ def record(
     dtype: Any = np.float32,
     lacks: Any = (),
 ) -> Formula | None:
-    """Return ``function(*arrays, *scalars)`` on arrays of a dtype as a Formula, None if it is none.
+    """Record ``function(*arrays, *scalars)`` for one dtype; return None if it is not traceable.
 
-    `lacks` are the numbers of the arrays that are None instead.
+    `lacks` lists the indices of the arrays that are None.
     """
     samples = [np.ones(1, dtype)] * n_arrays + [0.5] * n_scalars
     calls: list[tuple[list, Any]] = []
-    for _ in range(2):  # a formula that draws random numbers does not do the same twice
+    # The two calls of a formula that draws random numbers differ.
+    for _ in range(2):
         operations: list = []
         tracers: list[Any] = [
             None if i in lacks else _Tracer(operations, i, sample, np.dtype(dtype))
@@ -166,7 +172,8 @@ def record(
         try:
             with np.errstate(all="ignore"):
                 outputs = function(*tracers)
-        except Exception:  # whatever a tracer cannot do, arrays may
+        # Arrays may support operations that tracers do not.
+        except Exception:
             return None
         calls.append((operations, outputs))
     if calls[0][0] != calls[1][0]:
@@ -179,9 +186,9 @@ def record(
 
 
 def record_apply(apply: Callable, dtype: Any, in_place: bool) -> Formula | None:
-    """Return ``apply(z, out)``, which writes to `out`, as a Formula, None if it is none.
+    """Record ``apply(z, out)``, which writes to `out`; return None if it is not traceable.
 
-    With `in_place` it is called with `z` as `out`.
+    If `in_place`, `out` is `z`.
     """
 
     def write(z: Any) -> Any:
@@ -195,23 +202,23 @@ def record_apply(apply: Callable, dtype: Any, in_place: bool) -> Formula | None:
 def record_rule(
     rule: Callable, n_slots: int, n_scalars: int, dtype: Any = np.float32
 ) -> Formula | None:
-    """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a Formula, None if it is none."""
+    """Record ``rule(g, *slots, *scalars) -> (update, *slots)``; return None if not traceable."""
     formula = record(rule, 1 + n_slots, n_scalars, dtype=dtype)
-    whole = formula is not None and formula.is_tuple and len(formula.outputs) == 1 + n_slots
-    return formula if whole else None
+    complete = formula is not None and formula.is_tuple and len(formula.outputs) == 1 + n_slots
+    return formula if complete else None
 
 
 def trace(
     rule: Callable, n_slots: int, n_scalars: int, dtype: Any = np.float32
 ) -> "Program | None":
-    """Return ``rule(g, *slots, *scalars) -> (update, *slots)`` as a program, None if it is none."""
+    """Return a Program for ``rule(g, *slots, *scalars) -> (update, *slots)``, else None."""
     n_arrays = 1 + n_slots
     formula = record_rule(rule, n_slots, n_scalars, dtype)
     if formula is None:
         return None
     if any(function is np.where or dtype.kind == "b" for function, _, dtype in formula.operations):
         return None
-    # An old slot handed on would be read after it has been overwritten.
+    # An old slot returned as another result would be read after being overwritten.
     outputs = formula.outputs
     if any(0 <= index < n_arrays and index != i for i, index in enumerate(outputs)):
         return None
@@ -230,7 +237,7 @@ class Program:
     outputs : list of int
         Indices of the update and of the new slots.
     n_arrays, n_scalars : int
-        Gradient and slots; scalars.
+        Numbers of arrays (gradient and slots) and of scalars.
     """
 
     def __init__(self, operations: list, outputs: list[int], n_arrays: int, n_scalars: int):
@@ -250,8 +257,9 @@ class Program:
             free += [where[i] for i in done if where[i] >= first_buffer]
             value = -(j + 1)
             slot = outputs.index(value) if outputs.count(value) == 1 else 0
+            # The old value of the slot is no longer needed.
             if slot and last_use.get(slot, -1) <= j:
-                where[value] = slot  # the old value of the slot has been read for the last time
+                where[value] = slot
             else:
                 if not free:
                     free.append(first_buffer + self.n_buffers)
@@ -261,7 +269,7 @@ class Program:
         self.results = [where.get(index, index) for index in outputs]
 
     def run(self, arrays: list, scalars: list, buffers: list) -> np.ndarray:
-        """Run on arrays of one length; the slots are changed in place; return the update."""
+        """Run on arrays of equal length, change the slots in place, and return the update."""
         registers = [*arrays, *scalars, *self.constants, *buffers]
         for ufunc, read, out in self.calls:
             if len(read) == 2:

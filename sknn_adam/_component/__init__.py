@@ -1,1 +1,1 @@
-"""The base of all components, their registries, and the ranges worth searching."""
+"""The base class of all components, tables of their names, and ranges for searches."""

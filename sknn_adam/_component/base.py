@@ -1,7 +1,7 @@
-"""What all components have in common: hyper-parameters, a name, nested parameters.
+"""The base class of all components: hyper-parameters, names and nested parameters.
 
-A component is a small scikit-learn object: hyper-parameters and one formula. It never holds
-training state, so it can be cloned, shared, put in a grid, printed and used again.
+A component is a small scikit-learn object with hyper-parameters and one formula. It never holds
+training state, so it can be cloned, shared, put in a grid, printed and reused.
 """
 
 import inspect
@@ -18,9 +18,9 @@ from sknn_adam._component.registry import Table, did_you_mean
 
 
 def overrides(cls: type, method: str, shortcut: str) -> bool:
-    """Return whether a class has a newer definition of `method` than of its `shortcut`.
+    """Return whether a subclass overrides `method` but inherits its faster `shortcut`.
 
-    An inherited shortcut, which does the method's work faster, would then bypass the definition.
+    The inherited shortcut would then bypass the overridden method.
     """
     definers = [next(c for c in cls.__mro__ if name in vars(c)) for name in (method, shortcut)]
     first, second = map(cls.__mro__.index, definers)
@@ -37,7 +37,7 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def _with_hints(cls: Any, init: Callable) -> Callable:
-    """Return `init`, but unknown keyword arguments raise an error that names the right one."""
+    """Wrap `init` so that the error for an unknown keyword argument suggests the right one."""
     signature = inspect.signature(init)
 
     @wraps(init)
@@ -49,7 +49,7 @@ def _with_hints(cls: Any, init: Callable) -> Callable:
             unknown = [name for name in kwargs if name not in known]
             if not unknown or any(p.kind is p.VAR_KEYWORD for p in known.values()):
                 raise
-            # A subclass with a constructor of its own may pass a wrong name on to this one.
+            # A subclass with its own constructor may pass a wrong name on to this one.
             called = type(self) if type(self).__init__ is __init__ else cls
             raise TypeError(called._unexpected(unknown)) from None
 
@@ -58,17 +58,17 @@ def _with_hints(cls: Any, init: Callable) -> Callable:
 
 
 class NestedNames:
-    """Mixin left of BaseEstimator: nested parameters work for names as for instances.
+    """Mixin, left of BaseEstimator, that supports nested parameters of names and instances alike.
 
     Plain scikit-learn can set ``optimizer__momentum`` only where ``optimizer`` is an object.
-    Here ``get_params`` also lists the parameters of what a *name* stands for, and setting one
-    of them to another value replaces the name by its instance. Components are values: a nested
-    change replaces an instance by a changed copy, so one instance can be shared by many
-    estimators, candidates of a search and threads.
+    Here ``get_params`` also lists the parameters of the component that a *name* stands for, and
+    setting one of them to another value replaces the name by an instance. Components are values:
+    a nested change replaces an instance by a changed copy, so that estimators, search candidates
+    and threads can share one instance.
     """
 
     _tables: ClassVar[dict[str, Table]] = {}
-    # Parameters of other libraries, and what they are called here; names in single quotes.
+    # Parameter names in other libraries, mapped to the names here (in single quotes).
     _renamed: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -77,12 +77,12 @@ class NestedNames:
             cls.__init__ = _with_hints(cls, cls.__init__)  # type: ignore[method-assign]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, with the nested ones of components and of their names.
+        """Get the parameters, including the nested parameters of components and their names.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to list nested parameters (``optimizer__learning_rate``) too.
+            Whether to include nested parameters (``optimizer__learning_rate``).
 
         Returns
         -------
@@ -92,7 +92,8 @@ class NestedNames:
         params = super().get_params(deep=deep)  # type: ignore[misc]
         if deep:
             for name in self._tables:
-                if name not in params:  # a subclass may show fewer parameters
+                # A subclass may have fewer parameters.
+                if name not in params:
                     continue
                 component = self._component(name, params[name])
                 if component is not None and component is not params[name]:
@@ -101,12 +102,12 @@ class NestedNames:
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, nested ones as ``<parameter>__<nested>``.
+        """Set parameters, including nested ones given as ``<parameter>__<nested>``.
 
         Parameters
         ----------
         **params : dict
-            Parameters by name. Nothing is changed if one of them is unknown.
+            Parameters by name. If a name is unknown, no parameter is set.
 
         Returns
         -------
@@ -130,12 +131,13 @@ class NestedNames:
         return self
 
     def _component(self, name: str, value: Any) -> Any:
-        """Return what has the nested parameters of `value`, or None if nothing has."""
+        """Return the object with the nested parameters of `value`, or None without any."""
         if hasattr(value, "get_params") and not isinstance(value, type):
             return value
         try:
             return self._tables[name].make(value)
-        except (KeyError, TypeError, ValueError):  # reported when the estimator is fitted
+        # Invalid values are reported when the estimator is fitted.
+        except (KeyError, TypeError, ValueError):
             return None
 
     def _with_nested(self, name: str, value: Any, changes: dict[str, Any]) -> Any:
@@ -161,7 +163,7 @@ class NestedNames:
 
     @classmethod
     def _hint(cls, name: str, own: Iterable[str], known: Iterable[str]) -> str:
-        """Return a sentence on the parameter that was probably meant, or an empty string."""
+        """Return a sentence that suggests the intended parameter, or an empty string."""
         renamed = cls._renamed.get(name, "")
         named = re.findall(r"'(\w+)'", renamed)
         if named and {key.partition("__")[0] for key in named} <= set(own):
@@ -182,25 +184,26 @@ class NestedNames:
         own = list(inspect.signature(cls).parameters)
         try:
             known = list(cls().get_params(deep=True))
-        except Exception:  # of a user's class that needs arguments
+        # The constructor of a user's class may require arguments.
+        except Exception:
             known = own
         hints = [cls._hint(name, own, known) for name in unknown]
         nested = next((k for k in unknown if k in known), None)
         if nested:
             hints = [""]
-        told = "".join(dict.fromkeys(hints))
+        hint = "".join(dict.fromkeys(hints))
         what = "an unexpected keyword argument"
         if len(unknown) > 1:
             what = "unexpected keyword arguments"
-        if nested or "__" in told:
-            example = nested or re.findall(r"'(\w+__\w+)'", told)[0]
-            told += (
+        if nested or "__" in hint:
+            example = nested or re.findall(r"'(\w+__\w+)'", hint)[0]
+            hint += (
                 f" The constructor does not take nested parameters: use "
                 f"set_params({example}=...), or pass an instance as "
                 f"'{example.partition('__')[0]}'."
             )
         return (
-            f"{cls.__name__}() got {what} {', '.join(map(repr, unknown))}.{told} "
+            f"{cls.__name__}() got {what} {', '.join(map(repr, unknown))}.{hint} "
             f"Valid parameters are: {sorted(own)!r}."
         )
 
@@ -208,15 +211,15 @@ class NestedNames:
 class Component(NestedNames, BaseEstimator):
     """Base of all components.
 
-    A subclass assigns its hyper-parameters in ``__init__`` and does nothing else there.
-    ``_parameter_constraints`` (optional) maps a parameter to what scikit-learn's validation
-    allows; it is checked in `validate`, never in ``__init__``. ``ranges`` (optional) says over
-    what a parameter is worth searching, see `sknn_adam.search.search_space`.
+    The ``__init__`` of a subclass only assigns its hyper-parameters. ``_parameter_constraints``
+    (optional) maps a parameter to the constraints of scikit-learn's validation, which `validate`
+    checks, never ``__init__``. ``ranges`` (optional) maps a parameter to the values worth
+    searching, see `sknn_adam.search.search_space`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {}
     ranges: ClassVar[dict[str, Range | Choices]] = {}
-    # Each entry is a group of method names of which a subclass must define at least one.
+    # Groups of method names; a subclass must define at least one method of each group.
     contract: ClassVar[tuple[tuple[str, ...], ...]] = ()
     guide: ClassVar[str] = "docs/design.md"
     _renamed: ClassVar[dict[str, str]] = {
@@ -246,5 +249,5 @@ class Component(NestedNames, BaseEstimator):
         """Do nothing: a component without hyper-parameters takes no arguments."""
 
     def validate(self) -> None:
-        """Check the hyper-parameters; errors name component, parameter, range and value."""
+        """Check the hyper-parameters; errors name the component, parameter, range and value."""
         self._validate_params()

@@ -1,6 +1,6 @@
-"""Several networks in one flat vector: which blocks of it belong to which of them.
+"""The blocks of a flat vector that holds the arrays of one or several networks.
 
-The arrays of a layout are then those of all members, with the members on a leading axis.
+With several members, each array of a layout holds all of them on a leading axis.
 """
 
 from math import prod
@@ -13,7 +13,7 @@ Layout = list[tuple[slice, tuple[int, ...], str]]
 
 
 def count_members(layout: Layout | None) -> int | None:
-    """Return how many networks a layout holds; None for a single one without a leading axis."""
+    """Return the number of members of a layout; None for one network without a members axis."""
     for _, shape, role in layout or ():
         if role == "weight":
             return shape[0] if len(shape) == 3 else None
@@ -21,9 +21,9 @@ def count_members(layout: Layout | None) -> int | None:
 
 
 def by_member(layout: Layout | None) -> list[list[tuple[slice, str]]] | None:
-    """Return for every member its blocks of the vector and their roles; None for one network.
+    """Return the blocks of the vector and their roles for each member; None for one network.
 
-    What reduces over the vector (a norm, an inner product) does so over the blocks of one member.
+    Reductions such as norms and inner products run over the blocks of one member.
     """
     n_members = count_members(layout)
     if n_members is None:
@@ -38,9 +38,9 @@ def by_member(layout: Layout | None) -> list[list[tuple[slice, str]]] | None:
 
 
 def weight_bounds(layout: Layout) -> np.ndarray | None:
-    """Return where the weight matrices begin and end, of one layer member by member.
+    """Return the bounds of the weight matrices; None for one network.
 
-    None for one network.
+    They are in the order of the layers, and within a layer in the order of the members.
     """
     n_members = count_members(layout)
     if n_members is None:

@@ -1,4 +1,4 @@
-"""What is worth searching: ranges that a component declares beside its parameters."""
+"""Ranges worth searching, which a component declares beside its parameters."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 
 __all__ = ["NETWORK", "SIZES", "Choices", "Range"]
 
-SIZES = ("small", "default", "large")  # of a search space; each holds those before it
+# Sizes of a search space; each includes the ones before it.
+SIZES = ("small", "default", "large")
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,13 @@ class Range:
     Parameters
     ----------
     low, high : float
-        Its ends.
+        The ends of the interval.
     log : bool, default=False
         Whether numbers are drawn uniformly on a logarithmic scale.
     size : {"small", "default", "large"}, default="default"
-        The smallest search space that it is part of.
+        The smallest search space that includes the interval.
     relative : bool, default=False
-        Whether `low` and `high` are factors on the parameter's default.
+        Whether `low` and `high` are multiples of the parameter's default.
 
     Examples
     --------
@@ -39,7 +40,7 @@ class Range:
     relative: bool = False
 
     def around(self, default: Any) -> "Range":
-        """Return the range, around `default` if it is relative.
+        """Return the range in absolute numbers, around `default` if it is relative.
 
         Parameters
         ----------
@@ -57,17 +58,17 @@ class Range:
         return replace(self, low=low, high=high, relative=False)
 
     def points(self, n_points: int = 3) -> list[float]:
-        """Return evenly spaced numbers, the ends left out (they are seldom the best).
+        """Return evenly spaced numbers without the ends, which are seldom the best.
 
         Parameters
         ----------
         n_points : int, default=3
-            How many.
+            Number of points.
 
         Returns
         -------
         list of float
-            The numbers, to two digits.
+            The numbers, rounded to two digits.
         """
         spaced = np.geomspace if self.log else np.linspace
         inner = spaced(self.low, self.high, n_points + 2)[1:-1]
@@ -76,16 +77,16 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """A few values.
+    """A finite set of values.
 
     Parameters
     ----------
     values : tuple
-        Strings, numbers, booleans, None.
+        Strings, numbers, booleans or None.
     size : {"small", "default", "large"}, default="default"
-        The smallest search space that they are part of.
+        The smallest search space that includes the values.
     grid : tuple, default=()
-        Those that a grid takes; by default all.
+        The values that a grid includes; all of them by default.
 
     Examples
     --------
@@ -99,7 +100,7 @@ class Choices:
     grid: tuple = ()
 
     def around(self, default: Any) -> "Choices":
-        """Return the choices themselves.
+        """Return the choices unchanged.
 
         Parameters
         ----------
@@ -109,7 +110,7 @@ class Choices:
         Returns
         -------
         Choices
-            The same.
+            The choices themselves.
         """
         return self
 
@@ -124,7 +125,7 @@ class Choices:
         return list(self.grid or self.values)
 
 
-# Of both estimators. Widths, depths and dropout follow what tuning on many tables has chosen.
+# Ranges for both estimators. Widths, depths and dropout follow results of tuning on many tables.
 NETWORK: dict[str, Range | Choices] = {
     "hidden_layer_sizes": Choices(
         ("64", "128", "256", "512", "128-128", "256-256", "512-256", "64x3", "256x3"),

@@ -1,4 +1,4 @@
-"""Names of components, and how the value of a parameter becomes a component."""
+"""Names of components, and conversion of parameter values to components."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,9 +13,9 @@ __all__ = ["Table", "did_you_mean"]
 
 
 def did_you_mean(name: str, known: Iterable[str], familiar: Mapping[str, str] | None = None) -> str:
-    """``" Did you mean 'adam'?"`` for the known name nearest to `name`, or an empty string.
+    """Return ``" Did you mean 'adam'?"`` for the closest known name, or an empty string.
 
-    `familiar` maps names that other libraries use to the known name with the same meaning.
+    `familiar` maps names used in other libraries to the known names with the same meaning.
     """
     text, known = re.sub(r"[\W_]+", "_", str(name).lower()), list(known)
     same = (familiar or {}).get(text)
@@ -25,22 +25,22 @@ def did_you_mean(name: str, known: Iterable[str], familiar: Mapping[str, str] | 
 
 
 class Table(Mapping):
-    """The names of one family of components, and how a parameter's value becomes an instance.
+    """The names of one family of components, with conversion of parameter values to instances.
 
     Parameters
     ----------
     family : str
-        What the names stand for, used in messages: ``"optimizer"``.
+        The name of the family in messages, such as ``"optimizer"``.
     base : type
-        The class that instances given by the user must inherit from.
+        The class that the user's instances must inherit from.
     entries : dict of str to callable
-        Makes a fresh component for each name.
+        A function for each name that makes a new component.
     from_number : callable, optional
-        Makes a component from a plain number (``gradient_clip=1.0``).
+        A function that makes a component from a plain number (``gradient_clip=1.0``).
     optional : bool, default=False
         Whether None is allowed and means "no such component".
     familiar : dict of str to str, optional
-        Names that other libraries use, and the name here; suggested in error messages.
+        Names used in other libraries, mapped to the names that error messages suggest.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Table(Mapping):
         return len(self.entries)
 
     def make(self, value: Any) -> "Component":
-        """Return the component of a name or a number; return an instance as it is."""
+        """Return a new component for a name or a number; return an instance unchanged."""
         if isinstance(value, self.base):
             return value
         if isinstance(value, str):
@@ -73,7 +73,8 @@ class Table(Mapping):
                 return self.entries[value]()
             hint = did_you_mean(value, self.entries, self.familiar)
             raise ValueError(
-                f"'{value}' names no {self.family}.{hint} Known names: {', '.join(self.entries)}."
+                f"'{value}' is not a known {self.family}.{hint} "
+                f"Known names: {', '.join(self.entries)}."
             )
         if self.from_number and isinstance(value, Real) and not isinstance(value, bool):
             return self.from_number(value)

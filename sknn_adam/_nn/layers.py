@@ -1,7 +1,7 @@
 """Layers: views of the network's flat vectors, with a forward and a backward pass.
 
-Arrays have the rows on the last axis but one. A leading members axis may stand before them: then
-every weight has it too, and all members are computed at once.
+The samples are on axis -2 of an array. With several members, all arrays and weights have a leading
+members axis, and all members are computed at once; an input without it is shared.
 """
 
 from abc import abstractmethod
@@ -18,10 +18,10 @@ __all__ = ["Activate", "ActivateLearned", "Dense", "Dropout", "Layer", "Workspac
 
 
 class Workspace(dict):
-    """The buffers of one layer for passes of one number of rows.
+    """The buffers of one layer for passes over a fixed number of samples.
 
-    Training uses the same workspaces over and over; a prediction brings its own, so predictions
-    in several threads never meet.
+    Training reuses its workspaces. Each prediction has its own, so that predictions in several
+    threads do not interfere.
     """
 
     def __init__(
@@ -33,28 +33,29 @@ class Workspace(dict):
         super().__init__()
         self.rng: Any = rng
         self.training, self.kernels = training, kernels
-        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for rows left out
+        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for held-out samples, else 1
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return the buffer of this name, made on first use."""
-        found = self.get(name)
-        if found is None:
-            found = self[name] = np.empty(shape, dtype)
-        return found
+        """Return the buffer of this name, which is allocated on first use."""
+        array = self.get(name)
+        if array is None:
+            array = self[name] = np.empty(shape, dtype)
+        return array
 
 
 class Layer:
     """Base of all layers.
 
-    ``parameters`` lists ``(name, shape, role)`` of what the layer learns, with role ``"weight"``,
-    ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of what it only tracks. The
+    ``parameters`` lists ``(name, shape, role)`` of the learned arrays, with role ``"weight"``,
+    ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of the tracked arrays. The
     network allocates both inside flat vectors and binds the views as attributes: ``layer.W`` and,
     for the gradient, ``layer.grad_W``.
     """
 
     parameters: tuple[tuple[str, tuple[int, ...], str], ...] = ()
     statistics: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    replayable = False  # whether all work in training is calls of the backend, the same each time
+    # Whether all work in training consists of backend calls that are the same in every step.
+    replayable = False
 
     @abstractmethod
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -62,7 +63,7 @@ class Layer:
 
     @abstractmethod
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the parameters' gradients and return the input's.
+        """Write the gradients of the parameters and return that of the input.
 
         `g` is the gradient of the output; it may be overwritten.
         """
@@ -70,17 +71,17 @@ class Layer:
     def start(
         self, initializer: Initializer, bias_initializer: Initializer, rng: np.random.Generator
     ) -> None:
-        """Set parameters and statistics to their start."""
+        """Initialize parameters and statistics."""
 
     def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the affine map (W, b) followed by this layer, where that is an affine map too.
+        """Return the affine map (W, b) followed by this layer, if the result is affine too.
 
-        Only normalization by fixed statistics is; the other layers return W and b.
+        That holds only for normalization by fixed statistics. Other layers return (W, b) unchanged.
         """
         return W, b
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the views: whoever restores the flat vectors binds them again."""
+        """Leave out the views, which are bound again when the flat vectors are restored."""
         views = {name for name, *_ in self.parameters + self.statistics}
         views |= {f"grad_{name}" for name in views}
         return {key: value for key, value in vars(self).items() if key not in views}
@@ -97,11 +98,11 @@ class Dense(Layer):
 
     def __init__(self, fan_in: int, fan_out: int, initializer: str):
         self.fan_in, self.fan_out = fan_in, fan_out
-        self.initializer = initializer  # what "auto" stands for here
+        self.initializer = initializer  # used for "auto"
         self.parameters = (("W", (fan_in, fan_out), "weight"), ("b", (fan_out,), "bias"))
 
     def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
-        """Draw weights and biases, for one member after the other."""
+        """Draw weights and biases, one member after the other."""
         weights, biases = (
             INITIALIZERS.make(self.initializer) if draw.follows_activation else draw
             for draw in (initializer, bias_initializer)
@@ -137,7 +138,7 @@ class Dense(Layer):
 
 
 class Activate(Layer):
-    """An activation, applied in place where its derivative needs no input."""
+    """An activation, applied in place if its derivative does not need the input."""
 
     replayable = True
 
@@ -173,7 +174,7 @@ class ActivateLearned(Activate):
         self.parameters = (("p", (width,), "bias"),)
 
     def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
-        """Start where the activation says."""
+        """Set the learned parameter to the initial value of the activation."""
         self.p[...] = self.activation.start()
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
@@ -200,11 +201,11 @@ class ActivateLearned(Activate):
 
 
 class Dropout(Layer):
-    """Sets a random share of the units to a constant while training, differently in every pass.
+    """Dropout: sets a random fraction of the units to a constant in each training pass.
 
-    With the constant 0 what is left is divided by the kept share (inverted dropout), so that
-    prediction needs no change. With another constant an affine map keeps mean 0 and variance 1
-    (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
+    With the constant 0, the other units are divided by the keep probability (inverted dropout), so
+    that prediction needs no change. With another constant, an affine map keeps mean 0 and variance
+    1 (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
     """
 
     replayable = True
@@ -218,7 +219,7 @@ class Dropout(Layer):
         self.shift = -self.scale * rate * dropped_value
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
-        """Return x with dropped units in training, else x."""
+        """Return x with units dropped in training, else x unchanged."""
         if not ws.training:
             return x
         do, dropped = ws.kernels.do, self.dropped_value
@@ -228,7 +229,8 @@ class Dropout(Layer):
         do(np.greater_equal, drawn, self.rate, kept)
         do(np.multiply, kept, self.scale, kept)
         do(np.multiply, x, kept, y)
-        if dropped:  # where kept is 0, and a shift of all
+        # Dropped units become the scaled constant, and all units are shifted.
+        if dropped:
             constant = ws.buffer("constant", x.shape, x.dtype)
             do(np.multiply, kept, -dropped, constant)
             do(np.add, constant, dropped * self.scale + self.shift, constant)
@@ -236,6 +238,6 @@ class Dropout(Layer):
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Pass the gradient to the units that were kept."""
+        """Pass the scaled gradient to the units that were kept."""
         ws.kernels.do(np.multiply, g, ws["kept"], g)
         return g

@@ -1,7 +1,7 @@
-"""The network: one flat vector of parameters, one of gradients, and layers that are views.
+"""The network: a flat parameter vector, a flat gradient vector, and layers that are views of them.
 
-An optimizer step, a clip, a snapshot or a gradient check is then a line of vector algebra. The
-network knows neither losses nor optimizers.
+Optimizer steps, clipping, snapshots and gradient checks are then one-line vector operations. The
+network depends neither on losses nor on optimizers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,35 +23,38 @@ from sknn_adam.normalization import Normalization
 
 __all__ = ["Network", "build"]
 
-FEWEST_AT_ONCE = 64  # rows: with fewer the weights are read again and again
-PREDICTED_AT_ONCE = 2**18  # elements of the widest activation: about a second-level cache
-ROLES = ("weight", "bias", "norm")  # the order inside theta: what decays comes first
+# With fewer samples in a block of a prediction, the weights would be read too often.
+FEWEST_AT_ONCE = 64
+# Elements of the widest activation: about the size of a second-level cache.
+PREDICTED_AT_ONCE = 2**18
+# The order inside theta: arrays with weight decay come first.
+ROLES = ("weight", "bias", "norm")
 
 
 class Network:
-    """Layers on one flat vector.
+    """A sequence of layers on one flat parameter vector.
 
     Parameters
     ----------
     layers : list of Layer
-        From input to output.
+        The layers from input to output.
     dtype : numpy dtype
         float32 or float64.
     members : int, optional
-        Gives every array a leading axis of this length: so many networks computed at once.
+        Number of networks computed at once: every array has a leading axis of this length.
 
     Attributes
     ----------
     theta, grad : ndarray of shape (n_parameters,)
         Parameters and gradient. All weight matrices come first, then biases, then normalization.
     n_weights : int
-        How many of the parameters are weights: ``theta[:n_weights]`` is what penalties see.
+        Number of weights; penalties apply to ``theta[:n_weights]``.
     statistics : ndarray
-        What normalization tracks; not learned.
+        Running statistics of normalization, which are tracked rather than learned.
     layout : list of (slice, shape, role)
-        Where each array stands in theta.
+        The position of each array in theta.
     bounds : ndarray of int or None
-        Where in theta the weight matrices of members begin and end; known once prepared.
+        Bounds in theta of the weight matrices of members, set by `prepare`; None for one network.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: Any, members: int | None = None):
@@ -78,7 +81,7 @@ class Network:
                 yield layer, name, self._lead(shape)
 
     def _bind(self) -> None:
-        """Make the layers' arrays views of the flat vectors; buffers and gradient are dropped."""
+        """Make the layers' arrays views of the flat vectors; drop buffers and gradient."""
         self.kernels: Backend = NUMPY
         self.grad: np.ndarray = np.empty(0, self.dtype)
         self._workspaces: dict[int, list[Workspace]] = {}
@@ -101,7 +104,7 @@ class Network:
             start = stop
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep what was learned; views, gradient and buffers are made again."""
+        """Keep the learned and tracked arrays; views, gradient and buffers are recreated."""
         keep = ("layers", "dtype", "members", "theta", "statistics")
         return {name: getattr(self, name) for name in keep}
 
@@ -117,7 +120,7 @@ class Network:
             layer.start(initializer, bias_initializer, rng)
 
     def unit_variance(self, x: Any) -> None:
-        """Rescale the weights from layer to layer so that every output on `x` has variance 1."""
+        """Rescale the weights layer by layer so that each dense layer's output has variance 1."""
         with np.errstate(all="ignore"):
             for layer in self.layers:
                 output = layer.forward(x, Workspace())
@@ -127,8 +130,10 @@ class Network:
 
     def _rescaled(self, layer: Dense, x: Any, output: np.ndarray) -> np.ndarray:
         """Rescale the weights of a dense layer; return its new output."""
-        for _ in range(10):  # biases are not rescaled, so once may not be enough
-            exponent = int(extreme_exponent(output))  # squares of large outputs would overflow
+        # Biases are not rescaled, so that one iteration may not be enough.
+        for _ in range(10):
+            # Squares of extreme outputs would overflow.
+            exponent = int(extreme_exponent(output))
             ordinary = np.ldexp(output, -exponent) if exponent else output
             deviation = ordinary.std(axis=(-1, -2), keepdims=True, dtype=np.float64)
             deviation = np.ldexp(deviation, exponent)
@@ -140,7 +145,7 @@ class Network:
         return output
 
     def prepare(self, kernels: Backend = NUMPY) -> None:
-        """Take a backend and allocate the gradient; copy weights that were loaded read-only."""
+        """Set the backend and allocate the gradient; copy weights that were loaded read-only."""
         if not (self.theta.flags.writeable and self.statistics.flags.writeable):
             self.theta, self.statistics = self.theta.copy(), self.statistics.copy()
             self._bind()
@@ -151,11 +156,11 @@ class Network:
                 stop = start + prod(shape)
                 setattr(layer, f"grad_{name}", grad[start:stop].reshape(shape))
                 start = stop
-            # Last, so that an error before leaves a network that can be prepared again.
+            # Assigned last, so that the network can be prepared again after an error.
             self.bounds, self.grad = weight_bounds(self.layout), grad
 
     def release(self) -> None:
-        """Drop gradient and buffers, after training."""
+        """Drop gradient and buffers after training."""
         self._bind()
 
     def forward(
@@ -163,8 +168,8 @@ class Network:
     ) -> np.ndarray:
         """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
 
-        The result lives in a buffer of the network and is overwritten by the next pass. Only the
-        samples that `kept` (members, n_rows) marks enter a member's batch statistics.
+        The result is a buffer of the network, which the next pass overwrites. Only the samples
+        marked in `kept` (members, n_rows) enter a member's batch statistics.
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
@@ -173,7 +178,8 @@ class Network:
             or workspaces[0].rng is not rng
             or workspaces[0].kernels is not self.kernels
         ):
-            if len(self._workspaces) > 1:  # full batches and the last one; others come and go
+            # There are usually two sizes: that of full batches and that of the last one.
+            if len(self._workspaces) > 1:
                 self._workspaces.clear()
             workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
             self._workspaces[n_rows] = workspaces
@@ -191,25 +197,25 @@ class Network:
         return x
 
     def workspaces(self, n_rows: int) -> list[Workspace]:
-        """Return what the layers keep of the last training pass over so many rows."""
+        """Return the workspaces of the last training pass over this number of samples."""
         return self._workspaces[n_rows]
 
     def backward(self, g: np.ndarray) -> np.ndarray:
-        """Write the gradient of the last ``forward`` into ``grad``, from that of its output."""
+        """Write the gradient of the last ``forward`` to ``grad``, given that of its output."""
         workspaces = self._workspaces[g.shape[-2]]
         for i in range(len(self.layers) - 1, -1, -1):
             g = self.layers[i].backward(g, workspaces[i], need_input=i > 0)
         return self.grad
 
     def predict(self, X: Any, index: np.ndarray | None = None) -> np.ndarray:
-        """Return the raw outputs (..., n_rows, n_raw), finite, in blocks of rows.
+        """Return finite raw outputs (..., n_rows, n_raw), computed in blocks of samples.
 
-        Touches nothing of the network, so many threads may predict at once. Absurd outputs are
-        cut where their squares would overflow. With `index`, only for these rows.
+        The network is not changed, so many threads may predict at once. Extreme outputs are
+        clipped, because their squares would overflow. With `index`, only these rows are predicted.
         """
         width = max(layer.fan_out for layer in self.dense()) * (self.members or 1)
         if not issparse(X) and (X.dtype != self.dtype or index is not None):
-            width = max(width, X.shape[1])  # a block of X is copied
+            width = max(width, X.shape[1])  # each block of X is copied
         rows = max(FEWEST_AT_ONCE, PREDICTED_AT_ONCE // width)
         n_rows = X.shape[0] if index is None else len(index)
         outputs = []
@@ -224,20 +230,22 @@ class Network:
                 outputs.append(self._pass(x, [Workspace() for _ in self.layers]))
         z = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-2)
         limit = 1e-3 * np.sqrt(np.finfo(self.dtype).max)
-        if np.abs(z).max(initial=0) <= limit:  # not so for nan
+        # The comparison is false for nan.
+        if np.abs(z).max(initial=0) <= limit:
             return z
-        if not np.isfinite(self.statistics).all():  # the next line would hide it
+        # nan_to_num would hide the fault.
+        if not np.isfinite(self.statistics).all():
             raise ValueError(
-                "The running statistics of the normalization are not finite, so that nothing can "
-                "be predicted. Fit the estimator again, with X scaled."
+                "Cannot predict: the running statistics of the normalization are not finite. "
+                "Scale X and fit the estimator again."
             )
         return np.clip(np.nan_to_num(z, copy=False), -limit, limit, out=z)
 
     def normalized_spread(self, X: Any) -> np.ndarray:
-        """Return how far samples differ after normalization by running statistics.
+        """Return the spread of the samples after normalization by running statistics.
 
-        That is the interquartile range over the samples, the median of it over the units of a
-        layer, and the smallest of these over the layers; one value for each member.
+        This is the interquartile range over the samples, its median over the units of a layer, and
+        the minimum over the layers, with one value per member.
         """
         workspaces = [Workspace() for _ in self.layers]
         self._pass(X.astype(self.dtype), workspaces)
@@ -249,7 +257,7 @@ class Network:
         return np.atleast_1d(np.min(spreads, axis=0))
 
     def at(self, theta: np.ndarray) -> "Network":
-        """Return a network of the same layers and statistics with other parameters."""
+        """Return a network with the same layers and statistics but other parameters."""
         if theta is self.theta:
             return self
         other = object.__new__(Network)
@@ -258,7 +266,7 @@ class Network:
         return other
 
     def member_views(self, theta: np.ndarray, statistics: np.ndarray) -> list[np.ndarray]:
-        """Return views (members, size) of parameters and statistics, one for each array."""
+        """Return views (members, size) of parameters and statistics, one per array."""
         arrays = [(theta, block) for block, *_ in self.layout]
         start = 0
         for *_, shape in self._tracked():
@@ -267,7 +275,7 @@ class Network:
         return [vector[block].reshape(self.members or 1, -1) for vector, block in arrays]
 
     def member(self, m: int) -> "Network":
-        """Return a copy of one of the members as a network of its own, for predictions."""
+        """Return a copy of one member as a separate network, for predictions."""
         arrays = [array[m] for array in self.member_views(self.theta, self.statistics)]
         n_arrays = len(self.layout)
         state = {
@@ -284,7 +292,7 @@ class Network:
     def folded(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return weights and biases, with normalization by fixed statistics folded in.
 
-        Views of theta where there is nothing to fold.
+        They are views of theta, except for dense layers that a normalization is folded into.
         """
         coefs, intercepts = [], []
         for layer in self.layers:
@@ -308,7 +316,7 @@ class Network:
 def _cast(x: Any, dtype: np.dtype) -> Any:
     """Return a table in another dtype; values beyond its range become its largest number.
 
-    An infinite value would make the outputs nan.
+    Infinite values would make the outputs nan.
     """
     x = x.astype(dtype)
     cells = x.data if issparse(x) else x
@@ -328,13 +336,13 @@ def build(
     dtype: Any = np.float64,
     members: int | None = None,
 ) -> Network:
-    """Return a network of blocks: dense, normalization, activation, dropout; last a dense layer."""
+    """Return a network of blocks (dense, normalization, activation, dropout) and a dense layer."""
     layers: list[Layer] = []
     fan_in = n_features
     rates = dropout or [0.0] * len(widths)
     for width, activation, rate in zip(widths, activations, rates, strict=True):
-        # Of few features a wide layer makes large outputs with He's weights; on real tables the
-        # smaller start was better.
+        # With few features, He initialization gives a wide first layer large outputs. On real
+        # tables, smaller initial weights were better.
         draw = activation.initializer
         if not layers and draw.startswith("he_"):
             draw = "glorot_uniform"

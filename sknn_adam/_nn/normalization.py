@@ -12,7 +12,7 @@ __all__ = ["BatchNormLayer", "RowNormLayer", "normalization_layer"]
 
 
 def normalization_layer(normalization: Any, width: int) -> Layer:
-    """Return a new layer that does what a component declares, for activations of this width."""
+    """Return a new layer for a normalization component and activations of this width."""
     if overrides(type(normalization), "layer", "over"):
         return normalization.layer(width)
     if normalization.over == "batch":
@@ -21,7 +21,7 @@ def normalization_layer(normalization: Any, width: int) -> Layer:
 
 
 class BatchNormLayer(Layer):
-    """The layer of BatchNorm: learns a scale and a shift, tracks mean and variance."""
+    """The layer of BatchNorm, with a learned scale and shift and tracked mean and variance."""
 
     gamma: np.ndarray
     beta: np.ndarray
@@ -37,18 +37,22 @@ class BatchNormLayer(Layer):
         self.statistics = (("mean", (width,)), ("variance", (width,)), ("rows", (1,)))
 
     def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
-        """Start as the identity."""
+        """Initialize the layer as the identity."""
         self.gamma[...], self.beta[...] = 1, 0
         self.mean[...], self.variance[...], self.rows[...] = 0, 1, 0
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
-        """Return the normalized x: by the batch in training, by the running averages else."""
+        """Return x normalized by the batch in training, else by the running averages.
+
+        A training batch that is much smaller than usual is normalized by the running averages too.
+        """
         n_rows, counts = x.shape[-2], ws.counts
         fewest = n_rows
-        if counts is not None:  # members, each of which leaves out some of the rows
+        # Each member holds out some of the samples.
+        if counts is not None:
             n_rows = counts.sum(axis=-1, keepdims=True)
             fewest = n_rows.min()
-        usual = (1 - self.momentum) * self.rows.item(0)  # of the batches so far
+        usual = (1 - self.momentum) * self.rows.item(0)  # average size of the batches so far
         ws["batch"] = ws.training and fewest > max(1, usual / 4)
         z, out = x, ws.buffer("x", x.shape, x.dtype)
         if ws["batch"]:
@@ -68,7 +72,7 @@ class BatchNormLayer(Layer):
         return y
 
     def _track(self, mean: np.ndarray, variance: np.ndarray, n_rows: Any) -> None:
-        """Move the running averages; `rows` is the decayed sum of the batches' rows."""
+        """Update the running averages; `rows` is the decayed sum of the batch sizes."""
         self.rows *= self.momentum
         self.rows += n_rows
         rate = n_rows / self.rows
@@ -76,7 +80,7 @@ class BatchNormLayer(Layer):
         self.variance += rate * (variance - self.variance)
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the gradients of scale and shift; return the input's."""
+        """Write the gradients of scale and shift; return that of the input."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
         ws.kernels.column_sums(g, out=self.grad_beta)
@@ -86,7 +90,8 @@ class BatchNormLayer(Layer):
             n = g.shape[-2] if counts is None else counts.sum(axis=-1, keepdims=True)
             x *= (self.grad_gamma / n)[..., None, :]
             shift = (self.grad_beta / n)[..., None, :]
-            if counts is not None:  # samples that a member leaves out do not enter them
+            # Held-out samples do not enter mean and variance.
+            if counts is not None:
                 x *= counts[..., None]
                 shift = shift * counts[..., None]
             g -= shift
@@ -120,10 +125,11 @@ def _scaled_moments(
     mean: np.ndarray,
     variance: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Do the same for units whose sums overflowed: these are computed from scaled numbers.
+    """Recompute the moments of units whose sums overflowed, from scaled numbers.
 
-    A variance beyond the largest number becomes nan, not infinite: the units would be 0 for every
-    sample in training, and the loss finite, while predictions have no statistics to use.
+    A variance beyond the largest number becomes nan rather than infinite. Otherwise the units would
+    be 0 for every sample in training and the loss finite, but predictions would have no usable
+    statistics.
     """
     lost = ~np.isfinite(variance)
     exponent = np.where(lost, _exponent(z, -2), 0)
@@ -157,13 +163,13 @@ class RowNormLayer(Layer):
             self.parameters += (("beta", (width,), "norm"),)
 
     def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
-        """Start without scale and shift."""
+        """Initialize the scale to 1 and the shift to 0."""
         self.gamma[...] = 1
         if self.centered:
             self.beta[...] = 0
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
-        """Return the normalized rows."""
+        """Return the normalized samples."""
         z, shift = x, x.mean(axis=-1, keepdims=True) if self.centered else 0
         x = np.subtract(z, shift, out=ws.buffer("x", z.shape, z.dtype))
         square = np.einsum("...ij,...ij->...i", x, x)[..., None] / x.shape[-1]
@@ -179,18 +185,19 @@ class RowNormLayer(Layer):
     def _normalize_scaled(
         self, z: np.ndarray, lost: np.ndarray, out: np.ndarray, inverse: np.ndarray
     ) -> None:
-        """Replace the normalized samples whose sums overflowed, and the factors they had."""
+        """Recompute the samples whose sums overflowed, and their normalizing factors."""
         exponent = _exponent(z[lost], -1)[:, None]
         scaled = np.ldexp(z[lost], -exponent)
         if self.centered:
             scaled -= scaled.mean(axis=-1, keepdims=True)
-        square = np.mean(scaled * scaled, axis=-1, keepdims=True)  # epsilon would vanish in it
+        # Adding epsilon would not change these sums.
+        square = np.mean(scaled * scaled, axis=-1, keepdims=True)
         factor = 1 / np.sqrt(np.maximum(square, np.finfo(z.dtype).tiny))
         out[lost] = scaled * factor
         inverse[lost] = np.ldexp(factor, -exponent)
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the gradients of scale and shift; return the input's."""
+        """Write the gradients of scale and shift; return that of the input."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
         if self.centered:

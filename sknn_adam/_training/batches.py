@@ -1,4 +1,4 @@
-"""Samples of a table: for training in batches, for validation, without copies of the table."""
+"""Samples of a table for training and validation, without copying the table."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     weight : ndarray of shape (n_samples,) or (n_members, n_samples), optional
         Relative weights; the samples of a member's own fold have weight 0.
     kept : ndarray of bool of shape (n_members, n_samples), optional
-        Which samples are outside of a member's own fold: only these enter its batch statistics.
+        Whether a sample is outside of a member's own fold and so enters its batch statistics.
     """
 
     x: Any
@@ -35,22 +35,22 @@ class Batch(NamedTuple):
 
 @dataclass
 class Rows:
-    """Some rows of X with what belongs to them. X itself stays whole: it may be a memory map.
+    """A subset of the rows of X with their targets. X is not copied, as it may be a memory map.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        The whole table.
+        The complete table.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        What the user gave for these rows.
+        The user's targets of these rows.
     weight : ndarray of shape (n_rows,), optional
-        Their weights.
+        The weights of these rows.
     targets : ndarray
-        `y` as the loss takes it.
+        `y` in the form that the loss requires.
     index : ndarray of int of shape (n_rows,), optional
-        Which rows of X are meant; None for all of them.
+        The indices of these rows in X; None for all rows.
     fold : ndarray of int of shape (n_rows,), optional
-        Which member leaves the row out.
+        The member that holds each row out.
     """
 
     X: Any
@@ -64,7 +64,7 @@ class Rows:
         return len(self.y) if isinstance(self.y, np.ndarray) else self.y.shape[0]
 
     def take(self, which: np.ndarray) -> "Rows":
-        """Return the rows numbered `which`."""
+        """Return the rows at the positions `which`."""
         return Rows(
             self.X,
             self.y[which],
@@ -75,12 +75,12 @@ class Rows:
         )
 
     def features(self) -> Any:
-        """Return these rows of X, a copy unless they are all."""
+        """Return these rows of X, as a copy unless they are all rows."""
         return self.X if self.index is None else self.X[self.index]
 
 
 class Data:
-    """Samples for training, served in batches.
+    """Training samples, provided in batches.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Data:
         Relative weights. They are scaled to mean 1, for each member over the samples outside of
         its fold.
     batch_size : int
-        Rows of a batch; the last batch of an epoch may have fewer.
+        Number of samples in a batch; the last batch of an epoch may have fewer.
     dtype : numpy dtype
         The type that a batch of X, float targets and weights are converted to.
     index : ndarray of int of shape (n_rows,), optional
@@ -100,7 +100,7 @@ class Data:
     fold : ndarray of int of shape (n_rows,), optional
         The member that holds a sample out.
     n_members : int, default=1
-        Number of members, which matters where there are folds.
+        Number of members, used only with folds.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Data:
     ):
         self.X, self.dtype = X, np.dtype(dtype)
         _check_range(X, self.dtype)
-        # Row-major: of column-major targets, every batch would take a copy of all.
+        # Row-major, because every batch of column-major targets would copy all of them.
         self.y = np.ascontiguousarray(targets, self.dtype if targets.dtype.kind == "f" else None)
         self.kept: np.ndarray | None = None
         if fold is not None:
@@ -130,16 +130,16 @@ class Data:
         self.n_batches = -(-self.n_rows // self.batch_size)
         self._sparse = issparse(X)
         self._buffers: dict[int, tuple[np.ndarray, Batch]] = {}  # by number of samples
-        self._whole: Batch | None = None  # the batch, where there is only one
+        self._whole: Batch | None = None  # the batch, if there is only one
 
     def order(self, rng: np.random.Generator) -> np.ndarray | None:
-        """Return a random order of the rows; None for one batch, where it does not matter."""
+        """Return a random order of the samples; None for a single batch, which needs none."""
         return None if self.n_batches == 1 else rng.permutation(self.n_rows)
 
     def batch(self, i: int, order: np.ndarray | None, kernels: Backend = NUMPY) -> Batch:
-        """Return batch `i` of the samples in this order, None for their own.
+        """Return batch `i` of the samples in the given order; None keeps the original order.
 
-        The arrays are used again for the next batch with the same number of samples.
+        The next batch with the same number of samples reuses the arrays.
         """
         if self._whole is not None:
             return self._whole
@@ -150,20 +150,20 @@ class Data:
                 kernels,
             )
         rows: Any = slice(start, stop) if order is None else order[start:stop]
-        batch = self.some(rows)
+        batch = self.subset(rows)
         if batch.x.dtype != self.dtype:
             batch = batch._replace(x=batch.x.astype(self.dtype))
         self._whole = batch if self.n_batches == 1 else None
         return batch
 
-    def look(self) -> Any:
-        """Return an index of at most `MOST_LOOKED_AT` samples, spread over the data."""
-        if self.n_rows <= MOST_LOOKED_AT:
+    def spread_index(self) -> Any:
+        """Return an index of at most `MAX_SPREAD` samples, spread evenly over the data."""
+        if self.n_rows <= MAX_SPREAD:
             return slice(None)
-        return np.arange(MOST_LOOKED_AT) * (self.n_rows - 1) // (MOST_LOOKED_AT - 1)
+        return np.arange(MAX_SPREAD) * (self.n_rows - 1) // (MAX_SPREAD - 1)
 
-    def some(self, which: Any) -> Batch:
-        """Return a subset of the samples, X in the type in which it was given."""
+    def subset(self, which: Any) -> Batch:
+        """Return a subset of the samples, with X in its original dtype."""
         x = self.X[which if self.index is None else self.index[which]]
         weight, kept = (
             None if array is None else np.ascontiguousarray(array[..., which])
@@ -185,7 +185,7 @@ class Data:
             self._buffers[n_rows] = taken, Batch(cast, y, weight, kept)
         taken, batch = self._buffers[n_rows]
         kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, batch.x)
-        # "clip" skips a check of the indices, which are a permutation.
+        # The indices come from a permutation, so that "clip" only skips a check.
         self.y.take(rows, axis=0, out=batch.y, mode="clip")
         if self.weight is not None:
             self.weight.take(rows, axis=-1, out=batch.weight, mode="clip")
@@ -208,33 +208,35 @@ def _check_range(X: Any, dtype: np.dtype) -> None:
     )
 
 
-MOST_LOOKED_AT = 128
+MAX_SPREAD = 128
 
 
 def facts(data: Data, loss: Any) -> dict[str, float]:
-    """Return what a look at some rows, spread over the table, tells of it. Numbers may overflow.
+    """Return facts about the table, estimated from a subset of its rows. Numbers may overflow.
 
     Parameters
     ----------
     data : Data
-        The rows as training sees them.
+        The training samples.
     loss : Loss
-        The loss of the training.
+        The loss of the training run.
 
     Returns
     -------
     facts : dict of float
-        Numbers of rows, features and rows of a batch, and whether X is sparse; the largest root
-        mean square of a column (``"scale_max"``), and the smallest one of a column that varies
-        (``"scale_min"``); mean and deviation of the targets, of the output where they are largest
-        (nan for classes); and the loss of answering every row alike (``"constant_loss"``).
+        Numbers of samples, features and samples per batch, and whether X is sparse; the largest
+        root mean square of a column (``"scale_max"``), and the smallest one of a column that varies
+        (``"scale_min"``); the largest absolute mean and the largest standard deviation of the
+        targets over the outputs (nan for classes); and the loss of a constant prediction
+        (``"constant_loss"``).
     """
-    x, y, *_ = data.some(data.look())
+    x, y, *_ = data.subset(data.spread_index())
     x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
-    mean, square = ones @ x / len(y), ones @ squares / len(y)  # sparse ones are not made dense
+    # Products with ones keep a sparse x sparse.
+    mean, square = ones @ x / len(y), ones @ squares / len(y)
     varies = square - mean * mean > 1e-12 * square
-    found = {
+    values = {
         "constant_loss": loss.constant_loss(y),
         "scale_max": sqrt(square.max(initial=0)),
         "scale_min": sqrt(square[varies].min(initial=np.inf)),
@@ -242,12 +244,12 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         "target_scale": np.nan,
     }
     if loss.task == "regression":
-        found["target_mean"] = np.abs(y.mean(axis=0)).max()
-        found["target_scale"] = y.std(axis=0).max()
-    found |= {
+        values["target_mean"] = np.abs(y.mean(axis=0)).max()
+        values["target_scale"] = y.std(axis=0).max()
+    values |= {
         "sparse": sparse,
         "n_rows": data.n_rows,
         "n_features": x.shape[1],
         "batch_size": data.batch_size,
     }
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""History: what a training run measured, one row an epoch, and now and then layer by layer."""
+"""The history of a training run: one row per epoch, and measurements of the layers."""
 
 from collections.abc import Iterator
 from math import nan
@@ -8,22 +8,23 @@ __all__ = ["History", "LayerHistory", "LiveTable"]
 
 MOST_ROWS = 100_000
 MOST_SAMPLES = 64
-STEPS_BETWEEN_SAMPLES = 512  # looking at the layers takes about as long as three to ten steps
+# Measuring the layers takes about as long as three to ten steps.
+STEPS_BETWEEN_SAMPLES = 512
 
 
 class History:
     """Rows of numbers, stored by column.
 
-    ``history["loss"]`` is a column as a list, ``history[-1]`` a row as a dict, ``len(history)``
-    the number of rows. Of endless training only the last rows stay, at least 50,000.
+    ``history["loss"]`` is a column as a list, ``history[-1]`` a row as a dict, and ``len(history)``
+    the number of rows. Very long training keeps only the last rows, at least 50,000.
 
     Attributes
     ----------
     layers : LayerHistory
-        What was measured layer by layer.
+        The measurements of the layers.
     table : dict of float
-        What the table looked like at the first fit: its scales, and the loss of a network that
-        answers every row alike (``"constant_loss"``); empty with ``record=False``.
+        Facts about the table at the first fit: its scales, and the loss of a constant prediction
+        (``"constant_loss"``); empty with ``record=False``.
 
     Examples
     --------
@@ -41,14 +42,14 @@ class History:
         self.table: dict[str, float] = {}
 
     def append(self, **row: Any) -> None:
-        """Add a row; what earlier or later rows lack is nan."""
+        """Add a row; values missing in earlier or later rows are nan."""
         n_rows = len(self)
         for name in row:
             self.columns.setdefault(name, [nan] * n_rows)
         for name, column in self.columns.items():
             column.append(row.get(name, nan))
         if len(self) > MOST_ROWS:
-            # New lists: an error may ask for the old ones again.
+            # New lists, because the old ones are restored after an error.
             self.columns = {name: c[MOST_ROWS // 2 :] for name, c in self.columns.items()}
 
     def __getitem__(self, key: str | int) -> Any:
@@ -67,25 +68,27 @@ class History:
 
 
 class LayerHistory(History):
-    """Rows of numbers by layer, measured at the first step of some epochs.
+    """Measurements of the layers at the first step of some epochs.
 
-    A column has one tuple a row, with one number for every dense layer, the output layer last:
+    Each row of a column is a tuple with one number per dense layer, the output layer last:
 
-    * ``"gradient_norm"``: Euclidean norm of the gradient of the weights, penalty included, before
-      it is clipped;
-    * ``"loss_gradient_norm"``: the same of the loss alone, without penalty (nan for L-BFGS);
+    * ``"gradient_norm"``: Euclidean norm of the gradient of the weights, including the penalty,
+      before clipping;
+    * ``"loss_gradient_norm"``: the same norm for the loss without the penalty (nan for L-BFGS);
     * ``"weight_norm"``: Euclidean norm of the weights before the step;
-    * ``"update_ratio"``: norm of the step's change of the weights over that of the weights;
-    * ``"activation_min"``, ``"activation_max"``: range of the outputs on the step's batch, behind
-      the activation;
-    * ``"dead"``: share of the units whose derivative is 0 on every row of the batch;
-    * ``"saturated"``: share of the units whose derivative is, on the mean over the batch, below a
-      twentieth of the largest one that the activation has, and not 0. Both are nan for the output
-      layer.
+    * ``"update_ratio"``: norm of the change of the weights in the step, divided by the norm of the
+      weights;
+    * ``"activation_min"``, ``"activation_max"``: range of the outputs on the batch of the step,
+      after the activation;
+    * ``"dead"``: fraction of the units whose derivative is 0 for every sample of the batch;
+    * ``"saturated"``: fraction of the units whose mean absolute derivative over the batch is not 0,
+      but below a twentieth of the activation's largest derivative. Both fractions are nan for the
+      output layer.
 
-    The columns ``"epoch"`` and ``"step"`` say when. So that measuring takes about a fiftieth of a
-    short training, there are at least 512 steps between two rows, and twice as many whenever 64
-    rows are there: then every second one is dropped. With ``record="all"`` every epoch has a row.
+    The columns ``"epoch"`` and ``"step"`` give the time of each row. Measuring takes about a
+    fiftieth of the time of a short training, because rows are at least 512 steps apart. Whenever
+    there are more than 64 rows, every second one is dropped and the distance is doubled. With
+    ``record="all"`` every epoch has a row.
 
     Examples
     --------
@@ -97,7 +100,7 @@ class LayerHistory(History):
     ([1, 2, 3, 4, 5], [3, 3, 3, 3, 3])
     """
 
-    next_step = 0  # not before it is the next row due
+    next_step = 0  # no row is due before this step
 
     def __init__(self) -> None:
         self.columns = {}
@@ -107,21 +110,22 @@ class LayerHistory(History):
         """Return whether to measure at this step."""
         if record == "all" or not record:
             return bool(record)
-        if step < self.next_step:  # asked in every epoch
+        # A fast answer for most epochs.
+        if step < self.next_step:
             return False
         steps = self.columns.get("step")
         self.next_step = steps[-1] + self.distance if steps else 0
         return step >= self.next_step
 
     def thin(self) -> None:
-        """Keep every second of too many rows, and measure half as often from now on."""
+        """If there are too many rows, keep every second one and measure half as often."""
         if len(self) > MOST_SAMPLES:
             self.columns = {name: column[::2] for name, column in self.columns.items()}
             self.distance *= 2
 
 
 class LiveTable:
-    """Prints one line per epoch, below a line of headings."""
+    """A printed table with one line per epoch, below a line of headings."""
 
     HEADINGS = {
         "epoch": "epoch",

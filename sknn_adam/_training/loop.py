@@ -1,6 +1,6 @@
-"""Training: one plain function over network, loss, optimizer, data and controls.
+"""Training as plain functions of network, plan, data and controls.
 
-The order of a step is written in `objective` and `step`, that of an epoch in `train`.
+`objective` and `step` show the order of operations in a step, and `_epoch` that in an epoch.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,16 @@ from sknn_adam.clipping import norm
 
 __all__ = ["Plan", "Run", "choose_kernels", "objective", "step", "train"]
 
-LARGE_WEIGHTS = 1e4  # a norm beyond any that a fit to data of ordinary size ends with
-COLLAPSED = 0.1  # a spread of normalized outputs where about 1 is expected
+# Fits to data of ordinary size end with a smaller norm of the weights.
+LARGE_WEIGHTS = 1e4
+# A smaller spread of normalized outputs is a fault; about 1 is expected.
+COLLAPSED = 0.1
 
 
 def objective(
     network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
 ) -> Any:
-    """Return J(theta) on a batch, of every member, and leave its gradient in ``network.grad``."""
+    """Return J(theta) on a batch, one value per member; write its gradient to ``network.grad``."""
     kernels, recorded = network.kernels, probe is None and network.replayable
     if recorded:
         known = kernels.begin(batch, rng, network.grad, network.statistics, network.layer_types)
@@ -54,7 +56,10 @@ def objective(
 
 
 def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None = None) -> float:
-    """Do one optimizer step; return the loss before it, nan if it has diverged: then do nothing."""
+    """Do one optimizer step and return the loss before it.
+
+    If the loss has diverged, return nan without a step.
+    """
     network = run.network
     value = run.mean(objective(network, plan, batch, run.rng, probe), len(batch.y))
     if not isfinite(value):
@@ -74,14 +79,15 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
 
 
 def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[float, float]:
-    """Pass once over the data; return the mean loss and the last factor on the learning rate.
+    """Pass once over the data; return the mean loss and the last schedule factor.
 
-    What an epoch has done so far is kept in the run: an interrupted one goes on where it was.
+    The progress of the epoch is stored in the run, so that an interrupted epoch can be continued.
     """
     clock, factor = run.clock, 1.0
     done = clock.epoch - run.first_epoch
     shape = data.n_rows, data.batch_size
-    if run.batch == 0 or run.shape != shape:  # who goes on with other rows begins a new epoch
+    # With a different number of samples, training continues with a new epoch.
+    if run.batch == 0 or run.shape != shape:
         run.order = data.order(run.rng) if plan.shuffle else None
         run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
     layers = run.history.layers
@@ -110,7 +116,7 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[f
 
 
 def _record(run: Run, plan: Plan, probe: Probe) -> None:
-    """Add what a probe has measured to the history of the layers."""
+    """Add the measurements of a probe to the history of the layers."""
     layers = run.history.layers
     layers.append(epoch=run.clock.epoch + 1, step=run.clock.step, **probe.after())
     if plan.record != "all":
@@ -125,29 +131,29 @@ def train(
     validate: Callable[[Network], float] | None = None,
     on_epoch: Callable[[Run], bool] | None = None,
 ) -> None:
-    """Train for at most `n_epochs` epochs; ``run.stop_reason`` says why training ended.
+    """Train for at most `n_epochs` epochs; ``run.stop_reason`` is the reason why training ended.
 
     Parameters
     ----------
     run : Run
         The state, changed in place.
     plan : Plan
-        What to do.
+        The components and numbers of the training run.
     data : Data
-        The rows.
+        The training samples.
     n_epochs : int
-        The most epochs to do now.
+        The maximum number of epochs.
     validate : callable, optional
-        Gives a score, higher is better, for a network at the evaluation point; recorded. With
-        ``plan.early_stopping`` training stops when it no longer rises, and the best weights are
-        restored.
+        Returns the score of a network at the evaluation point, which is recorded; higher is better.
+        With ``plan.early_stopping``, training stops when the score no longer improves, and the best
+        weights are restored.
     on_epoch : callable, optional
         Called after every epoch; training stops when it returns True.
 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C, between two steps: the run is consistent and can go on.
+        After Ctrl-C, between two steps, so that the run is consistent and can be continued.
     """
     with Interrupts() as interrupted:
         _train(run, plan, data, n_epochs, validate, on_epoch, interrupted)
@@ -166,7 +172,8 @@ def _train(
     if run.best is None:
         run.keep(-inf, run.point(plan))
     if not plan.optimizer.full_batch:
-        run.stop_reason = run.out_of_patience(plan)  # known if it was cut off after its last epoch
+        # An interrupted run may be out of patience already.
+        run.stop_reason = run.out_of_patience(plan)
     if n_epochs > 0 and run.stop_reason is None:
         work = _minimize if plan.optimizer.full_batch else _descend
         try:
@@ -177,7 +184,8 @@ def _train(
         except KeyboardInterrupt:
             if run.stop_reason == "diverged":
                 run.restore(plan)
-            else:  # who goes on will find the same reason
+            # Continued training finds the same reason again.
+            else:
                 run.stop_reason = None
             raise
     if run.stop_reason != "diverged" and run.in_fit and run.clock.epoch > run.first_epoch:
@@ -190,27 +198,27 @@ def _train(
 
 
 def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
-    """Have training end as diverged where its loss and that of predictions contradict each other.
+    """End training as diverged if its loss and the loss of predictions contradict each other.
 
-    They do where predictions are no better than a constant while training was much better, and
-    nearly all samples are the same to the running statistics of batch normalization: these then
-    describe a few extreme samples instead of the data. They also do where the last step exploded,
-    as every loss is that before its step.
+    This is the case if predictions are no better than a constant although the training loss was
+    much lower, and nearly all samples are equal after normalization by the running statistics.
+    These then describe a few extreme samples instead of the data. It is also the case if the last
+    step exploded, because each loss is computed before its step.
     """
-    # Running statistics and losses are those of the weights in training, not of their average.
+    # Running statistics and losses belong to the trained weights, not to their average.
     network, tracks = run.network, run.network.statistics.size > 0
-    # A minimizer over all samples returns weights and statistics whose loss it has seen.
+    # A full-batch optimizer returns weights and statistics whose loss it has computed.
     if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
     limit = run.largest_losses()
-    # All samples only where some of them raise suspicion.
-    for some in (data.look(), slice(None)):
-        x, y, weight, _ = data.some(some)
+    # All samples are checked only if a subset of them fails.
+    for which in (data.spread_index(), slice(None)):
+        x, y, weight, _ = data.subset(which)
         predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
         constant = np.ones((len(y), 1)) * plan.loss.constant(y)
-        answer = np.atleast_1d(plan.loss.mean(y, constant, weight))
-        useless = (answer > 0.01) & (predicted > 0.98 * answer) & (trained < 0.7 * predicted)
+        reference = np.atleast_1d(plan.loss.mean(y, constant, weight))
+        useless = (reference > 0.01) & (predicted > 0.98 * reference) & (trained < 0.7 * predicted)
         failed = ~(predicted <= limit)
         if tracks and useless.any():
             failed |= useless & (network.normalized_spread(x) < COLLAPSED)
@@ -222,25 +230,26 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
 
 @dataclass
 class _EpochEnd:
-    """What happens after every epoch."""
+    """The work at the end of every epoch."""
 
     validate: Callable[[Network], float] | None
     on_epoch: Callable[[Run], bool] | None
     start: float = field(default_factory=perf_counter)
 
     def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
-        """Record, validate, tell the callbacks, and decide whether training stops."""
+        """Validate, record, call the callback, and return whether training stops."""
         clock, point = run.clock, run.survivors(plan, loss)
         if point is None:
             run.stop_reason = "diverged"
             return True
         clock.epoch, clock.loss = clock.epoch + 1, loss
         row = {"epoch": clock.epoch, "loss": loss}
-        score = run.score(loss)  # where nothing is validated
+        # Without early stopping, the training loss decides.
+        score = run.score(loss)
         if self.validate is not None:
-            found = self.validate(run.network.at(point))
-            row["validation_score"] = float(np.mean(found))
-            score = found if plan.early_stopping else score
+            validation_score = self.validate(run.network.at(point))
+            row["validation_score"] = float(np.mean(validation_score))
+            score = validation_score if plan.early_stopping else score
         row["learning_rate"] = plan.optimizer.learning_rate * factor
         row["gradient_norm"] = norm(run.network.grad) if plan.clip is None else run.unclipped
         if plan.clip is not None:
@@ -257,24 +266,25 @@ class _EpochEnd:
 
 
 def _descend(
-    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+    run: Run, plan: Plan, data: Data, n_epochs: int, epoch_end: _EpochEnd, interrupted: Interrupts
 ) -> None:
-    """Train by optimizer steps on batches."""
+    """Train with optimizer steps on batches."""
     for _ in range(n_epochs):
         if interrupted.by_user:
             raise KeyboardInterrupt
         loss, factor = _epoch(run, plan, data, interrupted)
-        if ended(run, plan, loss, factor):
+        if epoch_end(run, plan, loss, factor):
             break
 
 
 def _minimize(
-    run: Run, plan: Plan, data: Data, n_epochs: int, ended: _EpochEnd, interrupted: Interrupts
+    run: Run, plan: Plan, data: Data, n_epochs: int, epoch_end: _EpochEnd, interrupted: Interrupts
 ) -> None:
-    """Hand the objective over all rows to an optimizer that minimizes by itself."""
+    """Minimize the objective over all samples with a full-batch optimizer."""
     network = run.network
     batch = data.batch(0, None)
-    if not plan.early_stopping:  # convergence is then the minimizer's to tell
+    # Without early stopping, the optimizer itself detects convergence.
+    if not plan.early_stopping:
         plan = replace(plan, n_iter_no_change=inf)
 
     def fun(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -282,7 +292,8 @@ def _minimize(
             raise KeyboardInterrupt
         network.theta[...] = theta
         value = objective(network, plan, batch, run.rng, probe)
-        if not isfinite(value):  # the line search would go on for ever
+        # The line search would never end.
+        if not isfinite(value):
             run.stop_reason = "diverged"
             raise StopIteration
         return value, network.grad.astype(np.float64)
@@ -290,7 +301,7 @@ def _minimize(
     probe = None
 
     def settle(theta: np.ndarray) -> None:
-        """Take these weights; the statistics of trial points are replaced by their own."""
+        """Set the weights and recompute their statistics, which replace those of trial points."""
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
@@ -306,7 +317,7 @@ def _minimize(
         if run.history.layers.due(plan.record, run.clock.step):
             probe = Probe(network.layers)
             probe.before(network.workspaces(len(batch.y)))
-        if ended(run, plan, float(result.fun), 1.0):
+        if epoch_end(run, plan, float(result.fun), 1.0):
             raise StopIteration
 
     try:
@@ -315,7 +326,8 @@ def _minimize(
         )
     except StopIteration:
         return
-    except KeyboardInterrupt:  # leave no trial point of the line search
+    # The current weights may be a trial point of the line search.
+    except KeyboardInterrupt:
         network.theta[...], network.statistics[...] = run.best
         raise
     if run.stop_reason is None:
@@ -324,18 +336,18 @@ def _minimize(
 
 
 def choose_kernels(network: Network, data: Data) -> Backend:
-    """Return the backend for a training: chosen by shapes, never by timings.
+    """Return the backend of a training run, chosen by shapes rather than timings.
 
-    Formulas that the backend of an earlier training of this network has recorded are used again.
+    A network that has been trained before reuses its backend with the recorded formulas.
     """
     width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
     gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
-    kind, known = choose(gain), network.kernels
-    return known if type(known) is kind else kind()
+    backend, known = choose(gain), network.kernels
+    return known if type(known) is backend else backend()
 
 
 def _threads(network: Network, data: Data) -> Any:
-    """One BLAS thread where the largest product is small: a function of the shapes only."""
+    """Limit BLAS to one thread if the largest product is small; depends only on shapes."""
     largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
     small = data.batch_size * largest < THREADED_WORK
     return one_blas_thread if small else nullcontext()

@@ -1,4 +1,4 @@
-"""The run of several networks that are trained at once: each is judged, and kept, on its own."""
+"""The run of several networks that train together, each with its own score and best weights."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -10,26 +10,25 @@ from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import EXPLODED, Run
 from sknn_adam.clipping import norm
 
-__all__ = ["Members", "OutOfFold", "of_the_others"]
+__all__ = ["Members", "OutOfFold", "leave_one_out_scores"]
 
 
 @dataclass
 class Members(Run):
-    """All state of a training of several networks.
+    """Everything that changes while several networks train together.
 
-    Scores, best epochs and patience are arrays with one element for each member, and the best
-    weights are those of each member's own best epoch. Training is out of patience when every
-    member is.
+    Scores, best epochs and patience are arrays with one entry per member, and the best weights are
+    those of each member's own best epoch. Training is out of patience when every member is.
 
-    A member whose loss or weights are no longer finite at the end of an epoch goes back to its
-    best ones, and what the optimizer remembers of it is forgotten; the others do not notice. Only
-    if no member is left, training has diverged.
+    A member whose loss or weights are not finite at the end of an epoch is reset to its best
+    weights, and its optimizer state is set to zero; the other members are not affected. Training
+    has diverged only if no member is left.
     """
 
-    limits: Any = None  # a member's loss above its limit has diverged
-    least: float = 0.0  # of the limits
-    totals: Any = 0.0  # sums of the losses of the present epoch, nan for who has diverged in it
-    seen: int = 0  # over so many rows
+    limits: Any = None  # a member diverges if its loss exceeds its limit
+    least: float = 0.0  # the smallest limit
+    totals: Any = 0.0  # sums of the losses in the current epoch, nan for diverged members
+    seen: int = 0  # number of samples in these sums
 
     def mean(self, values: np.ndarray, n_samples: int) -> float:
         """Add up the losses of a batch; return their mean over members that have not diverged."""
@@ -38,7 +37,8 @@ class Members(Run):
         self.seen += n_samples
         if self.limits is None:
             self.limits = np.full(len(values), np.nan)
-        total = sum(values.tolist())  # of few numbers NumPy's sum takes longer
+        # numpy.sum is slower for a few numbers.
+        total = sum(values.tolist())
         if abs(total) < self.least:
             self.totals += n_samples * values
             return total / len(values)
@@ -53,15 +53,15 @@ class Members(Run):
         return float(values[sound].mean()) if sound.any() else np.nan
 
     def largest_losses(self) -> Any:
-        """Return the losses above which training has diverged, one for each member."""
+        """Return the loss above which each member has diverged."""
         return inf if self.limits is None else np.nan_to_num(self.limits, nan=inf)
 
     def score(self, loss: float) -> np.ndarray:
-        """Return minus the losses of the epoch."""
+        """Return the negated losses of the epoch."""
         return -self.totals / self.seen
 
     def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
-        """Put back who has diverged; return the weights to go on with, None if all have."""
+        """Reset diverged members; return the weights to continue with, None if all diverged."""
         point = self.point(plan)
         sound = np.isfinite(self.totals)
         vectors = self.network.theta, point, self.network.statistics
@@ -74,7 +74,7 @@ class Members(Run):
             return None
         if not sound.all():
             self.lost = self.lost | ~sound
-            self._put_back(plan, ~sound)
+            self._reset(plan, ~sound)
             point = self.point(plan)
         return point
 
@@ -84,9 +84,9 @@ class Members(Run):
             super().give_up(plan, failed)
         else:
             self.lost = self.lost | failed
-            self._put_back(plan, failed)
+            self._reset(plan, failed)
 
-    def _put_back(self, plan: Plan, which: np.ndarray) -> None:
+    def _reset(self, plan: Plan, which: np.ndarray) -> None:
         network = self.network
         best = network.member_views(*self.best)
         for vector in (network.theta, self.average):
@@ -99,9 +99,9 @@ class Members(Run):
                 view[which] = 0
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
-        """Compare the members' scores, higher is better, with their best ones."""
+        """Compare the scores of the members (higher is better) with their best ones."""
         score = np.asarray(score, dtype=np.float64)
-        # Written so that a score that is not a number counts as no rise.
+        # The comparison is such that nan counts as no improvement.
         rose = score >= self.best_score + plan.tol
         self.waited = np.where(rose, 0, self.waited + 1)
         better = score > self.best_score
@@ -116,7 +116,7 @@ class Members(Run):
             self.best_epoch = np.where(better, self.clock.epoch, self.best_epoch)
 
     def keep(self, score: Any, point: np.ndarray) -> None:
-        """Remember these weights and the present statistics as the best of all members."""
+        """Store these weights and the current statistics as the best of all members."""
         super().keep(score, point)
         n_members = self.network.members
         self.best_score = np.full(n_members, self.best_score)
@@ -124,11 +124,11 @@ class Members(Run):
 
     @property
     def judged(self) -> bool:
-        """Whether any member had a score that is a number."""
+        """Whether any member has had a score other than nan."""
         return bool((np.asarray(self.best_score) > -inf).any())
 
     def out_of_patience(self, plan: Plan) -> str | None:
-        """Return the reason to stop if no member has improved for too long."""
+        """Return the reason to stop if no member has improved for too long, else None."""
         waited = np.min(self.waited)
         if self.oof is not None:
             waited = min(waited, self.oof.waited.min())
@@ -137,7 +137,7 @@ class Members(Run):
         return "early_stopping" if plan.early_stopping else "tol"
 
     def restore(self, plan: Plan) -> None:
-        """Go back to every member's best weights; who never had a score keeps the last ones."""
+        """Restore each member's best weights; a member without a score keeps its last weights."""
         if self.best is None:
             return
         last = self.point(plan).copy()
@@ -145,17 +145,17 @@ class Members(Run):
         if self.stop_reason == "diverged":
             judged = np.ones_like(judged)
         self.network.theta[...] = last
-        self._put_back(plan, judged)
+        self._reset(plan, judged)
         self.begin(plan)
 
 
 class OutOfFold:
-    """For every row the raw outputs of the network that has left it out, from an honest epoch.
+    """Out-of-fold raw outputs, each from an epoch selected without the sample's own target.
 
-    A member's best epoch is told by the rows that it leaves out. Would that epoch be taken for
-    the prediction of such a row too, the row's own target would have had a say in it. So each row
-    has a best epoch of its own, told by the other rows of its fold, and patience of its own:
-    when that has run out, nothing of it changes any more.
+    The fold of a member determines its best epoch. Using that epoch to predict a sample of the fold
+    would leak the sample's own target. Therefore each sample has its own best epoch, determined by
+    the other samples of its fold, and its own patience. Once the patience runs out, the outputs of
+    the sample no longer change.
     """
 
     def __init__(self, n_rows: int):
@@ -164,7 +164,7 @@ class OutOfFold:
         self.waited = np.zeros(n_rows)
 
     def see(self, z: np.ndarray, score: np.ndarray, tol: float, patience: float) -> None:
-        """Take an epoch's raw outputs where the score of the other rows is the best so far."""
+        """Store the raw outputs of samples whose score (that of the others) is the best so far."""
         waiting = self.waited <= patience
         better = waiting & (score > self.best)
         rose = score >= self.best + tol
@@ -173,11 +173,11 @@ class OutOfFold:
         self.best = np.where(better, score, self.best)
 
 
-def of_the_others(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return for every row minus the weighted mean loss of all other rows.
+def leave_one_out_scores(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return, for every sample, the negated weighted mean loss of all other samples.
 
-    Summed from both sides, and not as the total less the row's own loss: so not even rounding
-    lets a row's own loss in.
+    The sums run from both ends. Subtracting the sample's own loss from the total would let it in
+    through rounding.
     """
 
     def sums(terms: np.ndarray) -> np.ndarray:

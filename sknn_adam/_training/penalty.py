@@ -19,11 +19,11 @@ class Penalty:
 
     @property
     def factors(self) -> tuple[float, float]:
-        """The factors of ``|W|^2 / 2`` and of ``|W|_1``."""
+        """The factors of ``|W|^2 / 2`` and ``|W|_1``."""
         return self.alpha * (1 - self.l1_ratio), self.alpha * self.l1_ratio
 
     def of_norms(self, squares: Any, absolute: Any) -> Any:
-        """Return the penalty of weights with these sums of squares and of absolute values."""
+        """Return the penalty for given sums of squares and of absolute values."""
         l2, l1 = self.factors
         return l2 / 2 * squares + l1 * absolute
 
@@ -42,6 +42,6 @@ class Penalty:
     ) -> Any:
         """Return `value` plus the penalty; add the gradient of the penalty to `grad`.
 
-        With `bounds`, those of the weight matrices of members, `value` has one element per member.
+        With `bounds`, the bounds of the members' weight matrices, `value` has one entry per member.
         """
         return kernels.penalize(value, weights, bounds, grad, *self.factors)

@@ -1,4 +1,4 @@
-"""What a training is to do."""
+"""The plan of a training run."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do: components and numbers, nothing that changes."""
+    """The components and numbers of a training run, which do not change while it runs."""
 
     loss: Loss
     optimizer: Optimizer
@@ -30,7 +30,7 @@ class Plan:
     n_iter_no_change: float = 10
     averaging: EMA | None = None
     early_stopping: bool = False
-    record: bool | str = True  # layers: now and then, "all" epochs, or never
+    record: bool | str = True  # measure the layers in some epochs, in "all" epochs, or never
 
     @cached_property
     def penalty(self) -> Penalty:

@@ -9,16 +9,17 @@ from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Layer, Worksp
 
 __all__ = ["Probe"]
 
-NEAR_ZERO = np.linspace(-4.0, 4.0, 65)[:, None]  # slopes are largest there
+# Activations have their largest slopes near zero.
+NEAR_ZERO = np.linspace(-4.0, 4.0, 65)[:, None]
 
 
 class Probe:
-    """Measures the layers within one step: made before it, asked between and after.
+    """Measurements of the layers, taken before, within and after one step.
 
     Parameters
     ----------
     layers : list of Layer
-        The layers of the network, their gradients bound.
+        The layers of the network, with bound gradients.
     """
 
     def __init__(self, layers: list[Layer]):
@@ -27,7 +28,7 @@ class Probe:
         self.row: dict[str, tuple[float, ...]] = {"loss_gradient_norm": (nan,) * len(self.dense)}
 
     def backpropagated(self) -> None:
-        """Measure gradients before the penalty is added, which can hide those that vanish."""
+        """Measure gradients before the penalty is added, which can hide vanishing gradients."""
         self.row["loss_gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
 
     def before(self, workspaces: list[Workspace]) -> None:
@@ -38,18 +39,18 @@ class Probe:
         self.row |= self.outputs(workspaces)
 
     def outputs(self, workspaces: list[Workspace]) -> dict[str, tuple[float, ...]]:
-        """Return what a pass that these workspaces saw tells of the outputs of the layers."""
-        seen = [
+        """Return the measurements of the layers' outputs in a pass with these workspaces."""
+        figures = [
             _activation_figures(layer, ws)
             for layer, ws in zip(self.layers, workspaces, strict=True)
             if isinstance(layer, Activate)
         ]
-        seen.append((*_range(workspaces[-1]["z"]), nan, nan))
+        figures.append((*_range(workspaces[-1]["z"]), nan, nan))
         names = "activation_min", "activation_max", "dead", "saturated"
-        return dict(zip(names, zip(*seen, strict=True), strict=True))
+        return dict(zip(names, zip(*figures, strict=True), strict=True))
 
     def after(self) -> dict[str, tuple[float, ...]]:
-        """Measure the change of the weights; return the row."""
+        """Measure the change of the weights, and return the row of all measurements."""
         changes = (
             _norm(np.subtract(layer.W, W, out=W))
             for layer, W in zip(self.dense, self.weights, strict=True)
@@ -65,16 +66,18 @@ def _norm(array: np.ndarray) -> float:
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
-    flat = array.reshape(-1)  # of a flat one NumPy reduces straight on
+    # NumPy reduces a flat array in one pass.
+    flat = array.reshape(-1)
     return float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
 
 
 def _activation_figures(layer: Activate, ws: Workspace) -> tuple[float, float, float, float]:
-    """Return smallest and largest output and the shares of dead and of saturated units."""
+    """Return the smallest and largest output and the fractions of dead and saturated units."""
     a, formula = ws["out"], layer.activation
     learned = (layer.p[..., None, :],) if isinstance(layer, ActivateLearned) else ()
     slopes = formula.derivative(ws["z"], a, *learned)
-    if np.shape(slopes) != a.shape:  # that of the identity is one number
+    # The derivative of the identity is a scalar.
+    if np.shape(slopes) != a.shape:
         slopes = np.broadcast_to(slopes, a.shape)
     sums = np.add.reduce(np.abs(slopes), axis=-2, dtype=a.dtype)
     slow = sums < 0.05 * _steepest(formula) * a.shape[-2]
@@ -87,9 +90,10 @@ _known: dict[type, float] = {}
 
 
 def _steepest(formula: Any) -> float:
-    """Return the largest slope of an activation; of one that learns, at its start."""
+    """Return the largest slope of an activation, with the initial value of a learned parameter."""
     cls = type(formula)
-    if cls in _known and not vars(formula):  # it has no parameters
+    # The cached slope of a class holds only for activations without hyper-parameters.
+    if cls in _known and not vars(formula):
         return _known[cls]
     start = (np.asarray(formula.start()),) if formula.learned else ()
     slopes = formula.derivative(NEAR_ZERO, formula(NEAR_ZERO, *start), *start)

@@ -1,4 +1,4 @@
-"""The run: all state of a training that changes."""
+"""The run: everything that changes during training."""
 
 from collections.abc import Callable
 from copy import copy, deepcopy
@@ -17,15 +17,16 @@ from sknn_adam.schedules import Clock
 
 __all__ = ["EXPLODED", "Run"]
 
-EXPLODED = 1e10  # a loss that has grown so many times has diverged, finite or not
+# A loss that has grown by this factor has diverged, even if it is finite.
+EXPLODED = 1e10
 
 
-# What an optimizer's state refers to, but no step changes.
+# Attributes of an optimizer's state that no step changes.
 CONSTANT = ("kernels", "layout", "blocks")
 
 
 def _own_values(state: Any) -> dict[str, Any]:
-    """Return the values of a state, with copies of all that may change in place, but for arrays."""
+    """Return the values of a state, with copies of mutable values other than arrays."""
     return {
         name: value if name in CONSTANT or isinstance(value, np.ndarray) else deepcopy(value)
         for name, value in vars(state).items()
@@ -34,7 +35,7 @@ def _own_values(state: Any) -> dict[str, Any]:
 
 @dataclass
 class Run:
-    """All state of a training that changes. Resumption is exact because there is nothing else."""
+    """Everything that changes during training. There is no other state, so resuming is exact."""
 
     network: Network
     rng: np.random.Generator
@@ -42,36 +43,36 @@ class Run:
     schedule_state: Any = None
     clock: Clock = field(default_factory=Clock)
     history: History = field(default_factory=History)
-    average: Any = None  # of the weights, an array like theta
-    order: np.ndarray | None = None  # of the samples in the present epoch
+    average: Any = None  # average of the weights, shaped like theta
+    order: np.ndarray | None = None  # order of the samples in the current epoch
     shape: tuple[int, int] = (0, 0)  # numbers of samples in the epoch and in a batch
-    batch: int = 0  # batches of the present epoch that are done
-    total: float = 0.0  # sum of their losses
-    first_epoch: int = 0  # of the present fit; a warm start continues the count
+    batch: int = 0  # number of finished batches in the current epoch
+    total: float = 0.0  # sum of the losses of their samples
+    first_epoch: int = 0  # epochs before the current fit; a warm start continues the count
     # Scalars for one network, one entry per member otherwise: best_score, best_epoch, waited.
     best_score: Any = -inf
     best_epoch: Any = 0
     best: Any = None  # copies of weights and statistics
     waited: Any = 0
     unclipped: float = 0.0  # norm of the last gradient before it was clipped
-    clipped: int = 0  # gradients of the present epoch that were clipped
-    clip_rate: float = 0.0  # fraction of the gradients that were clipped in the epoch before
-    limit: float | None = None  # a loss above it has diverged; of one network
-    lost: Any = False  # for each member, whether it has diverged in the present fit
-    oof: Any = None  # an OutOfFold, where members hold samples out
+    clipped: int = 0  # number of clipped gradients in the current epoch
+    clip_rate: float = 0.0  # fraction of clipped gradients in the last finished epoch
+    limit: float | None = None  # the loss of one network diverges if it exceeds this limit
+    lost: Any = False  # whether each member has diverged in the current fit
+    oof: Any = None  # an OutOfFold, if members hold out samples
     stop_reason: str | None = None
     contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
-    in_fit: bool = False  # whether a ``fit`` began and has not ended
+    in_fit: bool = False  # whether a ``fit`` has begun and not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the backend of the present training and the memory that `remember` uses."""
+        """Leave out the backend and the memory that `remember` reuses."""
         state = {name: value for name, value in vars(self).items() if name != "_spare"}
         state["optimizer_state"] = copy(self.optimizer_state)
         vars(state["optimizer_state"]).pop("kernels", None)
         return state
 
     def begin(self, plan: Plan) -> None:
-        """Make the state of optimizer, schedule and averaging, at the present weights."""
+        """Initialize the state of optimizer, schedule and averaging at the current weights."""
         theta = self.network.theta
         self.optimizer_state = plan.optimizer.init(theta, self.network.layout)
         self.schedule_state = plan.schedule.init()
@@ -79,7 +80,7 @@ class Run:
         self.average = theta.copy() if averages else None
 
     def prepare(self, plan: Plan, kernels: Backend) -> None:
-        """Take the backend of a training; make all arrays writeable, as joblib may map them."""
+        """Set the backend; make all arrays writeable, as joblib may map them read-only."""
         self.network.prepare(kernels)
         self.optimizer_state.kernels = kernels
         kernels.forget()
@@ -93,10 +94,10 @@ class Run:
             self.best = tuple(array.copy() for array in self.best)
 
     def remember(self) -> Callable[[], None]:
-        """Return a function that undoes what training changes from now on, also in place.
+        """Return a function that undoes all later changes by training, including those in place.
 
-        A deep copy of the run would take about as long as a step. Here arrays are copied, always
-        to the same memory, and columns of the history are only measured.
+        A deep copy of the run would take about as long as a step. Instead, arrays are copied to
+        memory that is reused, and only the lengths of the history's columns are stored.
         """
         network, histories = self.network, (self.history, self.history.layers)
         fields = [(holder, vars(holder).copy()) for holder in (self, self.clock, *histories)]
@@ -120,7 +121,7 @@ class Run:
             for array, kept in zip(arrays, spare, strict=True):
                 if array.flags.writeable:
                     array[...] = kept
-            # Arrays that were loaded as read-only maps are still as they were.
+            # Read-only arrays have been replaced rather than changed.
             network.theta[...], network.statistics[...] = theta, statistics
             for history, lengths in zip(histories, columns, strict=True):
                 history.columns = {name: history.columns[name] for name in lengths}
@@ -132,40 +133,40 @@ class Run:
         return undo
 
     def new_fit(self) -> None:
-        """Start counting epochs and waiting for improvement anew."""
+        """Restart the counts of epochs and of epochs without improvement."""
         self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
-        # An array stays one, with an entry per member.
+        # An array remains an array with one entry per member.
         self.best_epoch = 0 * self.best_epoch + self.first_epoch
         self.lost, self.oof = False, None
 
     def mean(self, values: Any, n_samples: int) -> float:
-        """Return the loss of a batch, the mean over its members; nan if training has diverged."""
+        """Return the loss of a batch, averaged over members; nan if training has diverged."""
         if self.limit is None and isfinite(values):
             self.limit = EXPLODED * max(1.0, abs(values))
         return values if self.limit is not None and abs(values) < self.limit else nan
 
     def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
-        """Return the weights to go on with after an epoch, None if training has diverged."""
+        """Return the weights to continue with after an epoch, None if training has diverged."""
         point = self.point(plan)
         sound = isfinite(loss) and isfinite(norm(point)) and isfinite(norm(self.network.statistics))
         return point if sound else None
 
     def give_up(self, plan: Plan, failed: np.ndarray) -> None:
-        """End training as diverged: its weights have turned out useless after the last epoch."""
+        """End training as diverged, because the weights after the last epoch are useless."""
         self.stop_reason = "diverged"
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
-        """Compare a score, higher is better, with the best one."""
-        # Written so that a score that is not a number counts as no rise.
+        """Compare a score (higher is better) with the best one."""
+        # The comparison is such that nan counts as no improvement.
         self.waited = 0 if score >= self.best_score + plan.tol else self.waited + 1
         if score > self.best_score:
             self.keep(score, point)
 
     @property
     def judged(self) -> bool:
-        """Whether there was a score that is a number."""
+        """Whether there has been a score other than nan."""
         return bool(self.best_score > -inf)
 
     def largest_losses(self) -> Any:
@@ -173,11 +174,11 @@ class Run:
         return inf if self.limit is None else self.limit
 
     def score(self, loss: float) -> Any:
-        """Return minus the loss of the epoch."""
+        """Return the negated loss of the epoch."""
         return -loss
 
     def point(self, plan: Plan) -> np.ndarray:
-        """Return the weights to predict and validate with."""
+        """Return the evaluation point: the weights that predict and are validated."""
         if self.average is not None:
             return self.average
         return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
@@ -187,7 +188,7 @@ class Run:
         return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
 
     def keep(self, score: float, point: np.ndarray) -> None:
-        """Remember these weights and the present statistics as the best."""
+        """Store these weights and the current statistics as the best."""
         if self.best is None:
             self.best = point.copy(), self.network.statistics.copy()
         else:
@@ -196,13 +197,13 @@ class Run:
         self.best_score, self.best_epoch = score, self.clock.epoch
 
     def out_of_patience(self, plan: Plan) -> str | None:
-        """Return the reason to stop if there was no improvement for too long."""
+        """Return the reason to stop if there was no improvement for too long, else None."""
         if self.waited <= plan.n_iter_no_change:
             return None
         return "early_stopping" if plan.early_stopping else "tol"
 
     def restore(self, plan: Plan) -> None:
-        """Go back to the best weights; what the optimizer remembers belongs to others."""
+        """Restore the best weights and reset the optimizer, whose state belongs to others."""
         if self.best is not None:
             self.network.theta[...], self.network.statistics[...] = self.best
             self.begin(plan)

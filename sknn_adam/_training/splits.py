@@ -20,30 +20,30 @@ __all__ = ["hold_out", "fold_numbers"]
 def hold_out(
     n_rows: int, fraction: float, codes: np.ndarray | None, random_state: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split row numbers into training and validation rows.
+    """Split samples into training and validation samples.
 
     Parameters
     ----------
     n_rows : int
-        How many rows there are.
+        Number of samples.
     fraction : float
-        Share of the rows to hold out, in (0, 1); rounded up.
+        Fraction of the samples to hold out, in (0, 1). The number of samples is rounded up.
     codes : ndarray of shape (n_rows,), optional
-        Class codes: the split is stratified where there are enough rows. Where there are not, one
-        row of each class is kept for training.
+        Class codes. The split is stratified if there are enough samples; otherwise one sample of
+        each class is kept for training.
     random_state : int or RandomState
-        Decides the split.
+        Determines the split.
 
     Returns
     -------
     train, held_out : ndarray of int
-        Row numbers, both sorted.
+        Sample indices, both sorted.
 
     Raises
     ------
     ValueError
-        If fewer than 2 rows would be held out or trained on, or a class would have no training
-        row.
+        If there would be fewer than 2 validation or training samples, or a class without a training
+        sample.
     """
     rows = np.arange(n_rows)
     n_held = int(np.ceil(fraction * n_rows))
@@ -58,15 +58,15 @@ def hold_out(
             movable = np.setdiff1d(rows, order[np.unique(codes[order], return_index=True)[1]])
     if codes is not None and 2 <= n_held < n_rows - 1 and len(movable) <= n_held:
         raise ValueError(
-            f"validation_fraction={fraction} of {n_rows} rows would hold out {n_held} and leave "
-            f"some of {len(np.unique(codes))} classes without a training row. Lower "
-            "validation_fraction, give more rows, or pass X_val and y_val."
+            f"validation_fraction={fraction} of {n_rows} samples would hold out {n_held} and leave "
+            f"some of {len(np.unique(codes))} classes without a training sample. Lower "
+            "validation_fraction, provide more samples, or pass X_val and y_val."
         )
     if n_held < 2 or n_rows - n_held < 2:
         raise ValueError(
-            f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows "
-            f"leaves {n_held} for validation, and at least 2 are needed on both sides. Change "
-            "validation_fraction, give more rows, or pass X_val and y_val."
+            f"The training or validation set is too small: validation_fraction={fraction} of "
+            f"{n_rows} samples holds out {n_held}, but both sets need at least 2 samples. Change "
+            "validation_fraction, provide more samples, or pass X_val and y_val."
         )
     _, held = train_test_split(
         movable, test_size=n_held, stratify=stratify, random_state=random_state
@@ -78,8 +78,8 @@ def hold_out(
         if len(lost):
             raise ValueError(
                 f"validation_fraction={fraction} leaves {len(lost)} of {len(np.unique(codes))} "
-                "classes without a training row. Lower validation_fraction, give more rows, or "
-                "pass X_val and y_val."
+                "classes without a training sample. Lower validation_fraction, provide more "
+                "samples, or pass X_val and y_val."
             )
     return train, held
 
@@ -87,39 +87,39 @@ def hold_out(
 def fold_numbers(
     n_rows: int, n_folds: int, codes: np.ndarray | None, groups: Any, random_state: Any
 ) -> np.ndarray:
-    """Distribute rows over folds, of which each is left out by one member.
+    """Distribute samples over folds, each of which is held out by one member.
 
     Parameters
     ----------
     n_rows : int
-        How many rows there are.
+        Number of samples.
     n_folds : int
-        How many folds, at least 2.
+        Number of folds, at least 2.
     codes : ndarray of shape (n_rows,), optional
-        Class codes: every fold gets its fraction of every class. A class with fewer rows than
-        there are folds is spread over as many folds as it has rows, and a warning is issued.
+        Class codes, to stratify the folds. A class with fewer samples than there are folds is
+        spread over as many folds as it has samples, and a warning is issued.
     groups : array-like of shape (n_rows,), optional
-        Rows of one group stay together.
+        Groups of samples, each of which stays in one fold.
     random_state : int
-        Decides the folds.
+        Determines the folds.
 
     Returns
     -------
     fold : ndarray of int of shape (n_rows,)
-        The fold of every row.
+        The fold of each sample.
 
     Raises
     ------
     ValueError
-        If there are too few rows or groups, or groups keep a class of many rows in one fold.
+        If there are too few samples or groups, or groups keep a large class in a single fold.
     """
     if n_rows // 2 < n_folds:
-        reason = f"there are {n_rows} rows, of which every member leaves out 2 or more"
+        reason = f"there are {n_rows} samples, of which every member holds out at least 2"
         raise _too_many_members(n_folds, reason)
     strata = codes if codes is None else _strata(codes, n_folds)
     fold = np.empty(n_rows, dtype=np.intp)
     if groups is None and codes is not None and strata is not codes:
-        # Deal the rows class by class, as StratifiedKFold does, which refuses small classes.
+        # Deal the samples class by class, like StratifiedKFold, which rejects small classes.
         order = check_random_state(random_state).permutation(n_rows)
         fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(n_rows) % n_folds
         return fold
@@ -133,39 +133,41 @@ def fold_numbers(
     for m, (_, held) in enumerate(splitter.split(np.zeros(n_rows), strata, groups)):
         fold[held] = m
     if np.bincount(fold, minlength=n_folds).min() < 2:
-        raise _too_many_members(n_folds, "the groups leave a member fewer than 2 rows to leave out")
+        raise _too_many_members(
+            n_folds, "the groups leave a member fewer than 2 samples to hold out"
+        )
     if codes is not None:
         counts = np.zeros((codes.max() + 1, n_folds), dtype=np.intp)
         np.add.at(counts, (codes, fold), 1)
-        large = counts.sum(axis=1) >= n_folds  # for the others a warning was issued
+        large = counts.sum(axis=1) >= n_folds  # small classes only cause a warning
         lost = np.sum(large & (np.count_nonzero(counts, axis=1) == 1))
         if lost:
-            raise _too_many_members(n_folds, f"all rows of {lost} classes are in one fold")
+            raise _too_many_members(n_folds, f"all samples of {lost} classes are in one fold")
     return fold
 
 
 def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
-    """Return the classes to stratify by, without those that have fewer rows than there are folds.
+    """Return the classes to stratify by, without those with fewer samples than there are folds.
 
-    Their rows count as rows of the largest class. If all classes are small, there are no strata.
+    Their samples count as samples of the largest class. Return None if all classes are small.
     """
     counts = np.bincount(codes)
     rare = (counts > 0) & (counts < n_folds)
     if not rare.any():
         return codes
     warn(
-        f"Of {(counts > 0).sum()} classes {rare.sum()} have fewer samples than the {n_folds} "
+        f"Of {(counts > 0).sum()} classes, {rare.sum()} have fewer samples than the {n_folds} "
         f"cross-fitted networks; the smallest has {counts[rare].min()}. Each of these samples is "
-        "left out by one network, so some networks leave out none of the class, and one that "
-        "leaves out all of it is trained without it. Give more samples of small classes, merge "
-        "them, or set early_stopping=False."
+        "held out by one network, so some networks hold out no sample of the class, and a network "
+        "that holds out all of them is trained without the class. Provide more samples of small "
+        "classes, merge the classes, or set early_stopping=False."
     )
     return None if counts.max() < n_folds else np.where(rare[codes], counts.argmax(), codes)
 
 
 def _too_many_members(n_members: int, reason: str) -> ValueError:
     return ValueError(
-        f"With n_members={n_members} and early_stopping=True every member leaves out a fold of its "
-        f"own, and {reason}. Give more rows, lower n_members, or set early_stopping=False "
-        "(recipe='fast' in tabular_pipeline does)."
+        f"With n_members={n_members} and early_stopping=True, every member holds out its own fold, "
+        f"but {reason}. Provide more samples, lower n_members, or set early_stopping=False "
+        "(as recipe='fast' in tabular_pipeline does)."
     )

@@ -1,4 +1,4 @@
-"""Validation scores that need only the loss, and the predictions of cross-fitted members."""
+"""Validation scores based on the loss, and out-of-fold predictions of cross-fitted members."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Rows
-from sknn_adam._training.members import OutOfFold, of_the_others
+from sknn_adam._training.members import OutOfFold, leave_one_out_scores
 from sknn_adam._training.plan import Plan
 
 __all__ = ["CrossFitted", "Given", "LossScore"]
 
 
 class Given:
-    """Stands in for a network whose raw outputs are known already."""
+    """Stand-in for a network whose raw outputs are already known."""
 
     def __init__(self, z: np.ndarray):
         self.z = z
@@ -25,28 +25,28 @@ class Given:
 
 
 class LossScore:
-    """Minus the loss of a network on validation samples, for members one score each."""
+    """The negated loss of a network on validation samples, one score per member."""
 
     def __init__(self, rows: Rows, plan: Plan):
         self.rows, self.loss = rows, plan.loss
         self.weight = None if rows.weight is None else rows.weight / rows.weight.mean()
 
     def __call__(self, network: Network) -> Any:
-        """Return the score of a network, higher is better."""
+        """Return the score of a network; higher is better."""
         z = network.predict(self.rows.X, self.rows.index)
         score = -self.loss.mean(self.rows.targets, z, self.weight)
         return float(score) if network.members is None else score
 
 
 class CrossFitted:
-    """Scores every member on its own fold, and collects its predictions for these samples.
+    """Scores of the members on their own folds, and their predictions for these samples.
 
     Parameters
     ----------
     rows : Rows
         All samples, with their folds.
     plan : Plan
-        The plan of the training.
+        The plan of the training run.
     state : OutOfFold
         The predictions so far.
     folds : sequence of ndarray of int
@@ -70,16 +70,16 @@ class CrossFitted:
             self.weight = self._without_unknown_classes()
 
     def _without_unknown_classes(self) -> np.ndarray:
-        """Return the weights, 0 where a member holds out all samples of a class.
+        """Return the weights, with 0 for samples whose class a member does not train on.
 
-        The loss of such a sample grows for as long as the member learns the other classes, and
-        would end its training at once.
+        The loss of such a sample grows as long as the member learns the other classes, and would
+        end its training at once.
         """
         codes, weight = self.rows.targets, self.weight.copy()
         for held in self.folds:
             kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
             known = kept[codes[held]] > 0
-            # A sample is judged by the others of its fold: they need a weight.
+            # The score of a sample is that of the others in its fold, which need a weight.
             if known.sum() > 1:
                 weight[held[~known]] = 0
         return weight
@@ -96,7 +96,7 @@ class CrossFitted:
         loss = plan.loss.value(rows.targets, z).astype(np.float64)
         others = np.empty(len(rows))
         for held in self.folds:
-            others[held] = of_the_others(loss[held], self.weight[held])
+            others[held] = leave_one_out_scores(loss[held], self.weight[held])
         self.state.see(z, others, plan.tol, plan.n_iter_no_change)
         if self.scorers is not None:
             pairs = zip(self.scorers, given, strict=True)

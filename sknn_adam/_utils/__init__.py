@@ -1,1 +1,1 @@
-"""Checks, files and warnings that know nothing of networks."""
+"""Checks, files and warnings that do not depend on networks."""

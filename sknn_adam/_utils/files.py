@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and a directory that only the user can write."""
+"""Atomic replacement of files, and a directory that only the user can write to."""
 
 import os
 import secrets
@@ -18,10 +18,10 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def replacing(path: str | os.PathLike[Any], mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file to be written in the place of `path`; after an error `path` is unchanged.
+    """Open a file that replaces `path` after a successful write; on error `path` is unchanged.
 
-    Several processes and threads may write at once: each has a temporary file of its own, with
-    a name that cannot be guessed. `mode` are the permissions, less those that the umask removes.
+    Several processes and threads may write at once, each to its own temporary file with an
+    unpredictable name. `mode` gives the permissions, from which the umask is subtracted.
     """
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}.part")
@@ -39,17 +39,18 @@ def replacing(path: str | os.PathLike[Any], mode: int = 0o666) -> Iterator[Binar
 
 @cache
 def private_directory(base: str, name: str) -> Path | None:
-    """Return the directory `name` in `base`, made if need be; None if others could write to it.
+    """Return the directory `name` in `base`, created if missing; None if others could write to it.
 
-    The directory must belong to the effective user and be closed to the writing of all others.
-    So must the directories above it, except that they may belong to root, or be sticky as /tmp
-    is: otherwise others could put a directory of their own in its place. Files in it that others
-    may have written are removed. Systems without user ids, such as Windows, protect the user's
-    own directories by access lists; there nothing is checked.
+    The directory must belong to the effective user, and no one else may be able to write to it. The
+    same holds for its parent directories, except that they may belong to root or be sticky like
+    /tmp. Otherwise others could replace the directory by one of their own. Files in it that others
+    may have written are removed. On systems without user ids, such as Windows, access lists protect
+    the user's directories, and permissions are not checked.
     """
     if not os.path.isabs(base):
         return None
-    path = Path(base, name, "__pycache__")  # where Numba keeps the machine code of sources
+    # Numba stores the machine code in this subdirectory.
+    path = Path(base, name, "__pycache__")
     try:
         _make_directory(path)
         if not hasattr(os, "geteuid"):
@@ -58,8 +59,8 @@ def private_directory(base: str, name: str) -> Path | None:
             if not _is_private(os.lstat(directory)):
                 return None
             for entry in os.scandir(directory):
-                found = entry.stat(follow_symlinks=False)
-                if entry.name != path.name and not _is_own_file(found):
+                status = entry.stat(follow_symlinks=False)
+                if entry.name != path.name and not _is_own_file(status):
                     os.unlink(entry)
         above = {*path.parent.parents, *Path(os.path.realpath(path.parent)).parents}
         if not all(_is_guarded(os.lstat(directory)) for directory in above):
@@ -70,27 +71,31 @@ def private_directory(base: str, name: str) -> Path | None:
 
 
 def _make_directory(path: Path) -> None:
-    """Make a directory and those above it, for the user alone."""
+    """Create a directory and its parents with access for the user only."""
     if not path.is_dir():
         if path.parent != path:
             _make_directory(path.parent)
         path.mkdir(0o700, exist_ok=True)
 
 
-def _is_private(found: os.stat_result) -> bool:
-    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return own and not found.st_mode & WRITABLE_BY_OTHERS
+def _is_private(status: os.stat_result) -> bool:
+    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return own and not status.st_mode & WRITABLE_BY_OTHERS
 
 
-def _is_own_file(found: os.stat_result) -> bool:
-    own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
-    return own and not found.st_mode & WRITABLE_BY_OTHERS
+def _is_own_file(status: os.stat_result) -> bool:
+    own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
+    return own and not status.st_mode & WRITABLE_BY_OTHERS
 
 
-def _is_guarded(found: os.stat_result) -> bool:
-    """Return whether only the user and root can rename what is in a directory above."""
-    if found.st_uid not in (0, os.geteuid()):
+def _is_guarded(status: os.stat_result) -> bool:
+    """Return whether only the user and root can rename the entries of a parent directory.
+
+    In a sticky directory, that holds for the entries of the user.
+    """
+    if status.st_uid not in (0, os.geteuid()):
         return False
-    if stat.S_ISLNK(found.st_mode):  # its permissions mean nothing, and its target is checked too
+    # The permissions of a link have no effect, and its target is checked too.
+    if stat.S_ISLNK(status.st_mode):
         return True
-    return bool(found.st_mode & stat.S_ISVTX) or not found.st_mode & WRITABLE_BY_OTHERS
+    return bool(status.st_mode & stat.S_ISVTX) or not status.st_mode & WRITABLE_BY_OTHERS

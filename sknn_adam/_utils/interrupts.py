@@ -1,4 +1,4 @@
-"""Ctrl-C, noticed where a run is consistent."""
+"""Handling of Ctrl-C that leaves a run in a consistent state."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Context manager: Ctrl-C is noticed between two steps, never within one."""
+    """Context manager that records Ctrl-C, so that training can stop between two steps."""
 
     def __init__(self) -> None:
         self.by_user = False
@@ -22,7 +22,8 @@ class Interrupts:
         return self
 
     def _notice(self, signum: int, frame: Any) -> None:
-        if self.by_user:  # the second time the user means it
+        # A second Ctrl-C interrupts immediately.
+        if self.by_user:
             raise KeyboardInterrupt
         self.by_user = True
 

@@ -1,4 +1,4 @@
-"""Packages that are imported where they are needed."""
+"""Import of optional packages where they are needed."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["optional"]
 
 
 def optional(module: str, purpose: str, package: str, extra: str | None = None) -> Any:
-    """Return a module; where its package is missing, the error names the way to install it."""
+    """Import a module; if its package is missing, the error explains how to install it."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The only place that imports private names of scikit-learn."""
+"""All imports of private names of scikit-learn."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -29,7 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 try:
     from sklearn.callback import CallbackSupportMixin
     from sklearn.callback import with_callbacks as _with_callbacks
-except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to call
+# Releases of scikit-learn before 1.9 have no callbacks.
+except ImportError:
 
     class _NoContext:
         def subcontext(self, **kwargs: Any) -> "_NoContext":
@@ -42,7 +43,7 @@ except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to cal
             return False
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for scikit-learn's class where there is none."""
+        """Stand-in for scikit-learn's class in releases without it."""
 
         def _init_callback_context(self, **kwargs: Any) -> _NoContext:
             return _NoContext()
@@ -52,15 +53,15 @@ except ImportError:  # before scikit-learn 1.9: no callbacks, and nothing to cal
 
 
 def with_callbacks(method: F) -> F:
-    """Decorate a fitting method that reports to callbacks, where scikit-learn has them."""
+    """Decorate a fitting method that reports to callbacks, if scikit-learn supports them."""
     return _with_callbacks(method)
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:
-    """Decorate a method that is there if `check` says so; scikit-learn's, but keeping types."""
+    """Decorate a method that exists only if `check` passes: scikit-learn's decorator, but typed."""
     return metaestimators.available_if(check)
 
 
 def output_format(transformer: Any) -> str:
-    """Return what ``set_output`` or the configuration asks for, such as ``"pandas"``."""
+    """Return the format set by ``set_output`` or the configuration, such as ``"pandas"``."""
     return _get_output_config("transform", transformer)["dense"]

@@ -1,8 +1,8 @@
-"""Checks of data, of weights and of arrays that components return; ranges of parameters.
+"""Checks of data, weights and arrays returned by components, and ranges of parameters.
 
 NumPy converts dates, times, masked cells and records to float without a warning: a date becomes a
-count of nanoseconds, a missing one -9.2e18, and a masked cell the value under the mask. Errors
-name the columns at fault.
+count of nanoseconds, a missing date -9.2e18, and a masked cell the value under the mask. Errors
+name the affected columns.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -47,15 +47,16 @@ POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 DATES, RECORDS = "dates or times", "records"
 MOMENTS = (np.datetime64, np.timedelta64, date, time, timedelta)
-MOST_NAMES = 5  # of columns that a message lists
-TABULAR = "sknn_adam.tabular_pipeline(estimator) takes missing values, texts and dates"
+# Number of columns that a message names at most.
+MOST_NAMES = 5
+TABULAR = "sknn_adam.tabular_pipeline(estimator) accepts missing values, strings and dates"
 
 
 # -- arrays of components, weights, numbers of extreme size --------------------------------------
 
 
 def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Raise ValueError if an array that a component has returned has another shape than it must.
+    """Raise ValueError if an array returned by a component does not have the required shape.
 
     `owner` is the component, or one of its methods.
     """
@@ -67,7 +68,7 @@ def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> No
 
 
 def in_place(method: Callable, array: np.ndarray, *arguments: Any) -> None:
-    """Call a component's method, which must change `array` and not return another one."""
+    """Call a component's method, which must change `array` in place, not return a new array."""
     result = method(array, *arguments)
     if result is None or result is array:
         return
@@ -81,7 +82,7 @@ def in_place(method: Callable, array: np.ndarray, *arguments: Any) -> None:
 
 
 def is_plain(X: Any, n_features: int) -> bool:
-    """Whether X passes scikit-learn's checks beyond doubt; they cost more than a prediction."""
+    """Return whether X certainly passes scikit-learn's checks, which are slower than predicting."""
     if type(X) is not np.ndarray or X.ndim != 2 or not len(X) or X.shape[1] != n_features:
         return False
     if X.dtype not in (np.float64, np.float32):
@@ -92,18 +93,21 @@ def is_plain(X: Any, n_features: int) -> bool:
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
-    """Weights as float64 of shape (n_samples,): finite, not negative, with a positive sum."""
+    """Return weights as float64 of shape (n_samples,), checked and scaled to ordinary size.
+
+    They must be finite and nonnegative, with a positive sum.
+    """
     weight = validated_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError(
             "The sum of sample_weight must be positive: every sample weight is zero. "
-            "Give at least one row a weight above zero."
+            "Give at least one sample a positive weight."
         )
     return with_ordinary_size(weight)
 
 
 def with_ordinary_size(numbers: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Return numbers of which only the ratios matter, so that their sums and squares are finite.
+    """Rescale numbers of which only the ratios matter, so that their sums and squares are finite.
 
     If the largest absolute value is extreme, all are multiplied by a power of two, which is exact.
     """
@@ -120,37 +124,39 @@ def extreme_exponent(numbers: np.ndarray, axis: int | None = None) -> Any:
 
 
 def validate_input(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
-    """Call scikit-learn's ``validate_data``; errors also name the columns of X at fault."""
+    """Call scikit-learn's ``validate_data``; errors also name the affected columns of X."""
     check_numbers(X, "X")
     options = {"dtype": [np.float64, np.float32], **options}
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up huge numbers
+        # scikit-learn sums X, which may overflow for huge numbers.
+        with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(estimator, X, *y, **options)
     except (TypeError, ValueError) as error:
         allowed = "NaN" if options.get("ensure_all_finite") == "allow-nan" else ""
         faults = _faults(X, allowed)
         if not faults:
             raise
-        found = "; ".join(f"{what} in {_listed(names)}" for what, names in faults.items())
+        listed = "; ".join(f"{what} in {_listed(names)}" for what, names in faults.items())
         error_type = ValueError if isinstance(error, ValueError) else TypeError
-        note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "texts"} else ""
-        raise error_type(f"{error}\nX has {found}.{note}") from error
+        note = f" Note that {TABULAR}." if faults.keys() & {"NaN", "strings"} else ""
+        raise error_type(f"{error}\nX has {listed}.{note}") from error
 
 
 def validate_pair(
     estimator: Any, X: Any, y: Any, sample_weight: Any, numeric: bool, **options: Any
 ) -> tuple[Any, Any]:
-    """Return X and y, checked for training; `numeric` targets have to be numbers."""
+    """Return X and y, checked for training; `numeric` targets must be numbers."""
     check_numbers(sample_weight, "sample_weight")
     options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
     X, checked = validate_input(estimator, X, y, **options)
+    # scikit-learn does not check the values of object arrays.
     if numeric and checked is not y:
-        assert_all_finite(checked, input_name="y")  # scikit-learn does not look inside objects
+        assert_all_finite(checked, input_name="y")
     return X, checked
 
 
 def group_codes(groups: Any) -> np.ndarray:
-    """Return a number for each group: scikit-learn's splitters do not take every type of group."""
+    """Return integer codes of groups, as scikit-learn's splitters do not accept every type."""
     check_labels(groups, "groups")
     return np.unique(column_or_1d(groups), return_inverse=True)[1]
 
@@ -161,9 +167,9 @@ def check_numbers(values: Any, name: str) -> None:
     Parameters
     ----------
     values : array-like, sparse matrix, dataframe or None
-        What will be converted to float.
+        The data to be converted to float.
     name : str
-        The parameter, for the message.
+        The name of the parameter, for the message.
     """
     if values is None or issparse(values):
         return
@@ -189,10 +195,11 @@ def check_labels(values: Any, name: str = "y") -> None:
     if values is None or issparse(values):
         return
     _check_mask(values, name)
+    # scikit-learn detects NaN in numeric arrays.
     if _is_numeric(values):
-        return  # scikit-learn finds NaN among numbers
+        return
     if isinstance(values, list | tuple):
-        # NumPy would turn a NaN among texts into the text 'nan'.
+        # NumPy would convert a NaN among strings to the string 'nan'.
         cells = [c for row in values for c in (row if isinstance(row, list | tuple) else (row,))]
         missing = [_is_missing(cell) for cell in cells]
     else:
@@ -204,7 +211,7 @@ def check_labels(values: Any, name: str = "y") -> None:
         raise ValueError(
             f"Input {name} contains NaN, None or another missing value: {sum(missing)} of "
             f"{len(missing)} values are missing, the first at position {missing.index(True)}. "
-            "Leave these samples out, or fill the values in."
+            "Drop these samples or fill in the values."
         )
 
 
@@ -213,8 +220,8 @@ def _check_mask(values: Any, name: str) -> None:
     masked = sum(int(np.ma.count_masked(a)) for a in arrays if isinstance(a, np.ma.MaskedArray))
     if masked:
         raise ValueError(
-            f"{name} has {masked} masked values; the numbers under the mask would be used. Leave "
-            f"these samples out, or fill the values in: {name}.filled(...)."
+            f"{name} has {masked} masked values; the numbers under the mask would be used. Drop "
+            f"these samples or fill in the values with {name}.filled(...)."
         )
 
 
@@ -223,7 +230,8 @@ def _is_missing(value: Any) -> bool:
         return True
     try:
         return bool(value != value)
-    except (TypeError, ValueError):  # an array, or an object with its own idea of equality
+    # The cell is an array, or an object with an unusual comparison.
+    except (TypeError, ValueError):
         return False
 
 
@@ -232,11 +240,11 @@ def _is_numeric(values: Any) -> bool:
 
 
 def _named_columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yield name (position, if there is none) and array of columns: of all, or not of numbers."""
+    """Yield the name (or position) and array of non-numeric columns, or of every column."""
     if hasattr(values, "columns") and hasattr(values, "dtypes"):
         for i, (name, dtype) in enumerate(zip(values.columns, list(values.dtypes), strict=True)):
             if every or not _is_numeric(dtype):
-                # By position: names of pandas may repeat.
+                # By position, because column names of pandas may repeat.
                 yield (
                     name,
                     np.asarray(values.iloc[:, i] if hasattr(values, "iloc") else values[name]),
@@ -244,7 +252,8 @@ def _named_columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.n
         return
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError):  # dates and numbers have no common type, and ragged rows none
+    # Dates and numbers have no common dtype, and ragged rows are not an array.
+    except (TypeError, ValueError):
         array = np.empty(0)
         with suppress(TypeError, ValueError):
             array = np.asarray(values, dtype=object)
@@ -260,7 +269,7 @@ def _has_dates(column: np.ndarray) -> bool:
 
 
 def _faults(X: Any, allowed: str) -> dict[str, list]:
-    """Return what is wrong with columns of X, and the columns where it is."""
+    """Return the faults of X, each with the names of the affected columns."""
     faults: dict[str, list] = {}
     for name, column in _sparse_columns(X) if issparse(X) else _named_columns(X, every=True):
         for what in _faults_of(column):
@@ -279,8 +288,8 @@ def _sparse_columns(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 def _faults_of(column: np.ndarray) -> list[str]:
     if column.dtype.kind == "f":
-        found = {"NaN": np.isnan(column).any(), "infinity": np.isinf(column).any()}
-        return [what for what, is_there in found.items() if is_there]
+        faults = {"NaN": np.isnan(column).any(), "infinity": np.isinf(column).any()}
+        return [what for what, is_there in faults.items() if is_there]
     if column.dtype.kind not in "OUST":
         return []
     return sorted({what for cell in column.ravel().tolist() if (what := _fault_of(cell))})
@@ -292,25 +301,25 @@ def _fault_of(cell: Any) -> str | None:
     try:
         return "infinity" if isinf(float(cell)) else None
     except (TypeError, ValueError, OverflowError):
-        return "texts" if isinstance(cell, str | bytes) else f"type {type(cell).__name__}"
+        return "strings" if isinstance(cell, str | bytes) else f"type {type(cell).__name__}"
 
 
 def _listed(names: list) -> str:
-    """``"columns 'a', 'b'"``."""
+    """Return a text such as ``"columns 'a', 'b'"``."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     shown = ", ".join(repr(name) for name in names[:MOST_NAMES])
     return f"column{'s' * (len(names) > 1)} {shown}{more}"
 
 
 def unique_names(names: Iterable) -> np.ndarray:
-    """Return names of which each occurs once: a repeated one gets a number."""
+    """Return the names, with numbers appended to repeated ones."""
     names = list(names)
     given = set(names)
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for name in names:
         new, number = name, 1
-        while new in found or (number > 1 and new in given):
+        while new in unique or (number > 1 and new in given):
             number += 1
             new = f"{name}_{number}"
-        found[new] = None
-    return np.array(list(found), dtype=object)
+        unique[new] = None
+    return np.array(list(unique), dtype=object)

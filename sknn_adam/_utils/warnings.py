@@ -1,4 +1,4 @@
-"""Warnings at the line of the user that led to them."""
+"""Warnings that point to the line of user code that caused them."""
 
 import inspect
 import multiprocessing
@@ -16,22 +16,23 @@ __all__ = ["warn", "warn_if_split"]
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside of this package and scikit-learn that led here.
+    """Warn at the line of user code, outside of this package and scikit-learn.
 
-    A search or a cross-validation fits many times and may fail every time: it shows each kind of
-    warning once, and its worker processes are silent.
+    A search or a cross-validation fits many times and may warn every time. Therefore, it shows each
+    type of warning once, and its worker processes are silent.
     """
     packages = (os.path.dirname(__file__), sklearn.__file__, joblib.__file__)
     inside = tuple(os.path.dirname(file) + os.sep for file in packages)
     frame: Any = inspect.currentframe()
-    level, found, candidate, search = 1, False, False, None
+    level, outside, candidate, search = 1, False, False, None
     while frame is not None:
         file = frame.f_code.co_filename
-        found = found or not file.startswith(inside)
-        level += not found
+        outside = outside or not file.startswith(inside)
+        level += not outside
         if file.startswith(inside[1]) and "model_selection" in file:
             candidate |= frame.f_code.co_name == "_fit_and_score"
-            search = frame.f_locals.get("parallel", search)  # one such object for every call
+            # Each call of a search has its own object.
+            search = frame.f_locals.get("parallel", search)
         frame = frame.f_back
     if search is not None:
         warned = category, message[:20]
@@ -43,14 +44,14 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-# What the searches that are running have warned of.
+# The warnings that each running search has shown.
 _warned: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def warn_if_split(X_val: Any) -> None:
     """Warn if a cross-validation of scikit-learn has taken a subset of the user's X_val.
 
-    It splits whatever parameter of ``fit`` has as many samples as X.
+    Cross-validation splits every parameter of ``fit`` that has as many samples as X.
     """
     frame: Any = inspect.currentframe()
     while frame and frame.f_code.co_name not in ("_fit_and_score", "_fit_and_predict"):
@@ -58,7 +59,8 @@ def warn_if_split(X_val: Any) -> None:
     if frame is None:
         return
     n_samples = num_samples(frame.f_locals["X"])
-    call = frame.f_back.f_locals  # of scikit-learn's `delayed`, which has the parameters as given
+    # The caller is scikit-learn's `delayed`, which holds the original parameters.
+    call = frame.f_back.f_locals
     given = [*call.get("args", ()), *call.get("kwargs", {}).values()]
     values = [
         value
@@ -69,7 +71,7 @@ def warn_if_split(X_val: Any) -> None:
     ]
     if any(value is not X_val and num_samples(value) == n_samples for value in values):
         warn(
-            "X_val has as many samples as X, so the cross-validation splits it as it splits X, and "
-            f"only {num_samples(X_val)} of {n_samples} samples are used for validation. To use "
-            "all of them, give X_val another number of samples, for example one less."
+            "X_val has as many samples as X, so the cross-validation splits it like X, and only "
+            f"{num_samples(X_val)} of {n_samples} samples are used for validation. To use all of "
+            "them, give X_val a different number of samples, for example one fewer."
         )
