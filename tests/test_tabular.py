@@ -448,7 +448,7 @@ def test_infinity_is_refused_by_the_name_of_the_column(value):
     for X in (np.c_[NUMBERS, odd], csr_array(np.c_[NUMBERS * 0, odd])):
         with pytest.raises(ValueError, match="Column 1 contains infinity"):
             small("regressor").fit(X, NUMBERS)
-    with pytest.raises(ValueError, match=r"Columns \['odd', 'more'\] hold infinity"):
+    with pytest.raises(ValueError, match=r"Columns \['odd', 'more'\] contain infinity"):
         small("regressor").fit(tables[0].assign(more=odd), NUMBERS)
     fitted = small("regressor").fit(tables[0].assign(odd=1.0), NUMBERS)
     with pytest.raises(ValueError, match="Column 'odd' contains infinity"):
