@@ -57,8 +57,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         is learned in ``fit`` or the first ``partial_fit`` and does not change afterwards. The loss
         is computed on the scaled targets. ``"auto"`` is True.
     optimizer : str or Optimizer, default="adam"
-        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
-        instance such as ``Adam(learning_rate=0.01)``. It holds the learning rate.
+        Optimizer: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or
+        an instance such as ``Adam(learning_rate=0.01)``, with the learning rate as a parameter.
     schedule : str or Schedule, default="constant"
         Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
@@ -86,7 +86,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         the best epoch.
     validation_fraction : float, default=0.1
         Fraction of the samples held out for early stopping, in (0, 1). Not used if ``fit`` gets
-        X_val and y_val.
+        X_val and y_val, nor for several members.
     scoring : str, callable or None, default="loss"
         Validation score: ``"loss"`` for the negative loss without penalty, any scikit-learn
         scorer, or None for the estimator's ``score``.
