@@ -45,8 +45,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     loss : str or ClassificationLoss, default="log_loss"
         Loss to minimize: ``"log_loss"``, ``"focal"``.
     optimizer : str or Optimizer, default="adam"
-        Optimizer with its learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``,
-        ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
+        Optimizer, which also holds the learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``,
+        ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
     schedule : str or Schedule, default="constant"
         Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,

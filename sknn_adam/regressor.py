@@ -57,8 +57,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         is learned in ``fit`` or the first ``partial_fit`` and does not change afterwards. The loss
         is computed on the scaled targets. ``"auto"`` is True.
     optimizer : str or Optimizer, default="adam"
-        Optimizer with its learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``,
-        ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
+        Optimizer, which also holds the learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``,
+        ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
     schedule : str or Schedule, default="constant"
         Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
