@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons for scikit-learn with pluggable optimizers and initializers."""
+"""Multi-layer perceptrons for scikit-learn with pluggable components."""
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,8 @@ else:
     def __getattr__(name):
         if name != "tabular_pipeline":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from sknn_adam.tabular.pipeline import tabular_pipeline  # not a light import
+        # Imported on first use, because the import is slow.
+        from sknn_adam.tabular.pipeline import tabular_pipeline
 
         return tabular_pipeline
 

@@ -1,4 +1,4 @@
-"""``python -m sknn_adam``: what a bug report should contain."""
+"""``python -m sknn_adam``: system information for bug reports."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-optimize", "threadpoolctl"
 
 
 def main() -> None:
-    """Print versions, BLAS libraries, threads, and how formulas are executed."""
+    """Print versions, BLAS libraries, threads and the backend."""
     print(f"sknn_adam {__version__}")
     print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for name in PACKAGES:

@@ -1,4 +1,4 @@
-"""MLPClassifier."""
+"""Multi-layer perceptron classifier."""
 
 from typing import Any, ClassVar, Self
 
@@ -14,146 +14,157 @@ __all__ = ["MLPClassifier"]
 
 
 class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
-    """Multi-layer perceptron for classification, with every part pluggable.
+    """Multi-layer perceptron classifier with exchangeable components.
 
-    Handles two or more exclusive classes, matrices of labels, and several columns of classes.
-    Every part takes a name or an instance, and nested parameters work for both:
-    ``optimizer="adam"`` with ``optimizer__learning_rate=0.01``. Scale the features first.
+    Supports binary, multiclass, multilabel and multioutput targets. Every component is given by
+    name or as an instance, and nested parameters work for both: ``optimizer="adam"`` with
+    ``optimizer__learning_rate=0.01``. Scale the features before fitting.
 
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or str, default=(200,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
-        layers of 256. ``()`` is a linear model. Strings can be searched by every search.
+        layers of 256. ``()`` is a linear model. Strings work with every hyper-parameter search.
     activation : str, Activation or sequence of them, default="relu"
         Activation of the hidden layers, one for all or one per layer: ``"identity"``,
         ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
         ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` (``"swish"``), ``"mish"``, ``"softplus"``.
     initializer : str or Initializer, default="auto"
-        First weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
+        Initial weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
         ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
         ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
         ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` follows the activation, see
         `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
-        First biases.
+        Initial biases.
     normalization : None, str or Normalization, default=None
-        Normalization before every activation: ``"batch"``, ``"layer"``, ``"rms"``.
+        Normalization before every hidden activation: ``"batch"``, ``"layer"``, ``"rms"``.
     dropout : float or sequence of float, default=0.0
-        Share of the hidden units that are dropped in training, in [0, 1); one number or one per
-        hidden layer. With SELU it is alpha dropout.
+        Fraction of the hidden units to drop during training, in [0, 1), as one number or one per
+        hidden layer. SELU layers use alpha dropout.
     loss : str or ClassificationLoss, default="log_loss"
-        What is minimized: ``"log_loss"``, ``"focal"``.
+        Loss to minimize: ``"log_loss"``, ``"focal"``.
     optimizer : str or Optimizer, default="adam"
-        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an
-        instance such as ``Adam(learning_rate=0.01)``. The learning rate lives here.
+        Optimizer, which also holds the learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``,
+        ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
     schedule : str or Schedule, default="constant"
-        Course of the learning rate, a factor on it: ``"constant"``, ``"linear"``, ``"cosine"``,
+        Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
         ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
-        A number clips the gradient by its global norm; or ``"norm"``, ``"value"``, ``"layer"``.
+        Clipping of the gradient: a number limits its global norm; otherwise ``"norm"``,
+        ``"value"`` or ``"layer"``.
     averaging : None, str or EMA, default="ema"
-        ``"ema"`` predicts with a moving average of the weights.
+        ``"ema"`` predicts with an exponential moving average of the weights.
     alpha : float or "auto", default="auto"
-        Strength of the penalty on the weights, not negative. It means the same for every batch
-        size (scikit-learn divides it by the batch). ``"auto"`` is 1/n_rows, at most 0.002.
+        Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
+        divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
+        1/n_samples, at most 0.002.
     l1_ratio : float or "auto", default="auto"
-        Share of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, 0 for L-BFGS.
+        Fraction of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, or 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
-        Samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128 samples
-        on, and grows to 256 for more than 8,192 samples. L-BFGS takes all samples.
+        Number of samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128
+        samples on, and grows to 256 for more than 8,192 samples. L-BFGS uses all samples.
     max_iter : int, default=100
-        The most epochs.
+        Maximum number of epochs.
     shuffle : bool, default=True
-        Whether every epoch visits the rows in a new random order.
+        Whether to shuffle the samples in every epoch.
     early_stopping : bool, default=False
-        Whether to watch a validation score: training stops when it no longer rises, and the
-        weights of the best epoch are restored.
+        Whether to stop when the validation score no longer improves, and restore the weights of
+        the best epoch.
     validation_fraction : float, default=0.1
-        Share of the rows held out for it, in (0, 1), unless ``fit`` gets X_val and y_val.
+        Fraction of the samples held out for early stopping, in (0, 1). Not used if ``fit`` gets
+        X_val and y_val, nor for several members.
     scoring : str, callable or None, default="loss"
-        The validation score: ``"loss"`` for minus the loss without penalty, any scorer of
-        scikit-learn, or None for the estimator's ``score``.
+        Validation score: ``"loss"`` for the negative loss without penalty, any scikit-learn
+        scorer, or None for the estimator's ``score``.
     n_iter_no_change : int, default=10
-        Training stops when the loss (with `early_stopping` the validation score) has not improved
-        by `tol` for more than this many epochs in a row; ``numpy.inf`` never stops.
+        Training stops when the loss (with `early_stopping`, the validation score) has not improved
+        by `tol` for more than this many consecutive epochs; ``numpy.inf`` never stops.
     tol : float, default=1e-4
-        See `n_iter_no_change`.
+        Minimum improvement, see `n_iter_no_change`.
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Weight of each class; ``"balanced"`` gives all classes the same total weight. For a matrix
-        of labels, a list of one dict ``{0: ..., 1: ...}`` per label, or ``"balanced"``; likewise
-        for several columns. Weights of several columns are multiplied.
+        Weight of each class; ``"balanced"`` gives all classes the same total weight. For
+        multilabel and multioutput targets, a list with one dict per label (``{0: ..., 1: ...}``)
+        or column, or ``"balanced"``; the weights of all columns are multiplied.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the last fit, with the optimizer's and the random state kept.
+        Whether ``fit`` continues the previous fit, including its optimizer and random state.
     on_divergence : {"warn", "raise"}, default="warn"
-        What happens when the loss or a weight is no longer finite. ``"warn"`` keeps the best
-        finite weights and warns once; ``"raise"`` raises FloatingPointError.
+        Action when the loss or a weight is no longer finite. ``"warn"`` keeps the best finite
+        weights and warns once; ``"raise"`` raises FloatingPointError.
     n_members : int, default=1
-        How many networks are trained at once, from first weights of their own, on the same
-        batches. Their probabilities are averaged. With `early_stopping` (and no X_val) they are
-        cross-fitted: each leaves out its own part of the rows and stops at its own best epoch.
+        Number of networks to train together, on the same batches but from different initial
+        weights. Their probabilities are averaged. With `early_stopping` (and no X_val) they are
+        cross-fitted: each member holds out its own fold and restores its own best epoch.
     record : bool or "all", default=True
-        Whether ``history_.layers`` tells of gradients, weights and activations by layer: sampled
-        (it takes about a fiftieth of a short fit) or at the first step of ``"all"`` epochs.
+        Whether to record statistics of gradients, weights and activations per layer in
+        ``history_.layers``. True samples some steps, which takes about a fiftieth of a short fit;
+        ``"all"`` records the first step of every epoch.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision. ``"auto"`` is float64 if X is not float32 and below 8,192 elements.
+        Floating-point precision. ``"auto"`` is float64 if X is not float32 and has fewer than
+        8,192 elements, or if the optimizer is L-BFGS, and float32 otherwise.
     verbose : bool or int, default=0
-        Whether to print a line for every epoch.
+        Whether to print one line per epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides first weights and the order of the rows. The same integer gives the same bits.
+        Controls the initial weights and the order of the samples. Pass an int for bit-identical
+        results across calls.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,) or list of them
-        The classes, the numbers of the labels, or the classes of every column.
+        The classes; for multilabel targets the indices of the labels, for multioutput targets a
+        list with the classes of each column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights, batch normalization folded in: a plain forward pass gives the raw outputs. Of
-        several members all matrices of a layer, (n_members, fan_in, fan_out).
+        Weight matrix of each layer with batch normalization folded in, so that a plain forward
+        pass gives the raw outputs. For several members, shape (n_members, fan_in, fan_out).
     intercepts_ : list of ndarray of shape (fan_out,)
-        Biases; of several members (n_members, fan_out).
+        Bias vector of each layer; for several members, shape (n_members, fan_out).
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-        Only of cross-fitted members: for each row of X the probabilities of the member that left
-        it out; for rows of weight zero the members' mean. A list of such arrays for several columns
-        of classes.
+        Out-of-fold probabilities of each sample, from the member that held it out; samples of
+        weight zero get the mean over members. A list of such arrays for multioutput targets. Only
+        available for cross-fitted members.
     oof_score_ : float
-        Only of cross-fitted members: the accuracy of these predictions, or what `scoring` says.
+        Score of `oof_prediction_`: accuracy if `scoring` is ``"loss"``, otherwise the score that
+        `scoring` computes. Only available for cross-fitted members.
     n_iter_ : int
-        Epochs of the last ``fit``; ``partial_fit`` adds to it.
+        Number of epochs of the last ``fit``; every ``partial_fit`` adds one.
     best_iter_ : int or ndarray of shape (n_members,)
-        Epoch of the last ``fit`` with the best validation score, without `early_stopping` with
-        the smallest loss; several members have one each.
+        Epoch of the last ``fit`` with the best validation score or, without `early_stopping`, the
+        smallest loss; one entry per member for several members.
     validation_scores_ : list of float or None
-        Validation score of every epoch.
+        Validation score of each epoch; None without validation data.
     best_validation_score_ : float or None
-        Score of the weights that were restored by `early_stopping`; the mean over members.
+        Validation score of the weights restored by `early_stopping`, averaged over members; None
+        without `early_stopping`.
     n_layers_, n_outputs_ : int
-        Layers, counting input and output, and outputs.
+        Number of layers, including input and output layer, and number of outputs.
     out_activation_ : str
-        What turns raw outputs into predictions.
+        Output activation, which converts raw outputs to predictions.
     loss_, best_loss_ : float
-        Loss of the last epoch, and the smallest (None with `early_stopping`).
+        Loss of the last epoch and smallest loss of any epoch. `best_loss_` is None with
+        `early_stopping`.
     loss_curve_ : list of float
-        Loss of every epoch: the mean over its minibatches, each before its update, with penalty.
+        Training loss of each epoch, including the penalty: the mean over its minibatches, each
+        evaluated before its update.
     history_ : History
-        Loss, learning rate and seconds of every epoch.
+        Loss, learning rate and duration in seconds of each epoch.
     stop_reason_ : str or None
-        Why training ended: ``"tol"``, ``"early_stopping"``, ``"max_iter"``, ``"diverged"``,
+        Reason why training ended: ``"tol"``, ``"early_stopping"``, ``"max_iter"``, ``"diverged"``,
         ``"no_progress"`` (L-BFGS), ``"callback"``; None after ``partial_fit``.
     converged_ : bool
-        Whether training ended because the loss no longer fell.
+        Whether training ended because the loss or the validation score no longer improved.
     optimizer_ : Optimizer
-        The optimizer that was used.
+        The optimizer used for training.
     t_ : int
-        Optimizer steps done.
+        Number of optimizer steps.
     n_features_in_ : int
-        Features seen during fit.
+        Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, if X had names that are all strings.
+        Names of the features seen during ``fit``, if they were all strings.
 
     See Also
     --------
-    MLPRegressor : The same network for numbers.
+    MLPRegressor : Multi-layer perceptron regressor.
 
     Examples
     --------
@@ -241,19 +252,19 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     @available_if(has_partial_fit)
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch over the given rows, going on from where training stands.
+        """Train for one epoch on the given samples, continuing earlier training.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels, a 0/1 matrix of labels, or columns of labels.
+            Class labels, a 0/1 indicator matrix, or several columns of class labels.
         classes : array-like of shape (n_classes,) or list of them, optional
-            All classes that will ever occur. Needed at the first call if `y` lacks some; a list
-            with the classes of every column for several columns.
+            All classes that can occur in any call; for multioutput targets, a list with the
+            classes of each column. Required in the first call if `y` lacks some of them.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights, not negative, with a positive sum.
+            Non-negative sample weights with a positive sum.
 
         Returns
         -------

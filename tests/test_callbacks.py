@@ -463,7 +463,7 @@ def test_resuming_with_other_parameters(estimator, y, params, match, tmp_path):
     resumed = Checkpoint.load(path.with_suffix(".3")).set_params(**params)
     state = {name: value for name, value in vars(resumed).items() if name not in params}
     before = outputs(resumed)
-    with pytest.raises(ValueError, match=f"Training cannot go on with {match}"):
+    with pytest.raises(ValueError, match=f"Training cannot be resumed with {match}"):
         resumed.fit(X, y)
     assert all(vars(resumed)[name] is value for name, value in state.items())
     np.testing.assert_array_equal(outputs(resumed), before)

@@ -258,7 +258,7 @@ def test_partial_fit_takes_a_dict_and_refuses_balanced():
         model.partial_fit(X, CODES)
     np.testing.assert_array_equal(outputs(model), outputs(small(class_weight=given).fit(X, CODES)))
     refused = small(class_weight="balanced")
-    with pytest.raises(ValueError, match="class_weight='balanced' needs all rows"):
+    with pytest.raises(ValueError, match="class_weight='balanced' needs all samples"):
         refused.partial_fit(X, CODES)
     assert vars(refused).keys() == refused.get_params(deep=False).keys()
 
@@ -269,9 +269,9 @@ def test_partial_fit_takes_a_dict_and_refuses_balanced():
         (WORDS, {"a": 1, "d": 2}, r"class_weight names \['d'\], but the classes are \['a', 'b'"),
         (CODES, {0: 1, "b": 1}, r"names \['b'\]"),
         (CODES, [{0: 1}, {1: 1}], "must be 'balanced' or a dict"),
-        (CODES, {0: -1}, "must give finite weights, not negative"),
-        (CODES, {0: np.nan}, "must give finite weights"),
-        (CODES, {0: np.inf}, "must give finite weights"),
+        (CODES, {0: -1}, "must result in finite, non-negative weights"),
+        (CODES, {0: np.nan}, "must result in finite"),
+        (CODES, {0: np.inf}, "must result in finite"),
         (CODES, {0: 0, 1: 0, 2: 0}, "with a positive sum"),
         (MATRIX, {0: 1, 1: 2}, "'balanced' or a list of 3 dicts"),
         (MATRIX, [{0: 1}, {1: 2}], "'balanced' or a list of 3 dicts"),
@@ -353,11 +353,11 @@ def test_partial_fit_of_columns():
     for _ in range(6):
         parts.partial_fit(X, COLUMNS)
     np.testing.assert_array_equal(outputs(whole), outputs(parts))
-    with pytest.raises(ValueError, match="not there at the first call"):
+    with pytest.raises(ValueError, match="missing in the first call"):
         model.partial_fit(X, np.full_like(COLUMNS, 7))
-    with pytest.raises(ValueError, match="is not the same as in the first call"):
+    with pytest.raises(ValueError, match="differs from the classes of the first call"):
         model.partial_fit(X, COLUMNS, classes=[[0, 1], [5, 6], [0, 1, 2, 3]])
-    with pytest.raises(ValueError, match="classes must list the classes of 3 columns"):
+    with pytest.raises(ValueError, match="classes must be a list with the classes of 3 columns"):
         small().partial_fit(X, COLUMNS, classes=names[:2])
 
 

@@ -415,8 +415,8 @@ def test_findings_print_as_a_table():
     html = findings._repr_html_()
     assert html.count("<tr>") == 3
     assert "all &lt;of&gt; them" in html
-    assert str(Findings()) == "Nothing was found."
-    assert "Nothing" in Findings()._repr_html_()
+    assert str(Findings()) == "No faults were found."
+    assert "No faults" in Findings()._repr_html_()
 
 
 def test_the_worst_comes_first_and_kinds_are_known(digits):

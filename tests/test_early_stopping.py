@@ -176,7 +176,7 @@ def test_patience(estimator, y, scores, tol, patience, epochs, best):
 @BOTH
 def test_only_scores_that_are_not_numbers(estimator, y):
     model = small(estimator, scoring=Scripted([np.nan] * 9))
-    with pytest.warns(ConvergenceWarning, match="was no finite number in any epoch"):
+    with pytest.warns(ConvergenceWarning, match="was not finite in any epoch"):
         model.fit(X, y)
     assert (model.stop_reason_, model.n_iter_) == ("early_stopping", 4)
     assert not model.converged_
@@ -250,7 +250,7 @@ def test_names_of_scorers(scoring):
 @pytest.mark.parametrize("scoring", ["no_such_score", "accuracy,r2"])
 def test_unknown_scorers(estimator, y, scoring):
     model = small(estimator, scoring=scoring)
-    with pytest.raises(ValueError, match=f"scoring={scoring!r} names no score"):
+    with pytest.raises(ValueError, match=f"scoring={scoring!r} is not a known score"):
         model.fit(X, y)
     assert unfitted(model)
 
@@ -504,7 +504,7 @@ def test_a_score_that_is_never_a_number_keeps_the_last_weights():
     model = MLPRegressor(early_stopping=True, scoring="r2", max_iter=30, random_state=0)
     with (
         pytest.warns(UndefinedMetricWarning),  # scikit-learn's: r2 of one row
-        pytest.warns(ConvergenceWarning, match="was no finite number in any epoch"),
+        pytest.warns(ConvergenceWarning, match="was not finite in any epoch"),
     ):
         model.fit(table, numbers, X_val=table[:1], y_val=numbers[:1])
     untrained = MLPRegressor(early_stopping=True, max_iter=1, random_state=0)

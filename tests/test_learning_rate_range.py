@@ -99,7 +99,7 @@ def test_bad_input(digits):
     for wrong in ({"lowest": 1.0, "highest": 0.1}, {"n_steps": 3}, {"lowest": 0.0}):
         with pytest.raises(ValueError, match="0 < lowest < highest and n_steps >= 10"):
             learning_rate_range(MLPClassifier(), X, y, **wrong)
-    with pytest.raises(ValueError, match="exploded at a learning rate of 1e\\+08"):
+    with pytest.raises(ValueError, match="exploded already at a learning rate of 1e\\+08"):
         learning_rate_range(MLPRegressor(optimizer="sgd"), X, y, lowest=1e8, highest=1e9)
 
 

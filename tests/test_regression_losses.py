@@ -222,7 +222,7 @@ def test_training_does_not_go_on_with_another_loss(first, other, rng):
     model = regressor(first, warm_start=True, max_iter=2).fit(X, y)
     for method in (model.fit, model.partial_fit):
         model.set_params(loss=other)
-        with pytest.raises(ValueError, match="Training cannot go on with another loss"):
+        with pytest.raises(ValueError, match="Training cannot be resumed with another loss"):
             method(X, y)
     model.set_params(warm_start=False).fit(X, y, X_val=X, y_val=y)  # anew it does
     assert np.isfinite(model.score(X, y))

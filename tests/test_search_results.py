@@ -175,7 +175,7 @@ def test_best_so_far(grid, random):
     expected = np.maximum.accumulate(grid.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(part["best"], expected)
     for bad in ({}, [grid], None, 3):
-        with pytest.raises(ValueError, match=r"dict of at least one search by name.*Got "):
+        with pytest.raises(ValueError, match=r"searches must be a non-empty dict.*Got "):
             compare_searches(bad)
 
 
@@ -238,10 +238,10 @@ def test_infinite_scores_survive_in_strict_json(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no file that save_results wrote"),
-        ("[1, 2]", "no file that save_results wrote"),
-        ('{"sknn_adam_results": 1}', "no file that save_results wrote"),
-        ('{"sknn_adam_results": 9, "columns": {}, "rows": []}', "update sknn_adam"),
+        ("", "not a file written by save_results"),
+        ("[1, 2]", "not a file written by save_results"),
+        ('{"sknn_adam_results": 1}', "not a file written by save_results"),
+        ('{"sknn_adam_results": 9, "columns": {}, "rows": []}', "Update sknn_adam"),
     ],
     ids=["empty", "list", "half", "later"],
 )
@@ -288,13 +288,13 @@ def test_a_search_is_drawn(plt, grid, random):
     names = [n for n in random.cv_results_["params"][0]]
     assert len(display.axes_) == 2 + len(names)
     titles = {ax.get_title() for ax in display.axes_}
-    assert {"Course of the search", "Importance", "learning_rate", "dropout"} <= titles
+    assert {"Search progress", "Importance", "learning_rate", "dropout"} <= titles
     rate = next(ax for ax in display.axes_ if ax.get_title() == "learning_rate")
     drawn = rate.lines[0].get_xydata()
     frame = results_frame(random)
     np.testing.assert_allclose(drawn, frame[[RATE, "score"]].to_numpy())
     assert SearchDisplay.from_search(grid, parameters=[RATE]).parameters == [RATE]
-    with pytest.raises(ValueError, match="no parameters of the search"):
+    with pytest.raises(ValueError, match="not parameters of the search"):
         SearchDisplay.from_search(grid, parameters=["nothing"])
 
 

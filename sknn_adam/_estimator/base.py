@@ -1,4 +1,4 @@
-"""What both estimators share: translation between scikit-learn and the training function."""
+"""Base class of both estimators: the scikit-learn interface of the training loop."""
 
 from copy import copy, deepcopy
 from numbers import Real
@@ -38,7 +38,7 @@ from sknn_adam.schedules import SCHEDULES
 
 
 class MultilabelClassifierMixin(ClassifierMixin):
-    """The classifier mixin of scikit-learn, with the tag of multilabel targets."""
+    """The classifier mixin of scikit-learn with support for multilabel targets."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -80,7 +80,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "random_state": ["random_state"],
     }
     ranges: ClassVar = NETWORK
-    # The groups that a search splits by are not meant for fit unless set_fit_request says so.
+    # Searches split by groups too: fit receives them only if set_fit_request requests it.
     __metadata_request__fit: ClassVar = {"groups": False}
 
     # -- fitting --------------------------------------------------------------------------------
@@ -102,22 +102,23 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features. float32 and float64 are taken as they are, other types are converted.
+            Features. Arrays of dtype float32 and float64 keep it, other dtypes are converted.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets: numbers for a regressor, labels or a 0/1 matrix of labels for a classifier.
+            Targets: numbers for a regressor, class labels or a 0/1 indicator matrix for a
+            classifier.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights, not negative, with a positive sum. Only their ratios matter; rows of weight
-            zero are left out from the start.
+            Non-negative sample weights with a positive sum. Only their ratios matter. Samples of
+            weight zero are dropped before training.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), optional
-            Features for validation. The validation score is then recorded every epoch, and
-            decides with ``early_stopping=True`` when to stop; no row of X is held out.
+            Validation features. The validation score is then recorded in every epoch. With
+            ``early_stopping=True`` it decides when to stop, and no sample of X is held out.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), optional
-            Targets for validation.
+            Validation targets.
         sample_weight_val : array-like of shape (n_val,), optional
-            Weights for validation.
+            Sample weights of the validation data.
         groups : array-like of shape (n_samples,), optional
-            Rows of one group are left out by the same member. Only for cross-fitted members:
-            `n_members` above 1, `early_stopping`, and no X_val.
+            Group labels. Samples of one group are held out by the same member. Only for
+            cross-fitted members: ``n_members > 1``, ``early_stopping=True`` and no X_val.
 
         Returns
         -------
@@ -151,7 +152,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             if schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
                 warn(
                     f"{schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
-                    "at its last factor. Raise max_iter, or use a schedule that does not depend "
+                    "at its last factor. Increase max_iter, or use a schedule that does not depend "
                     "on progress, such as 'constant' or 'inverse_scaling'."
                 )
             return self._trained(session, 1)
@@ -160,9 +161,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             raise
 
     def _trained(self, session: Session, n_epochs: int, X_val: Any = None) -> Self:
-        """Train and take over the fitted attributes; an error leaves the estimator as it was.
+        """Train and take over the fitted attributes; an error leaves the estimator unchanged.
 
-        Ctrl-C may come at any line: everything here can be done again by its handler, and the
+        A KeyboardInterrupt can occur at any line. Its handler can repeat everything here, and the
         next ``fit`` with ``warm_start=True`` finishes the interrupted one.
         """
         model, plan, run, in_fit = session.model, session.plan, session.run, session.run.in_fit
@@ -173,7 +174,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             run.in_fit = False
             if in_fit and not self.warm_start:
                 model._run = None
-                if model._network is run.network:  # a copy leaves out the buffers of training
+                if model._network is run.network:
+                    # A copy does not contain the buffers of training.
                     model._network = run.network.at(run.network.theta.copy())
             self._take_over(before, model)
             return self
@@ -184,20 +186,23 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
                 model.stop_reason_, model.converged_ = None, False
             self._take_over(before, model)
             raise
-        except Exception:  # callbacks have seen, and may have changed, the state of every epoch
+        except Exception:
+            # Callbacks had access to the estimator after every epoch and may have changed it.
             self.__dict__.update(vars(before))
             for name in vars(self).keys() - vars(before).keys():
-                if not name.startswith(("_callback", "_skl")):  # scikit-learn removes its own
+                # scikit-learn removes its own attributes.
+                if not name.startswith(("_callback", "_skl")):
                     self.__dict__.pop(name, None)
             raise
 
     def _run_epochs(self, session: Session, n_epochs: int, before: Any) -> None:
-        """Train, with a report to callbacks and the terminal after every epoch."""
+        """Train, and report every epoch to callbacks and the terminal."""
         model, plan, run, samples = session.model, session.plan, session.run, session.samples
         watched = hasattr(self, "_skl_callbacks")
         task = {
             "estimator": self,
-            "X": samples.features,  # called only for a callback that asks for X
+            # A function, called only for callbacks that request X.
+            "X": samples.features,
             "y": samples.y,
             "metadata": {} if samples.weight is None else {"sample_weight": samples.weight},
         }
@@ -222,7 +227,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
 
         publish()
         context.call_on_fit_task_begin(**task)
-        if run.stop_reason is None:  # otherwise an interrupted fit had come to its end
+        # There is a reason to stop if a fit was interrupted after its last epoch.
+        if run.stop_reason is None:
             validate = None if session.validation is None else validator(session)
             reported = watched or table is not None
             train(run, plan, session.data, n_epochs, validate, on_epoch if reported else None)
@@ -253,22 +259,24 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         run: Any = session.run
         held: Any = session.validation
         z = run.oof.z
-        if z is None:  # training diverged in its first epoch
+        if z is None:
+            # Training diverged in its first epoch.
             return
         dtype, n_samples = held.X.dtype, held.X.shape[0]
         self.oof_score_ = out_of_fold_score(session, z)
         self.oof_prediction_ = self._targets.predictions(self._loss, z, dtype)
-        if len(held) < n_samples:  # samples without weight, which no member has seen
+        if len(held) < n_samples:
+            # The other samples have weight zero: no member was trained on them.
             others = np.setdiff1d(np.arange(n_samples), held.index)
             z = self._network.predict(held.X, others)
             mean = self._targets.predictions(self._loss, z, dtype)
-            both = np.argsort(np.append(held.index, others))
-            self.oof_prediction_ = joined(self.oof_prediction_, mean, both)
+            order = np.argsort(np.append(held.index, others))
+            self.oof_prediction_ = joined(self.oof_prediction_, mean, order)
 
     def _take_over(self, before: Any, model: Any) -> None:
-        """Take over the fitted attributes of `model`; remove those that only `before` has.
+        """Copy the fitted attributes of `model`; remove those that only `before` has.
 
-        A callback may have set parameters: they stay.
+        Parameters are not copied, because a callback may have set them.
         """
         parameters = self._parameter_constraints
         fitted = {name: value for name, value in vars(model).items() if name not in parameters}

@@ -1,4 +1,4 @@
-"""How a classifier turns raw outputs into log odds, probabilities and labels."""
+"""Prediction methods of the classifier: decision values, probabilities and labels."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ class PredictsClasses(Published):
     _targets: Classes
 
     def decision_function(self, X: Any) -> Any:
-        """Return the network's raw outputs: log odds, or unnormalized log probabilities.
+        """Return the raw outputs: log-odds, or unnormalized log-probabilities.
 
-        Of several members, those of the mean of their probabilities.
+        For several members, they correspond to the mean of the members' probabilities.
 
         Parameters
         ----------
@@ -30,14 +30,14 @@ class PredictsClasses(Published):
         Returns
         -------
         z : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            One column for two classes; above 0 means ``classes_[1]``. A list of such arrays if
-            `y` had several columns of classes.
+            For two classes a vector, where values above 0 mean ``classes_[1]``. A list of such
+            arrays for multioutput targets.
         """
         z, _ = self._raw(X)
         return self._targets.decisions(self._loss, z)
 
     def predict_proba(self, X: Any) -> Any:
-        """Return probabilities, of several members their mean.
+        """Predict probabilities, averaged over members.
 
         Parameters
         ----------
@@ -47,14 +47,14 @@ class PredictsClasses(Published):
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Columns in the order of ``classes_``; finite, and each row sums to 1 unless `y` was a
-            matrix of labels. A list of such arrays if `y` had several columns of classes.
+            Finite probabilities, with columns in the order of ``classes_``. Each row sums to 1
+            except for multilabel targets. A list of such arrays for multioutput targets.
         """
         z, _ = self._raw(X)
         return self._targets.predictions(self._loss, z)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of ``predict_proba``.
+        """Predict the logarithm of the probabilities.
 
         Parameters
         ----------
@@ -64,14 +64,14 @@ class PredictsClasses(Published):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Minus infinity where a probability is zero.
+            Logarithm of ``predict_proba``; minus infinity where a probability is zero.
         """
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return [np.log(column) for column in p] if isinstance(p, list) else np.log(p)
 
     def predict(self, X: Any) -> Any:
-        """Predict labels.
+        """Predict class labels.
 
         Parameters
         ----------
@@ -81,13 +81,14 @@ class PredictsClasses(Published):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class, or the labels that are more probable than not.
+            The most probable class, in each column for multioutput targets. For multilabel
+            targets, a 0/1 matrix of the labels with a probability above 0.5.
         """
         z, _ = self._raw(X)
         return self._targets.labels(self._loss, z)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows that are predicted right in every column.
+        """Return the accuracy: the fraction of samples with all columns predicted correctly.
 
         Parameters
         ----------
@@ -96,11 +97,12 @@ class PredictsClasses(Published):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True labels.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights.
+            Sample weights.
 
         Returns
         -------
-        score : float, between 0 and 1
+        score : float
+            Accuracy, between 0 and 1.
         """
         check_is_fitted(self)
         self._targets.check(y)
@@ -109,11 +111,11 @@ class PredictsClasses(Published):
             sample_weight = with_ordinary_size(np.asarray(sample_weight, dtype=np.float64))
         if not (self._targets.several and self._targets.exclusive):
             return super().score(X, y, sample_weight)
-        # scikit-learn's accuracy does not take several columns of classes.
-        right = (self.predict(X) == np.asarray(y)).all(axis=1)
-        return float(np.average(right, weights=sample_weight))
+        # scikit-learn's accuracy does not support multioutput targets.
+        correct = (self.predict(X) == np.asarray(y)).all(axis=1)
+        return float(np.average(correct, weights=sample_weight))
 
     @property
     def out_activation_(self) -> str:
-        """What turns raw outputs into probabilities."""
+        """Output activation, which converts raw outputs to probabilities."""
         return "logistic" if max(map(len, self._targets.columns)) < 3 else "softmax"

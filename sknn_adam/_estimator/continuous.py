@@ -1,4 +1,4 @@
-"""Targets of regression: their scaling, and predictions from raw outputs."""
+"""Regression targets: scaling, and predictions from raw outputs."""
 
 from typing import Any, ClassVar
 
@@ -12,12 +12,12 @@ __all__ = ["Continuous"]
 
 
 class Continuous:
-    """One or several columns of numbers; the network is trained with ``(y - shift) / scale``.
+    """Continuous targets; the network is trained on ``(y - shift) / scale``.
 
     Parameters
     ----------
     shift, scale : ndarray of shape (n_outputs,)
-        The scaling.
+        Shift and scale of each output.
     """
 
     numeric: ClassVar[bool] = True
@@ -27,7 +27,7 @@ class Continuous:
 
     @staticmethod
     def check(y: Any) -> None:
-        """Raise ValueError for targets that are missing, masked or not numbers."""
+        """Raise ValueError for missing, masked or non-numeric targets."""
         check_labels(y)
         check_numbers(y, "y")
 
@@ -35,7 +35,7 @@ class Continuous:
     def learn(
         estimator: Any, y: np.ndarray, weight: Any, loss: Any, classes: Any = None
     ) -> "Continuous":
-        """Return the scaling of the first `y`; samples without weight do not count."""
+        """Learn the scaling from the first `y`, ignoring samples of weight zero."""
         if weight is not None:
             used = weight > 0
             y, weight = y[used], weight[used]
@@ -51,11 +51,11 @@ class Continuous:
 
     @property
     def n_outputs(self) -> int:
-        """Return the number of columns."""
+        """Number of outputs."""
         return len(self.shift)
 
     def loss(self, loss: Loss) -> Loss:
-        """Return the loss that the network is trained with."""
+        """Return the loss to train with."""
         return loss
 
     # -- targets --------------------------------------------------------------------------------
@@ -70,9 +70,9 @@ class Continuous:
         y : ndarray
             Targets.
         loss : RegressionLoss
-            The loss, which may refuse targets.
+            The loss, which may reject targets.
         classes : None
-            Numbers have no classes.
+            Ignored.
         learned : bool, default=False
             Whether the scaling was learned from `y`.
         """
@@ -88,6 +88,7 @@ class Continuous:
             )
         with np.errstate(over="ignore"):
             distance = columns - self.shift
+        # Divide first if the difference overflows.
         if np.isfinite(distance).all():
             return distance / self.scale
         return columns / self.scale - self.shift / self.scale
@@ -96,11 +97,11 @@ class Continuous:
         """Do nothing: training can be resumed with any targets."""
 
     def missing(self, y: np.ndarray) -> list:
-        """Return the classes that `y` lacks: none."""
+        """Return an empty list: there are no classes that `y` could lack."""
         return []
 
     def weights(self, estimator: Any, weight: Any, codes: np.ndarray, partial: bool = False) -> Any:
-        """Return the sample weights: there are no class weights."""
+        """Return the sample weights; there are no class weights."""
         return weight
 
     # -- predictions ----------------------------------------------------------------------------
@@ -110,11 +111,11 @@ class Continuous:
         return self._unscaled(_mean(loss.predict(z)), self.shift, dtype)
 
     def points(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
-        """Return one prediction for each output, where the loss may predict several."""
+        """Return a single prediction per output, also for losses that predict several quantiles."""
         return self._unscaled(_mean(loss.point(z)), self.shift, dtype)
 
     def deviations(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
-        """Return standard deviations, for members those of the mixture."""
+        """Return standard deviations; for several members, those of their mixture."""
         deviation = loss.deviation(z)
         if z.ndim == 3:
             between = loss.predict(z).var(axis=0)
@@ -122,7 +123,7 @@ class Continuous:
         return self._unscaled(deviation, 0, dtype)
 
     def _unscaled(self, predicted: np.ndarray, shift: Any, dtype: Any) -> np.ndarray:
-        """Return finite predictions on the scale, and in the shape, of the targets."""
+        """Return finite predictions in the scale and shape of the targets."""
         dtype = self.dtype(dtype)
         largest = np.finfo(dtype).max
         with np.errstate(over="ignore"):
@@ -131,12 +132,12 @@ class Continuous:
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
 
     def dtype(self, dtype: Any) -> Any:
-        """Return `dtype`, or float64 if float32 cannot hold numbers on the scale of the targets."""
+        """Return `dtype`, or float64 if the scale of the targets is out of range for float32."""
         largest = max(self.scale.max(), np.abs(self.shift).max())
         return dtype if largest < 1e35 and self.scale.min() > 1e-35 else np.dtype(np.float64)
 
     def folded(self, loss: Any, coef: np.ndarray, intercept: np.ndarray) -> list[np.ndarray]:
-        """Return the weights of the last layer with the scaling folded in."""
+        """Return weights and biases of the last layer with the scaling folded in."""
         if not self.shift.any() and (self.scale == 1).all():
             return [coef, intercept]
         dtype = self.dtype(coef.dtype)
@@ -152,5 +153,5 @@ def _as_matrix(y: np.ndarray) -> np.ndarray:
 
 
 def _mean(predicted: np.ndarray) -> np.ndarray:
-    """Return the mean over the members, where there are several."""
+    """Average predictions over members, if there are several."""
     return predicted if predicted.ndim == 2 else predicted.mean(axis=0)

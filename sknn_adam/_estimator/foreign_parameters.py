@@ -1,14 +1,14 @@
-"""Parameters that have another name in other libraries."""
+"""Names of parameters in other libraries."""
 
 __all__ = ["RENAMED"]
 
 RATE, LAYERS = "'optimizer__learning_rate'", "'hidden_layer_sizes'"
-# Parameters that have another name here: first those of scikit-learn's networks, then names that
-# are common in Keras, PyTorch, skorch and gradient boosting.
+# The corresponding parameter here: first for the parameters of scikit-learn's MLPs, then for
+# names that are common in Keras, PyTorch, skorch and gradient boosting.
 RENAMED: dict[str, str] = {
     "solver": "'optimizer'",
     "learning_rate_init": RATE,
-    "learning_rate": f"{RATE} (a number) and 'schedule' (its course)",
+    "learning_rate": f"{RATE} (a number) and 'schedule' (its change over time)",
     "power_t": "'schedule'",
     "momentum": "'optimizer__momentum'",
     "nesterovs_momentum": "'optimizer__nesterov'",

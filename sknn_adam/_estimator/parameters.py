@@ -1,4 +1,4 @@
-"""From the parameters of an estimator to its components, its architecture and its plan."""
+"""Conversion of estimator parameters to components, architecture and plan."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ from sknn_adam.schedules import Schedule
 
 __all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_plan", "parse_sizes"]
 
-SMALL_TABLE = 2**13  # elements: below this, float64 costs next to nothing
+# With fewer elements, float64 is hardly slower than float32.
+SMALL_TABLE = 2**13
 FEW_SAMPLES, SMALL_BATCH = 128, 32
 WIDTHS = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
 
@@ -34,8 +35,8 @@ def has_partial_fit(estimator: MLP) -> bool:
     optimizer = OPTIMIZERS.make(estimator.optimizer)
     if optimizer.full_batch:
         raise AttributeError(
-            f"{type(optimizer).__name__} minimizes over all rows and has no partial_fit. Use fit, "
-            "or another optimizer."
+            f"{type(optimizer).__name__} minimizes over all samples and does not support "
+            "partial_fit. Use fit, or another optimizer."
         )
     return True
 
@@ -49,9 +50,9 @@ class Architecture:
     widths : tuple of int
         Units of each hidden layer.
     activations, dropout : list
-        One activation and one rate for each hidden layer.
+        One activation and one dropout rate per hidden layer.
     dtype : {"auto", "float32", "float64"}
-        The parameter of the estimator.
+        The estimator's parameter `dtype`.
     n_members : int
         Number of networks.
     """
@@ -72,13 +73,13 @@ class Architecture:
 
     @classmethod
     def of(cls, estimator: MLP) -> "Architecture":
-        """Return the architecture of an estimator; raise for parameters that are not valid."""
+        """Validate the parameters of an estimator and return its architecture."""
         estimator._validate_params()
         _check_scoring(estimator.scoring)
         components: dict[str, Any] = {
             name: table.resolve(getattr(estimator, name))
             for name, table in estimator._tables.items()
-            if name != "activation"  # may differ from layer to layer
+            if name != "activation"  # can differ between layers
         }
         widths = parse_sizes(estimator.hidden_layer_sizes)
         values = _per_layer("activation", estimator.activation, len(widths))
@@ -88,7 +89,7 @@ class Architecture:
         if estimator.n_members > 1 and optimizer.full_batch:
             raise ValueError(
                 f"{type(optimizer).__name__} minimizes the objective of one network: set "
-                f"n_members=1, or take another optimizer. Got n_members={estimator.n_members}."
+                f"n_members=1, or use another optimizer. Got n_members={estimator.n_members}."
             )
         components["clip"] = components.pop("gradient_clip")
         return cls(
@@ -116,7 +117,7 @@ class Architecture:
         return network
 
     def described(self) -> dict[str, str]:
-        """Return the parameters that have to stay the same for training to be resumed."""
+        """Return descriptions of the parameters that must not change when training is resumed."""
         return {
             "hidden_layer_sizes": repr(self.widths),
             "activation": repr(self.activations),
@@ -130,15 +131,15 @@ class Architecture:
         }
 
     def check_unchanged(self, before: dict[str, str], dtype: np.dtype) -> None:
-        """Raise if training with `before`, another description, cannot be resumed with this one."""
+        """Raise if training described by `before` cannot be resumed with this architecture."""
         now = self.described()
         if self.dtype != "auto":
             now["dtype"], before = self.dtype, before | {"dtype": dtype.name}
         for name, value in now.items():
             if value != before.get(name, value):
                 raise ValueError(
-                    f"Training cannot go on with another {name}: it was {before[name]} and is now "
-                    f"{value}. Set it back, or start anew with warm_start=False or a clone."
+                    f"Training cannot be resumed with another {name}: it was {before[name]} and is "
+                    f"now {value}. Restore it, or start over with warm_start=False or a clone."
                 )
 
 
@@ -146,8 +147,8 @@ def _check_scoring(scoring: Any) -> None:
     known = ("loss", *get_scorer_names())
     if isinstance(scoring, str) and scoring not in known:
         raise ValueError(
-            f"scoring={scoring!r} names no score.{did_you_mean(scoring, known)} "
-            "Allowed are 'loss', the names in sklearn.metrics.get_scorer_names(), a callable, None."
+            f"scoring={scoring!r} is not a known score.{did_you_mean(scoring, known)} Allowed are "
+            "'loss', the names in sklearn.metrics.get_scorer_names(), a callable, and None."
         )
 
 
@@ -184,7 +185,7 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _per_layer(name: str, value: Any, n_hidden: int) -> list:
-    """Return one value for each hidden layer, from one for all of them or a sequence."""
+    """Return one value per hidden layer, given one for all layers or a sequence."""
     if not isinstance(value, tuple | list | np.ndarray):
         return [value] * n_hidden
     if len(value) != n_hidden:
@@ -213,14 +214,15 @@ def _dropout_rates(estimator: MLP, n_hidden: int, optimizer: Optimizer) -> list[
 def _choose_dtype(dtype: str, X: Any, full_batch: bool) -> str:
     if dtype != "auto":
         return dtype
-    if full_batch:  # line searches compare values that differ in the last digits
+    if full_batch:
+        # Line searches compare losses that differ in their last digits.
         return "float64"
     small = X.shape[0] * X.shape[1] < SMALL_TABLE
     return "float64" if small and X.dtype != np.float32 else "float32"
 
 
 class Sizes(NamedTuple):
-    """The numbers of a plan that may depend on the number of samples."""
+    """Numbers of a plan that can depend on the number of samples."""
 
     batch_size: int
     alpha: float
@@ -235,29 +237,32 @@ def choose_sizes(
     alpha: float | str = "auto",
     l1_ratio: float | str = "auto",
 ) -> Sizes:
-    """Return batch size, alpha and l1_ratio, chosen where they are ``"auto"``."""
+    """Return batch_size, alpha and l1_ratio with ``"auto"`` replaced by numbers."""
     full, regress = optimizer.full_batch, loss.task == "regression"
     batch: Any = batch_size
     if batch == "auto":
-        # By the study of small tables: one step per epoch is too few for classes, not for numbers.
+        # On small tables, one step per epoch is too few for classification, but enough for
+        # regression (found by benchmarks).
         few = n_samples if regress else min(n_samples, SMALL_BATCH)
         batch = few if n_samples < FEW_SAMPLES else min(256, max(64, n_samples // 128))
         batch = n_samples if full else batch
     elif full and batch < n_samples:
         raise ValueError(
-            f"{type(optimizer).__name__} needs all {n_samples} rows in every iteration: set "
+            f"{type(optimizer).__name__} needs all {n_samples} samples in every iteration: set "
             f"batch_size='auto'. Got batch_size={batch}."
         )
-    # By the study of the defaults: numbers want a smooth penalty, classes a sparse and weaker one.
+    # In benchmarks, a smooth penalty was best for regression, a sparse and weaker one for
+    # classification.
     if alpha == "auto":
         alpha = min(0.0015, 10 / n_samples) if regress else 1 / max(500, n_samples)
     if l1_ratio == "auto":
-        l1_ratio = 0.0 if full or regress else 0.15  # line searches need it smooth
+        # Line searches need a smooth penalty.
+        l1_ratio = 0.0 if full or regress else 0.15
     return Sizes(int(batch), float(alpha), float(l1_ratio))
 
 
 def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples: int) -> Plan:
-    """Return the plan of a training on so many samples."""
+    """Return the plan for training on `n_samples` samples."""
     given = estimator.batch_size, estimator.alpha, estimator.l1_ratio
     sizes = choose_sizes(loss, architecture.optimizer, n_samples, *given)
     return Plan(

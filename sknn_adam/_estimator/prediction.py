@@ -1,4 +1,4 @@
-"""What a fitted estimator shows: raw outputs, and attributes that follow from others."""
+"""Raw outputs and derived attributes of a fitted estimator."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ __all__ = ["Published", "joined"]
 
 
 def joined(first: Any, second: Any, order: np.ndarray) -> Any:
-    """Return the rows of two arrays, or of two lists of arrays, in this order."""
+    """Concatenate two arrays, or two lists of arrays, with their samples in the given order."""
     if isinstance(first, list):
         return [joined(*pair, order) for pair in zip(first, second, strict=True)]
     return np.concatenate([first, second])[order]
 
 
 class Published(BaseEstimator):
-    """The predictions and published attributes of both estimators."""
+    """Predictions and derived attributes of both estimators."""
 
     _network: Any
     _run: Any
@@ -31,7 +31,7 @@ class Published(BaseEstimator):
     best_validation_score_: float | None
 
     def member_predictions(self, X: Any) -> Any:
-        """Return what every member predicts: their spread tells how sure the mean is.
+        """Return the predictions of each member; their spread indicates uncertainty.
 
         Parameters
         ----------
@@ -41,8 +41,8 @@ class Published(BaseEstimator):
         Returns
         -------
         predictions : ndarray of shape (n_members, n_samples, ...)
-            For every member what ``predict_proba`` of a classifier or ``predict`` of a regressor
-            would return if it were alone; a list of such arrays for several columns of classes.
+            ``predict_proba`` of a classifier or ``predict`` of a regressor for each member alone.
+            A list of such arrays for multioutput classification.
         """
         z, dtype = self._raw(X)
         members = z if z.ndim == 3 else z[None]
@@ -52,7 +52,7 @@ class Published(BaseEstimator):
         return np.stack(each)
 
     def _raw(self, X: Any) -> tuple[np.ndarray, Any]:
-        """Return the raw outputs and the dtype of the checked X."""
+        """Return the raw outputs and the dtype of the validated X."""
         known = vars(self)
         wanted = 0 if "feature_names_in_" in known else known.get("n_features_in_", 0)
         if not is_plain(X, wanted):
@@ -60,22 +60,22 @@ class Published(BaseEstimator):
             X = validate_input(self, X, accept_sparse="csr", reset=False)
         return self._network.predict(X), X.dtype
 
-    # -- fitted attributes that follow from others ----------------------------------------------
+    # -- derived attributes ---------------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weight matrices (fan_in, fan_out): a plain forward pass through them predicts.
+        """Weight matrix of each layer, shape (fan_in, fan_out), for a plain forward pass.
 
-        Of several members all matrices of a layer, (n_members, fan_in, fan_out).
+        For several members, shape (n_members, fan_in, fan_out).
         """
         return self._published("coefs_")[0]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Biases (fan_out,), one vector per layer; of several members (n_members, fan_out)."""
+        """Bias vector of each layer, shape (fan_out,) or (n_members, fan_out)."""
         return self._published("intercepts_")[1]
 
     def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -88,7 +88,7 @@ class Published(BaseEstimator):
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Mean loss of each epoch: of the minibatches before their updates, plus the penalty."""
+        """Mean loss of each epoch over its minibatches before their updates, with penalty."""
         return self.history_["loss"]
 
     @property
@@ -98,7 +98,7 @@ class Published(BaseEstimator):
 
     @property
     def best_loss_(self) -> float | None:
-        """Smallest loss of an epoch; None with early stopping, where the score decides."""
+        """Smallest loss of any epoch; None with early stopping, which uses the score instead."""
         if self.best_validation_score_ is not None:
             return None
         return min(self.loss_curve_, default=float("inf"))

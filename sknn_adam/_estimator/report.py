@@ -1,4 +1,4 @@
-"""Warnings and errors of a training that has failed."""
+"""Warnings and errors for failed training."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ __all__ = ["report"]
 
 
 def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
-    """Warn, or raise, if training has failed beyond doubt or if X_val was split."""
+    """Warn or raise if training has clearly failed; warn if X_val seems to have been split."""
     if X_val is not None:
         warn_if_split(X_val)
     reason = ""
     if run.contradiction is not None:
         reason = (
-            ": the predictions have loss {:.3g}, while training had {:.3g}, because of extreme "
-            "values in X or because the last step was too long"
+            ": the loss of the predictions is {:.3g}, but was {:.3g} in training, because of "
+            "extreme values in X or because the last step was too large"
         ).format(*run.contradiction)
     if run.stop_reason == "diverged":
         cure = "lower learning_rate, or set gradient_clip=1.0"
@@ -29,10 +29,10 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
         message = (
             f"Training diverged in epoch {epoch} with {plan.optimizer!r}, "
             f"batch_size={plan.batch_size}{reason}. Scale X, or "
-            f"{'raise alpha' if plan.optimizer.full_batch else cure}."
+            f"{'increase alpha' if plan.optimizer.full_batch else cure}."
         )
         if estimator.on_divergence == "raise":
-            raise FloatingPointError(f"{message} The estimator is as it was before.")
+            raise FloatingPointError(f"{message} The estimator is unchanged.")
         warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
     elif lost := np.sum(run.lost):
         text = (
@@ -41,41 +41,43 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
             "gradient_clip=1.0."
         )
         if estimator.on_divergence == "raise":
-            raise FloatingPointError(f"{text} The estimator is as it was before.")
-        warn(f"{text} They went back to their best finite weights.", ConvergenceWarning)
+            raise FloatingPointError(f"{text} The estimator is unchanged.")
+        warn(f"{text} Their best finite weights were restored.", ConvergenceWarning)
     elif plan.early_stopping and not np.isfinite(run.best_score).any():
-        if run.clock.epoch == run.first_epoch:  # the start was a minimum
+        if run.clock.epoch == run.first_epoch:
+            # No epoch was needed: the initial weights are a minimum.
             return
         warn(
-            f"The validation score scoring={estimator.scoring!r} was no finite number in any "
-            "epoch; the last weights were kept. Give more validation rows or another scoring.",
+            f"The validation score scoring={estimator.scoring!r} was not finite in any epoch, so "
+            "the last weights were kept. Provide more validation samples or another scoring.",
             ConvergenceWarning,
         )
     elif run.stop_reason is not None and (fault := _evident_fault(plan, run)):
         warn(
-            f"Training learned nothing: {fault}. sknn_adam.inspection.diagnose(estimator) tells "
-            "what to change.",
+            f"Training learned nothing: {fault}. Call sknn_adam.inspection.diagnose(estimator) for "
+            "advice.",
             ConvergenceWarning,
         )
 
 
 def _evident_fault(plan: Plan, run: Run) -> str | None:
-    """Return what is broken beyond doubt after a training that had time to learn."""
+    """Return an obvious fault of a training that was long enough to learn."""
     history, table, layers = run.history, run.history.table, run.history.layers
-    answer = table.get("constant_loss", 0.0)  # of answering every row alike
-    if not (answer > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
+    constant_loss = table.get("constant_loss", 0.0)
+    if not (constant_loss > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
         return None
     loss = history["loss"][-1]
-    if loss > 0.98 * answer:  # what the penalty has in it does not count
+    if loss > 0.98 * constant_loss:
+        # Compare without the penalty; computed only if the total is this large.
         weights = run.network.theta[: run.network.n_weights]
         loss -= plan.penalty(weights) / (run.network.members or 1)
-    if not loss > 0.98 * answer:
+    if not loss > 0.98 * constant_loss:
         return None
     dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]
     if table["batch_size"] >= 32 and 1.0 in dead:
         return f"all units of hidden layer {dead.index(1.0) + 1} are dead"
     if len(gradients) > 2 and gradients[0] < 1e-8 * layers["weight_norm"][0][0]:
         return "the gradient vanishes before it reaches the first layer"
-    if loss > 100 * answer:
-        return f"the loss is {loss / answer:.0f} times that of answering every row alike"
+    if loss > 100 * constant_loss:
+        return f"the loss is {loss / constant_loss:.0f} times that of a constant prediction"
     return None

@@ -1,4 +1,4 @@
-"""Validation scores of scikit-learn's scorers, and the choice of the score."""
+"""Validation scores from scikit-learn scorers, and the choice of the score."""
 
 import inspect
 from collections.abc import Callable
@@ -19,24 +19,25 @@ __all__ = ["out_of_fold_score", "r_squared", "validator"]
 
 
 class Scorer:
-    """A scorer of scikit-learn, applied to validation samples.
+    """A scikit-learn scorer, applied to validation samples.
 
     Parameters
     ----------
     model : MLPClassifier or MLPRegressor
-        An estimator with parameters and target type.
+        The estimator, with its parameters and target type.
     scoring : str, callable or None
-        The parameter of scikit-learn's ``check_scoring``.
+        The parameter `scoring` of scikit-learn's ``check_scoring``.
     rows : Rows
-        The samples.
+        The validation samples.
     """
 
     def __init__(self, model: Any, scoring: Any, rows: Rows):
         self.X, self.y, self.scored = rows.features(), rows.y, copy(model)
-        vars(self.scored).pop("feature_names_in_", None)  # X is an array by now
+        # X has been converted to an array without names.
+        vars(self.scored).pop("feature_names_in_", None)
         self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
         self.missing = model._targets.missing(rows.y)
-        self.completed = False  # whether the scorer has been given the classes
+        self.completed = False  # whether the scorer has received all classes
         weighted = rows.weight is not None and takes_weights(self.scorer)
         self.kwargs = {"sample_weight": rows.weight} if weighted else {}
 
@@ -54,30 +55,30 @@ class Scorer:
                 self.scorer, self.completed = complete, True
                 return self(network)
             reason, cause = str(error).rstrip("."), error
-        found = f"scoring={self.scoring!r} cannot score the {len(self.y)} validation samples"
+        problem = f"scoring={self.scoring!r} cannot score the {len(self.y)} validation samples"
         if not self.missing:
             raise ValueError(
-                f"{found}: {reason}. Choose another scoring, such as 'loss'."
+                f"{problem}: {reason}. Choose another scoring, such as 'loss'."
             ) from cause
         raise ValueError(
-            f"{found}, which lack the classes {self.missing!r}: {reason}. If the missing classes "
-            "are the cause, validate with samples of all classes (raise validation_fraction, or "
-            "pass X_val and y_val); else choose another scoring, such as 'loss'."
+            f"{problem}, which lack the classes {self.missing!r}: {reason}. If the missing classes "
+            "are the cause, validate on samples of all classes (increase validation_fraction, or "
+            "pass X_val and y_val); otherwise choose another scoring, such as 'loss'."
         ) from cause
 
 
 def takes_weights(scorer: Callable) -> bool:
-    """Return whether a scorer can be called with ``sample_weight``."""
+    """Return whether a scorer accepts ``sample_weight``."""
     formula = getattr(scorer, "_score_func", scorer)
     names = inspect.signature(formula).parameters
     return "sample_weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
 def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
-    """Return a scorer of scikit-learn that knows all classes, None if it is no use to it.
+    """Return a copy of a scikit-learn scorer that gets all class labels, or None.
 
-    A metric of probabilities, such as the log loss, has to know the classes of all columns. One of
-    predicted labels averages over the classes that occur, which this must not change.
+    A metric of probabilities, such as the log loss, needs the class of every column. A metric of
+    predicted labels averages over the classes that occur, so it must not get the labels.
     """
     formula, method = getattr(scorer, "_score_func", None), getattr(scorer, "_response_method", "")
     if (
@@ -86,15 +87,16 @@ def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
         or "labels" not in inspect.signature(formula).parameters
     ):
         return None
-    known: Any = copy(scorer)
-    known._kwargs = {**known._kwargs, "labels": labels}
-    return known
+    complete: Any = copy(scorer)
+    complete._kwargs = {**complete._kwargs, "labels": labels}
+    return complete
 
 
 def validator(session: Session) -> Callable[[Any], Any]:
-    """Return the function that scores a network on the validation samples, higher is better.
+    """Return a function that scores a network on the validation samples; higher is better.
 
-    Members get one score each: on the same samples, or each on the fold that it holds out.
+    For several members, it returns one score per member: on all validation samples or, for
+    cross-fitted members, on the fold that each member holds out.
     """
     model, scoring, run = session.model, session.model.scoring, session.run
     rows: Any = session.validation
@@ -115,14 +117,14 @@ def validator(session: Session) -> Callable[[Any], Any]:
 
 
 def out_of_fold_score(session: Session, z: np.ndarray) -> float:
-    """Return the score of out-of-fold outputs: accuracy or R^2 if `scoring` is the loss."""
+    """Return the score of out-of-fold outputs: accuracy or R^2 if `scoring` is ``"loss"``."""
     scoring = None if session.model.scoring == "loss" else session.model.scoring
     rows: Any = session.validation
     return Scorer(session.model, scoring, rows)(Given(z))
 
 
 def r_squared(y: Any, predicted: np.ndarray, weight: Any = None) -> float:
-    """Return the coefficient of determination, also where squares of the numbers overflow."""
+    """Return the coefficient of determination, even if squares of the values overflow."""
     if weight is not None:
         weight = with_ordinary_size(np.asarray(weight, dtype=np.float64))
     exponent = extreme_exponent(np.append(y, predicted).astype(np.float64))

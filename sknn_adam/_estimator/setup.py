@@ -1,4 +1,4 @@
-"""The one way from parameters and data to a training: `prepare`."""
+"""Preparation of training from parameters and data: `prepare`."""
 
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
@@ -31,18 +31,18 @@ class Session:
     Parameters
     ----------
     model : MLPClassifier or MLPRegressor
-        A copy of the estimator that gets the fitted attributes. The estimator itself takes them
-        over at the end, so that it does not change if an error is raised before.
+        A copy of the estimator that receives the fitted attributes. The estimator copies them at
+        the end, so that it does not change if an error is raised before.
     plan : Plan
-        The plan of the training.
+        The components and numbers of the training.
     run : Run
-        Its state.
+        The state of the training.
     data : Data
         The training samples in batches.
     samples : Rows
         The training samples.
     validation : Rows or None
-        The samples to validate with; with ``fold``, the training samples.
+        The validation samples; for cross-fitted members, the training samples with their folds.
     """
 
     model: Any
@@ -65,34 +65,35 @@ def prepare(
     validation: tuple[Any, Any, Any] = (None, None, None),
     groups: Any = None,
 ) -> Session:
-    """Check parameters and data, and return a training that is ready to start.
+    """Validate parameters and data, and return a session that is ready to train.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        The estimator, which is not changed; but if `partial` and `resume`, the session has its
-        run.
+        The estimator. It is unchanged, but with both `partial` and `resume` the session uses its
+        run, not a copy.
     X, y, sample_weight : array-like
         Training data.
     resume : bool, default=False
         Whether to resume the training of a fitted estimator.
     partial : bool, default=False
-        Whether to train for a single epoch on some of the samples.
+        Whether this is a ``partial_fit``: a single epoch, possibly on a subset of the samples.
     classes : array-like, optional
-        All classes.
+        All classes, if `y` can lack some.
     validation : tuple of (X, y, sample_weight)
-        Validation data of the user.
+        Validation data passed by the user.
     groups : array-like, optional
         Samples of one group are held out by the same member.
     """
     architecture = Architecture.of(estimator)
     if partial and estimator.early_stopping:
         raise ValueError(
-            "partial_fit does not support early_stopping=True: it trains for one epoch, and its "
-            "caller decides when to stop. Set early_stopping=False."
+            "partial_fit does not support early_stopping=True, because it trains for one epoch and "
+            "the caller decides when to stop. Set early_stopping=False."
         )
     model: Any = copy(estimator)
-    for name in ("oof_prediction_", "oof_score_"):  # those of another training
+    # These attributes belong to the previous training.
+    for name in ("oof_prediction_", "oof_score_"):
         vars(model).pop(name, None)
     loss = architecture.loss
     minimum = 1 if partial else 2
@@ -122,7 +123,7 @@ def prepare(
 
 
 def new_run(network: Network, rng: np.random.Generator, plan: Plan, **state: Any) -> Run:
-    """Return a run that starts with the weights of a network."""
+    """Return a run that starts from the weights of a network."""
     run = (Run if network.members is None else Members)(network, rng, **state)
     run.begin(plan)
     return run
@@ -134,7 +135,8 @@ def _resumed_run(
     """Return the run of a fitted estimator, or a copy of it."""
     architecture.check_unchanged(model._structure, model._network.dtype)
     run = getattr(model, "_run", None)
-    if run is None:  # only the weights were kept
+    if run is None:
+        # After a fit without warm_start, only the weights are stored.
         clock, history = Clock(step=model.t_, epoch=model.n_iter_), deepcopy(model.history_)
         return new_run(deepcopy(model._network), rng, plan, clock=clock, history=history)
     return deepcopy(run) if copied else run
@@ -150,7 +152,7 @@ def _checked(
     first: bool = False,
     minimum: int = 1,
 ) -> Rows:
-    """Return the samples of positive weight; `first` samples determine classes or scaling."""
+    """Return the samples with positive weight; if `first`, learn classes or scaling from them."""
     model._target_type.check(y)
     options = {"ensure_min_samples": minimum, "reset": first}
     X, y = validate_pair(model, X, y, sample_weight, model._target_type.numeric, **options)
@@ -168,7 +170,7 @@ def _checked(
 def _validation_samples(
     model: Any, X_val: Any, y_val: Any, sample_weight_val: Any, loss: Loss
 ) -> Rows | None:
-    """Return the user's validation samples, None if there are none."""
+    """Return the validation samples passed by the user, or None."""
     if X_val is None and y_val is None:
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val was given without X_val and y_val.")
@@ -187,16 +189,16 @@ def _validation_samples(
 def _split(
     model: Any, samples: Rows, validation: Rows | None, groups: Any, resume: bool, seed: Any
 ) -> tuple[Rows, Rows | None]:
-    """Return the samples to train on and to validate with; members get a fold each."""
+    """Return training and validation samples; cross-fitted members get one fold each."""
     crossed = validation is None and model.early_stopping and model.n_members > 1
     if groups is not None and not crossed:
         raise ValueError(
             "groups is for cross-fitted members only: set n_members above 1 and "
-            "early_stopping=True, and give no X_val, or leave groups out."
+            "early_stopping=True without passing X_val, or do not pass groups."
         )
     if validation is not None or not model.early_stopping:
         return samples, validation
-    # A warm start must not train on the samples that were held out before.
+    # A warm start must not train on samples that were held out before.
     if not (resume and hasattr(model, "_seed_of_split")):
         model._seed_of_split = seed.randint(np.iinfo(np.int32).max)
     codes = samples.targets if samples.targets.ndim == 1 else None

@@ -16,22 +16,22 @@ __all__ = ["Classes", "Multiclass", "Multilabel", "Multioutput", "learn_classes"
 
 
 class UnseenClasses(ValueError):
-    """Raised for labels that are none of the classes; `held_out` is the message for y_val."""
+    """Error for labels outside of the known classes; `held_out` is the message for y_val."""
 
     def __init__(self, found: np.ndarray, known: np.ndarray):
         super().__init__(
-            f"y has classes that were not there at the first call: {found!r}. Known classes: "
-            f"{known!r}. Name all of them in partial_fit(..., classes=...), or set "
+            f"y has classes that were missing in the first call: {found!r}. Known classes: "
+            f"{known!r}. Pass all of them in the first partial_fit(..., classes=...), or set "
             "warm_start=False."
         )
         self.held_out = (
-            f"y_val has classes that y lacks: {found!r}. Known classes: {known!r}. Leave these "
-            "samples out of X_val and y_val, or add samples of these classes to X and y."
+            f"y_val has classes that y lacks: {found!r}. Known classes: {known!r}. Remove these "
+            "samples from X_val and y_val, or add samples of these classes to X and y."
         )
 
 
 def _as_1d(y: np.ndarray, warn: bool = False) -> np.ndarray:
-    """Return a single column as a vector."""
+    """Return `y` as a vector if it is a single column."""
     return column_or_1d(y, warn=warn) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -41,25 +41,25 @@ class Classes:
     Attributes
     ----------
     columns : list of ndarray
-        The classes of every column of y; 0 and 1 for every label.
+        The classes of each column of y; for multilabel targets, 0 and 1 for each label.
     """
 
     numeric: ClassVar[bool] = False
-    shape: ClassVar[str]  # of y, for messages
+    shape: ClassVar[str]  # description of y in messages
     several: ClassVar[bool] = True  # whether y has several columns
-    exclusive: ClassVar[bool] = True  # whether a sample has one class in every column
+    exclusive: ClassVar[bool] = True  # whether a sample has one class per column
     columns: list[np.ndarray]
 
     @staticmethod
     def check(y: Any) -> None:
-        """Raise ValueError for targets that are missing or masked."""
+        """Raise ValueError for missing or masked targets."""
         check_labels(y)
 
     @staticmethod
     def learn(estimator: Any, y: np.ndarray, weight: Any, loss: Loss, classes: Any) -> "Classes":
         """Return the target type of the first `y`, with its classes.
 
-        Samples without weight count: their classes are known, too.
+        The classes of samples with weight zero are included.
         """
         check_labels(classes, "classes")
         return learn_classes(y, classes)
@@ -79,7 +79,7 @@ class Classes:
         return len(self.columns)
 
     def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
-        """Return the loss that the network is trained with."""
+        """Return the loss to train with."""
         return loss
 
     # -- targets --------------------------------------------------------------------------------
@@ -87,26 +87,26 @@ class Classes:
     def encode(
         self, y: np.ndarray, loss: Loss, classes: Any = None, learned: bool = False
     ) -> np.ndarray:
-        """Return `y` as the loss takes it: class codes, or a matrix of labels.
+        """Return `y` in the form that the loss needs: class codes, or a matrix of labels.
 
         Parameters
         ----------
         y : ndarray
             Targets.
         loss : Loss
-            The loss, which may refuse targets.
+            Ignored.
         classes : array-like, or list of array-like, optional
-            Must be the known classes if it is given.
+            If given, must equal the known classes.
         learned : bool, default=False
             Whether the classes were learned from `y`.
         """
         y = _as_1d(y, warn=True)
-        found = type(self) if learned else self._type_of(y)
-        if found is not type(self) or (y.ndim == 2 and y.shape[1] != len(self.columns)):
+        target_type = type(self) if learned else self._type_of(y)
+        if target_type is not type(self) or (y.ndim == 2 and y.shape[1] != len(self.columns)):
             width = f" with {len(self.columns)} columns" if self.several else ""
             raise ValueError(
-                f"y must be {self.shape}{width}, as in the first fit. Got {found.shape} of shape "
-                f"{y.shape}."
+                f"y must be {self.shape}{width}, as in the first fit. Got {target_type.shape} of "
+                f"shape {y.shape}."
             )
         return self._encoded(y, None if learned else classes)
 
@@ -115,44 +115,44 @@ class Classes:
 
     @abstractmethod
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
-        """Return the codes of `y`, which is of this target type."""
+        """Return the codes of `y`, which has this target type."""
 
     def _codes(self, columns: Any, classes: Any) -> list[np.ndarray]:
-        """Return the class codes of every column."""
+        """Return the class codes of each column."""
         for known, given in () if classes is None else zip(self.columns, classes, strict=True):
             if not np.array_equal(np.unique(given), known):
                 raise ValueError(
-                    f"classes={given!r} is not the same as in the first call: {known!r}."
+                    f"classes={given!r} differs from the classes of the first call: {known!r}."
                 )
         return [_encode(known, found) for known, found in zip(self.columns, columns, strict=True)]
 
     def check_resumed(self, y: Any) -> None:
-        """Raise ValueError if training cannot be resumed with targets that lack classes."""
+        """Raise ValueError if training cannot be resumed with the classes of `y`."""
 
     def missing(self, y: np.ndarray) -> list:
-        """Return the classes that `y` lacks, where a score may need all of them."""
+        """Return the classes that `y` lacks, if a score could need all of them."""
         return []
 
     def weights(self, estimator: Any, weight: Any, codes: np.ndarray, partial: bool = False) -> Any:
-        """Return sample weights times class weights; those of several columns are multiplied.
+        """Return sample weights times class weights, multiplied over columns.
 
         Parameters
         ----------
         estimator : MLPClassifier
-            Its ``class_weight`` is a dict, a list of dict or "balanced", which gives the classes
+            Its ``class_weight`` is a dict, a list of dict or "balanced", which gives all classes
             of a column the same total weight.
         weight : ndarray of shape (n_samples,), optional
             Sample weights.
         codes : ndarray
             The encoded targets.
         partial : bool, default=False
-            Whether these are not all samples.
+            Whether the samples can be a subset, as in ``partial_fit``.
         """
         class_weight = estimator.class_weight
         if class_weight is None:
             return weight
         if partial and class_weight == "balanced":
-            raise ValueError("class_weight='balanced' needs all rows: partial_fit takes a dict.")
+            raise ValueError("class_weight='balanced' needs all samples: partial_fit takes a dict.")
         columns = codes.reshape(len(codes), -1).astype(int).T
         given = class_weight
         if class_weight == "balanced":
@@ -162,19 +162,19 @@ class Classes:
         if (
             not isinstance(given, list)
             or len(given) != len(columns)
-            or not all(isinstance(asked, dict) or str(asked) == "balanced" for asked in given)
+            or not all(isinstance(value, dict) or str(value) == "balanced" for value in given)
         ):
-            expected = f"'balanced' or a list of {len(columns)} dicts, one for each column of y"
+            expected = f"'balanced' or a list of {len(columns)} dicts, one per column of y"
             expected = expected if self.several else "'balanced' or a dict"
             raise ValueError(f"class_weight must be {expected}. Got {class_weight!r}.")
         weight = np.ones(len(codes)) if weight is None else weight
         product = np.array(weight, dtype=np.float64)
-        for known, column, asked in zip(self.columns, columns, given, strict=True):
-            factors = with_ordinary_size(_per_class(known, column, weight, asked)[column])
+        for known, column, value in zip(self.columns, columns, given, strict=True):
+            factors = with_ordinary_size(_per_class(known, column, weight, value)[column])
             product = with_ordinary_size(product * factors)
         if not (np.isfinite(product).all() and (product >= 0).all() and product.any()):
             raise ValueError(
-                "class_weight must give finite weights, not negative, with a positive sum. Got "
+                "class_weight must result in finite, non-negative weights with a positive sum. Got "
                 f"{class_weight!r}."
             )
         return product
@@ -182,15 +182,15 @@ class Classes:
     # -- predictions ----------------------------------------------------------------------------
 
     def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
-        """Return the raw outputs of every column that has classes of its own."""
+        """Return the raw outputs of each column that has its own classes."""
         return [z]
 
     def collected(self, columns: list) -> Any:
-        """Return the results of all columns in the form of the estimator's methods."""
+        """Return the results of all columns in the form that estimator methods return."""
         return columns[0]
 
     def combine(self, loss: Any, z: np.ndarray) -> np.ndarray:
-        """Return raw outputs (n_samples, n_raw); members are averaged by their probabilities."""
+        """Return raw outputs (n_samples, n_raw) of the mean probabilities of the members."""
         return z if z.ndim == 2 else loss.combine(z, self.exclusive)
 
     def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> Any:
@@ -202,7 +202,7 @@ class Classes:
         return self.collected(p)
 
     def decisions(self, loss: Any, z: np.ndarray) -> Any:
-        """Return log odds or unnormalized log probabilities."""
+        """Return log-odds or unnormalized log-probabilities."""
         columns = self.by_output(loss, self.combine(loss, z))
         return self.collected([raw.ravel() if raw.shape[1] == 1 else raw for raw in columns])
 
@@ -213,20 +213,20 @@ class Classes:
             self.columns, self.by_output(loss, self.combine(loss, z)), strict=True
         ):
             code = (raw[:, 0] > 0).astype(int) if raw.shape[1] == 1 else raw.argmax(axis=1)
-            # With a single class, code 1 stands for nothing.
+            # With a single class, code 1 has no class.
             columns.append(classes[np.minimum(code, len(classes) - 1)])
         return np.stack(columns, axis=1) if self.several else columns[0]
 
 
 class Multiclass(Classes):
-    """One column of exclusive classes.
+    """A single column of exclusive classes.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
         Targets.
     classes : array-like, optional
-        All classes, where `y` may lack some.
+        All classes, if `y` can lack some.
     """
 
     shape = "labels of shape (n_samples,)"
@@ -237,24 +237,24 @@ class Multiclass(Classes):
 
     @property
     def classes(self) -> np.ndarray:
-        """Return the classes."""
+        """Classes of the only column."""
         return self.columns[0]
 
     @property
     def n_outputs(self) -> int:
-        """Return the number of classes, 1 for two classes."""
+        """Number of classes, or 1 for two classes."""
         return len(self.classes) if len(self.classes) > 2 else 1
 
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
         return self._codes([y], None if classes is None else [classes])[0]
 
     def check_resumed(self, y: Any) -> None:
-        """Raise ValueError if `y` has other classes than the fit before."""
-        found = np.unique(np.asarray(y))
-        if not np.array_equal(found, self.classes):
+        """Raise ValueError if the classes of `y` differ from those of the previous fit."""
+        classes = np.unique(np.asarray(y))
+        if not np.array_equal(classes, self.classes):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the "
-                f"previous call to fit. Previously got {self.classes}, `y` has {found}"
+                f"previous call to fit. Previously got {self.classes}, `y` has {classes}"
             )
 
     def missing(self, y: np.ndarray) -> list:
@@ -263,7 +263,7 @@ class Multiclass(Classes):
 
 
 class Multilabel(Classes):
-    """Labels that do not exclude each other, as a 0/1 matrix.
+    """Labels that are not exclusive, as a 0/1 matrix.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class Multilabel(Classes):
 
     @property
     def classes(self) -> np.ndarray:
-        """Return the numbers of the labels."""
+        """Indices of the labels."""
         return np.arange(len(self.columns))
 
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
@@ -292,23 +292,23 @@ class Multilabel(Classes):
         return loss.predict(self.combine(loss, z), exclusive=False)
 
     def decisions(self, loss: Any, z: np.ndarray) -> np.ndarray:
-        """Return log odds."""
+        """Return log-odds."""
         return self.combine(loss, z)
 
     def labels(self, loss: Any, z: np.ndarray) -> np.ndarray:
-        """Return a 0/1 matrix of the labels that are more probable than not."""
+        """Return a 0/1 matrix of the labels with a probability above 0.5."""
         return (self.combine(loss, z) > 0).astype(int)
 
 
 class Multioutput(Classes):
-    """Several columns, each with exclusive classes of its own.
+    """Several columns, each with its own exclusive classes.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_outputs)
         Targets.
     classes : list of array-like, optional
-        All classes of every column, where `y` may lack some.
+        All classes of each column, if `y` can lack some.
     """
 
     shape = "columns of labels, shape (n_samples, n_outputs)"
@@ -316,7 +316,7 @@ class Multioutput(Classes):
     def __init__(self, y: np.ndarray, classes: Any = None):
         given = [None] * y.shape[1] if classes is None else list(classes)
         if len(given) != y.shape[1]:
-            raise ValueError(f"classes must list the classes of {y.shape[1]} columns.")
+            raise ValueError(f"classes must be a list with the classes of {y.shape[1]} columns.")
         self.columns = [np.unique(y[:, k] if c is None else c) for k, c in enumerate(given)]
 
     def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
@@ -324,18 +324,18 @@ class Multioutput(Classes):
         return PerColumn(loss, [len(classes) for classes in self.columns])
 
     def _type_of(self, y: np.ndarray) -> type[Classes]:
-        # A batch of columns may happen to hold no more than two values.
+        # With few samples, all columns may hold only 0 and 1 and would look like labels.
         return Multioutput if y.ndim == 2 else _target_type(y)
 
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
         return np.stack(self._codes(y.T, classes), axis=1)
 
     def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
-        """Return the raw outputs of every column."""
+        """Return the raw outputs of each column."""
         return loss.by_output(z)
 
     def collected(self, columns: list) -> list:
-        """Return one result for each column."""
+        """Return a list with one result per column."""
         return columns
 
 
@@ -345,10 +345,10 @@ def _target_type(y: np.ndarray) -> type[Classes]:
         "multilabel-indicator": Multilabel,
         "multiclass-multioutput": Multioutput,
     }
-    found = types.get(type_of_target(y, input_name="y"), Multiclass)
-    if found is Multilabel and not np.isin(y, (0, 1)).all():
-        return Multioutput  # columns of two values each, such as -1 and 1
-    return found
+    target_type = types.get(type_of_target(y, input_name="y"), Multiclass)
+    if target_type is Multilabel and not np.isin(y, (0, 1)).all():
+        return Multioutput  # columns with two values other than 0 and 1, such as -1 and 1
+    return target_type
 
 
 def learn_classes(y: np.ndarray, classes: Any = None) -> Classes:
@@ -367,23 +367,23 @@ def _encode(known: np.ndarray, found: np.ndarray) -> np.ndarray:
     return codes
 
 
-def _per_class(known: np.ndarray, codes: np.ndarray, weight: np.ndarray, asked: Any) -> np.ndarray:
-    """Return the weight of each class of one column."""
-    if isinstance(asked, str):
+def _per_class(known: np.ndarray, codes: np.ndarray, weight: np.ndarray, given: Any) -> np.ndarray:
+    """Return the weight of each class of a column."""
+    if isinstance(given, str):
         totals = np.bincount(codes, weight, minlength=len(known))
         present = totals > 0
-        totals[~present] = 1  # the weight of a class without samples is not used
+        totals[~present] = 1  # not used, but must not divide by zero
         return np.where(present, weight.sum() / (present.sum() * totals), 1.0)
     names = known.tolist()
-    unknown, rest = [n for n in asked if n not in names], [n for n in names if n not in asked]
-    # As in scikit-learn: a subset of the samples may lack a class, but a name that is unknown
-    # while a class has no weight is probably misspelled.
+    unknown, rest = [n for n in given if n not in names], [n for n in names if n not in given]
+    # As in scikit-learn, names of classes that y lacks are allowed: it may be a subset. But an
+    # unknown name is probably misspelled if some class has no weight.
     if unknown and rest:
         raise ValueError(
-            f"class_weight names {unknown!r}, but the classes are {names!r}. Give a weight for "
-            f"{rest!r}, or leave the unknown names out."
+            f"class_weight names {unknown!r}, but the classes are {names!r}. Add weights for "
+            f"{rest!r}, or remove the unknown names."
         )
-    weights = [asked.get(name, 1) for name in names]
+    weights = [given.get(name, 1) for name in names]
     if not all(isinstance(weight, Real) for weight in weights):
-        raise ValueError(f"The weights in class_weight must be numbers. Got {asked!r}.")
+        raise ValueError(f"The weights in class_weight must be numbers. Got {given!r}.")
     return np.array(weights, dtype=np.float64)

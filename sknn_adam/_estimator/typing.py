@@ -1,4 +1,4 @@
-"""Types of the estimators' parameters, and of an estimator, for type checkers."""
+"""Types of estimators and their parameters, for type checkers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -27,11 +27,11 @@ Scheduling = str | Schedule
 Clip = float | str | Clipping | None
 Averaging = str | EMA | None
 Scoring = str | Callable[..., float] | None
-Arrays = Any  # arrays, lists, tables, sparse matrices: what scikit-learn takes
+Arrays = Any  # any input that scikit-learn accepts: arrays, lists, dataframes, sparse matrices
 
 
 class MLP(Protocol):
-    """The parameters that both estimators have."""
+    """Parameters common to both estimators."""
 
     hidden_layer_sizes: Sizes
     activation: Activations

@@ -1,4 +1,4 @@
-"""Inspection: a diagnosis of fitted networks, and pictures of a training."""
+"""Diagnosis of fitted networks, and displays of their training."""
 
 from sknn_adam.inspection._fitted_networks import fitted_network
 from sknn_adam.inspection.diagnosis import diagnose

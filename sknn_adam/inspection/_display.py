@@ -1,4 +1,4 @@
-"""The import of matplotlib, shared by all displays."""
+"""Import of matplotlib for all displays."""
 
 from typing import Any
 

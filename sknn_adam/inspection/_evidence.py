@@ -1,4 +1,4 @@
-"""The evidence of a diagnosis: the record of one training, and one pass over given samples."""
+"""Evidence for a diagnosis: the history of a training, and a forward pass over given samples."""
 
 from functools import cached_property
 from inspect import Parameter, signature
@@ -13,20 +13,20 @@ from sknn_adam._training.probe import Probe
 
 __all__ = ["Evidence"]
 
-MOST_SAMPLES = 2000  # of those that are given; more would add little
+MOST_SAMPLES = 2000  # more of the given samples would add little
 
 
 class Evidence:
-    """What is known about a fitted network.
+    """Quantities of a fitted network that the checks use.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
         The fitted network.
     X : ndarray or CSR matrix, optional
-        Samples as they reach the network.
+        Samples after the preprocessing of enclosing estimators.
     y : array-like, optional
-        Their targets.
+        Targets of these samples.
     """
 
     def __init__(self, mlp: Any, X: Any = None, y: Any = None):
@@ -38,10 +38,10 @@ class Evidence:
         self.optimizer, self.network = mlp.optimizer_, mlp._network
         self.widths = parse_sizes(mlp.hidden_layer_sizes)
         self.diverged = mlp.stop_reason_ == "diverged"
-        self.found: set[str] = set()  # kinds of the findings so far
+        self.kinds: set[str] = set()  # kinds of the findings so far
 
     def column(self, name: str) -> np.ndarray:
-        """Return a column of the layers, shape (n_samples, n_layers)."""
+        """Return a column of the layer history, shape (n_recorded_steps, n_layers)."""
         n_layers = len(self.widths) + 1
         return np.asarray(self.layers[name], float).reshape(len(self.layers), n_layers)
 
@@ -49,12 +49,12 @@ class Evidence:
 
     @cached_property
     def rate(self) -> float:
-        """Learning rate; nan where the optimizer has none."""
+        """Learning rate; nan if the optimizer has none."""
         return float(self.mlp.get_params().get("optimizer__learning_rate", np.nan))
 
     @cached_property
     def usual_rate(self) -> float:
-        """Learning rate that the optimizer has by default."""
+        """Default learning rate of the optimizer."""
         parameter = signature(type(self.optimizer)).parameters.get("learning_rate")
         if parameter is None or parameter.default is Parameter.empty:
             return np.nan
@@ -62,7 +62,7 @@ class Evidence:
 
     @cached_property
     def auto(self) -> Sizes:
-        """The batch_size, alpha and l1_ratio that "auto" stands for on this table."""
+        """Values of batch_size, alpha and l1_ratio that "auto" has for this training set."""
         return choose_sizes(self.mlp._loss, self.optimizer, int(self.table["n_rows"]))
 
     @cached_property
@@ -78,37 +78,37 @@ class Evidence:
     @cached_property
     def slopes(self) -> np.ndarray:
         """Slopes of the activation of each hidden layer at -30, 0 and 30, shape (n_hidden, 3)."""
-        found = []
+        slopes = []
         for layer in self.network.layers:
             if isinstance(layer, Activate):
                 z = np.array([[-30.0], [0.0], [30.0]])
                 start = (np.asarray(layer.activation.start()),) if layer.activation.learned else ()
                 slope = layer.activation.derivative(z, layer.activation(z, *start), *start)
-                found.append(np.abs(np.broadcast_to(slope, z.shape)).ravel())
-        return np.array(found).reshape(-1, 3)
+                slopes.append(np.abs(np.broadcast_to(slope, z.shape)).ravel())
+        return np.array(slopes).reshape(-1, 3)
 
     @cached_property
     def bounded(self) -> np.ndarray:
         """Whether the activation of each hidden layer is flat on both sides."""
         return self.slopes[:, [0, 2]].max(axis=1) < 0.05 * self.slopes[:, 1]
 
-    # -- course of the loss -----------------------------------------------------------------------
+    # -- loss curve -------------------------------------------------------------------------------
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """The weights that predict, those of all members in one vector."""
+        """Weights used for prediction, in one vector for all members."""
         return self.network.theta[: self.network.n_weights].astype(np.float64)
 
     @cached_property
     def penalty(self) -> float:
-        """Penalty at the weights that predict, the mean over members."""
+        """Penalty of the weights used for prediction, averaged over members."""
         return Penalty(self.alpha, self.l1_ratio)(self.weights) / (self.network.members or 1)
 
     @cached_property
     def plain_loss(self) -> np.ndarray:
-        """Loss of every epoch without penalty, interpolated between recorded epochs.
+        """Loss of each epoch without penalty, which is interpolated between recorded epochs.
 
-        A penalty may fall while the loss itself no longer does.
+        The penalty can still fall when the loss itself no longer does.
         """
         if not len(self.layers) or not len(self.loss):
             return self.loss - self.penalty
@@ -116,20 +116,21 @@ class Evidence:
         norms = np.sqrt(np.sum(self.column("weight_norm") ** 2, axis=1))
         first = self.mlp.history_["epoch"][0]
         epochs = [epoch - first for epoch in self.layers["epoch"]]
-        # Sum over norm: of uniform or normal weights at the start, of sparse ones at the end.
+        # Ratio of L1 to L2 norm: for uniform or normal weights at the start (0.83 * sqrt(n) is
+        # between both), and measured at the end, when weights can be sparse.
         last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
         ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
         of_norms = Penalty(self.alpha, self.l1_ratio).of_norms
         penalties = of_norms(norms**2, ratios * norms) / (self.network.members or 1)
         penalties = [*penalties, self.penalty]
         penalty = np.interp(np.arange(len(self.loss)), [*epochs, len(self.loss)], penalties)
-        # Where the interpolated penalty exceeds the loss, it fell between recorded epochs.
+        # If the interpolated penalty exceeds the loss, it fell between recorded epochs.
         penalty = np.where(penalty < self.loss, penalty, self.penalty)
         return np.maximum(self.loss - penalty, 0)
 
     @cached_property
     def kept_loss(self) -> float:
-        """Mean loss about the epoch whose weights were kept, without penalty."""
+        """Mean loss without penalty over the last epochs up to the one whose weights were kept."""
         if not len(self.loss):
             return np.inf
         end = int(np.mean(self.mlp.best_iter_)) if self.mlp.early_stopping else len(self.loss)
@@ -138,17 +139,17 @@ class Evidence:
 
     @cached_property
     def left(self) -> float:
-        """The loss at the end relative to that of a constant prediction."""
+        """Loss at the end, relative to the loss of a constant prediction."""
         return self.kept_loss / self.constant_loss if self.constant_loss > 0 else np.nan
 
     @property
     def severity(self) -> str:
-        """How severe a fault is that explains the loss at the end."""
+        """Severity of a fault that explains the loss at the end."""
         return "high" if self.left > 0.5 else "medium" if self.left > 0.2 else "low"
 
     @cached_property
     def fall(self) -> float:
-        """Fall of the loss without penalty per epoch at the end, relative to `constant_loss`."""
+        """Final decrease per epoch of the loss without penalty, relative to `constant_loss`."""
         n = len(self.loss)
         k = max(1, n // 10)
         if n < 2 or not self.constant_loss > 0:
@@ -158,25 +159,25 @@ class Evidence:
 
     @cached_property
     def gain(self) -> float:
-        """Relative fall of the loss without penalty during the last tenth of the epochs."""
+        """Relative decrease of the loss without penalty during the last tenth of the epochs."""
         return self.fall * max(1, len(self.loss) // 10) / self.left if self.left > 0 else np.nan
 
     @cached_property
     def roughness(self) -> float:
-        """Sum of all rises of the loss over the sum of all falls, after the first tenth."""
+        """Sum of all increases of the loss over that of all decreases, after the first tenth."""
         steps = np.diff(self.loss[len(self.loss) // 10 :])
         falls = -steps[steps < 0].sum()
         return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
 
-    # -- one pass over given samples --------------------------------------------------------------
+    # -- forward pass over given samples --------------------------------------------------------
 
     @cached_property
     def passed(self) -> dict[str, tuple[float, ...]] | None:
-        """Outputs and fractions of dead and saturated units by layer, on the given samples."""
+        """Outputs and fractions of dead and saturated units, per layer, on the given samples."""
         if self.X is None:
             return None
-        some = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_SAMPLES)).astype(int)
-        x = self.X[some].astype(self.network.dtype)
+        subset = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_SAMPLES)).astype(int)
+        x = self.X[subset].astype(self.network.dtype)
         workspaces = [Workspace() for _ in self.network.layers]
         with np.errstate(all="ignore"):
             self.network._pass(x, workspaces)
@@ -184,7 +185,7 @@ class Evidence:
 
     @cached_property
     def given_loss(self) -> float:
-        """Loss on the given samples; nan without y."""
+        """Loss on the given samples; nan without X or y."""
         if self.X is None or self.y is None:
             return np.nan
         self.mlp._targets.check(self.y)
@@ -193,8 +194,8 @@ class Evidence:
             return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))
 
     def units(self, name: str) -> np.ndarray:
-        """Return the fraction of dead or saturated units of each hidden layer at the end."""
+        """Return the fraction of dead or saturated units per hidden layer at the end."""
         if self.passed is not None:
             return np.asarray(self.passed[name][:-1])
-        found = self.column(name)[-2:, :-1]
-        return found.min(axis=0) if len(found) else np.full(len(self.widths), np.nan)
+        last = self.column(name)[-2:, :-1]
+        return last.min(axis=0) if len(last) else np.full(len(self.widths), np.nan)

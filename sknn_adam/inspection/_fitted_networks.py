@@ -1,4 +1,4 @@
-"""Finding the fitted networks inside an estimator, and the way back to their parameters."""
+"""Search for fitted networks inside an estimator, with the path to their parameters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 __all__ = ["Inside", "fitted_network", "fitted_networks"]
 
-# Fitted attribute that holds one estimator, and the parameter that it was cloned from.
+# Fitted attributes that hold one estimator, and the parameter from which it was cloned.
 ONE = {
     "best_estimator_": "estimator",
     "regressor_": "regressor",
@@ -24,18 +24,18 @@ SPACES = ("param_grid", "param_distributions", "search_spaces")
 
 @dataclass
 class Inside:
-    """A fitted network and its place in the outermost estimator.
+    """A fitted network and its position in the outermost estimator.
 
     Parameters
     ----------
     network : MLPClassifier or MLPRegressor
         The network itself.
     X, y : array-like or None
-        The given samples, as they reach the network.
+        The given samples after the preprocessing of enclosing estimators.
     prefix : str, default=""
         Prefix of its parameters in ``set_params`` of the outermost estimator.
     around : list of (str, estimator)
-        The estimators around it from outside to inside, with the prefix of their parameters.
+        The enclosing estimators from outside to inside, each with its parameter prefix.
     """
 
     network: Any
@@ -45,9 +45,10 @@ class Inside:
     around: list[tuple[str, Any]] = field(default_factory=list)
 
     def named(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters of the network as those of the outermost estimator.
+        """Convert parameters of the network to parameters of the outermost estimator.
 
-        A search would overwrite the parameters that it searches, so they leave its space.
+        If an enclosing search tunes one of them, it is removed from the search space: the search
+        would overwrite it.
         """
         full = {f"{self.prefix}{name}": value for name, value in params.items()}
         for prefix, search in self.around:
@@ -56,7 +57,8 @@ class Inside:
                 continue
             inner = [name.removeprefix(f"{prefix}estimator__") for name in full]
             space, kept = _without(getattr(search, attribute), inner)
-            for name in kept:  # components keep the values that the search found best
+            for name in kept:
+                # Components keep the best values of the search.
                 value = search.best_params_[name]
                 value = clone(value) if isinstance(value, BaseEstimator) else value
                 full = {f"{prefix}estimator__{name}": value, **full}
@@ -66,22 +68,22 @@ class Inside:
 
 
 def _without(space: Any, names: list[str]) -> tuple[Any, set[str]]:
-    """Return a space without these parameters, and the components in it that have them.
+    """Return a space without these parameters, and the components in it that own them.
 
-    The space is None where it has none of them, or nothing else.
+    The space is None if it contains none of these parameters, or no others.
     """
     changed: list[Any] = []
-    taken: set[str] = set()
-    left = False
+    removed: set[str] = set()
+    nonempty = False
     for subspace in space if isinstance(space, list) else [space]:
         inner, *n_iter = subspace if isinstance(subspace, tuple) else (subspace,)
-        found = {key for key in inner if any(f"{n}__".startswith(f"{key}__") for n in names)}
-        rest = {key: value for key, value in inner.items() if key not in found}
-        taken, left = taken | found, left or bool(rest)
+        matching = {key for key in inner if any(f"{n}__".startswith(f"{key}__") for n in names)}
+        rest = {key: value for key, value in inner.items() if key not in matching}
+        removed, nonempty = removed | matching, nonempty or bool(rest)
         changed.append((rest, *n_iter) if n_iter else rest)
-    if not (taken and left):
+    if not (removed and nonempty):
         return None, set()
-    return changed if isinstance(space, list) else changed[0], taken - set(names)
+    return changed if isinstance(space, list) else changed[0], removed - set(names)
 
 
 def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside]:
@@ -90,79 +92,81 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
     Parameters
     ----------
     estimator : estimator
-        A network, a Pipeline, a search, or an estimator with fitted estimators inside.
+        A network, a Pipeline, a search, or another meta-estimator.
     X : array-like of shape (n_samples, n_features), optional
-        Samples for the estimator, transformed on their way to the networks.
+        Samples for the estimator. They are transformed as the networks receive them.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Their targets; None for networks that are trained with other targets.
+        Targets of these samples. The networks in the result have None if they were trained on
+        other targets.
 
     Returns
     -------
     list of Inside
-        Several for ensembles; never empty.
+        At least one; several for ensembles.
 
     Raises
     ------
     NotFittedError
-        If there is no fitted network inside.
+        If it contains no fitted network.
     TypeError
         If it is not an estimator.
     """
-    found = list(_walk(estimator, Inside(None)))
-    if found:
-        return found if X is None else list(_walk(estimator, Inside(None, X, y)))
+    networks = list(_walk(estimator, Inside(None)))
+    if networks:
+        return networks if X is None else list(_walk(estimator, Inside(None, X, y)))
     if isinstance(estimator, BaseEstimator):
         raise NotFittedError(
-            f"{type(estimator).__name__} holds no fitted MLPClassifier or MLPRegressor. Call fit "
-            "first (of a search, with refit=True), and give a Pipeline whose last step is an MLP."
+            f"{type(estimator).__name__} contains no fitted MLPClassifier or MLPRegressor. Call "
+            "fit first (with refit=True for a search). A Pipeline must end with an MLP."
         )
     raise TypeError(
-        "A fitted MLPClassifier or MLPRegressor, or a Pipeline or search that holds one, is "
-        f"wanted. Got {type(estimator).__name__}."
+        "Expected a fitted MLPClassifier or MLPRegressor, or a Pipeline or search that contains "
+        f"one. Got {type(estimator).__name__}."
     )
 
 
-def _walk(found: Any, at: Inside) -> Iterator[Inside]:
-    """Yield the networks in an estimator at a place."""
-    if hasattr(found, "history_"):
-        yield Inside(found, at.X, at.y, at.prefix, at.around)
+def _walk(estimator: Any, at: Inside) -> Iterator[Inside]:
+    """Yield the networks in an estimator at the position `at`."""
+    if hasattr(estimator, "history_"):
+        yield Inside(estimator, at.X, at.y, at.prefix, at.around)
         return
-    around = [*at.around, (at.prefix, found)]
+    around = [*at.around, (at.prefix, estimator)]
 
     def step(name: str, inner: Any, X: Any, y: Any) -> Iterator[Inside]:
         return _walk(inner, Inside(None, X, y, f"{at.prefix}{name}__", around))
 
-    one = next((name for name in ONE if hasattr(found, name)), None)
-    if hasattr(found, "steps"):
-        name, last = found.steps[-1]
-        X = at.X if at.X is None or len(found.steps) == 1 else found[:-1].transform(at.X)
+    one = next((name for name in ONE if hasattr(estimator, name)), None)
+    if hasattr(estimator, "steps"):
+        name, last = estimator.steps[-1]
+        X = at.X if at.X is None or len(estimator.steps) == 1 else estimator[:-1].transform(at.X)
         yield from step(name, last, X, at.y)
-    elif hasattr(found, "named_estimators_"):  # voting, stacking
-        for name, inner in found.named_estimators_.items():
-            yield from step(name, inner, at.X, _class_numbers(found, at.y))
-        if hasattr(found, "final_estimator_"):
-            yield from step("final_estimator", found.final_estimator_, None, None)
-    elif hasattr(found, "calibrated_classifiers_"):
-        for each in found.calibrated_classifiers_:
+    elif hasattr(estimator, "named_estimators_"):  # voting, stacking
+        for name, inner in estimator.named_estimators_.items():
+            yield from step(name, inner, at.X, _class_numbers(estimator, at.y))
+        if hasattr(estimator, "final_estimator_"):
+            yield from step("final_estimator", estimator.final_estimator_, None, None)
+    elif hasattr(estimator, "calibrated_classifiers_"):
+        for each in estimator.calibrated_classifiers_:
             yield from step("estimator", each.estimator, at.X, at.y)
-    elif hasattr(found, "estimators_"):  # bagging; one for each class or output
-        features = getattr(found, "estimators_features_", None)
-        members = found.estimators_  # a Pipeline has a length: np.ravel would take it apart
+    elif hasattr(estimator, "estimators_"):  # bagging, or one estimator per class or output
+        features = getattr(estimator, "estimators_features_", None)
+        # Not np.ravel: it would split a Pipeline, which has a length, into its steps.
+        members = estimator.estimators_
         for i, inner in enumerate(members.flat if isinstance(members, np.ndarray) else members):
             X = at.X
             if X is not None and features is not None and not _all_columns(X, features[i]):
                 X = (X if issparse(X) else np.asarray(X))[:, features[i]]
-            y = None if features is None else _class_numbers(found, at.y)
+            y = None if features is None else _class_numbers(estimator, at.y)
             yield from step("estimator", inner, X, y)
     elif one == "regressor_" and at.y is not None:  # TransformedTargetRegressor
-        y = found.transformer_.transform(np.reshape(at.y, (len(at.y), -1)))
-        yield from step("regressor", found.regressor_, at.X, y.reshape(np.shape(at.y)))
+        y = estimator.transformer_.transform(np.reshape(at.y, (len(at.y), -1)))
+        yield from step("regressor", estimator.regressor_, at.X, y.reshape(np.shape(at.y)))
     elif one is not None:
-        yield from step(ONE[one], getattr(found, one), at.X, at.y)
+        yield from step(ONE[one], getattr(estimator, one), at.X, at.y)
 
 
 def _class_numbers(ensemble: Any, y: Any) -> Any:
-    """Return the numbers of the classes, with which ensembles train."""
+    """Return class codes, on which ensembles train their members."""
     classes = getattr(ensemble, "classes_", None)
     return y if y is None or classes is None else np.searchsorted(classes, y)
 
@@ -177,9 +181,9 @@ def fitted_network(estimator: Any) -> Any:
     Parameters
     ----------
     estimator : estimator
-        The MLP itself, a Pipeline that ends with one, a search (its ``best_estimator_``), or a
-        meta-estimator with fitted estimators, such as TransformedTargetRegressor; of several
-        networks the first is returned.
+        The MLP itself, a Pipeline that ends with one, a search (its ``best_estimator_`` is used),
+        or another meta-estimator, such as TransformedTargetRegressor. If there are several
+        networks, the first is returned.
 
     Returns
     -------
@@ -189,7 +193,7 @@ def fitted_network(estimator: Any) -> Any:
     Raises
     ------
     NotFittedError
-        If there is no fitted MLP inside.
+        If it contains no fitted MLP.
     TypeError
         If it is not an estimator.
 

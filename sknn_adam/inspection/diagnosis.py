@@ -1,4 +1,4 @@
-"""The diagnosis: what is wrong with a fitted network, and the parameters that cure it."""
+"""Diagnosis of fitted networks: faults, and the parameters that fix them."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,8 @@ SCALES = ("unscaled_inputs", "unscaled_targets")
 STUCK = ("vanishing_gradients", "dead_units")
 STEPS = ("exploding_gradients", "clipping_always", "learning_rate_high", "learning_rate_low")
 CAUSES = (*SCALES, *STUCK, *STEPS, "saturated_units", "underfitting")
-# Each check, and the kinds of finding that explain what it would find: causes come first.
+# Each check with the kinds of findings that explain its own finding. Causes come first: a check is
+# skipped if one of its causes was found.
 CHECKS = (
     (layers.unscaled_inputs, ()),
     (layers.unscaled_targets, ()),
@@ -45,34 +46,35 @@ CHECKS = (
 
 
 def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
-    """Find what is wrong with a fitted network, and the parameters that cure it.
+    """Diagnose faults of a fitted network and suggest parameters that fix them.
 
-    The evidence is what ``fit`` recorded; X and y add one pass over them. Samples that were not in
-    the training data show overfitting.
+    The diagnosis uses the history that ``fit`` recorded. With X and y, it also makes one forward
+    pass over these samples. Pass samples outside of the training data to detect overfitting.
 
     Parameters
     ----------
     fitted : estimator
-        A fitted MLPClassifier or MLPRegressor, a Pipeline or a search that holds one, or an
-        ensemble of them; for an ensemble, the findings shared by at least half of its networks.
+        A fitted MLPClassifier or MLPRegressor, a Pipeline or search that contains one, or an
+        ensemble of them. For an ensemble, findings shared by at least half of its networks are
+        reported.
     X : {array-like, sparse matrix} of shape (n_samples, n_features), optional
-        Samples for `fitted`.
+        Samples in the form that `fitted` takes.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Their targets.
+        Targets of these samples.
 
     Returns
     -------
     Findings
-        A list of `Finding`, the most severe first, which prints as a table. ``findings.params``
-        are the parameters of all of them, for ``fitted.set_params``.
+        A list of `Finding`, most severe first, which prints as a table. ``findings.params`` are
+        the suggested parameters of all findings, for ``fitted.set_params``.
 
     Raises
     ------
     NotFittedError
-        If there is no fitted network inside.
+        If `fitted` contains no fitted network.
     ValueError
-        If nothing was recorded (``record=False``), y is given without X, or X and y do not match
-        each other or the network.
+        If no history was recorded (``record=False``), if y is given without X, or if X and y do
+        not match each other or the network.
     TypeError
         If `fitted` is not an estimator.
 
@@ -87,7 +89,7 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     ('unscaled_inputs', 'high')
     """
     if y is not None and X is None:
-        raise ValueError("y was given without X.")
+        raise ValueError("y was given without X. Pass both, or neither.")
     check_consistent_length(X, y)
     groups: dict[str, list[Inside]] = {}
     for inside in fitted_networks(fitted, X, y):
@@ -98,13 +100,15 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
         for inside in networks:
             for finding in _findings(inside):
                 cases.setdefault(finding.kind, []).append((finding, inside))
-        for found in cases.values():
-            if len(found) < len(networks) / 2:
+        for matches in cases.values():
+            if len(matches) < len(networks) / 2:
                 continue
-            finding, inside = found[0]
+            finding, inside = matches[0]
             evidence = finding.evidence
             if len(networks) > 1:
-                evidence = f"in {len(found)} of {len(networks)} networks; in one, {evidence}"
+                evidence = (
+                    f"in {len(matches)} of {len(networks)} networks; in one of them, {evidence}"
+                )
             if len(groups) > 1:
                 evidence = f"{prefix.removesuffix('__')}: {evidence}"
             findings.append(replace(finding, evidence=evidence, params=_placed(finding, inside)))
@@ -112,11 +116,11 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
 
 
 def _findings(inside: Inside) -> list[Finding]:
-    """Return the findings of one network, with the parameters of the network itself."""
+    """Return the findings of one network, with parameters for the network itself."""
     mlp, X = inside.network, inside.X
     if not mlp.history_.table:
         raise ValueError(
-            f"{type(mlp).__name__} recorded nothing to diagnose. Fit with record=True, or "
+            f"{type(mlp).__name__} has no recorded history to diagnose. Fit with record=True or "
             "record='all'."
         )
     if X is not None:
@@ -125,14 +129,14 @@ def _findings(inside: Inside) -> list[Finding]:
     evidence, findings = Evidence(mlp, X, inside.y), []
     with np.errstate(all="ignore"):
         for check, explained_by in CHECKS:
-            if evidence.found.isdisjoint(explained_by) and (result := check(evidence)) is not None:
+            if evidence.kinds.isdisjoint(explained_by) and (result := check(evidence)) is not None:
                 findings.append(Finding(check.__name__, *result))
-                evidence.found.add(check.__name__)
+                evidence.kinds.add(check.__name__)
     return findings
 
 
 def _placed(finding: Finding, inside: Inside) -> dict[str, Any]:
-    """Return the parameters of the outermost estimator; a scaler goes into its Pipeline."""
+    """Return the parameters for the outermost estimator, with a scaler for its Pipeline."""
     prefix: str
     pipeline: Any
     prefix, pipeline = inside.around[-1] if inside.around else ("", None)
@@ -143,6 +147,6 @@ def _placed(finding: Finding, inside: Inside) -> dict[str, Any]:
     if empty:
         return {f"{prefix}{empty[-1]}": scaler}
     whole = inside.around[0][1].get_params()
-    # Copies, because set_params of steps that are in use would train them anew.
+    # Clone the steps: otherwise refitting after set_params would change the fitted estimator.
     *before, last = ((n, clone(step, safe=False)) for n, step in whole[f"{prefix}steps"])
     return {f"{prefix}steps": [*before, ("scale_inputs", scaler), last]}

@@ -1,4 +1,4 @@
-"""The result of a diagnosis: findings, and a list of them that prints as a table."""
+"""Findings of a diagnosis, and a list of them that prints as a table."""
 
 import ast
 from collections.abc import Sequence
@@ -11,35 +11,36 @@ __all__ = ["Finding", "Findings"]
 
 SEVERITIES = ("high", "medium", "low")
 WIDTH = 100  # of the printed table
-MOST_CODE = 60  # characters of a call that is shown with the values of its parameters
+MOST_CODE = 60  # characters; longer calls are shown without the values of their parameters
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a network.
+    """A fault of a network.
 
     Parameters
     ----------
     kind : str
-        Name of the fault, such as ``"dead_units"``; the documentation has a section for each.
+        Name of the fault, such as ``"dead_units"``; the documentation has a section on each.
     layer : int or None
-        The dense layer that is affected most, counted from 1; None if the fault is not in a layer.
+        The most affected dense layer, counted from 1; None if the fault concerns no single layer.
     evidence : str
-        The measurement.
+        The measurement that shows the fault.
     severity : {"high", "medium", "low"}
-        ``"high"``: the training is broken; ``"medium"``: it costs much; ``"low"``: it may cost.
+        ``"high"``: training is broken; ``"medium"``: the fault costs much accuracy; ``"low"``: it
+        may cost some.
     params : dict
-        Parameters that cure it, for ``set_params`` of the estimator that was diagnosed.
+        Parameters that fix it, for ``set_params`` of the diagnosed estimator.
     cure : str, default=""
-        The cure in words, also where no parameter cures the fault.
+        Description of the fix, also for faults that no parameter can fix.
 
     Examples
     --------
     >>> from sknn_adam.inspection import Finding
-    >>> finding = Finding("clipping_always", None, "99 % of the steps were clipped", "medium",
+    >>> finding = Finding("clipping_always", None, "99% of the gradients were clipped", "medium",
     ...                   {"gradient_clip": 5.0}, "clip less")
     >>> print(finding)
-    clipping_always (medium): 99 % of the steps were clipped. Cure: clip less.
+    clipping_always (medium): 99% of the gradients were clipped. Cure: clip less.
     """
 
     kind: str
@@ -59,7 +60,7 @@ class Finding:
 
 
 class Findings(list[Finding]):
-    """A list of findings, the most severe first, that prints as a table, also in notebooks.
+    """List of findings, most severe first, that prints as a table, also in notebooks.
 
     Parameters
     ----------
@@ -69,20 +70,20 @@ class Findings(list[Finding]):
     Examples
     --------
     >>> from sknn_adam.inspection import Finding, Findings
-    >>> print(Findings([Finding("dead_units", 2, "all units are dead", "high", {}, "start anew")]))
+    >>> print(Findings([Finding("dead_units", 2, "all units are dead", "high", {}, "use ELU")]))
     severity  kind        layer  evidence and cure
-    high      dead_units  2      all units are dead. Cure: start anew.
+    high      dead_units  2      all units are dead. Cure: use ELU.
     >>> print(Findings())
-    Nothing was found.
+    No faults were found.
     """
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of all findings; where two differ, those of the more severe one."""
-        found: dict[str, Any] = {}
+        """Parameters of all findings; in conflicts, the more severe finding takes precedence."""
+        params: dict[str, Any] = {}
         for finding in self:
-            found = {**finding.params, **found}
-        return found
+            params = {**finding.params, **params}
+        return params
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         return [
@@ -92,7 +93,7 @@ class Findings(list[Finding]):
 
     def __str__(self) -> str:
         if not self:
-            return "Nothing was found."
+            return "No faults were found."
         rows = self._rows()
         widths = [max(len(name), *(len(row[i]) for row in rows)) for i, name in enumerate(HEADINGS)]
         margin = sum(widths[:3]) + 6
@@ -122,7 +123,7 @@ class Findings(list[Finding]):
 
 
 def _call(params: dict[str, Any], position: int) -> str:
-    """Return the call that applies the parameters, on one line that can be pasted as it is."""
+    """Return a one-line call that applies the parameters and can be pasted."""
     if not params:
         return ""
     call = f"set_params({', '.join(f'{name}={value!r}' for name, value in params.items())})"
@@ -131,7 +132,7 @@ def _call(params: dict[str, Any], position: int) -> str:
         return named
     try:
         ids = {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
-    except SyntaxError:  # the repr of a value is not code, such as that of a distribution
+    except SyntaxError:  # the repr of a value is not code, for example of a distribution
         return named
     return named if ids & {"inf", "nan"} else call
 

@@ -1,4 +1,4 @@
-"""A map of gradients and other quantities over layers and epochs."""
+"""Heat map of gradients and other quantities over layers and epochs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sknn_adam.inspection._fitted_networks import fitted_network
 
 __all__ = ["GradientFlowDisplay"]
 
-# Label and scale of every quantity.
+# Label and scale of each quantity.
 QUANTITIES = {
     "gradient_norm": ("norm of the gradient", "log"),
     "loss_gradient_norm": ("norm of the gradient without penalty", "log"),
@@ -23,30 +23,30 @@ QUANTITIES = {
 
 
 class GradientFlowDisplay:
-    """A map of one recorded quantity over layers and epochs.
+    """Heat map of one recorded quantity over layers and epochs.
 
     Create it with :meth:`from_estimator`. Vanishing gradients appear as dark first layers,
-    exploding ones as bright last epochs.
+    exploding gradients as bright last epochs.
 
     Parameters
     ----------
     values : array-like of shape (n_layers, n_samples)
-        The quantity, with the first layer in the first row.
+        Values of the quantity, with the first layer in the first row.
     epochs : array-like of shape (n_samples,)
-        Numbers of the recorded epochs, increasing.
+        Numbers of the recorded epochs, in increasing order.
     quantity : str, default="gradient_norm"
         Name of the quantity, a column of ``history_.layers``.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the map.
+        Axes with the heat map.
     figure_ : matplotlib Figure
         Figure of the axes.
     image_ : matplotlib QuadMesh
-        The map.
+        The heat map.
     colorbar_ : matplotlib Colorbar
-        Its colours.
+        The colour bar of the heat map.
 
     Examples
     --------
@@ -73,20 +73,20 @@ class GradientFlowDisplay:
         ax: Any = None,
         cmap: Any = "viridis",
     ) -> "GradientFlowDisplay":
-        """Draw a quantity that a fitted estimator recorded for its layers.
+        """Plot a quantity that a fitted estimator recorded for its layers.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, or a Pipeline or search that holds one.
+            A fitted MLP, or a Pipeline or search that contains one.
         quantity : str, default="gradient_norm"
             A column of ``history_.layers``: ``"gradient_norm"``, ``"loss_gradient_norm"``,
             ``"weight_norm"``, ``"update_ratio"``, ``"activation_min"``, ``"activation_max"``,
             ``"dead"`` or ``"saturated"``.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours from low to high; the default is safe for colour-blind eyes.
+            Colour map from low to high values; the default is safe for colour-blind readers.
 
         Returns
         -------
@@ -95,16 +95,16 @@ class GradientFlowDisplay:
         Raises
         ------
         ValueError
-            If nothing was recorded, or the quantity is unknown.
+            If no layers were recorded, or if the quantity is unknown.
         """
         if quantity not in QUANTITIES:
             allowed = list(QUANTITIES)
-            raise ValueError(f"quantity={quantity!r} is not recorded. Allowed are {allowed}.")
+            raise ValueError(f"quantity={quantity!r} is unknown. Allowed are {allowed}.")
         layers = fitted_network(estimator).history_.layers
         if not len(layers):
             raise ValueError(
-                "This training recorded nothing of its layers. Fit with record=True, or "
-                "record='all' for every epoch."
+                "No statistics of the layers were recorded. Fit with record=True, or with "
+                "record='all' to record every epoch."
             )
         display = cls(
             np.array(layers[quantity], float).T, np.array(layers["epoch"]), quantity=quantity
@@ -112,14 +112,14 @@ class GradientFlowDisplay:
         return display.plot(ax=ax, cmap=cmap)
 
     def plot(self, *, ax: Any = None, cmap: Any = "viridis") -> "GradientFlowDisplay":
-        """Draw.
+        """Plot the heat map.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours from low to high.
+            Colour map from low to high values.
 
         Returns
         -------
@@ -142,7 +142,7 @@ class GradientFlowDisplay:
         self.image_ = ax.pcolormesh(
             _edges(epochs), np.arange(len(values) + 1) + 0.5, shown, cmap=cmap, norm=norm
         )
-        ax.set_facecolor("0.85")  # the colour of missing values
+        ax.set_facecolor("0.85")  # colour of missing values
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=label)
         ax.set(xlabel="epoch", ylabel="layer (the last one is the output)")
         for axis in (ax.xaxis, ax.yaxis):
@@ -151,7 +151,7 @@ class GradientFlowDisplay:
 
 
 def _edges(epochs: np.ndarray) -> np.ndarray:
-    """Return the borders between the epochs, halfway between them."""
+    """Return cell borders halfway between the epochs."""
     if len(epochs) == 1:
         return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
     middles = (epochs[1:] + epochs[:-1]) / 2

@@ -1,4 +1,4 @@
-"""A range test of the learning rate: the loss of a short training while the rate rises."""
+"""Learning rate range test: the loss of a short training with increasing learning rate."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,24 +17,24 @@ __all__ = ["LearningRateFinderDisplay", "LearningRateRange", "learning_rate_rang
 
 RATE = "optimizer__learning_rate"
 BLUE, ORANGE = "#0072B2", "#D55E00"
-MEMORY = 0.9  # of the running mean of the losses
-TOO_HIGH = 4.0  # the test ends where the loss is so many times the smallest one
+MEMORY = 0.9  # decay of the running mean of the losses
+TOO_HIGH = 4.0  # the test ends when the loss is this many times the smallest loss
 
 
 @dataclass(frozen=True)
 class LearningRateRange:
-    """What a range test found.
+    """Result of a learning rate range test.
 
     Parameters
     ----------
     learning_rates : ndarray of shape (n_steps,)
-        The learning rate of every step, rising.
+        Learning rate of each step, in increasing order.
     losses : ndarray of shape (n_steps,)
-        The loss before the step, as a running mean.
+        Running mean of the losses, each evaluated before its step.
     suggestion : float
-        A tenth of the learning rate that had the smallest loss.
+        A tenth of the learning rate with the smallest loss.
     params : dict
-        The suggestion for ``set_params`` of the estimator that was given.
+        The suggestion, for ``set_params`` of the estimator that was passed in.
 
     Examples
     --------
@@ -43,10 +43,10 @@ class LearningRateRange:
     >>> from sknn_adam.inspection import learning_rate_range
     >>> X, y = load_digits(return_X_y=True)
     >>> model = MLPClassifier(random_state=0)
-    >>> found = learning_rate_range(model, X / 16, y)
-    >>> bool(1e-4 < found.suggestion < 1e-1)
+    >>> result = learning_rate_range(model, X / 16, y)
+    >>> bool(1e-4 < result.suggestion < 1e-1)
     True
-    >>> model = model.set_params(**found.params)
+    >>> model = model.set_params(**result.params)
     """
 
     learning_rates: np.ndarray
@@ -64,42 +64,44 @@ def learning_rate_range(
     highest: float | None = None,
     n_steps: int = 100,
 ) -> LearningRateRange:
-    """Train a copy while its learning rate rises from step to step, and look at the loss [1]_.
+    """Suggest a learning rate from a range test [1]_.
+
+    The test trains a copy of the estimator while the learning rate increases with each step.
 
     Parameters
     ----------
     estimator : estimator
         An MLPClassifier or MLPRegressor, or a Pipeline or search that ends with one; fitted or
-        not. It is left as it is.
+        not. It is unchanged.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     lowest, highest : float, optional
-        Range of the learning rates; by default from a thousandth of the optimizer's learning rate
-        to ten thousand times it.
+        Range of the learning rates. By default from a thousandth to ten thousand times the
+        optimizer's learning rate.
     n_steps : int, default=100
-        How many steps to do at most; the test ends where the loss explodes.
+        Maximum number of steps. The test ends when the loss explodes.
 
     Returns
     -------
     LearningRateRange
-        Learning rates, losses, a suggestion, and the parameters that set it.
+        Learning rates, losses, the suggestion, and the parameters that set it.
 
     Raises
     ------
     ValueError
-        If the optimizer takes no learning rate (L-BFGS), the range is empty or `n_steps` is
-        below 10.
+        If the optimizer takes no learning rate (L-BFGS), the range is empty, `n_steps` is below
+        10, or the loss explodes at the first learning rates.
     TypeError
-        If there is no network at the end of `estimator`.
+        If `estimator` does not end with a network.
 
     Notes
     -----
-    The suggestion is a tenth of the rate with the smallest loss: there the loss falls, and rates
-    some times as large do no harm. (Where it falls fastest, as others suggest, is lost in the noise
-    of the batches on small tables.) The schedule, early stopping and the averaging of weights play
-    no part.
+    The suggestion is a tenth of the learning rate with the smallest loss. At this rate the loss
+    falls, and rates a few times larger do no harm. Other implementations suggest the rate at which
+    the loss falls fastest, but on small tables it is hidden by the noise of the batches. The
+    schedule, early stopping and weight averaging are not used.
 
     References
     ----------
@@ -125,58 +127,58 @@ def learning_rate_range(
     first, rates = rates[0], rates[: len(losses)]
     if len(losses) < 3:
         raise ValueError(
-            f"The loss exploded at a learning rate of {first:.2g} already. "
-            "Scale X, or give a smaller `lowest`."
+            f"The loss exploded already at a learning rate of {first:.2g}. "
+            "Scale X, or pass a smaller `lowest`."
         )
     suggestion = float(f"{rates[int(np.argmin(losses))] / 10:.2g}")
     return LearningRateRange(rates, losses, suggestion, {f"{prefix}{RATE}": suggestion})
 
 
 def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
-    """Return prefix and copy of the network at the end, and X as it reaches it."""
-    prefix, found = "", estimator
-    while not isinstance(found, BaseMLP):
-        if hasattr(found, "steps"):
-            name, last = found.steps[-1]
-            if len(found.steps) > 1:
-                X = clone(found[:-1]).fit_transform(X, y)
-            prefix, found = f"{prefix}{name}__", last
-        elif isinstance(getattr(found, "estimator", None), BaseEstimator):
-            prefix, found = f"{prefix}estimator__", found.estimator
+    """Return the parameter prefix and a copy of the last network, and X transformed for it."""
+    prefix, inner = "", estimator
+    while not isinstance(inner, BaseMLP):
+        if hasattr(inner, "steps"):
+            name, last = inner.steps[-1]
+            if len(inner.steps) > 1:
+                X = clone(inner[:-1]).fit_transform(X, y)
+            prefix, inner = f"{prefix}{name}__", last
+        elif isinstance(getattr(inner, "estimator", None), BaseEstimator):
+            prefix, inner = f"{prefix}estimator__", inner.estimator
         else:
             raise TypeError(
-                "learning_rate_range wants an MLPClassifier or MLPRegressor, or a Pipeline or "
+                "learning_rate_range requires an MLPClassifier or MLPRegressor, or a Pipeline or "
                 f"search that ends with one. Got {type(estimator).__name__}."
             )
     plain = {"warm_start": False, "early_stopping": False, "averaging": None, "record": False}
-    return prefix, clone(found).set_params(**plain), X
+    return prefix, clone(inner).set_params(**plain), X
 
 
 def _rates(model: Any, lowest: float | None, highest: float | None, n_steps: int) -> np.ndarray:
-    """Return the learning rates of the test."""
+    """Return the learning rates to test."""
     optimizer = Architecture.of(model).optimizer
     rate = model.get_params().get(RATE)
     if rate is None or optimizer.full_batch:
         raise ValueError(
-            f"{type(optimizer).__name__} takes no learning rate: there is nothing to find. "
+            f"{type(optimizer).__name__} takes no learning rate. "
             "Use another optimizer, such as 'adam'."
         )
     lowest = rate / 1e3 if lowest is None else lowest
     highest = rate * 1e4 if highest is None else highest
     if not 0 < lowest < highest or n_steps < 10:
         raise ValueError(
-            "learning_rate_range wants 0 < lowest < highest and n_steps >= 10. Got "
+            "learning_rate_range requires 0 < lowest < highest and n_steps >= 10. Got "
             f"lowest={lowest}, highest={highest}, n_steps={n_steps}."
         )
     return np.geomspace(lowest, highest, n_steps)
 
 
 def _losses(model: Any, X: Any, y: Any, rates: np.ndarray) -> np.ndarray:
-    """Return running means of the loss, one for each learning rate until it explodes."""
+    """Return running means of the loss, one per learning rate until the loss explodes."""
     session = prepare(model, X, y)
     run, plan, data = session.run, session.plan, session.data
     run.prepare(plan, choose_kernels(run.network, data))
-    found: list[float] = []
+    losses: list[float] = []
     mean, order = 0.0, None
     with np.errstate(all="ignore"):
         for i, factor in enumerate(rates / plan.optimizer.learning_rate):
@@ -188,31 +190,31 @@ def _losses(model: Any, X: Any, y: Any, rates: np.ndarray) -> np.ndarray:
             smooth = mean / (1 - MEMORY ** (i + 1))
             if not np.isfinite(value):
                 break
-            found.append(smooth)
-            best = min(found)
+            losses.append(smooth)
+            best = min(losses)
             if smooth - best > (TOO_HIGH - 1) * max(abs(best), 1e-12) and i > 5:
                 break
-    return np.array(found)
+    return np.array(losses)
 
 
 class LearningRateFinderDisplay:
-    """The loss against the learning rate, with the suggestion.
+    """Plot of the loss against the learning rate, with the suggestion.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
     learning_rates : array-like of shape (n_steps,)
-        The learning rate of every step.
+        Learning rate of each step.
     losses : array-like of shape (n_steps,)
         Running mean of the losses.
     suggestion : float
-        The learning rate to mark.
+        Learning rate to mark.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the curve.
+        Axes with the curve.
     figure_ : matplotlib Figure
         Figure of the axes.
     line_ : matplotlib Line2D
@@ -238,35 +240,35 @@ class LearningRateFinderDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **options: Any
     ) -> "LearningRateFinderDisplay":
-        """Do the range test and draw it.
+        """Run the range test and plot it.
 
         Parameters
         ----------
         estimator : estimator
-            As for :func:`learning_rate_range`.
+            As in :func:`learning_rate_range`.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
         **options : dict
-            For :func:`learning_rate_range`.
+            Other arguments of :func:`learning_rate_range`.
 
         Returns
         -------
         display : LearningRateFinderDisplay
         """
-        found = learning_rate_range(estimator, X, y, **options)
-        return cls(found.learning_rates, found.losses, found.suggestion).plot(ax=ax)
+        result = learning_rate_range(estimator, X, y, **options)
+        return cls(result.learning_rates, result.losses, result.suggestion).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> "LearningRateFinderDisplay":
-        """Draw.
+        """Plot the curve.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
 
         Returns
         -------

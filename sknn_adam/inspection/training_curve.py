@@ -1,4 +1,4 @@
-"""Training and validation curves against epochs."""
+"""Training and validation curves over epochs."""
 
 from typing import Any
 
@@ -9,11 +9,15 @@ from sknn_adam.inspection._fitted_networks import fitted_network
 
 __all__ = ["TrainingCurveDisplay"]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe and Ito: safe for colour-blind eyes
+BLUE, ORANGE, GREY = (
+    "#0072B2",
+    "#D55E00",
+    "#666666",
+)  # Okabe-Ito palette, safe for colour-blind readers
 
 
 class TrainingCurveDisplay:
-    """Loss, and validation score if there is one, against epochs.
+    """Plot of the training loss, and the validation score if there is one, over epochs.
 
     Create it with :meth:`from_estimator`.
 
@@ -24,23 +28,23 @@ class TrainingCurveDisplay:
     loss : array-like of shape (n_epochs,)
         Mean training loss of each epoch.
     validation : array-like of shape (n_epochs,) or None, default=None
-        Validation score of each epoch, or the validation loss.
+        Validation score or validation loss of each epoch.
     validation_name : str, default="validation loss"
-        Label of the validation curve. With ``"validation loss"`` it shares the axis of the training
-        loss; any other score has its own axis on the right.
+        Label of the validation curve. ``"validation loss"`` is drawn on the axis of the training
+        loss, any other score on its own axis on the right.
     best_epoch : int, array-like of int or None, default=None
-        The epoch whose weights were kept, or one per member; marked by vertical lines.
+        The epoch whose weights were kept, or one per member. Marked by vertical lines.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the curve of the loss.
+        Axes with the loss curve.
     right_ax_ : matplotlib Axes or None
-        With the curve of a score that is no loss.
+        Axes with the curve of a score other than the loss.
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        The curves: the loss, then the validation.
+        The curves: training loss, then validation score or loss.
 
     Examples
     --------
@@ -71,16 +75,16 @@ class TrainingCurveDisplay:
     def from_estimator(
         cls, estimator: Any, *, ax: Any = None, log: bool = False
     ) -> "TrainingCurveDisplay":
-        """Draw the training of a fitted estimator.
+        """Plot the training curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted MLP, or a Pipeline or search that holds one.
+            A fitted MLP, or a Pipeline or search that contains one.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
         log : bool, default=False
-            Whether the loss has a logarithmic axis. Not for losses that are not positive.
+            Whether the loss has a logarithmic axis, which requires positive losses.
 
         Returns
         -------
@@ -105,12 +109,12 @@ class TrainingCurveDisplay:
         return display.plot(ax=ax, log=log)
 
     def plot(self, *, ax: Any = None, log: bool = False) -> "TrainingCurveDisplay":
-        """Draw.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
         log : bool, default=False
             Whether the loss has a logarithmic axis.
 
@@ -139,6 +143,7 @@ class TrainingCurveDisplay:
             lines = [ax.axvline(epoch, color=GREY, ls=":", label=label) for epoch in epochs]
             handles.append(lines[0])
         if len(handles) > 1:
-            top = self.right_ax_ or ax  # drawn last, above the curves of both axes
+            # The right axes are drawn last: their legend is above the curves of both axes.
+            top = self.right_ax_ or ax
             top.legend(handles=handles, loc="center right")
         return self

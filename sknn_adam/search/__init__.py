@@ -1,4 +1,4 @@
-"""Choosing hyper-parameters: search spaces for every search, and results of searches."""
+"""Hyper-parameter search: search spaces for several search classes, and search results."""
 
 from sknn_adam._component.ranges import Choices, Range
 from sknn_adam.search.displays import ComparisonDisplay, SearchDisplay

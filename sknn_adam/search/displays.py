@@ -1,4 +1,4 @@
-"""Plots of searches, in the form of scikit-learn's displays."""
+"""Displays of hyper-parameter searches."""
 
 from math import ceil
 from typing import Any
@@ -16,25 +16,26 @@ MOST_TICKS = 14
 
 
 class SearchDisplay:
-    """One search: its course, the importance of the parameters, and the score against each.
+    """Plots of one search: its progress, parameter importances, and the score per parameter.
 
     Create it with :meth:`from_search`.
 
     Parameters
     ----------
     frame : DataFrame
-        The candidates, as of `sknn_adam.search.results_frame`.
+        The candidates, as returned by `sknn_adam.search.results_frame`.
     parameters : list of str
-        The parameters to draw, the most important first.
+        The parameters to plot, most important first.
     importance : DataFrame or None
-        As of `sknn_adam.search.parameter_importance`; None where there were too few candidates.
+        As returned by `sknn_adam.search.parameter_importance`; None if there were too few
+        candidates.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : list of matplotlib Axes
-        The course of the search, the importances (if there are any), then one for each parameter.
+        Axes with the progress of the search, the importances (if available), and one per parameter.
 
     Examples
     --------
@@ -58,16 +59,16 @@ class SearchDisplay:
     def from_search(
         cls, search: Any, *, parameters: Any = None, random_state: Any = 0
     ) -> "SearchDisplay":
-        """Draw a search.
+        """Plot the results of a search.
 
         Parameters
         ----------
         search : search or DataFrame
-            A fitted search, or a table of its results.
+            A fitted search, or a table of results.
         parameters : list of str, default=None
-            Full names of the parameters to draw; by default all that vary.
+            Full names of the parameters to plot; by default all that vary.
         random_state : int, RandomState instance or None, default=0
-            For the importance of the parameters.
+            Random state for the parameter importances.
 
         Returns
         -------
@@ -80,16 +81,16 @@ class SearchDisplay:
             names = list(importance["parameter"])
         unknown = [name for name in parameters or () if name not in frame]
         if unknown:
-            raise ValueError(f"{unknown} are no parameters of the search. It varied: {names}.")
+            raise ValueError(f"{unknown} are not parameters of the search, which varied {names}.")
         return cls(frame, parameters or names, importance).plot()
 
     def plot(self, *, figure: Any = None) -> "SearchDisplay":
-        """Draw.
+        """Plot the results.
 
         Parameters
         ----------
         figure : matplotlib Figure, default=None
-            An empty figure; by default a new one.
+            An empty figure to plot on; a new one by default.
 
         Returns
         -------
@@ -115,10 +116,11 @@ class SearchDisplay:
         course = compare_searches({"": self.frame}).set_index("candidate")
         ax.plot(course["score"], ".", color="#888888", label="candidate")
         ax.step(course.index, course["best"], where="post", color=COLORS[0], label="best so far")
-        ax.set(title="Course of the search", xlabel="candidate", ylabel="score")
+        ax.set(title="Search progress", xlabel="candidate", ylabel="score")
         scores = np.asarray(course["score"], float)
         scores = scores[np.isfinite(scores)]
-        if len(scores) > 8:  # one hopeless candidate must not flatten the rest
+        if len(scores) > 8:
+            # A single bad candidate must not hide the differences of the others.
             low, high = np.quantile(scores, 0.1), scores.max()
             margin = 0.1 * (high - low or 1)
             ax.set_ylim(low - margin, high + margin)
@@ -128,7 +130,7 @@ class SearchDisplay:
         table = self.importance.iloc[::-1]
         labels = [short(name, list(table["parameter"])) for name in table["parameter"]]
         ax.barh(labels, table["importance"], xerr=table["std"], color=COLORS[0])
-        ax.set(title="Importance", xlabel="loss of explained variance if shuffled")
+        ax.set(title="Importance", xlabel="decrease of R² when shuffled")
 
     def _parameter(self, ax: Any, name: str) -> None:
         frame = self.frame[self.frame["score"].notna()]
@@ -157,21 +159,21 @@ class SearchDisplay:
 
 
 class ComparisonDisplay:
-    """The best score so far of several searches, against candidates and against seconds.
+    """Plot of the best score so far of several searches, over candidates and over time.
 
     Create it with :meth:`from_searches`.
 
     Parameters
     ----------
     frame : DataFrame
-        As of `sknn_adam.search.compare_searches`.
+        As returned by `sknn_adam.search.compare_searches`.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of two matplotlib Axes
-        Against the number of candidates, and against the seconds of computing.
+        Best score over the number of candidates, and over the computing time.
 
     Examples
     --------
@@ -181,7 +183,7 @@ class ComparisonDisplay:
     >>> frame = pd.DataFrame({"search": "random", "repeat": 0, "candidate": [1, 2, 3]})
     >>> frame = frame.assign(elapsed=[1.0, 2.0, 3.0], best=[0.8, 0.8, 0.9])
     >>> [ax.get_xlabel() for ax in ComparisonDisplay(frame).plot().axes_]
-    ['candidates', 'seconds of computing']
+    ['candidates', 'computing time (s)']
     """
 
     def __init__(self, frame: Any) -> None:
@@ -189,13 +191,13 @@ class ComparisonDisplay:
 
     @classmethod
     def from_searches(cls, searches: Any) -> "ComparisonDisplay":
-        """Compare searches and draw them.
+        """Compare searches and plot them.
 
         Parameters
         ----------
         searches : dict of str to search, or to list of searches, or a single search
-            See `sknn_adam.search.compare_searches`. Of repetitions the mean is drawn, with a band
-            from the worst to the best.
+            See `sknn_adam.search.compare_searches`. For repetitions, the plot shows the mean and a
+            band from the worst to the best.
 
         Returns
         -------
@@ -204,12 +206,12 @@ class ComparisonDisplay:
         return cls(compare_searches(searches)).plot()
 
     def plot(self, *, axes: Any = None) -> "ComparisonDisplay":
-        """Draw.
+        """Plot the comparison.
 
         Parameters
         ----------
         axes : sequence of two matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to plot on; a new figure by default.
 
         Returns
         -------
@@ -220,20 +222,20 @@ class ComparisonDisplay:
             _, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
         self.axes_, self.figure_ = axes, axes[0].figure
         for ax, column in zip(axes, ("candidate", "elapsed"), strict=True):
-            for i, (name, found) in enumerate(self.frame.groupby("search", sort=False)):
+            for i, (name, curves) in enumerate(self.frame.groupby("search", sort=False)):
                 style = {"color": COLORS[i % 6], "ls": DASHES[i % 6], "label": str(name)}
-                self._curve(ax, found, column, style)
+                self._curve(ax, curves, column, style)
         axes[0].set(xlabel="candidates", ylabel="best score so far")
-        axes[1].set(xlabel="seconds of computing", xscale="log")
+        axes[1].set(xlabel="computing time (s)", xscale="log")
         axes[0].legend(fontsize="small", loc="lower right")
         return self
 
     @staticmethod
-    def _curve(ax: Any, found: Any, column: str, style: dict[str, Any]) -> None:
-        """Draw the mean over the repetitions, from where all have a score."""
-        places = np.unique(found[column])
+    def _curve(ax: Any, frame: Any, column: str, style: dict[str, Any]) -> None:
+        """Plot the mean over repetitions, starting where all of them have a score."""
+        places = np.unique(frame[column])
         curves = []
-        for _, run in found.groupby("repeat"):
+        for _, run in frame.groupby("repeat"):
             run = run[run["best"].notna()]
             if len(run):
                 at = np.searchsorted(run[column], places, side="right") - 1
@@ -251,7 +253,7 @@ class ComparisonDisplay:
 
 
 def short(name: str, names: list[str]) -> str:
-    """Return the shortest end of a parameter's name that no other parameter has."""
+    """Return the shortest suffix that identifies a parameter among `names`."""
     words = name.split("__")
     for count in range(1, len(words)):
         end = "__".join(words[-count:])

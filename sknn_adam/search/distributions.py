@@ -1,4 +1,4 @@
-"""Distributions of SciPy whose repr names the searches that take them."""
+"""SciPy distributions whose repr names the searches that accept them."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ __all__ = ["distribution_over"]
 
 
 def distribution_over(declared: Range) -> Any:
-    """Return a frozen distribution of SciPy over a range.
+    """Return a frozen SciPy distribution over a range.
 
-    Searches that do not take distributions show it in their error message, which then says what
-    to do.
+    Searches that do not accept distributions show its repr in their error message. The repr
+    therefore explains which `method` they need.
     """
     from scipy.stats import loguniform, uniform
 

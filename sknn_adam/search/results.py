@@ -1,4 +1,4 @@
-"""Results of searches: one table of the candidates, comparisons, and a file for the table."""
+"""Search results: a table of candidates, comparisons, and files."""
 
 import json
 from math import isfinite
@@ -38,21 +38,27 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
     ----------
     search : estimator or DataFrame
         A fitted GridSearchCV, RandomizedSearchCV, halving search, BayesSearchCV or OptunaSearchCV.
-        A table of results is returned as it is.
+        A table of results is returned unchanged.
     metric : str, default=None
-        The scorer of a search with several ones; by default that of `refit`.
+        The metric to use if the search has several; by default the one of `refit`.
 
     Returns
     -------
     DataFrame
-        One row per candidate, in the order in which they were tried. Columns: the parameters by
-        their full names, typed, missing where a candidate does not have one; ``candidate``
-        (from 1), ``score`` and ``score_std`` (mean and standard deviation over the splits),
-        ``rank`` (1 is best), ``fit_seconds`` and ``score_seconds`` (means over the splits),
-        ``n_splits``, ``resource`` (what a halving search gave it, or the epochs after which a
-        pruning search stopped it; 0 to 1 of the largest), ``seconds`` (all its splits together)
-        and ``elapsed`` (seconds of all candidates up to this one; with several processes the
-        search itself took less).
+        One row per candidate, in the order in which they were evaluated. There is one typed column
+        per parameter, under its full name, with missing values for candidates without this
+        parameter. The other columns are:
+
+        * ``candidate``: number of the candidate, from 1;
+        * ``score`` and ``score_std``: mean and standard deviation over splits;
+        * ``rank``: 1 is best;
+        * ``fit_seconds`` and ``score_seconds``: means over splits;
+        * ``n_splits``: number of splits;
+        * ``resource``: resource in a halving search, or number of epochs in a pruning search, as a
+          fraction of the maximum;
+        * ``seconds``: total time of all splits;
+        * ``elapsed``: total time of all candidates up to this one. A search with several processes
+          takes less.
 
     Raises
     ------
@@ -79,14 +85,15 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
         params, figures = _of_sklearn(search, metric)
     else:
         raise NotFittedError(
-            f"results_frame wants a fitted search, or a table of results. Got "
-            f"{type(search).__name__}{'' if isinstance(search, type) else ', which is not one'}."
+            f"results_frame requires a fitted search or a table of results. Got "
+            f"{type(search).__name__}{'' if isinstance(search, type) else ', which is neither'}."
         )
     names = dict.fromkeys(key for candidate in params for key in candidate)
     columns = {n: _typed(pd, [candidate.get(n, np.nan) for candidate in params]) for n in names}
     frame = pd.DataFrame(columns, index=range(len(params)))
     figures["rank"] = pd.Series(figures["score"]).rank(ascending=False, method="min")
-    if "iteration" in figures:  # halving: those of a later round come first
+    if "iteration" in figures:
+        # Candidates of later halving rounds, and those that were not pruned, rank first.
         order = np.lexsort((-np.asarray(figures["score"]), -np.asarray(figures.pop("iteration"))))
         figures["rank"] = np.argsort(order) + 1
     seconds = np.add(figures["fit_seconds"], figures["score_seconds"]) * figures["n_splits"]
@@ -96,22 +103,22 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
 
 
 def _of_sklearn(search: Any, metric: str | None) -> tuple[list, dict]:
-    found = search.cv_results_
-    names = [n.removeprefix("mean_test_") for n in found if n.startswith("mean_test_")]
+    results = search.cv_results_
+    names = [n.removeprefix("mean_test_") for n in results if n.startswith("mean_test_")]
     if metric is None:
         metric = search.refit if isinstance(search.refit, str) else "score"
     if metric not in names:
-        raise ValueError(f"metric={metric!r} is no score of this search. It has: {names}.")
-    means = (np.asarray(found[name.format(metric)], float) for name in THEIR_MEANS)
+        raise ValueError(f"metric={metric!r} is not a metric of this search. It has {names}.")
+    means = (np.asarray(results[name.format(metric)], float) for name in THEIR_MEANS)
     figures: dict[str, Any] = dict(zip(MEANS, means, strict=True))
     figures["n_splits"] = getattr(search, "n_splits_", None) or sum(
-        n.startswith("split") and n.endswith(f"_test_{metric}") for n in found
+        n.startswith("split") and n.endswith(f"_test_{metric}") for n in results
     )
     figures["resource"] = 1.0
-    if "n_resources" in found:
-        figures["resource"] = np.divide(found["n_resources"], np.max(found["n_resources"]))
-        figures["iteration"] = np.asarray(found["iter"])
-    return [dict(candidate) for candidate in found["params"]], figures
+    if "n_resources" in results:
+        figures["resource"] = np.divide(results["n_resources"], np.max(results["n_resources"]))
+        figures["iteration"] = np.asarray(results["iter"])
+    return [dict(candidate) for candidate in results["params"]], figures
 
 
 def _of_optuna(search: Any) -> tuple[list, dict]:
@@ -124,34 +131,35 @@ def _of_optuna(search: Any) -> tuple[list, dict]:
     pruning = search.enable_pruning and len(steps)
     figures["n_splits"] = search.n_splits_
     figures["resource"] = steps / search.max_iter if pruning else 1.0
-    if pruning:  # a pruned trial does not compete with those that were trained to the end
+    if pruning:
+        # Pruned trials rank below trials that were trained to the end.
         figures["iteration"] = np.array([t.state.name != "PRUNED" for t in trials], int)
     return [dict(trial.params) for trial in trials], figures
 
 
 def _typed(pd: Any, values: list) -> Any:
-    """Return a column: numbers and booleans as such, anything else as objects."""
+    """Return a column with a numeric or boolean dtype if possible, otherwise of objects."""
     column = pd.Series(values, dtype=object)
-    # None is a value of a parameter, not a missing one.
+    # None is a parameter value, not a missing value.
     return column if any(value is None for value in values) else column.infer_objects()
 
 
 def compare_searches(searches: Any) -> Any:
-    """Return how the best score of several searches grew, candidate by candidate.
+    """Compare the best score so far of several searches, candidate by candidate.
 
     Parameters
     ----------
     searches : dict of str to search, or to list of searches, or a single search
-        Fitted searches or tables of results by name; a list holds repetitions, with other seeds
-        say. All must have the same score. A single one is named after its class.
+        Fitted searches or tables of results by name. A list contains repetitions, for example with
+        different seeds. All must use the same metric. A single search is named after its class.
 
     Returns
     -------
     DataFrame
         One row per candidate: ``search`` (the name), ``repeat`` (from 0), ``candidate``,
-        ``elapsed`` (seconds of computing so far), ``score`` and ``best``, the best score so far.
-        Candidates of early rounds of a halving search, and pruned ones, cost their time but do
-        not compete: ``best`` is missing until one was trained in full.
+        ``elapsed`` (computing time so far, in seconds), ``score`` and ``best`` (best score so far).
+        Pruned candidates and those of early rounds of a halving search count for the time, but
+        not for ``best``, which is missing until a candidate has been trained in full.
 
     Examples
     --------
@@ -172,45 +180,48 @@ def compare_searches(searches: Any) -> Any:
     if isinstance(searches, pd.DataFrame) or hasattr(searches, "get_params"):
         searches = {type(searches).__name__: searches}
     if not isinstance(searches, dict) or not searches:
-        raise ValueError(f"Give a dict of at least one search by name. Got {searches!r}.")
-    found = []
+        raise ValueError(
+            f"searches must be a non-empty dict of names to searches. Got {searches!r}."
+        )
+    curves = []
     for name, given in searches.items():
         for repeat, search in enumerate(given if isinstance(given, list | tuple) else [given]):
             frame = results_frame(search)
-            whole = frame["score"].where(frame["resource"] >= 1.0)
+            full = frame["score"].where(frame["resource"] >= 1.0)
             curve = frame[["candidate", "elapsed", "score"]].copy()
             curve.insert(0, "search", name)
             curve.insert(1, "repeat", repeat)
-            found.append(curve.assign(best=whole.cummax().ffill()))
-    return pd.concat(found, ignore_index=True)
+            curves.append(curve.assign(best=full.cummax().ffill()))
+    return pd.concat(curves, ignore_index=True)
 
 
 def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any = 0) -> Any:
-    """Return how much of the differences in score each parameter explains.
+    """Return how much of the variance of the score each parameter explains.
 
-    A forest of regression trees learns the score from the parameters; the importance of a
-    parameter is how much its explained variance (R²) falls when the values of that parameter are
-    shuffled. A hint, not a test: with few candidates the forest also explains chance.
+    A random forest learns the score from the parameters. The importance of a parameter is the
+    decrease of its explained variance (R²) when the values of this parameter are shuffled [1]_.
+    It is a hint, not a test: with few candidates, the forest also fits noise.
 
     Parameters
     ----------
     search : search or DataFrame
         A fitted search, or a table of results.
     n_repeats : int, default=20
-        How often each parameter is shuffled.
+        Number of times that each parameter is shuffled.
     random_state : int, RandomState instance or None, default=0
-        Of the forest and the shuffling.
+        Random state of the forest and the shuffling.
 
     Returns
     -------
     DataFrame
-        ``parameter``, ``importance`` and ``std`` (over the repetitions), the greatest first.
+        Columns ``parameter``, ``importance`` and ``std`` (over the repetitions), most important
+        parameter first.
 
     References
     ----------
     .. [1] Breiman, L. (2001). Random forests. Machine Learning 45. Section 10.
     .. [2] Hutter, F., Hoos, H., Leyton-Brown, K. (2014). An efficient approach for assessing
-       hyperparameter importance. ICML. (The question; the measure here is that of [1]_.)
+       hyperparameter importance. ICML. (A different measure for the same question.)
 
     Examples
     --------
@@ -230,28 +241,28 @@ def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any 
     names = varied(frame)
     if len(frame) < 4 or not names:
         raise ValueError(
-            f"Importance needs at least 4 candidates and a parameter that varies. Got {len(frame)} "
-            f"candidates, {len(names)} such parameters."
+            f"Importance requires at least 4 candidates with a score and a parameter that varies. "
+            f"Got {len(frame)} such candidates and {len(names)} such parameters."
         )
     codes = pd.DataFrame({name: _as_numbers(frame[name]) for name in names})
     forest = RandomForestRegressor(n_estimators=200, random_state=random_state)
     forest.fit(codes, frame["score"])
-    found = permutation_importance(
+    result = permutation_importance(
         forest, codes, frame["score"], n_repeats=n_repeats, random_state=random_state
     )
-    table = pd.DataFrame({"parameter": names, "importance": found.importances_mean})
-    table["std"] = found.importances_std
+    table = pd.DataFrame({"parameter": names, "importance": result.importances_mean})
+    table["std"] = result.importances_std
     return table.sort_values("importance", ascending=False, ignore_index=True)
 
 
 def varied(frame: Any) -> list[str]:
-    """Return the parameters that have more than one value."""
+    """Return the names of parameters with more than one value."""
     names = [name for name in frame if name not in FIGURES]
     return [n for n in names if len({repr(value) for value in frame[n]}) > 1]
 
 
 def _as_numbers(column: Any) -> np.ndarray:
-    """Return numbers as they are (missing as the lowest), other values by their order of name."""
+    """Return numbers unchanged (missing ones lowest), and other values as ranks of their text."""
     if column.dtype.kind in "iufb":
         values = np.asarray(column, float)
         gap = np.nanmin(values, initial=0.0) - 1.0
@@ -263,23 +274,24 @@ def _as_numbers(column: Any) -> np.ndarray:
 
 
 def save_results(search: Any, path: Any) -> None:
-    """Write the candidates of a search to a file, as JSON: readable, and safe to load.
+    """Save the candidates of a search to a JSON file, which is readable and safe to load.
 
     Parameters
     ----------
     search : search or DataFrame
         A fitted search, or a table of results.
     path : str or path
-        The file. It is written under a temporary name, then renamed: never half there.
+        Path of the file. It is written under a temporary name and then renamed, so that it is never
+        incomplete.
 
     See Also
     --------
-    load_results : Reads it.
+    load_results : Load the file.
 
     Notes
     -----
-    Numbers, booleans, None and strings come back as they were; other values (a scaler, an
-    optimizer) as their text, such as ``"Adam(learning_rate=0.01)"``.
+    Numbers, booleans, None and strings are restored exactly. Other values, such as a scaler or an
+    optimizer, become their repr, such as ``"Adam(learning_rate=0.01)"``.
 
     Examples
     --------
@@ -302,22 +314,22 @@ def save_results(search: Any, path: Any) -> None:
 
 
 def load_results(path: Any) -> Any:
-    """Read a table of results.
+    """Load a table of results.
 
     Parameters
     ----------
     path : str or path
-        A file that `save_results` wrote.
+        A file written by `save_results`.
 
     Returns
     -------
     DataFrame
-        As of `results_frame`; all functions that take a search take it too.
+        As returned by `results_frame`. All functions that take a search also take this table.
 
     Raises
     ------
     ValueError
-        If the file is no such table, or of a later version.
+        If the file was not written by `save_results`, or has another format version.
 
     Examples
     --------
@@ -330,17 +342,17 @@ def load_results(path: Any) -> Any:
     """
     pd = _pandas("load_results")
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        version, dtypes, rows = found["sknn_adam_results"], found["columns"], found["rows"]
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        version, dtypes, rows = data["sknn_adam_results"], data["columns"], data["rows"]
         columns = {
             name: pd.Series([_decoded(row.get(name, np.nan)) for row in rows], dtype=dtype)
             for name, dtype in dtypes.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no file that save_results wrote: {error}") from error
+        raise ValueError(f"{path} is not a file written by save_results: {error}") from error
     if version != FORMAT:
         raise ValueError(
-            f"{path} has format {version}, this release reads {FORMAT}: update sknn_adam."
+            f"{path} has format {version}, but this release reads {FORMAT}. Update sknn_adam."
         )
     return pd.DataFrame(columns, index=range(len(rows)))
 
@@ -350,7 +362,7 @@ def _missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has: infinities by name, objects as text."""
+    """Return a value that JSON supports: infinities as dicts, objects as text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Real):

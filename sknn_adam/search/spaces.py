@@ -1,4 +1,4 @@
-"""Search spaces, made from the ranges that components declare."""
+"""Search spaces built from the ranges that components declare."""
 
 import inspect
 import warnings
@@ -42,51 +42,54 @@ def search_space(
     scalers: bool = False,
     n_iter: int | None = None,
 ) -> Any:
-    """Return a search space for the networks inside an estimator.
+    """Build a search space for the networks inside an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        MLPClassifier or MLPRegressor, or anything that holds one: a Pipeline, a
-        TransformedTargetRegressor, a column transformer, an ensemble. It is not changed.
+        MLPClassifier or MLPRegressor, or an estimator that contains one, such as a Pipeline, a
+        TransformedTargetRegressor or an ensemble. It is unchanged.
     method : {"random", "grid", "bayes", "optuna"}, default="random"
-        The search that takes it: RandomizedSearchCV or HalvingRandomSearchCV; GridSearchCV or
-        HalvingGridSearchCV; scikit-optimize's BayesSearchCV; OptunaSearchCV of
-        optuna-integration.
+        The search to build the space for: ``"random"`` for RandomizedSearchCV and
+        HalvingRandomSearchCV, ``"grid"`` for GridSearchCV and HalvingGridSearchCV, ``"bayes"`` for
+        scikit-optimize's BayesSearchCV, ``"optuna"`` for OptunaSearchCV of optuna-integration.
     include : str or list of str, default=None
-        Parameters to search instead of those of `size`: whole names
-        (``"mlp__optimizer__learning_rate"``) or their ends (``"learning_rate"``).
+        Parameters to search instead of those that `size` selects: full names
+        (``"mlp__optimizer__learning_rate"``) or their suffixes (``"learning_rate"``).
     exclude : str or list of str, default=None
-        Parameters to leave out.
+        Parameters to exclude.
     size : {"small", "default", "large"}, default="default"
-        ``"small"`` makes a grid of at most 24 candidates; ``"default"`` adds regularization,
-        activation, batch size, schedule; ``"large"`` the rest and the choice of the optimizer.
+        Size of the space. ``"small"`` gives a grid of at most 24 candidates. ``"default"`` adds
+        regularization, activation, batch size, schedule and epochs. ``"large"`` adds all other
+        parameters and the choice of the optimizer.
     scalers : bool, default=False
-        Whether the scaler of the Pipeline (or column transformer) is searched too: none,
-        standard, to (0, 1), to (-1, 1), robust, to 50 quantiles of a normal distribution.
+        Whether to search the scaler of the Pipeline (or column transformer) too: none, standard,
+        to (0, 1), to (-1, 1), robust, or to a normal distribution by 50 quantiles.
     n_iter : int, default=None
-        Candidates of a ``"bayes"`` search over several subspaces, 50 if None; otherwise not used.
-        scikit-optimize takes it with the subspaces and ignores its own ``n_iter``.
+        Number of candidates of a ``"bayes"`` search over several subspaces, 50 if None; otherwise
+        not used. scikit-optimize takes the number from the subspaces and ignores its own
+        ``n_iter``.
 
     Returns
     -------
     dict or list
-        Of the form that the search takes. With several optimizers, a list of dicts, so that no
-        candidate has a parameter that its optimizer lacks; for ``"bayes"`` a list of pairs
-        ``(dict, n_iter)`` that add up to `n_iter`; for ``"optuna"``, which has no subspaces, one
-        dict of the parameters that all of them have.
+        The space in the form that the search takes. With several optimizers it is a list of dicts,
+        so that no candidate has a parameter that its optimizer lacks. For ``"bayes"`` it is then a
+        list of pairs ``(dict, n_iter)`` whose numbers add up to `n_iter`. Optuna does not support
+        subspaces: for ``"optuna"`` it is one dict with the parameters common to all subspaces.
 
     Raises
     ------
     ValueError
-        If there is no network inside, a name is unknown, or nothing is left to search.
+        If `estimator` contains no network, a name is unknown, or the space is empty.
     ImportError
-        If the package of the search is missing.
+        If the package of the search is not installed.
 
     Notes
     -----
-    The ranges are the attribute ``ranges`` of estimators and components: learning rates from a
-    tenth of the optimizer's default to ten times it; widths, depths and dropout as in [1]_.
+    The ranges are given by the attribute ``ranges`` of estimators and components. Learning rates
+    range from a tenth of the optimizer's default to ten times this value. Widths, depths and
+    dropout are chosen as in [1]_.
 
     References
     ----------
@@ -111,18 +114,18 @@ def search_space(
                 f"Got {value!r} instead."
             )
     subspaces = _subspaces(estimator, _as_list(include), _as_list(exclude) or [], size, scalers)
-    return _as_taken(subspaces, method, n_iter)
+    return _converted(subspaces, method, n_iter)
 
 
 def _subspaces(
     estimator: Any, include: list[str] | None, exclude: list[str], size: str, scalers: bool
 ) -> list[dict[str, Any]]:
-    """Return the ranges by the names of the parameters, one dict per choice of optimizers."""
+    """Return ranges by parameter name, one dict per combination of optimizers."""
     networks = _networks_in(estimator)
     if not networks:
         raise ValueError(
-            "There is no MLPClassifier or MLPRegressor (an instance) to search in "
-            f"{type(estimator).__name__}."
+            f"{type(estimator).__name__} contains no instance of MLPClassifier or MLPRegressor to "
+            "search."
         )
     subspaces: list[dict[str, Any]] = [{}]
     known: set[str] = set()
@@ -132,19 +135,19 @@ def _subspaces(
         known |= choice.known
         subspaces = [{**subspace, **branch} for subspace in subspaces for branch in branches]
     if scalers:
-        found = _scalers(estimator)
-        known |= set(found)
-        kept = {name: choices for name, choices in found.items() if not _is_in(name, exclude)}
+        options = _scalers(estimator)
+        known |= set(options)
+        kept = {name: choices for name, choices in options.items() if not _is_in(name, exclude)}
         subspaces = [{**kept, **subspace} for subspace in subspaces]
     for given in [*(include or []), *exclude]:
         if not any(_is_in(name, [given]) for name in known):
             ends = known | {name.rpartition("__")[2] for name in known}
             raise ValueError(
-                f"{given!r} names no parameter with a range.{did_you_mean(given, ends)} "
-                f"Known are: {', '.join(sorted(known))}."
+                f"{given!r} is not a parameter with a range.{did_you_mean(given, ends)} "
+                f"Known parameters: {', '.join(sorted(known))}."
             )
     if not any(subspaces):
-        raise ValueError("The search space is empty: include more or exclude less.")
+        raise ValueError("The search space is empty. Include more parameters or exclude fewer.")
     return subspaces
 
 
@@ -153,7 +156,7 @@ def _as_list(given: Any) -> list[str] | None:
 
 
 def _is_in(name: str, given: list[str]) -> bool:
-    """Whether the name, or its end, is given."""
+    """Return whether a name or its suffix is in `given`."""
     return any(name == end or name.endswith(f"__{end}") for end in given)
 
 
@@ -163,7 +166,7 @@ def _networks_in(estimator: Any) -> dict[str, BaseMLP]:
         return {"": estimator}
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(
-            f"search_space wants an estimator, not {type(estimator).__name__}."
+            f"search_space requires an estimator. Got {type(estimator).__name__}."
             + " Pass an instance, not the class." * isinstance(estimator, type)
         )
     params = estimator.get_params(deep=True)
@@ -172,7 +175,7 @@ def _networks_in(estimator: Any) -> dict[str, BaseMLP]:
 
 @dataclass
 class _Choice:
-    """The ranges of one network that are searched."""
+    """Selection of the ranges to search for one network."""
 
     prefix: str
     network: BaseMLP
@@ -182,7 +185,7 @@ class _Choice:
     known: set[str] = field(default_factory=set)
 
     def takes(self, name: str, smallest: str) -> bool:
-        """Whether a parameter is searched; remember that it could be."""
+        """Return whether to search a parameter, and record its name as known."""
         name = f"{self.prefix}{name}"
         self.known.add(name)
         if _is_in(name, self.exclude):
@@ -192,7 +195,7 @@ class _Choice:
         return SIZES.index(smallest) <= SIZES.index(self.size)
 
     def branches(self) -> list[dict[str, Any]]:
-        """Return names and ranges, one dict for every optimizer."""
+        """Return ranges by parameter name, one dict per optimizer."""
         own = {n: r for n, r in self.network.ranges.items() if self.takes(n, r.size)}
         own = self._same_depth(own)
         for name in self.network._tables:
@@ -202,7 +205,7 @@ class _Choice:
         several = self.takes("optimizer", "large")
         for optimizer in [self.network.optimizer, *(BRANCHES if several else ())]:
             optimizers.setdefault(type(OPTIMIZERS.make(optimizer)), optimizer)
-        found = []
+        branches = []
         for optimizer in optimizers.values():
             branch = dict(own)
             if OPTIMIZERS.make(optimizer).full_batch:
@@ -210,25 +213,25 @@ class _Choice:
             if several:
                 branch["optimizer"] = Choices((optimizer,))
             branch |= self._nested("optimizer", optimizer)
-            found.append({f"{self.prefix}{name}": r for name, r in branch.items()})
-        return found
+            branches.append({f"{self.prefix}{name}": r for name, r in branch.items()})
+        return branches
 
     def _nested(self, name: str, value: Any) -> dict[str, Any]:
         component = self.network._component(name, value)
         if not isinstance(component, Component):
             return {}
         defaults = inspect.signature(type(component)).parameters
-        found = {}
+        ranges = {}
         for key, declared in component.ranges.items():
             if self.takes(f"{name}__{key}", declared.size):
                 default = defaults[key].default
                 required = default is inspect.Parameter.empty
                 default = getattr(component, key) if required else default
-                found[f"{name}__{key}"] = declared.around(default)
-        return found
+                ranges[f"{name}__{key}"] = declared.around(default)
+        return ranges
 
     def _same_depth(self, own: dict[str, Any]) -> dict[str, Any]:
-        """Keep the depth where another parameter has one value for each layer."""
+        """Keep only sizes of the same depth if another parameter has one value per layer."""
         sizes = own.get("hidden_layer_sizes")
         by_layer = any(
             name not in own and isinstance(getattr(self.network, name), list | tuple)
@@ -238,8 +241,8 @@ class _Choice:
             return own
         depth = len(parse_sizes(self.network.hidden_layer_sizes))
         values, grid = (
-            tuple(v for v in found if len(parse_sizes(v)) == depth)
-            for found in (sizes.values, sizes.grid)
+            tuple(v for v in options if len(parse_sizes(v)) == depth)
+            for options in (sizes.values, sizes.grid)
         )
         if values:
             return {**own, "hidden_layer_sizes": Choices(values, sizes.size, grid)}
@@ -247,7 +250,7 @@ class _Choice:
 
 
 def _scalers(estimator: Any) -> dict[str, Choices]:
-    """Return the scalers to choose from, by the name of the step that has one."""
+    """Return the scalers to choose from, by name of the step that contains a scaler."""
     params = {} if isinstance(estimator, BaseMLP) else estimator.get_params(deep=True)
     params[""] = estimator
     options = (
@@ -257,46 +260,49 @@ def _scalers(estimator: Any) -> dict[str, Choices]:
         RobustScaler(),
         QuantileTransformer(n_quantiles=50, output_distribution="normal"),
     )
-    found = {}
+    choices = {}
     for name, value in params.items():
         holder = params.get(name.rpartition("__")[0])
         is_step = hasattr(holder, "steps") or hasattr(holder, "transformers")
         if isinstance(value, SCALERS) and is_step:
             others = (clone(option) for option in options if repr(option) != repr(value))
-            found[name] = Choices(("passthrough", value, *others))
-    if not found:
+            choices[name] = Choices(("passthrough", value, *others))
+    if not choices:
         raise ValueError(
-            "scalers=True, but no Pipeline or column transformer in the estimator has a scaler "
-            "of scikit-learn as a step. Put one in: make_pipeline(StandardScaler(), mlp)."
+            "scalers=True requires a Pipeline or column transformer with a scikit-learn scaler as "
+            "a step. Add one, for example by make_pipeline(StandardScaler(), mlp)."
         )
-    return found
+    return choices
 
 
-# -- the form that each search takes ----------------------------------------------------------
+# -- conversion for each search ---------------------------------------------------------------
 
 
-def _grid(found: Any) -> Any:
-    return found.points()
+def _grid(declared: Any) -> Any:
+    return declared.points()
 
 
-def _distribution(found: Any) -> Any:
-    return list(found.values) if isinstance(found, Choices) else distribution_over(found)
+def _distribution(declared: Any) -> Any:
+    return list(declared.values) if isinstance(declared, Choices) else distribution_over(declared)
 
 
-def _dimension(found: Any) -> Any:
+def _dimension(declared: Any) -> Any:
     space = optional("skopt.space", "method='bayes'", "scikit-optimize")
-    if isinstance(found, Choices):
-        return space.Categorical(list(found.values))
-    return space.Real(found.low, found.high, prior="log-uniform" if found.log else "uniform")
+    if isinstance(declared, Choices):
+        return space.Categorical(list(declared.values))
+    return space.Real(
+        declared.low, declared.high, prior="log-uniform" if declared.log else "uniform"
+    )
 
 
-def _optuna_distribution(found: Any) -> Any:
+def _optuna_distribution(declared: Any) -> Any:
     distributions = optional("optuna.distributions", "method='optuna'", "Optuna", "optuna")
-    if not isinstance(found, Choices):
-        return distributions.FloatDistribution(found.low, found.high, log=found.log)
-    with warnings.catch_warnings():  # objects cannot be stored in a data base
+    if not isinstance(declared, Choices):
+        return distributions.FloatDistribution(declared.low, declared.high, log=declared.log)
+    # Optuna warns that choices which are objects cannot be stored in a database.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return distributions.CategoricalDistribution(found.values)
+        return distributions.CategoricalDistribution(declared.values)
 
 
 CONVERTERS = {
@@ -307,8 +313,8 @@ CONVERTERS = {
 }
 
 
-def _as_taken(subspaces: list[dict[str, Any]], method: str, n_iter: int | None) -> Any:
-    """Return the space in the form that the search takes."""
+def _converted(subspaces: list[dict[str, Any]], method: str, n_iter: int | None) -> Any:
+    """Convert subspaces to the form that the search takes."""
     if method == "optuna":
         subspaces = [_in_common(subspaces)]
     convert = CONVERTERS[method]
@@ -319,14 +325,16 @@ def _as_taken(subspaces: list[dict[str, Any]], method: str, n_iter: int | None) 
         return spaces
     total = 50 if n_iter is None else int(n_iter)
     if total < len(spaces):
-        raise ValueError(f"n_iter must be at least {len(spaces)}, one per subspace. Got {n_iter}.")
+        raise ValueError(
+            f"n_iter must be at least {len(spaces)}, the number of subspaces. Got {n_iter}."
+        )
     each, rest = divmod(total, len(spaces))
     return [(space, each + (i < rest)) for i, space in enumerate(spaces)]
 
 
 def _in_common(subspaces: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the parameters that all subspaces have, over the union of their ranges."""
-    found: dict[str, Any] = {}
+    """Return the parameters common to all subspaces, with the union of their ranges."""
+    common: dict[str, Any] = {}
     for name in subspaces[0]:
         if not all(name in subspace for subspace in subspaces):
             continue
@@ -334,8 +342,8 @@ def _in_common(subspaces: list[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(declared[0], Choices):
             values = [value for choices in declared for value in choices.values]
             unique = [v for i, v in enumerate(values) if not any(v is u for u in values[:i])]
-            found[name] = Choices(tuple(unique))
+            common[name] = Choices(tuple(unique))
         else:
             low, high = min(r.low for r in declared), max(r.high for r in declared)
-            found[name] = Range(low, high, log=declared[0].log)
-    return found
+            common[name] = Range(low, high, log=declared[0].log)
+    return common

@@ -1,4 +1,4 @@
-"""The columns of a table of any library: their types, and encodings of words and dates."""
+"""Column types of arrays and dataframes, and encodings of categories and dates."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DAY = 86_400_000_000  # microseconds
-PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days, each a whole number of seconds
+PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days; each is an integer of seconds
 MISSING = "missing"
 TRUTHS = {"False", "True"}
 NUMBERS: Any = (Real, Decimal)
@@ -34,19 +34,19 @@ ALLOWED = "numbers, texts, categories, booleans, or dates"
 
 @dataclass(frozen=True)
 class Holding:
-    """Selects the columns of one type, for a ColumnTransformer.
+    """Selector of the columns of one type, for a ColumnTransformer.
 
-    `type` is ``"numbers"``, ``"sparse"``, ``"dates"``, ``"few"`` for categories of at most
-    `most_levels` levels, or ``"many"``.
+    `type` is ``"numbers"``, ``"sparse"``, ``"dates"``, ``"few"`` for categories with at most
+    `most_levels` levels, or ``"many"`` for categories with more levels.
     """
 
     type: str
     most_levels: int = 30
 
     def __call__(self, X: Any) -> list:
-        """Return the names of the columns if all of them are strings, otherwise their positions."""
+        """Return the selected columns by name, or by position if any name is not a string."""
         columns = columns_of(X)
-        # A ColumnTransformer takes an integer for a position, even where it is a name.
+        # A ColumnTransformer interprets integers as positions, even if they are names.
         by_name = all(isinstance(name, str) for name, _ in columns)
         return [
             name if by_name else position
@@ -55,11 +55,11 @@ class Holding:
         ]
 
     def _holds(self, name: Any, column: Any) -> bool:
-        found = column_type(column, name)
-        # Counting levels reads the whole column.
-        if found == "categories" and self.type in ("few", "many"):
-            found = "few" if len(set(values_of(column))) <= self.most_levels else "many"
-        return found == self.type
+        type_ = column_type(column, name)
+        # Levels are counted only if needed, because this reads the whole column.
+        if type_ == "categories" and self.type in ("few", "many"):
+            type_ = "few" if len(set(values_of(column))) <= self.most_levels else "many"
+        return type_ == self.type
 
 
 def column_type(column: Any, name: Any = "") -> str:
@@ -68,39 +68,41 @@ def column_type(column: Any, name: Any = "") -> str:
     Raises
     ------
     TypeError
-        If it is none of these. The message names the column.
+        If the column has none of these types. The message names the column.
     """
     if issparse(column) or hasattr(column.dtype, "fill_value"):
         return "sparse"
     dtype = column.dtype
     if f"{dtype},".startswith(("category", "Categorical", "Enum", "str,", "string", "String")):
         return "categories"
-    nested = hasattr(dtype, "is_nested") and dtype.is_nested()  # of polars: NumPy would unpack it
+    # NumPy would unpack nested types of polars.
+    nested = hasattr(dtype, "is_nested") and dtype.is_nested()
     code = "V" if nested else getattr(dtype, "kind", None) or np.asarray(column).dtype.kind
     if code in TYPES:
         return TYPES[code]
-    found = {type(value) for value in values_of(column)} if code == "O" else {dtype}
-    found.discard(type(None))
-    if found and all(_is(t, NUMBERS) and t is not bool for t in found):
+    types = {type(value) for value in values_of(column)} if code == "O" else {dtype}
+    types.discard(type(None))
+    if types and all(_is(t, NUMBERS) and t is not bool for t in types):
         return "numbers"
-    if all(_is(t, (str, bytes, bool, np.bool_, Real)) for t in found):
+    if all(_is(t, (str, bytes, bool, np.bool_, Real)) for t in types):
         return "categories"
-    if all(_is(t, date) for t in found):
+    if all(_is(t, date) for t in types):
         return "dates"
-    what = ", ".join(sorted(getattr(t, "__name__", str(t)) for t in found))
+    names = ", ".join(sorted(getattr(t, "__name__", str(t)) for t in types))
     raise TypeError(
-        f"Column {name!r} holds {what}; columns can hold {ALLOWED}. "
-        "Leave the column out or convert it to one of these."
+        f"Column {name!r} contains {names}; columns can contain {ALLOWED}. "
+        "Drop the column or convert it to one of these types."
     )
 
 
-def _is(found: Any, classes: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, classes)
+def _is(type_: Any, classes: Any) -> bool:
+    return isinstance(type_, type) and issubclass(type_, classes)
 
 
 def columns_of(X: Any) -> list[tuple[Any, Any]]:
-    """Return the columns of a table with their names, or with their positions without a frame."""
-    if hasattr(X, "iloc"):  # X[name] would read some names of pandas as a mask or a level
+    """Return the columns with their names in a dataframe, or with their positions otherwise."""
+    if hasattr(X, "iloc"):
+        # pandas would interpret some names in X[name] as a mask or a level.
         return [(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
     if hasattr(X, "columns"):
         return [(name, X[name]) for name in X.columns]
@@ -111,7 +113,7 @@ def columns_of(X: Any) -> list[tuple[Any, Any]]:
 
 
 def values_of(column: Any) -> list:
-    """Return the values of a column as Python objects, None where they are missing."""
+    """Return the values of a column as Python objects, with None for missing values."""
     values = column.tolist() if hasattr(column, "tolist") else column.to_list()
     nan = (isinstance(value, float) and value != value for value in values)
     missing = column.isna() if hasattr(column, "isna") else nan
@@ -119,20 +121,21 @@ def values_of(column: Any) -> list:
 
 
 def as_words(X: Any, truths: Any = None) -> np.ndarray:
-    """Return every value of a table as text; whole numbers are written as integers.
+    """Convert all values of a table to text, with whole numbers written as integers.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, n_features)
         Categories of any type.
     truths : sequence of bool of length n_features, optional
-        Whether the numbers 0 and 1 of a column are written as ``"False"`` and ``"True"``. If not,
-        booleans are written as ``"0"`` and ``"1"``. By default each is written as it is.
+        For each column, whether to write the numbers 0 and 1 as ``"False"`` and ``"True"``. If
+        False, booleans are written as ``"0"`` and ``"1"``. By default, numbers are written as
+        numbers and booleans as booleans.
 
     Returns
     -------
     words : ndarray of shape (n_samples, n_features), object
-        ``"missing"`` for missing values.
+        The text of each value; ``"missing"`` for missing values.
     """
     columns = columns_of(X)
     given = [None] * len(columns) if truths is None else truths
@@ -159,19 +162,19 @@ def _word(value: Any, truth: Any) -> str:
 
 
 class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Write categories as text, so that `True`, `1` and `1.0` are the same level.
+    """Transformer that converts categories to text: `True`, `1` and `1.0` become one level.
 
     Attributes
     ----------
     truths_ : list of bool
-        Whether each column had booleans in ``fit``. In these, 0 and 1 are written as False and
-        True; in others, False and True are written as 0 and 1.
+        Whether each column contained booleans in ``fit``. In these columns, 0 and 1 are written as
+        False and True; in all others, False and True are written as 0 and 1.
     n_features_in_ : int
-        Features seen during fit.
+        Number of features seen during ``fit``.
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the columns with booleans, or with texts that look like them."""
+        """Find the columns that contain booleans or the texts "False" and "True"."""
         validate_data(self, X, skip_check_array=True)
         self.truths_ = [
             any(isinstance(v, bool | np.bool_) or v in TRUTHS for v in values_of(column))
@@ -180,22 +183,22 @@ class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the words of every column."""
+        """Convert all columns to text."""
         return as_words(X, self.truths_)
 
 
 def as_dates(X: Any) -> np.ndarray:
-    """Return every date as days since 1970, and as points on the circles of year, week and day.
+    """Encode dates as days since 1970, and as sine and cosine of the time of year, week and day.
 
     Parameters
     ----------
     X : array-like or dataframe of shape (n_samples, n_features)
-        Dates, with or without a time; those with a time zone are brought to UTC.
+        Dates, with or without a time. Dates with a time zone are converted to UTC.
 
     Returns
     -------
     numbers : ndarray of shape (n_samples, 7 * n_features), float64
-        NaN where a date is missing.
+        Encoded dates; NaN for missing dates.
     """
     encoded: list[np.ndarray] = []
     for _, column in columns_of(X):
@@ -203,8 +206,8 @@ def as_dates(X: Any) -> np.ndarray:
         since = moments - np.datetime64("1970-01-01", "us")
         encoded.append(since / np.timedelta64(1, "D"))
         for period in PERIODS.values():
-            # The remainder of integers is exact. Rounding would encode one hour differently on
-            # different days.
+            # Integer remainders are exact. Rounding errors would encode the same hour differently
+            # on different days.
             length = np.timedelta64(round(period * DAY), "us")
             turn = 2 * np.pi * (since % length / length)
             encoded += [np.sin(turn), np.cos(turn)]
@@ -222,6 +225,6 @@ def _date_times(column: Any) -> Any:
 
 
 def names_of_dates(transformer: Any, names: Any) -> np.ndarray:
-    """Return the names of the columns of `as_dates`."""
+    """Return the column names of the output of `as_dates`."""
     ends = ["days", *(f"{period}_{curve}" for period in PERIODS for curve in ("sin", "cos"))]
     return np.array([f"{name}_{end}" for name in names for end in ends], dtype=object)

@@ -1,4 +1,4 @@
-"""A ready pipeline for tables: columns of any type, then a network."""
+"""Ready-made pipeline for tables: preparation of columns of any type, then a network."""
 
 import warnings
 from typing import Any
@@ -29,47 +29,50 @@ ROUTED = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 def tabular_pipeline(
     estimator: Any, *, recipe: str = "default", random_state: Any = None
 ) -> Pipeline:
-    """Return a Pipeline that takes a table as it is: with texts, dates and missing values.
+    """Build a Pipeline for raw tables with categories, texts, dates and missing values.
 
     Parameters
     ----------
     estimator : {"classifier", "regressor"} or estimator
-        A name stands for MLPClassifier or MLPRegressor with the parameters of the recipe. Any
-        other estimator is used as it is, and only the columns are prepared.
+        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe. Any other
+        estimator keeps its parameters, and only the preparation of the columns is added.
     recipe : {"default", "fast", "best"}, default="default"
-        ``"fast"`` takes about as long as scikit-learn's network; ``"default"`` and ``"best"``
-        cross-fit 8 and 16 networks and score better.
+        Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
+        ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
     random_state : int, RandomState instance or None, default=None
-        For the network, unless an estimator is given, and for the folds of the target encoder.
+        Random state of the network, unless an estimator is passed, and of the target encoder.
 
     Returns
     -------
     Pipeline
-        Its steps are ``"columns"``, a ColumnTransformer, and the estimator under the name of its
-        class in lower case. It takes dataframes of pandas and polars, arrays, and sparse
-        matrices. All steps can be set and searched.
+        The steps are ``"columns"``, a ColumnTransformer, and the estimator, named after its class
+        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix. The
+        parameters of all steps can be set and searched.
 
     Raises
     ------
     ValueError
         If a name is unknown.
     TypeError
-        If the estimator is none; in ``fit``, if a column holds something that cannot be used.
+        If `estimator` is neither a name nor an estimator; in ``fit``, if a column has an
+        unsupported type.
 
     Notes
     -----
-    ``fit`` finds the type of each column:
+    ``fit`` determines the type of each column:
 
-    * numbers: the median for missing values, and a column that says where they were; scaled by
-      `SmoothClip`;
-    * categories, texts, booleans with up to 30 levels: one column for each level; levels of fewer
-      than 5 rows share one, which also stands for levels that were not seen in ``fit``; missing
-      is a level;
-    * with more levels: the cross-fitted mean of the target, of which there must be one only [1]_;
-    * dates: days since 1970, and the position in year, week and day.
+    * numbers: missing values are replaced by the median and marked by an indicator column; then
+      `SmoothClip` scales the columns and `PiecewiseLinear` encodes them;
+    * categories, texts and booleans with up to 30 levels: one-hot encoding. All levels with fewer
+      than 5 rows form one common level, if there are any. It also represents levels that were
+      not seen in ``fit``. Missing values are a level of their own;
+    * categories, texts and booleans with more levels: the cross-fitted mean of the target [1]_,
+      scaled by `SmoothClip`. This requires a single target;
+    * dates: days since 1970, and the position in the year, week and day. They are then processed
+      like numbers.
 
-    With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val`` and ``y_val`` of
-    ``fit`` reach the network, and ``X_val`` is prepared as X is.
+    With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
+    ``sample_weight_val`` of ``fit`` are passed to the network, and ``X_val`` is transformed like X.
 
     References
     ----------
@@ -89,7 +92,7 @@ def tabular_pipeline(
     for name, value, known in (("recipe", recipe, RECIPES), ("estimator", estimator, NETWORKS)):
         if isinstance(value, str) and value not in known:
             raise ValueError(
-                f"{value!r} names no {name} of tabular_pipeline.{did_you_mean(value, known)} "
+                f"{value!r} is not a known {name} of tabular_pipeline.{did_you_mean(value, known)} "
                 f"Known names: {', '.join(known)}."
             )
     if isinstance(estimator, str):
@@ -109,7 +112,7 @@ def tabular_pipeline(
 
 
 def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
-    """Return the step that prepares the columns."""
+    """Return the ColumnTransformer that prepares the columns."""
 
     def numbers() -> list[tuple[str, Any]]:
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
@@ -131,29 +134,30 @@ def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
             ("many", Pipeline([*words(by_target), ("scale", SmoothClip())]), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
         ],
-        # Without the name of the step, and without an error where two names are the same.
+        # Names without the prefix of the step, and without an error for duplicates.
         verbose_feature_names_out="{feature_name}",
     )
 
 
 class ByTarget(TargetEncoder):
-    """scikit-learn's TargetEncoder without metadata routing, with which 1.9 asks for groups."""
+    """TargetEncoder without metadata routing, for which scikit-learn 1.9 would require groups."""
 
     def fit_transform(self, X: Any, y: Any) -> np.ndarray:
-        """Fit, and return the cross-fitted means of the target."""
+        """Fit to the targets and return their cross-fitted means."""
         shape = np.shape(y)
         if len(shape) > 1 and shape[1] > 1:
-            raise OneTargetOnly(f"The target encoder takes one target, and y has {shape[1]}.")
+            raise OneTargetOnly(f"The target encoder supports one target, but y has {shape[1]}.")
         if self.target_type == "continuous":
             y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
         with config_context(enable_metadata_routing=False), warnings.catch_warnings():
-            # Before scikit-learn 1.9 the folds are stratified; a mean needs no row of every class.
+            # Before scikit-learn 1.9 the folds are stratified, but a mean does not need samples of
+            # all classes.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             return super().fit_transform(X, y)
 
 
 def _by_target(estimator: Any, random_state: Any) -> ByTarget:
-    # Integers may be numbers or classes: only the estimator shows which.
+    # Integers can be numbers or classes, which only the estimator can distinguish.
     target_type = "continuous" if is_regressor(estimator) else "auto"
     if ByTarget().get_params()["random_state"] is None:  # before scikit-learn 1.9
         return ByTarget(target_type=target_type, random_state=random_state)

@@ -1,4 +1,4 @@
-"""Parameters of the networks of tabular_pipeline."""
+"""Network parameters of tabular_pipeline."""
 
 from math import inf
 from typing import Any
@@ -12,11 +12,12 @@ NETWORK = {
     "averaging": None,
     "alpha": 0.0,
     "batch_size": 32,
-    "n_iter_no_change": inf,  # the learning rate has fallen to 0 when training ends
+    # Train for all epochs: the schedule reaches learning rate 0 at max_iter.
+    "n_iter_no_change": inf,
 }
 
 
-# Chosen on the training sets of real tables: benchmarks/results/tabular_choice.json.
+# Chosen on the training sets of real tables, see benchmarks/results/tabular_choice.json.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {**NETWORK, "max_iter": 60, "n_members": 8, "early_stopping": True},
     "fast": {**NETWORK, "max_iter": 15, "n_members": 6},

@@ -1,4 +1,4 @@
-"""The step that takes a table as it is and prepares each of its columns."""
+"""The step of tabular_pipeline that prepares the columns of a raw table."""
 
 import sys
 from collections import Counter
@@ -19,22 +19,22 @@ __all__ = ["Columns", "OneTargetOnly"]
 
 
 class OneTargetOnly(ValueError):
-    """A step that takes one target got several."""
+    """Error of a step that supports one target but received several."""
 
 
 class Columns(ColumnTransformer):
-    """A ColumnTransformer that selects the columns of a frame by name, whatever names they have.
+    """A ColumnTransformer that selects the columns of a dataframe by names of any type.
 
-    It also refuses infinite numbers by the name of their column. Its steps work on arrays, so the
-    names that they make up may collide: in the names of the output, repeated ones get a number.
+    If columns contain infinite numbers, the error message names them. The steps work on arrays, so
+    the output names that they generate can collide: a number is appended to repeated names.
     """
 
     def set_output(self, *, transform: Any = None) -> Self:
-        """Set the format of the output, not that of the steps."""
+        """Set the output format, without changing that of the steps."""
         return super(ColumnTransformer, self).set_output(transform=transform)
 
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
-        """Fit the steps, and return the prepared columns."""
+        """Fit the steps and return the prepared columns."""
         check_names(X)
         names = list(getattr(X, "columns", ()))
         self._names = names if names and not any(isinstance(n, str) for n in names) else None
@@ -46,26 +46,26 @@ class Columns(ColumnTransformer):
         return self._prepared("transform", convertible_table(self._selected(X)), **params)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the prepared columns, each of which occurs once."""
+        """Return the names of the prepared columns, which are unique."""
         return unique_names(super().get_feature_names_out(input_features))
 
     def _selected(self, X: Any) -> Any:
-        """Return the columns that ``fit`` saw, where scikit-learn would go by position or fail."""
+        """Return the columns seen in ``fit`` if scikit-learn would use positions or fail."""
         given = getattr(X, "columns", None)
         if given is None:
             return X
         names = getattr(self, "_names", None)
-        if hasattr(self, "feature_names_in_"):  # scikit-learn selects by strings itself
+        if hasattr(self, "feature_names_in_"):  # scikit-learn itself selects by strings
             by_string = all(isinstance(name, str) for name in given)
             names = None if by_string else self.feature_names_in_
         elif names is None:
-            # The columns of an array have the names that a frame made of it has.
+            # Columns of an array are named as in a dataframe made from it: 0, 1, ...
             numbers = range(getattr(self, "n_features_in_", 0))
             names = numbers if set(numbers) <= set(given) else None
         return X if names is None else select(X, names)
 
     def _prepared(self, method: str, X: Any, *args: Any, **params: Any) -> Any:
-        # Without the frame that scikit-learn makes of the output: it refuses sparse matrices.
+        # scikit-learn must not convert the output to a dataframe, which fails for sparse matrices.
         function = getattr(ColumnTransformer, method)
         function = getattr(function, "__wrapped__", function)
         try:
@@ -76,11 +76,13 @@ class Columns(ColumnTransformer):
             many = chosen(X) if callable(chosen) else chosen
             raise ValueError(_ONE_TARGET.format(error, many)) from error
         except (OverflowError, ValueError) as error:
-            found = columns_with_infinity(X)
-            if not found:
+            names = columns_with_infinity(X)
+            if not names:
                 raise
-            which = f"Column {found[0]!r} holds" if len(found) == 1 else f"Columns {found!r} hold"
-            raise ValueError(_INFINITE.format(which)) from error
+            subject = (
+                f"Column {names[0]!r} contains" if len(names) == 1 else f"Columns {names!r} contain"
+            )
+            raise ValueError(_INFINITE.format(subject)) from error
         if issparse(out) and output_format(self) == "pandas":
             import pandas as pd
 
@@ -89,22 +91,22 @@ class Columns(ColumnTransformer):
 
 
 _ONE_TARGET = (
-    "{} The columns {} have too many levels for one column each. Encode them without the target, "
-    "for instance by set_params(columns__many__encode=OneHotEncoder(max_categories=20, "
-    "handle_unknown='infrequent_if_exist', sparse_output=False)), or leave them out."
+    "{} The columns {} have too many levels for one-hot encoding. Encode them without the target, "
+    "for example by set_params(columns__many__encode=OneHotEncoder(max_categories=20, "
+    "handle_unknown='infrequent_if_exist', sparse_output=False)), or drop them."
 )
 _INFINITE = (
-    "{} infinity or a number too large for float64; numbers must be finite or missing. Replace "
-    "such values, for instance by NaN."
+    "{} infinity or a number too large for float64. Numbers must be finite or missing. Replace "
+    "such values, for example by NaN."
 )
 
 
 def convertible_table(X: Any) -> Any:
-    """Return a table without columns that scikit-learn does not convert to numbers.
+    """Return a table in which scikit-learn can convert all columns.
 
-    In object columns every missing value becomes NaN: ``float(pandas.NA)`` is an error. Sparse
-    booleans of pandas become sparse numbers, and a sparse column that is not filled with zeros
-    becomes dense. Other columns are not copied.
+    Missing values of object columns become NaN, because ``float(pandas.NA)`` raises an error.
+    Sparse pandas booleans become sparse numbers, and sparse columns with a nonzero fill value
+    become dense. Other columns are not copied.
     """
     if isinstance(X, list | tuple):
         X = np.array(X, dtype=object)
@@ -131,7 +133,7 @@ def convertible_table(X: Any) -> Any:
 
 
 def _where_missing(values: np.ndarray) -> np.ndarray:
-    """Return where an array of objects has no value."""
+    """Return a mask of the missing values of an object array."""
     if "pandas" in sys.modules:  # without pandas there is no pandas.NA
         return sys.modules["pandas"].isna(values)
     return np.frompyfunc(lambda value: value is None or value != value, 1, 1)(values).astype(bool)
@@ -142,25 +144,25 @@ def check_names(X: Any) -> None:
     repeated = [name for name, n in Counter(getattr(X, "columns", ())).items() if n > 1]
     if repeated:
         raise ValueError(
-            "The names of columns must be unique, because columns are selected by name. Got "
+            "Column names must be unique, because columns are selected by name. Got "
             f"{', '.join(map(repr, repeated))} more than once. Rename or drop these columns."
         )
 
 
 def select(X: Any, names: Collection) -> Any:
-    """Return the columns of a frame with these names, in their order."""
+    """Return the columns of a dataframe with these names, in this order."""
     positions = {name: i for i, name in enumerate(X.columns)}
     missing = [name for name in names if name not in positions]
     if missing:
         raise ValueError(
-            f"columns are missing: {missing}. They were there in fit. The columns of X are "
+            f"columns are missing: {missing}. They were present in fit. The columns of X are "
             f"{list(X.columns)}."
         )
     return X.iloc[:, [positions[name] for name in names]]
 
 
 def columns_with_infinity(X: Any) -> list:
-    """Return the names of the columns that hold infinite numbers."""
+    """Return the names of the columns that contain infinite numbers."""
     if issparse(X):
         X = X.tocoo()
         return np.unique(X.col[np.isinf(X.data.astype(np.float64))]).tolist()
@@ -175,5 +177,5 @@ def columns_with_infinity(X: Any) -> list:
 def _is_infinite(value: Any) -> bool:
     try:
         return value is not None and isinf(value)
-    except OverflowError:  # an integer beyond float64
+    except OverflowError:  # an integer out of range for float64
         return True
