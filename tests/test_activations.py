@@ -92,6 +92,6 @@ def test_large_arguments_give_finite_values(activation, dtype):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_auto_initializer_is_a_name(activation):
+def test_default_initializer_of_an_activation_is_a_valid_name(activation):
     assert activation.initializer in INITIALIZERS
     assert not INITIALIZERS.make(activation.initializer).follows_activation

@@ -275,7 +275,7 @@ def test_predictions_agree_with_training_or_divergence_is_reported(
 
 @pytest.mark.parametrize("n_members", [1, 2])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_an_outlier_that_dominates_running_statistics_is_reported(n_members, early_stopping):
+def test_outlier_that_dominates_running_statistics_is_reported(n_members, early_stopping):
     """Without overflow, the running statistics still make all other samples look alike."""
     x = np.random.default_rng(1).normal(size=(400, 4))
     y = x[:, 0] + 10

@@ -459,7 +459,7 @@ def test_sparse_columns_of_pandas_stay_sparse(estimator, y):
 
 
 @BOTH
-def test_column_names_that_are_not_strings(estimator, y):
+def test_integer_column_names_are_ignored_and_mixed_ones_raise(estimator, y):
     pandas = pytest.importorskip("pandas")
     # The columns are 0, 1, ...
     model = small(estimator).fit(pandas.DataFrame(X), y)

@@ -326,7 +326,9 @@ def test_prediction_in_blocks_equals_prediction_at_once(
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
 @pytest.mark.parametrize("per_block", [3, 100])
-def test_prediction_of_a_subset_of_samples(variant, container, per_block, monkeypatch, rng):
+def test_prediction_of_a_subset_equals_that_of_its_samples(
+    variant, container, per_block, monkeypatch, rng
+):
     network = make(**variant)
     x = rng.normal(size=(41, 3)).astype(network.dtype)
     index = rng.permutation(41)[:17]

@@ -1,4 +1,4 @@
-"""Conversion to ONNX: graphs predict the same in onnxruntime as the models."""
+"""Conversion to ONNX: in onnxruntime, the graphs predict the same as the models."""
 
 import copy
 import importlib

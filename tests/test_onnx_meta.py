@@ -484,7 +484,7 @@ print(len(to_onnx(search.fit(X, X[:, 0]), X[:1]).graph.output))
 """
 
 
-def test_conversion_without_scikit_optimize():
+def test_conversion_works_without_scikit_optimize():
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_SKOPT], capture_output=True, text=True
     )

@@ -127,7 +127,7 @@ def test_predictions_are_on_the_scale_of_the_targets(loss, target_scaling, rng):
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_forward_pass_and_inverse_link_give_predictions(loss, normalization, n_outputs, rng):
     if isinstance(loss, QuantileLoss) and n_outputs == 2:
-        pytest.skip("several levels are for one output")
+        pytest.skip("several levels require a single output")
     X, y = smooth(rng, 100, n_outputs)
     y = 1000 * y + (0 if loss in POSITIVE else 5e4)
     model = regressor(loss, normalization=normalization, max_iter=5).fit(X, y)

@@ -54,7 +54,7 @@ def test_factors_match_optax(name, expected):
         (Warmup("linear", steps=1), 1, 0.5, 0),
     ],
 )
-def test_factors_at_start_middle_and_end(schedule, start, middle, end):
+def test_factors_match_closed_forms_at_start_middle_and_end(schedule, start, middle, end):
     state = schedule.init()
     actual = [schedule(Clock(progress=p), state) for p in (0.0, 0.5, 1.0)]
     np.testing.assert_allclose(actual, [start, middle, end], rtol=1e-14, atol=1e-15)

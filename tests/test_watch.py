@@ -251,7 +251,7 @@ def test_activation_changed_within_a_fit_is_used(monkeypatch, rng):
             random_state=0,
         )
         weights.append(model.fit(X, X[:, 0]).coefs_)
-    # All of 24 steps are replayed except the first two and the two after the change.
+    # All 24 steps are replayed except the first two and the two after the change.
     assert len(done) == 24 - 4
     for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
