@@ -19,7 +19,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("name", "numbers"), GOLDEN)
-def test_value_and_derivative_are_those_of_torch(name, numbers):
+def test_value_and_derivative_match_torch(name, numbers):
     activation = activations.ACTIVATIONS.make(name)
     x = np.array(numbers["x"])
     a = activation(x)
@@ -29,7 +29,7 @@ def test_value_and_derivative_are_those_of_torch(name, numbers):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_derivative_is_the_slope_of_the_value(activation):
+def test_derivative_matches_central_differences(activation):
     z = np.linspace(-6, 6, 241) + 0.001
     z = z[[distance_to_kinks(activation, x) > 0.01 for x in z]]
     derivative = activation.derivative(z.copy(), activation(z.copy())) * 1.0
@@ -40,20 +40,22 @@ def test_derivative_is_the_slope_of_the_value(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (2, 4, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_shape_and_precision_stay(activation, shape, dtype, rng):
+def test_shape_and_dtype_are_preserved(activation, shape, dtype, rng):
     activation = with_numpy_numbers(activation)
     z = rng.normal(size=shape).astype(dtype)
     a = activation(z)
     assert (a.shape, a.dtype) == (shape, dtype)
     g = np.ones(shape, dtype)
-    g *= activation.derivative(z, a)  # how training uses it
+
+    # Training multiplies in place like this.
+    g *= activation.derivative(z, a)
     assert np.shape(activation.derivative(z, a)) == shape
     assert (g * activation.derivative(z, a)).dtype == dtype
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_apply_writes_the_value_also_in_place(activation, dtype, rng):
+def test_apply_also_works_in_place(activation, dtype, rng):
     z = rng.normal(size=(4, 3)).astype(dtype)
     value, out = activation(z.copy()), np.full_like(z, np.nan)
     activation.apply(z, out)
@@ -63,7 +65,7 @@ def test_apply_writes_the_value_also_in_place(activation, dtype, rng):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_argument_is_left_alone(activation, rng):
+def test_derivative_does_not_modify_z(activation, rng):
     z = rng.normal(size=(4, 3))
     kept = z.copy()
     activation.derivative(z, activation(z))
@@ -71,7 +73,7 @@ def test_argument_is_left_alone(activation, rng):
 
 
 @pytest.mark.parametrize("activation", [row for row in ACTIVATIONS if not row.values[0].needs_z])
-def test_derivative_without_z(activation):
+def test_derivative_accepts_none_for_an_unneeded_z(activation):
     z = np.linspace(-5, 5, 100)
     a = activation(z.copy())
     np.testing.assert_array_equal(activation.derivative(None, a), activation.derivative(z, a))
@@ -79,16 +81,17 @@ def test_derivative_without_z(activation):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_large_arguments_stay_finite(activation, dtype):
+def test_large_arguments_give_finite_values(activation, dtype):
     z = np.array([-1e4, -700, -90, 0, 90, 700, 1e4], dtype)
     a = activation(z.copy())
     assert np.isfinite(a).all()
     derivative = activation.derivative(z, a) * 1.0
     assert np.isfinite(derivative).all()
-    assert np.abs(derivative).max() < 10  # none of the activations is steep
+    # No activation is steep.
+    assert np.abs(derivative).max() < 10
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_auto_initializer_is_a_name(activation):
+def test_default_initializer_of_an_activation_is_a_valid_name(activation):
     assert activation.initializer in INITIALIZERS
     assert not INITIALIZERS.make(activation.initializer).follows_activation

@@ -1,4 +1,4 @@
-"""The pages about optimizers: their code runs, and their promises hold for what it makes."""
+"""The code of the optimizer pages runs, and its class passes the tests of built-in optimizers."""
 
 import importlib
 import pickle
@@ -38,7 +38,7 @@ X = StandardScaler().fit_transform(X)
 
 @pytest.fixture(scope="module")
 def AdaBelief(tmp_path_factory):
-    """The class of the page, imported as a user would: from a file."""
+    """Import the class of the page from a file, as a user would."""
     folder = tmp_path_factory.mktemp("users_own")
     (folder / "adabelief.py").write_text(BLOCKS[0])
     sys.path.insert(0, str(folder))
@@ -47,7 +47,7 @@ def AdaBelief(tmp_path_factory):
     del sys.modules["adabelief"]
 
 
-# -- the code of the page ------------------------------------------------------------------------
+# -- code of the page ----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("AdaBelief")
@@ -62,7 +62,7 @@ def test_page_runs_from_top_to_bottom(capsys):
 
 
 @pytest.mark.usefixtures("AdaBelief")
-def test_other_parts_of_the_page_are_right():
+def test_other_components_of_the_page_are_correct():
     namespace = {"MLPClassifier": MLPClassifier, "X": X, "y": Y}
     for block in BLOCKS[3:]:
         exec(compile(block, "add_an_optimizer.md", "exec"), namespace)
@@ -80,11 +80,11 @@ def test_other_parts_of_the_page_are_right():
     assert ((W != 0).sum(axis=0) == 2).all()
 
 
-# -- its class, tested as the built-in ones ------------------------------------------------------
+# -- its class, tested like the built-in optimizers ----------------------------------------------
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_trajectory_is_that_of_another_library(AdaBelief, config):
+def test_trajectory_matches_another_library(AdaBelief, config):
     follows_the_golden_trajectory(AdaBelief, config)
 
 
@@ -93,11 +93,11 @@ def test_trajectory_is_that_of_another_library(AdaBelief, config):
     [*PROMISES, without_decay_nothing_moves_at_a_minimum],
     ids=lambda promise: promise.__name__,
 )
-def test_keeps_what_every_optimizer_promises(AdaBelief, promise):
+def test_has_the_properties_of_every_optimizer(AdaBelief, promise):
     promise(AdaBelief(learning_rate=0.01))
 
 
-def test_wrong_parameter_is_named(AdaBelief):
+def test_error_names_the_invalid_parameter(AdaBelief):
     message = r"'beta_1' parameter of AdaBelief must be a float in the range \[0.0, 1.0\). Got 1.5"
     with pytest.raises(ValueError, match=message):
         MLPClassifier(optimizer=AdaBelief(beta_1=1.5)).fit(X, Y)
@@ -113,7 +113,7 @@ def test_grid_search_in_a_pipeline(AdaBelief):
     assert mlp.optimizer.learning_rate == 0.001
 
 
-def test_clone_and_name_in_one_grid(AdaBelief):
+def test_clone_keeps_parameters_and_a_name_can_replace_the_instance(AdaBelief):
     model = MLPClassifier(optimizer=AdaBelief(beta_2=0.99))
     assert clone(model).get_params()["optimizer__beta_2"] == 0.99
     assert clone(model).set_params(optimizer="adam").get_params()["optimizer__beta_2"] == 0.999
@@ -126,20 +126,20 @@ def test_fitted_estimator_can_be_pickled(AdaBelief):
 
 
 @pytest.mark.parametrize("optimizer", [*OPTIMIZERS, "AdaBelief"])
-def test_training_in_pieces_is_training_in_one(AdaBelief, optimizer):
+def test_partial_fit_with_pickling_equals_one_fit(AdaBelief, optimizer):
     optimizer = AdaBelief() if optimizer == "AdaBelief" else OPTIMIZERS[optimizer]()
     if optimizer.full_batch:
-        pytest.skip("minimizes as a whole")
+        pytest.skip("has no partial_fit")
     whole = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
     pieces = clone(whole)
-    for _ in range(4):  # interrupted each time
+    for _ in range(4):
         pieces = pickle.loads(pickle.dumps(pieces.partial_fit(X, Y, classes=np.unique(Y))))
     expected = whole.fit(X, Y).predict_proba(X)
     np.testing.assert_array_equal(pieces.predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_class_without_a_rule_is_told_what_is_missing(estimator):
+def test_error_names_the_missing_rule(estimator):
     class Lazy(Optimizer):
         def __init__(self, learning_rate=0.1):
             self.learning_rate = learning_rate
@@ -149,7 +149,7 @@ def test_class_without_a_rule_is_told_what_is_missing(estimator):
         estimator(optimizer=Lazy()).fit(X, Y)
 
 
-# -- the table of all optimizers -----------------------------------------------------------------
+# -- table of all optimizers ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -16,7 +16,8 @@ from sknn_adam.schedules import Constant
 
 
 def averaged(averaging, path):
-    average = np.full_like(path[0], 123.0)  # the start is forgotten at the first step
+    # The first update overwrites the initial value.
+    average = np.full_like(path[0], 123.0)
     for t, theta in enumerate(path, start=1):
         averaging.update(average, theta, t)
     return average
@@ -24,7 +25,7 @@ def averaged(averaging, path):
 
 @pytest.mark.parametrize("n_steps", [1, 2, 100])
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
-def test_average_in_closed_form(n_steps, decay, rng):
+def test_average_matches_the_closed_form(n_steps, decay, rng):
     path = rng.normal(size=(n_steps, 7))
     weights = decay ** np.arange(n_steps)[::-1]
     expected = np.average(path, axis=0, weights=weights)
@@ -33,7 +34,7 @@ def test_average_in_closed_form(n_steps, decay, rng):
 
 @pytest.mark.parametrize("averaging", AVERAGINGS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_stands_still_is_its_own_average(averaging, dtype):
+def test_average_of_constant_weights_is_those_weights(averaging, dtype):
     before = deepcopy(vars(averaging))
     theta = np.array([1.0, -2.0, 3.0], dtype)
     kept = theta.copy()
@@ -45,7 +46,7 @@ def test_what_stands_still_is_its_own_average(averaging, dtype):
 
 
 class Watched(SGD):
-    """SGD that notes where it has been."""
+    """SGD that records its path."""
 
     def init(self, theta, layout=None):
         state = super().init(theta, layout)
@@ -71,7 +72,7 @@ def trained(averaging, rng):
     return run, plan, seen
 
 
-def test_training_validates_with_the_average_and_goes_on_without_it():
+def test_average_is_used_for_validation_only():
     plain, *_ = trained(None, np.random.default_rng(5))
     run, plan, seen = trained(EMA(0.8), np.random.default_rng(5))
     path = run.optimizer_state.path

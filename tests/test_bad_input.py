@@ -1,4 +1,4 @@
-"""Every mistake is answered by an error that names it, and leaves a fitted estimator as it was."""
+"""Every mistake raises an error that names it and leaves a fitted estimator unchanged."""
 
 import copy
 import inspect
@@ -44,7 +44,7 @@ def regressor():
 
 
 def state(model):
-    """What a user can see of a fitted estimator."""
+    """Return everything a user can see of a fitted estimator."""
     prediction = model.predict_proba if hasattr(model, "predict_proba") else model.predict
     return {
         "attributes": sorted(vars(model)),
@@ -58,7 +58,7 @@ def state(model):
     }
 
 
-def raises_and_changes_nothing(model, call, error, match):
+def raises_without_side_effects(model, call, error, match):
     before = state(model)
     with pytest.raises(error, match=match):
         call(model)
@@ -85,36 +85,36 @@ FEATURE_IDS = "nan inf inf32 sparse-nan no-rows no-columns 1d 3d complex strings
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize(("bad", "error", "match"), BAD_FEATURES, ids=FEATURE_IDS)
-def test_features_in_training(classifier, regressor, method, bad, error, match):
+def test_bad_features_raise_in_training(classifier, regressor, method, bad, error, match):
     rows = 24 if bad is None else bad.shape[0]
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model, lambda model, y=y: getattr(model, method)(bad, y[:rows]), error, match
         )
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 @pytest.mark.parametrize(("bad", "error", "match"), BAD_FEATURES, ids=FEATURE_IDS)
-def test_features_in_prediction(classifier, regressor, method, bad, error, match):
+def test_bad_features_raise_in_prediction(classifier, regressor, method, bad, error, match):
     for model in (classifier, regressor):
         if hasattr(model, method):
-            raises_and_changes_nothing(model, lambda m: getattr(m, method)(bad), error, match)
+            raises_without_side_effects(model, lambda m: getattr(m, method)(bad), error, match)
 
 
 @pytest.mark.parametrize("width", [2, 4])
 @pytest.mark.parametrize("method", ["predict", "partial_fit"])
-def test_other_number_of_features(classifier, regressor, width, method):
+def test_wrong_number_of_features_raises(classifier, regressor, width, method):
     match = rf"X has {width} features, but MLP\w+ is expecting 3 features"
     wrong = np.ones((24, width))
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(warm_start=True).fit(X, y)
         args = (wrong, y) if method == "partial_fit" else (wrong,)
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model, lambda model, args=args: getattr(model, method)(*args), ValueError, match
         )
 
 
-def test_other_feature_names():
+def test_unknown_feature_names_raise():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["age", "size", "depth"])
     model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
@@ -145,18 +145,18 @@ TARGET_IDS = "nan inf short None 3d complex strings objects continuous mixed".sp
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize(("who", "bad", "error", "match"), BAD_TARGETS, ids=TARGET_IDS)
-def test_targets(classifier, regressor, method, who, bad, error, match):
+@pytest.mark.parametrize(("estimators", "bad", "error", "match"), BAD_TARGETS, ids=TARGET_IDS)
+def test_bad_targets_raise(classifier, regressor, method, estimators, bad, error, match):
     models = {"classifier": classifier, "regressor": regressor}
-    for model in models.values() if who == "both" else [models[who]]:
-        raises_and_changes_nothing(
+    for model in models.values() if estimators == "both" else [models[estimators]]:
+        raises_without_side_effects(
             model, lambda model: getattr(model, method)(X, bad), error, match
         )
 
 
-def test_one_row_is_no_training_set(classifier, regressor):
+def test_training_requires_two_samples(classifier, regressor):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model, lambda model, y=y: model.fit(X[:1], y[:1]), ValueError, "minimum of 2"
         )
 
@@ -176,9 +176,9 @@ BAD_WEIGHTS = [
 @pytest.mark.parametrize(
     ("weight", "match"), BAD_WEIGHTS, ids="zero negative nan inf short 2d strings".split()
 )
-def test_sample_weights(classifier, regressor, method, weight, match):
+def test_bad_sample_weights_raise(classifier, regressor, method, weight, match):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model,
             lambda model, y=y: getattr(model, method)(X, y, sample_weight=weight),
             ValueError,
@@ -204,24 +204,24 @@ def test_sample_weights(classifier, regressor, method, weight, match):
     ],
     ids=["unseen", "classes", "matrix"],
 )
-def test_partial_fit_with_other_classes(call, match):
+def test_partial_fit_with_other_classes_raises(call, match):
     model = MLPClassifier((4,), random_state=0).partial_fit(X, LABELS)
-    raises_and_changes_nothing(model, call, ValueError, match)
+    raises_without_side_effects(model, call, ValueError, match)
 
 
-def test_first_partial_fit_with_classes_that_lack_one():
+def test_first_partial_fit_raises_if_classes_lack_a_label():
     with pytest.raises(ValueError, match=r"array\(\['c'\]"):
         MLPClassifier((4,)).partial_fit(X, LABELS, classes=["a", "b"])
 
 
-def test_partial_fit_with_another_number_of_outputs():
+def test_partial_fit_with_another_number_of_outputs_raises():
     model = MLPRegressor((4,), random_state=0).partial_fit(X, NUMBERS)
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         model, lambda m: m.partial_fit(X, X[:, :2]), ValueError, "y has 2 outputs"
     )
     labels = np.eye(3, dtype=int)[np.arange(24) % 3]
     model = MLPClassifier((4,), random_state=0).partial_fit(X, labels)
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         model,
         lambda m: m.partial_fit(X, labels[:, [0, 1, 2, 2]]),
         ValueError,
@@ -230,7 +230,7 @@ def test_partial_fit_with_another_number_of_outputs():
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function", "score"])
-def test_prediction_before_training(method):
+def test_prediction_before_training_raises(method):
     args = (X, LABELS) if method == "score" else (X,)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(MLPClassifier(), method)(*args)
@@ -268,7 +268,7 @@ def as_column(values):
 
 
 @OTHERS
-def test_features_that_only_look_like_numbers(classifier, regressor, bad):
+def test_features_that_only_look_like_numbers_raise(classifier, regressor, bad):
     bad = as_column(bad)
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         for call in (
@@ -278,11 +278,11 @@ def test_features_that_only_look_like_numbers(classifier, regressor, bad):
             lambda m, y=y: m.predict(bad),
             lambda m, y=y: m.score(bad, y),
         ):
-            raises_and_changes_nothing(model, call, ValueError, REFUSED)
+            raises_without_side_effects(model, call, ValueError, REFUSED)
 
 
 @OTHERS
-def test_targets_that_only_look_like_numbers(regressor, bad):
+def test_targets_that_only_look_like_numbers_raise(regressor, bad):
     for call in (
         lambda m: m.fit(X, bad),
         lambda m: m.partial_fit(X, bad),
@@ -290,23 +290,23 @@ def test_targets_that_only_look_like_numbers(regressor, bad):
         lambda m: m.score(X, bad),
         lambda m: diagnose(m, X, bad),
     ):
-        raises_and_changes_nothing(regressor, call, ValueError, REFUSED)
+        raises_without_side_effects(regressor, call, ValueError, REFUSED)
 
 
 @OTHERS
-def test_weights_that_only_look_like_numbers(classifier, regressor, bad):
+def test_weights_that_only_look_like_numbers_raise(classifier, regressor, bad):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         for call in (
             lambda m, y=y: m.fit(X, y, sample_weight=bad),
             lambda m, y=y: m.fit(X, y, X_val=X, y_val=y, sample_weight_val=bad),
             lambda m, y=y: m.score(X, y, sample_weight=bad),
         ):
-            raises_and_changes_nothing(model, call, ValueError, REFUSED)
+            raises_without_side_effects(model, call, ValueError, REFUSED)
 
 
 @OTHERS
 @pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()])
-def test_transformers_refuse_what_only_looks_like_numbers(transformer, bad):
+def test_transformers_refuse_values_that_only_look_like_numbers(transformer, bad):
     fitted = clone(transformer).fit(X)
     for call in (clone(transformer).fit, fitted.transform):
         with pytest.raises(ValueError, match=REFUSED):
@@ -322,16 +322,17 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("kind", MISSING)
-def test_labels_and_groups_that_are_missing(classifier, kind):
-    if kind == "list":
-        bad = ["a", np.nan, *LABELS[2:]]  # NumPy turns this NaN into the text 'nan'
-    elif kind == "masked":
+@pytest.mark.parametrize("case", MISSING)
+def test_missing_labels_and_groups_raise(classifier, case):
+    if case == "list":
+        # NumPy turns this NaN into the string 'nan'.
+        bad = ["a", np.nan, *LABELS[2:]]
+    elif case == "masked":
         bad = np.ma.masked_array(LABELS, np.arange(24) == 3)
-    elif kind == "NaT":
+    elif case == "NaT":
         bad = WITH_NAT
     else:
-        bad = with_value(LABELS.astype(object), *MISSING[kind])
+        bad = with_value(LABELS.astype(object), *MISSING[case])
     match = "y contains NaN, None or another missing value: 1 of 24|y has 1 masked"
     for call in (
         lambda m: m.fit(X, bad),
@@ -339,27 +340,27 @@ def test_labels_and_groups_that_are_missing(classifier, kind):
         lambda m: m.fit(X, LABELS, X_val=X, y_val=bad),
         lambda m: m.score(X, bad),
     ):
-        raises_and_changes_nothing(classifier, call, ValueError, match)
+        raises_without_side_effects(classifier, call, ValueError, match)
     crossed = MLPRegressor((4,), n_members=2, early_stopping=True, max_iter=2)
     with pytest.raises(ValueError, match=match.replace("y ", "groups ")):
         crossed.fit(X, NUMBERS, groups=bad)
 
 
 @pytest.mark.parametrize("given", [np.array([1.0, np.inf] * 12, object), [1.0, -np.inf] * 12])
-def test_infinity_among_objects(regressor, given):
-    raises_and_changes_nothing(
+def test_infinity_in_object_targets_raises(regressor, given):
+    raises_without_side_effects(
         regressor, lambda m: m.fit(X, given), ValueError, "Input y contains infinity"
     )
 
 
-def test_dates_are_labels_and_groups():
-    """They are compared only, never computed with."""
+def test_dates_are_valid_labels_and_groups():
+    """Labels and groups are only compared."""
     y = np.repeat(DAYS[:3], 8)
     model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, y)
     codes = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, np.repeat([0, 1, 2], 8))
     np.testing.assert_array_equal(model.predict(X), DAYS[codes.predict(X)])
     assert model.score(X, y) == codes.score(X, np.repeat([0, 1, 2], 8))
-    found = [
+    predictions = [
         MLPRegressor((4,), max_iter=3, n_members=2, early_stopping=True, random_state=0)
         .fit(X, NUMBERS, groups=groups)
         .predict(X)
@@ -369,17 +370,17 @@ def test_dates_are_labels_and_groups():
             np.repeat(list("abcdef"), 4),
         )
     ]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(predictions[0], predictions[1])
+    np.testing.assert_array_equal(predictions[0], predictions[2])
 
 
-def test_masked_arrays_without_masked_cells_are_arrays(regressor):
+def test_masked_arrays_without_masked_values_are_accepted(regressor):
     masked = np.ma.masked_array(X, mask=False)
     again = MLPRegressor((4,), max_iter=3, random_state=0).fit(masked, np.ma.masked_array(NUMBERS))
     np.testing.assert_array_equal(again.predict(masked), regressor.predict(X))
 
 
-def test_columns_at_fault_are_named():
+def test_errors_name_the_invalid_columns():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["age", "size", "depth"])
     model = MLPRegressor((4,), max_iter=2, random_state=0).fit(frame, NUMBERS)
@@ -424,7 +425,7 @@ def test_columns_at_fault_are_named():
             MLPRegressor((4,)).fit(bad, NUMBERS)
 
 
-def test_columns_of_polars_are_named():
+def test_errors_name_the_invalid_columns_of_polars_frames():
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({"age": X[:, 0], "day": DAYS, "word": LABELS})
     with pytest.raises(ValueError, match="dates or times in column 'day'"):
@@ -484,19 +485,19 @@ BAD_NUMBERS = [
     ("name", "value", "match"), BAD_NUMBERS, ids=[f"{n}={v}" for n, v, _ in BAD_NUMBERS]
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_values_out_of_range(classifier, regressor, method, name, value, match):
+def test_parameters_out_of_range_raise(classifier, regressor, method, name, value, match):
     if method == "partial_fit" and isinstance(value, LBFGS):
         pytest.skip("L-BFGS has no partial_fit")
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(**{name: value})
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model, lambda model, y=y: getattr(model, method)(X, y), ValueError, match
         )
 
 
-def test_target_scaling_out_of_range(regressor):
+def test_unknown_target_scaling_raises(regressor):
     regressor.set_params(target_scaling="minmax")
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         regressor, lambda m: m.fit(X, NUMBERS), ValueError, "The 'target_scaling' parameter of MLPR"
     )
 
@@ -518,10 +519,10 @@ SIZES += [
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=map(repr, SIZES))
-def test_hidden_sizes_that_are_none(classifier, regressor, sizes):
+def test_invalid_hidden_layer_sizes_raise(classifier, regressor, sizes):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(hidden_layer_sizes=sizes)
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model,
             lambda model, y=y: model.fit(X, y),
             ValueError,
@@ -551,20 +552,20 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("name", "value", "match"), NAMES, ids=[f"{n}={v}" for n, v, _ in NAMES])
-def test_unknown_names(classifier, regressor, name, value, match):
+def test_unknown_component_names_raise(classifier, regressor, name, value, match):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(**{name: value})
-        raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), ValueError, match)
+        raises_without_side_effects(model, lambda model, y=y: model.fit(X, y), ValueError, match)
 
 
 @pytest.mark.parametrize(("name", "meant"), [("mse", "squared_error"), ("MAE", "absolute_error")])
-def test_names_of_losses_in_other_libraries(classifier, regressor, name, meant):
+def test_loss_names_of_other_libraries_get_a_suggestion(classifier, regressor, name, meant):
     regressor.set_params(loss=name)
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         regressor, lambda m: m.fit(X, NUMBERS), ValueError, rf"Did you mean '{meant}'\?"
     )
     classifier.set_params(loss="cross-entropy")
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         classifier, lambda m: m.fit(X, LABELS), ValueError, r"Did you mean 'log_loss'\?"
     )
 
@@ -586,10 +587,10 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("name", "value", "match"), TYPES, ids=[f"{n}={v}" for n, v, _ in TYPES])
-def test_values_of_another_kind(classifier, regressor, name, value, match):
+def test_components_of_the_wrong_type_raise(classifier, regressor, name, value, match):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(**{name: value})
-        raises_and_changes_nothing(model, lambda model, y=y: model.fit(X, y), TypeError, match)
+        raises_without_side_effects(model, lambda model, y=y: model.fit(X, y), TypeError, match)
 
 
 SET_PARAMS = [
@@ -617,9 +618,9 @@ SET_PARAMS = [
 
 
 @pytest.mark.parametrize(("params", "match"), SET_PARAMS, ids=[", ".join(p) for p, _ in SET_PARAMS])
-def test_set_params(classifier, regressor, params, match):
+def test_invalid_set_params_raise(classifier, regressor, params, match):
     for model in (classifier, regressor):
-        raises_and_changes_nothing(model, lambda m: m.set_params(**params), ValueError, match)
+        raises_without_side_effects(model, lambda m: m.set_params(**params), ValueError, match)
 
 
 CONSTRUCTORS = [
@@ -639,16 +640,16 @@ CONSTRUCTORS = [
 @pytest.mark.parametrize(
     ("params", "match"), CONSTRUCTORS, ids=[", ".join(p) for p, _ in CONSTRUCTORS]
 )
-def test_unknown_arguments_of_constructors(estimator, params, match):
+def test_unknown_constructor_arguments_raise(estimator, params, match):
     with pytest.raises(TypeError, match=rf"^{estimator.__name__}\(\) got .*unexpected .*{match}"):
         estimator(**params)
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_names_of_other_libraries_have_a_counterpart(estimator):
-    for name, told in estimator._renamed.items():
+def test_suggested_replacements_are_valid_parameters(estimator):
+    for name, hint in estimator._renamed.items():
         assert name not in estimator().get_params()
-        for here in re.findall(r"'(\w+)'", told):
+        for here in re.findall(r"'(\w+)'", hint):
             model = estimator(optimizer="nesterov" if "nesterov" in here else "adam")
             model.set_params(optimizer="momentum" if here.endswith("momentum") else model.optimizer)
             assert here in model.get_params(deep=True)
@@ -669,7 +670,7 @@ def test_names_of_other_libraries_have_a_counterpart(estimator):
         (lambda: Tanh(1), "positional argument"),
     ],
 )
-def test_unknown_arguments_of_components(call, match):
+def test_unknown_component_arguments_raise(call, match):
     with pytest.raises(TypeError, match=match):
         call()
 
@@ -683,7 +684,7 @@ class Subclass(MLPClassifier):
 
 
 class Forwarding(Adam):
-    """A user's class that hands on what it does not know, and fails by itself."""
+    """A user's class that forwards its arguments and raises an error of its own."""
 
     def __init__(self, **params):
         super().__init__(**params)
@@ -691,7 +692,7 @@ class Forwarding(Adam):
             raise TypeError("unlucky")
 
 
-def test_constructors_of_subclasses():
+def test_subclass_constructor_errors_name_the_right_class():
     model = clone(Subclass(extra=2, alpha=0.1))
     assert (model.extra, model.alpha) == (2, 0.1)
     assert list(inspect.signature(Subclass).parameters) == ["extra", "alpha", "wrong"]
@@ -707,7 +708,7 @@ def test_constructors_of_subclasses():
 
 
 @pytest.mark.parametrize("made", [MLPClassifier(alpha=0.1), Adam(0.1), Tanh(), AMSGrad(0.3)])
-def test_hints_change_nothing_about_signatures_and_copies(made):
+def test_hints_preserve_signatures_and_copies(made):
     cls = type(made)
     given = inspect.signature(inspect.unwrap(cls.__init__))
     own = list(given.parameters.values())[1:]  # without self
@@ -723,7 +724,7 @@ def test_hints_change_nothing_about_signatures_and_copies(made):
         assert repr(again) == repr(made)
 
 
-def test_constructors_check_nothing_and_change_nothing():
+def test_constructors_only_assign():
     sizes, rate = [[]], object()
     model = MLPClassifier(sizes, optimizer=Adam(learning_rate=rate), alpha="much")
     assert model.hidden_layer_sizes is sizes
@@ -731,28 +732,28 @@ def test_constructors_check_nothing_and_change_nothing():
     assert model.alpha == "much"
 
 
-# -- training that cannot go on ------------------------------------------------------------------
+# -- training that cannot continue ---------------------------------------------------------------
 
 
 def test_minimizers_refuse_batches(classifier, regressor):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         model.set_params(optimizer="lbfgs")
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model,
             lambda model, y=y: model.partial_fit(X, y),
             AttributeError,
             "no attribute 'partial_fit'",
         )
         model.set_params(batch_size=8)
-        raises_and_changes_nothing(
+        raises_without_side_effects(
             model, lambda model, y=y: model.fit(X, y), ValueError, "needs all 24 samples"
         )
 
 
-def test_warm_start_with_another_architecture():
+def test_warm_start_with_another_architecture_raises():
     model = MLPRegressor((4,), max_iter=2, warm_start=True, random_state=0).fit(X, NUMBERS)
     model.set_params(hidden_layer_sizes=(5,))
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         model,
         lambda m: m.fit(X, NUMBERS),
         ValueError,
@@ -760,16 +761,17 @@ def test_warm_start_with_another_architecture():
     )
 
 
-@pytest.mark.parametrize("kept", ["nothing", "warm_start", "partial_fit"])
-def test_divergence_as_an_error(kept):
+@pytest.mark.parametrize("training", ["nothing", "warm_start", "partial_fit"])
+def test_on_divergence_raise_leaves_the_model_unchanged(training):
     model = MLPRegressor((4,), max_iter=5, on_divergence="raise", random_state=0, batch_size=8)
-    train = model.partial_fit if kept == "partial_fit" else model.fit
-    model.set_params(warm_start=kept == "warm_start", optimizer="sgd")
+    train = model.partial_fit if training == "partial_fit" else model.fit
+    model.set_params(warm_start=training == "warm_start", optimizer="sgd")
     for _ in range(3):
         train(X, NUMBERS)
     model.set_params(optimizer__learning_rate=1e3)
     error = None
-    for _ in range(50):  # epochs that are finite so far are no error
+    # The first epochs may stay finite.
+    for _ in range(50):
         before = state(model)
         try:
             train(X, NUMBERS)
@@ -782,14 +784,14 @@ def test_divergence_as_an_error(kept):
     assert state(model) == before
 
 
-def test_scores_that_do_not_exist(classifier):
+def test_unknown_scoring_raises(classifier):
     classifier.set_params(scoring="accuracyy")
-    raises_and_changes_nothing(
+    raises_without_side_effects(
         classifier, lambda model: model.fit(X, LABELS), ValueError, "Did you mean 'accuracy'"
     )
 
 
-def test_weights_of_an_unfitted_estimator():
+def test_weights_of_an_unfitted_estimator_raise():
     for name in ("coefs_", "intercepts_"):
         with pytest.raises(AttributeError, match=f"MLPClassifier is not fitted yet.*{name}"):
             getattr(MLPClassifier(), name)

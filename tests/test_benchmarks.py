@@ -1,4 +1,4 @@
-"""The benchmarks run, and what the docs quote is what they measured; no timing is asserted."""
+"""The benchmarks run, and the docs quote their measured results. No timing is asserted."""
 
 import re
 
@@ -16,26 +16,27 @@ def test_all_sides_do_the_same_work(monkeypatch, size):
     sides = row["sides"]
     assert {"sknn_adam", "sknn_adam, NumPy", "scikit-learn"} <= set(sides)
     assert row["limit_microseconds"] > 0
-    for found in sides.values():
-        low, middle, high = found["microseconds_per_step"]
+    for side in sides.values():
+        low, middle, high = side["microseconds_per_step"]
         assert 0 < low <= middle <= high
-        assert found["slower"] > 0
-        assert found["final_loss"] == pytest.approx(sides["scikit-learn"]["final_loss"], rel=0.5)
+        assert side["slower"] > 0
+        assert side["final_loss"] == pytest.approx(sides["scikit-learn"]["final_loss"], rel=0.5)
 
 
-def test_a_sparse_table_is_what_it_says():
+def test_sparse_table_has_the_named_shape_and_format():
     X, y = fit.table("60x500 CSR", 0)
     assert X.shape == (60, 500)
     assert X.format == "csr"
     assert len(set(y)) > 1
     row = fit.measure("60x500 CSR", (5,), 20, 1, 1, 0, ["sknn_adam", "torch"])
-    assert list(row["sides"]) == ["sknn_adam"]  # torch is missing, or takes no sparse tables
+    # torch is either not installed or does not support sparse tables.
+    assert list(row["sides"]) == ["sknn_adam"]
 
 
 def numbers_in_tables(text):
-    """Return the numbers of every line of a table, in order."""
+    """Return the numbers of every table row, in order."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [found for line in lines if (found := re.findall(r"\d[\d,.e+-]*", line))]
+    return [numbers for line in lines if (numbers := re.findall(r"\d[\d,.e+-]*", line))]
 
 
 def test_the_page_shows_the_figures_of_the_newest_records():
@@ -101,12 +102,12 @@ def test_ratios_to_the_full_batch_are_paired_by_table():
     def row(table, candidate, error):
         return {"table": table, "n": 30, "candidate": candidate, "error": error}
 
-    # 0.01 is added to every error: the ratios are 1/2 and 2.
+    # 0.01 is added to every error, so the ratios are 1/2 and 2.
     rows = [row("a", small.FULL, 0.19), row("a", "other", 0.09)]
     rows += [row("b", small.FULL, 0.09), row("b", "other", 0.19)]
     logs = small.log_ratios(rows, 30, "other", "error")
     assert logs == pytest.approx({"a": -log(2), "b": log(2)})
-    # The deviation of +-log 2 with one degree of freedom is sqrt(2) log 2, over sqrt(2 tables).
+    # The sample deviation of +-log 2 is sqrt(2) log 2, divided by sqrt(2) for two tables.
     assert small.summary(list(logs.values())) == {
         "ratio": pytest.approx(1),
         "se": pytest.approx(log(2)),

@@ -1,4 +1,4 @@
-"""The cache of machine code: whose files are read, and how files are written."""
+"""The cache of machine code: ownership checks before reading, and safe writing."""
 
 import os
 import pickle
@@ -10,38 +10,38 @@ import pytest
 from sknn_adam._backends import compilation as _compiled
 from sknn_adam._utils.files import private_directory, replacing
 
-POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no user ids")
+POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="requires user ids")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A cache with files, their content made up."""
+    """A cache directory with placeholder files."""
     base = tmp_path / "base"
-    found = private_directory(str(base), "sknn_adam")
+    cache = private_directory(str(base), "sknn_adam")
     for name in ("kernel_1.py", "loops_1.py"):
-        (found / name).write_text("text")
+        (cache / name).write_text("text")
     for name in ("kernel_1.kernel-7.py311.nbi", "kernel_1.kernel-7.py311.1.nbc"):
-        (found / "__pycache__" / name).write_text("text")
-    for file in found.rglob("*.*"):
+        (cache / "__pycache__" / name).write_text("text")
+    for file in cache.rglob("*.*"):
         file.chmod(0o600)
     private_directory.cache_clear()
-    yield found
+    yield cache
     private_directory.cache_clear()
 
 
 @POSIX
-def test_a_new_cache_is_for_the_user_alone(tmp_path):
+def test_new_cache_is_private_to_the_user(tmp_path):
     before = os.umask(0)
     try:
-        found = private_directory(str(tmp_path / "a" / "b"), "sknn_adam")
+        cache = private_directory(str(tmp_path / "a" / "b"), "sknn_adam")
     finally:
         os.umask(before)
-    for directory in (tmp_path / "a", tmp_path / "a" / "b", found, found / "__pycache__"):
+    for directory in (tmp_path / "a", tmp_path / "a" / "b", cache, cache / "__pycache__"):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 @POSIX
-def test_a_cache_of_ones_own_is_used_with_all_its_files(folder):
+def test_own_cache_is_used_unchanged(folder):
     files = sorted(folder.rglob("*"))
     assert private_directory(str(folder.parent), "sknn_adam") == folder
     assert sorted(folder.rglob("*")) == files
@@ -68,27 +68,27 @@ REMOVED = {"links_to_files", "hard_links", "writable_files", "files_of_somebody"
 @pytest.mark.parametrize(
     "forge", forgeries.BY_ANYBODY + forgeries.BY_ROOT, ids=lambda forge: forge.__name__
 )
-def test_a_forged_cache_is_not_used(forge, folder, tmp_path, monkeypatch):
+def test_forged_cache_is_not_used(forge, folder, tmp_path, monkeypatch):
     if forge in forgeries.BY_ROOT and os.geteuid() != 0:
-        pytest.skip("only root gives files away")
+        pytest.skip("only root can change the owner of a file")
     if forge.__name__ not in REFUSED | REMOVED:
-        pytest.skip("for a whole process, see the heavy suite")
+        pytest.skip("requires a separate process; see the heavy suite")
     room = tmp_path / "room"
     room.mkdir()
     monkeypatch.chdir(room)
     changes = forge(folder, tmp_path / "marker", room) or {}
     base = changes.get("XDG_CACHE_HOME", str(folder.parent))
-    found = private_directory(base, "sknn_adam")
+    cache = private_directory(base, "sknn_adam")
     if forge.__name__ in REFUSED:
-        assert found is None
+        assert cache is None
     else:
-        assert found == folder
+        assert cache == folder
         assert not list(folder.rglob("*.nb?"))
         assert not list(folder.glob("*.py"))
 
 
-def test_a_forgery_would_be_executed(tmp_path):
-    """Without which the others show nothing."""
+def test_forged_payload_runs_if_unpickled(tmp_path):
+    """Otherwise the other tests would pass trivially."""
     pickle.loads(pickle.dumps(forgeries.Payload(tmp_path / "marker"))).close()
     assert (tmp_path / "marker").exists()
 
@@ -104,7 +104,7 @@ def test_planted_machine_code_is_not_executed(tmp_path):
     assert not (tmp_path / "marker").exists()
 
 
-def test_relative_paths_are_ignored(monkeypatch, tmp_path):
+def test_relative_cache_paths_are_ignored(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
@@ -114,7 +114,7 @@ def test_relative_paths_are_ignored(monkeypatch, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_name_of_a_source_depends_on_its_text_and_the_versions(monkeypatch, tmp_path):
+def test_cached_file_name_depends_on_source_and_versions(monkeypatch, tmp_path):
     pytest.importorskip("numba")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     paths = [_compiled._source_file("a = 1", "x"), _compiled._source_file("a = 2", "x")]
@@ -123,22 +123,23 @@ def test_the_name_of_a_source_depends_on_its_text_and_the_versions(monkeypatch, 
     assert len(set(paths)) == 3
 
 
-# -- how files are written -------------------------------------------------------------------------
+# -- writing files -------------------------------------------------------------------------------
 
 
 @POSIX
-def test_a_temporary_file_is_new_and_no_link_is_followed(tmp_path, monkeypatch):
+def test_temporary_file_is_new_and_does_not_follow_links(tmp_path, monkeypatch):
     monkeypatch.setattr("sknn_adam._utils.files.secrets.token_hex", lambda n: "guessed")
     (tmp_path / "victim").write_text("as before")
     (tmp_path / "file.guessed.part").symlink_to(tmp_path / "victim")
     with pytest.raises(FileExistsError), replacing(tmp_path / "file"):
         pass
     assert (tmp_path / "victim").read_text() == "as before"
-    assert (tmp_path / "file.guessed.part").is_symlink()  # nobody else's file is removed
+    # The existing link is not removed either.
+    assert (tmp_path / "file.guessed.part").is_symlink()
 
 
 @POSIX
-def test_permissions_are_those_of_the_umask_or_as_told(tmp_path):
+def test_permissions_follow_the_umask_unless_given(tmp_path):
     before = os.umask(0o027)
     try:
         with replacing(tmp_path / "usual") as file:

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, checkpoints, and the table of verbose=1."""
+"""scikit-learn's callbacks, checkpoints, and the table that verbose=1 prints."""
 
 import os
 import pickle
@@ -39,7 +39,7 @@ def outputs(model):
 
 
 class Watcher:
-    """Writes down what it is told; a callback is any object with these four methods."""
+    """A recorder of all calls. A callback is any object with these four methods."""
 
     def __init__(self, stop_at=None):
         self.stop_at, self.events, self.models, self.seen = stop_at, [], [], []
@@ -65,14 +65,14 @@ class Watcher:
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_what_a_callback_is_told(estimator, y):
+def test_callbacks_receive_data_and_progress(estimator, y):
     watcher, weight = Watcher(), np.linspace(1, 2, 50)
     model = small(estimator, max_iter=3).set_callbacks(watcher).fit(X, y, weight)
     epoch = ["begin epoch", "end epoch"]
     assert watcher.events == ["setup", "begin fit", *epoch * 3, "end fit", "teardown"]
-    for told_X, told_y, metadata, _, _ in watcher.seen:
-        np.testing.assert_array_equal(told_X, X)
-        np.testing.assert_array_equal(told_y, y)
+    for seen_X, seen_y, metadata, _, _ in watcher.seen:
+        np.testing.assert_array_equal(seen_X, X)
+        np.testing.assert_array_equal(seen_y, y)
         np.testing.assert_array_equal(metadata["sample_weight"], weight)
     assert [seen[3] for seen in watcher.seen] == [1, 2, 3, 3]
     assert [seen[4] for seen in watcher.seen] == [*model.loss_curve_, model.loss_]
@@ -98,8 +98,8 @@ def test_callbacks_do_not_change_training(estimator, y):
     ],
     ids=["batch_norm", "ema", "schedule_free", "lbfgs"],
 )
-def test_snapshots_are_the_models_of_their_epochs(estimator, y, params):
-    """They do not share memory with the weights that go on changing."""
+def test_snapshots_equal_shorter_fits(estimator, y, params):
+    """They do not share memory with the weights, which keep changing."""
     watcher = Watcher()
     model = small(estimator, **params, max_iter=4).set_callbacks(watcher).fit(X, y)
     assert len(watcher.models) == 5
@@ -113,7 +113,7 @@ def test_snapshots_are_the_models_of_their_epochs(estimator, y, params):
 @NEEDS_CALLBACKS
 @BOTH
 @pytest.mark.parametrize("params", [{}, {"optimizer": "lbfgs", "batch_size": "auto"}])
-def test_a_callback_stops_by_its_return_value(estimator, y, params):
+def test_callback_stops_training_by_returning_true(estimator, y, params):
     model = small(estimator, **params).set_callbacks(Watcher(stop_at=2)).fit(X, y)
     assert (model.n_iter_, model.stop_reason_, model.converged_) == (2, "callback", False)
     shorter = small(estimator, **params, max_iter=2).fit(X, y)
@@ -122,7 +122,7 @@ def test_a_callback_stops_by_its_return_value(estimator, y, params):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_partial_fit_tells_of_its_epoch(estimator, y):
+def test_partial_fit_calls_back_once_per_epoch(estimator, y):
     watcher = Watcher()
     small(estimator).set_callbacks(watcher).partial_fit(X, y)
     assert watcher.events.count("end epoch") == 1
@@ -131,7 +131,7 @@ def test_partial_fit_tells_of_its_epoch(estimator, y):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_an_error_in_a_callback_ends_the_fit(estimator, y):
+def test_error_in_a_callback_ends_the_fit(estimator, y):
     class Broken(Watcher):
         def on_fit_task_begin(self, estimator, context):
             if context.task_name == "epoch":
@@ -146,7 +146,7 @@ def test_an_error_in_a_callback_ends_the_fit(estimator, y):
 
 
 class Acting(Watcher):
-    """Calls functions with the estimator: at the end of each task, at the beginning of a fit."""
+    """A callback that runs one function before a fit and another after each task."""
 
     def __init__(self, end=lambda estimator, task: None, begin=lambda estimator: None):
         super().__init__()
@@ -162,14 +162,14 @@ class Acting(Watcher):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_a_parameter_set_by_a_callback_stays(estimator, y):
+def test_parameter_set_by_a_callback_persists(estimator, y):
     acting = Acting(lambda model, task: model.set_params(alpha=0.05))
     assert small(estimator).set_callbacks(acting).fit(X, y).alpha == 0.05
 
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_an_error_removes_what_a_callback_has_set(estimator, y):
+def test_error_reverts_changes_made_by_a_callback(estimator, y):
     def act(model, task):
         model.set_params(alpha=0.05)
         model.note_ = task
@@ -186,7 +186,7 @@ def test_an_error_removes_what_a_callback_has_set(estimator, y):
 @NEEDS_CALLBACKS
 @BOTH
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_ctrl_c_before_the_first_step_of_a_warm_start(estimator, y, n_members):
+def test_ctrl_c_before_the_first_step_of_a_warm_start_resets_n_iter(estimator, y, n_members):
     model = small(estimator, warm_start=True, n_members=n_members).fit(X, y)
     model.set_callbacks(Acting(begin=lambda _: signal.raise_signal(signal.SIGINT)))
     with pytest.raises(KeyboardInterrupt):
@@ -213,7 +213,7 @@ def test_ctrl_c_after_the_last_epoch_keeps_out_of_fold_predictions(estimator, y)
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_scoring_monitor(estimator, y):
+def test_scoring_monitor_records_every_epoch(estimator, y):
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring=NAMES[estimator])
@@ -228,7 +228,7 @@ def test_scoring_monitor(estimator, y):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_scoring_monitor_in_a_pipeline_in_a_search(estimator, y):
+def test_scoring_monitor_works_in_a_search_over_a_pipeline(estimator, y):
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring=NAMES[estimator])
@@ -237,15 +237,17 @@ def test_scoring_monitor_in_a_pipeline_in_a_search(estimator, y):
     search = GridSearchCV(model, {f"{name}__alpha": [1e-4, 1e-2]}, cv=2).fit(X, y)
     rows = [row for log in monitor.get_logs(select="all") for row in log.data]
     epochs = [row[NAMES[estimator]] for row in rows if row["task_name"] == "epoch"]
-    assert len(epochs) == (2 * 2 + 1) * 3  # candidates, folds, the refit; epochs
+    # Two candidates on two folds and the refit, three epochs each.
+    assert len(epochs) == (2 * 2 + 1) * 3
     assert np.isfinite(epochs).all()
     score = search.best_estimator_.score(X, y)
-    assert any(epoch == pytest.approx(score) for epoch in epochs)  # of the refit, on all rows
+    # The refit on all samples is among them.
+    assert any(epoch == pytest.approx(score) for epoch in epochs)
 
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_progress_bar(estimator, y, capsys):
+def test_progress_bar_is_shown(estimator, y, capsys):
     pytest.importorskip("rich")
     from sklearn.callback import ProgressBar
 
@@ -262,10 +264,11 @@ def test_progress_bar(estimator, y, capsys):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_callbacks_are_not_pickled_into_trouble(estimator, y):
+def test_model_with_callbacks_can_be_pickled_and_cloned(estimator, y):
     model = small(estimator).set_callbacks(Watcher(stop_at=3)).fit(X, y)
     np.testing.assert_array_equal(outputs(pickle.loads(pickle.dumps(model))), outputs(model))
-    assert clone(model).fit(X, y).n_iter_ == 3  # clones keep their callbacks
+    # Clones keep their callbacks.
+    assert clone(model).fit(X, y).n_iter_ == 3
 
 
 # -- checkpoints ---------------------------------------------------------------------------------
@@ -287,7 +290,7 @@ SETTINGS = {
 
 
 class Keep(Checkpoint):
-    """Keeps every checkpoint under a name of its own."""
+    """A checkpoint that keeps a separate file for every save."""
 
     def save(self, estimator):
         super().save(estimator)
@@ -295,7 +298,7 @@ class Keep(Checkpoint):
         self.path.with_suffix(f".{estimator.n_iter_}").write_bytes(content)
 
 
-def same(a, b):
+def assert_same_training(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
     assert a.loss_curve_ == b.loss_curve_
     assert a.stop_reason_ == b.stop_reason_
@@ -306,23 +309,23 @@ def same(a, b):
 @NEEDS_CALLBACKS
 @BOTH
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_checkpoint_leads_to_the_same_end(estimator, y, name, tmp_path):
+def test_resuming_from_any_checkpoint_gives_the_same_result(estimator, y, name, tmp_path):
     path = tmp_path / "run.checkpoint"
     whole = small(estimator, **SETTINGS[name]).fit(X, y)
     watched = small(estimator, **SETTINGS[name]).set_callbacks(Keep(path)).fit(X, y)
-    same(watched, whole)
+    assert_same_training(watched, whole)
     expected = {"early_stopping": "early_stopping", "tol": "tol"}.get(name, "max_iter")
     assert whole.stop_reason_ == expected
     for n_epochs in range(1, whole.n_iter_ + 1):
         resumed = Checkpoint.load(path.with_suffix(f".{n_epochs}"))
         assert resumed.n_iter_ == n_epochs
         assert resumed.warm_start
-        same(resumed.fit(X, y), whole)
+        assert_same_training(resumed.fit(X, y), whole)
 
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_every(estimator, y, tmp_path):
+def test_every_is_the_number_of_epochs_between_saves(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     small(estimator, max_iter=8).set_callbacks(Keep(path, every=3)).fit(X, y)
     assert sorted(os.listdir(tmp_path)) == ["run.3", "run.6", "run.checkpoint"]
@@ -336,8 +339,8 @@ def test_every_must_be_a_positive_int(every, tmp_path):
 
 
 @BOTH
-def test_save_and_load_without_callbacks(estimator, y, tmp_path):
-    """By hand, between two calls of partial_fit; with any scikit-learn."""
+def test_checkpoints_work_without_callbacks(estimator, y, tmp_path):
+    """Save explicitly between two calls of partial_fit, which works with any scikit-learn."""
     path = tmp_path / "run.checkpoint"
     model = small(estimator).partial_fit(X, y).partial_fit(X, y)
     Checkpoint(path).save(model)
@@ -350,7 +353,7 @@ def test_save_and_load_without_callbacks(estimator, y, tmp_path):
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_a_checkpoint_holds_no_data_and_no_callbacks(estimator, y, tmp_path):
+def test_checkpoint_excludes_data_and_callbacks(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     many = np.tile(X, (400, 1))
     watcher = Watcher()
@@ -365,7 +368,7 @@ def test_a_checkpoint_holds_no_data_and_no_callbacks(estimator, y, tmp_path):
 @NEEDS_CALLBACKS
 @BOTH
 @pytest.mark.parametrize("step", ["dump", "fsync", "replace"])
-def test_a_failure_to_write_leaves_the_old_file(estimator, y, step, tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(estimator, y, step, tmp_path, monkeypatch):
     path = tmp_path / "run.checkpoint"
     model = small(estimator).partial_fit(X, y)
     Checkpoint(path).save(model)
@@ -380,7 +383,8 @@ def test_a_failure_to_write_leaves_the_old_file(estimator, y, step, tmp_path, mo
     monkeypatch.setattr(*where[step], fail)
     with pytest.raises(OSError, match="No space left"):
         Checkpoint(path).save(model.partial_fit(X, y))
-    assert os.listdir(tmp_path) == ["run.checkpoint"]  # no temporary file is left
+    # No temporary file remains.
+    assert os.listdir(tmp_path) == ["run.checkpoint"]
     assert path.read_bytes() == before
     monkeypatch.undo()
     Checkpoint(path).save(model)
@@ -390,8 +394,8 @@ def test_a_failure_to_write_leaves_the_old_file(estimator, y, step, tmp_path, mo
 @NEEDS_CALLBACKS
 @BOTH
 @pytest.mark.usefixtures("python_handles_interrupts")
-def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatch):
-    """The file is finished and the interruption comes after it."""
+def test_ctrl_c_during_a_save_is_deferred(estimator, y, tmp_path, monkeypatch):
+    """The file is completed before the interrupt is raised."""
     path = tmp_path / "run.checkpoint"
     fsync = os.fsync
 
@@ -404,10 +408,10 @@ def test_ctrl_c_while_a_checkpoint_is_written(estimator, y, tmp_path, monkeypatc
         small(estimator).set_callbacks(Checkpoint(path)).fit(X, y)
     assert os.listdir(tmp_path) == ["run.checkpoint"]
     monkeypatch.undo()
-    same(Checkpoint.load(path).fit(X, y), small(estimator).fit(X, y))
+    assert_same_training(Checkpoint.load(path).fit(X, y), small(estimator).fit(X, y))
 
 
-def test_files_that_are_none(tmp_path):
+def test_invalid_checkpoint_files_raise(tmp_path):
     path = tmp_path / "run.checkpoint"
     with pytest.raises(FileNotFoundError):
         Checkpoint.load(path)
@@ -422,15 +426,15 @@ def test_files_that_are_none(tmp_path):
         "noise": np.random.default_rng(0).bytes(1000),
     }
     wrong |= {f"the first {n} bytes": good[:n] for n in (1, 10, 100, len(good) // 2, len(good) - 1)}
-    for what, content in wrong.items():
+    for description, content in wrong.items():
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"run\.checkpoint' is not a checkpoint of sknn_adam"):
-            pytest.fail(f"{what} was loaded: {Checkpoint.load(path)!r}")
+            pytest.fail(f"{description} was loaded: {Checkpoint.load(path)!r}")
     path.write_bytes(good)
     assert Checkpoint.load(path).n_iter_ == 1
 
 
-def test_another_format(tmp_path, monkeypatch):
+def test_checkpoint_of_another_format_raises(tmp_path, monkeypatch):
     path = tmp_path / "run.checkpoint"
     monkeypatch.setattr(callbacks, "FORMAT", 99)
     monkeypatch.setattr(callbacks, "__version__", "9.9")
@@ -457,7 +461,7 @@ def test_another_format(tmp_path, monkeypatch):
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_resuming_with_other_parameters(estimator, y, params, match, tmp_path):
+def test_resuming_with_incompatible_parameters_raises(estimator, y, params, match, tmp_path):
     path = tmp_path / "run.checkpoint"
     model = small(estimator).set_callbacks(Keep(path)).fit(X, y)
     resumed = Checkpoint.load(path.with_suffix(".3")).set_params(**params)
@@ -468,18 +472,18 @@ def test_resuming_with_other_parameters(estimator, y, params, match, tmp_path):
     assert all(vars(resumed)[name] is value for name, value in state.items())
     np.testing.assert_array_equal(outputs(resumed), before)
     old = {name: small(estimator).get_params()[name] for name in params}
-    same(resumed.set_params(**old).fit(X, y), model)
+    assert_same_training(resumed.set_params(**old).fit(X, y), model)
 
 
 @NEEDS_CALLBACKS
 @BOTH
-def test_resuming_with_other_columns(estimator, y, tmp_path):
+def test_resuming_with_other_features_raises(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     model = small(estimator).set_callbacks(Keep(path)).fit(X, y)
     resumed = Checkpoint.load(path.with_suffix(".3"))
     with pytest.raises(ValueError, match="X has 3 features, but"):
         resumed.fit(X[:, :3], y)
-    same(resumed.fit(X, y), model)
+    assert_same_training(resumed.fit(X, y), model)
 
 
 # -- verbose -------------------------------------------------------------------------------------
@@ -487,7 +491,7 @@ def test_resuming_with_other_columns(estimator, y, tmp_path):
 
 @BOTH
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_the_table_of_verbose(estimator, y, early_stopping, capsys):
+def test_verbose_prints_the_history(estimator, y, early_stopping, capsys):
     params = {"max_iter": 3, "schedule": "cosine", "early_stopping": early_stopping}
     small(estimator, **params).fit(X, y)
     assert capsys.readouterr() == ("", "")
@@ -502,11 +506,12 @@ def test_the_table_of_verbose(estimator, y, early_stopping, capsys):
     names = ["epoch", "loss", *["validation_score"] * early_stopping, "learning_rate"]
     for name, column in zip(names, columns, strict=False):
         np.testing.assert_allclose(column, model.history_[name], rtol=1e-4)
-    assert len({len(line) for line in (heading, *lines)}) == 1  # aligned
+    # The columns are aligned.
+    assert len({len(line) for line in (heading, *lines)}) == 1
 
 
 @BOTH
-def test_the_table_goes_on_under_partial_fit(estimator, y, capsys):
+def test_verbose_table_continues_with_partial_fit(estimator, y, capsys):
     model = small(estimator, verbose=True)
     for _ in range(2):
         model.partial_fit(X, y)

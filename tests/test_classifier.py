@@ -1,4 +1,4 @@
-"""MLPClassifier: labels, probabilities, and other libraries' answers."""
+"""MLPClassifier: labels, probabilities, and comparisons with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -35,14 +35,14 @@ NAMES = [
 
 
 @pytest.mark.parametrize("names", NAMES, ids=lambda names: str(names.dtype))
-def test_classes_of_any_kind(names):
+def test_classes_can_have_any_dtype(names):
     y = names[CODES]
     model = small().fit(X, y)
     np.testing.assert_array_equal(model.classes_, np.sort(names))
     predicted = model.predict(X)
     assert predicted.dtype == y.dtype
     assert (predicted == y).mean() > 0.95
-    # Classes are sorted; what they are called does not matter.
+    # Classes are sorted; their names have no influence.
     order = np.argsort(names)
     plain = small().fit(X, np.argsort(order)[CODES])
     np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
@@ -51,7 +51,7 @@ def test_classes_of_any_kind(names):
 @pytest.mark.parametrize(
     "names", [np.array([False, True]), np.array(["no", "yes"]), np.array([-1, 1])], ids=str
 )
-def test_two_classes(names):
+def test_binary_classifier_has_one_output(names):
     y = names[BINARY]
     model = small(hidden_layer_sizes=(16,)).fit(X, y)
     p, z = model.predict_proba(X), model.decision_function(X)
@@ -65,7 +65,7 @@ def test_two_classes(names):
     assert model.score(X, y) > 0.9
 
 
-def test_more_classes():
+def test_multiclass_classifier_has_one_output_per_class():
     model = small().fit(X, CODES)
     p, z = model.predict_proba(X), model.decision_function(X)
     assert (model.n_outputs_, model.out_activation_) == (3, "softmax")
@@ -84,7 +84,7 @@ def test_probabilities_of_zero_have_an_infinite_logarithm():
 
 
 @pytest.mark.parametrize("label", ["only", 3, True])
-def test_one_class(label):
+def test_single_class_is_always_predicted(label):
     model = small(max_iter=3).fit(X, np.full(150, label))
     assert model.classes_.tolist() == [label]
     np.testing.assert_array_equal(model.predict(X), np.full(150, label))
@@ -95,27 +95,28 @@ def test_one_class(label):
 
 
 @pytest.mark.parametrize("dtype", [int, float, bool])
-def test_several_labels(dtype):
+def test_multilabel_probabilities_are_independent(dtype):
     model = small().fit(LABELS_X, LABELS.astype(dtype))
     p, predicted = model.predict_proba(LABELS_X), model.predict(LABELS_X)
     assert (model.n_outputs_, model.out_activation_) == (4, "logistic")
     assert model.classes_.tolist() == [0, 1, 2, 3]
     assert p.shape == predicted.shape == model.decision_function(LABELS_X).shape == (200, 4)
-    assert np.ptp(p.sum(axis=1)) > 0.1  # labels do not exclude each other
+    # Labels are not exclusive.
+    assert np.ptp(p.sum(axis=1)) > 0.1
     np.testing.assert_array_equal(predicted, (p > 0.5).astype(int))
     assert (predicted == LABELS).mean() > 0.8
     assert 0.5 < model.score(LABELS_X, LABELS) <= 1
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
-def test_a_sparse_matrix_of_labels(container):
+def test_sparse_label_matrix_equals_a_dense_one(container):
     dense = small(max_iter=3).fit(LABELS_X, LABELS)
     model = small(max_iter=3).fit(LABELS_X, container(LABELS))
     np.testing.assert_array_equal(model.predict_proba(LABELS_X), dense.predict_proba(LABELS_X))
 
 
-def test_each_label_is_learned_as_if_it_were_alone():
-    # Without hidden layers the labels share no weights.
+def test_labels_are_independent_without_hidden_layers():
+    # Without hidden layers, the labels do not share weights.
     params = {"hidden_layer_sizes": (), "optimizer": "lbfgs", "alpha": 0.01, "tol": 1e-9}
     params["batch_size"] = "auto"
     together = small(**params).fit(LABELS_X, LABELS)
@@ -126,7 +127,7 @@ def test_each_label_is_learned_as_if_it_were_alone():
         )
 
 
-def test_a_column_of_labels_is_taken_with_a_warning():
+def test_column_vector_of_labels_warns():
     with pytest.warns(DataConversionWarning, match="column-vector"):
         column = small(max_iter=3).fit(X, CODES[:, None])
     np.testing.assert_array_equal(column.predict(X), small(max_iter=3).fit(X, CODES).predict(X))
@@ -134,8 +135,8 @@ def test_a_column_of_labels_is_taken_with_a_warning():
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("y", [CODES, BINARY], ids=["three", "two"])
-def test_without_hidden_layers_it_is_logistic_regression(y, weighted):
-    # The oracle is scikit-learn, which penalizes the sum of losses: C = 1 / (alpha * total).
+def test_network_without_hidden_layers_equals_logistic_regression(y, weighted):
+    # scikit-learn penalizes the sum of the losses, so C = 1 / (alpha * total).
     weight = np.linspace(0.2, 3, 150) if weighted else np.ones(150)
     model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0.02, tol=1e-9, max_iter=1000)
     model.set_params(batch_size="auto").fit(X, y, sample_weight=weight)
@@ -146,17 +147,18 @@ def test_without_hidden_layers_it_is_logistic_regression(y, weighted):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "momentum", "nesterov", "sgd"])
-def test_every_optimizer_comes_near_the_optimum(optimizer):
+def test_every_optimizer_approaches_the_optimum(optimizer):
     model = small(hidden_layer_sizes=(), optimizer=optimizer, alpha=0.02, max_iter=400, tol=0)
-    rate = 0.1 if optimizer != "sgd" else 1.0  # without momentum steps are ten times shorter
+    # Without momentum, steps are ten times shorter.
+    rate = 0.1 if optimizer != "sgd" else 1.0
     model.set_params(optimizer__learning_rate=rate, schedule="cosine", n_iter_no_change=np.inf)
     oracle = LogisticRegression(C=1 / (0.02 * 150), tol=1e-9, max_iter=10_000).fit(X, CODES)
-    found = log_loss(CODES, model.fit(X, CODES).predict_proba(X))
-    assert found == pytest.approx(log_loss(CODES, oracle.predict_proba(X)), rel=0.02)
+    loss = log_loss(CODES, model.fit(X, CODES).predict_proba(X))
+    assert loss == pytest.approx(log_loss(CODES, oracle.predict_proba(X)), rel=0.02)
 
 
 @pytest.mark.parametrize("normalization", [None, "batch"])
-def test_defaults_learn_a_table(normalization):
+def test_default_parameters_learn_a_table(normalization):
     table, y = load_breast_cancer(return_X_y=True)
     table = StandardScaler().fit_transform(table)
     model = MLPClassifier(normalization=normalization, random_state=0, max_iter=50)
@@ -166,15 +168,15 @@ def test_defaults_learn_a_table(normalization):
 # -- class_weight --------------------------------------------------------------------------------
 
 
-def test_a_class_weight_weights_the_rows_of_the_class():
+def test_class_weight_equals_sample_weights_of_the_class():
     weights = {0: 0.5, 1: 3.0, 2: 1.0}
     by_class = small(max_iter=5, class_weight=weights).fit(X, CODES)
-    by_row = small(max_iter=5).fit(X, CODES, sample_weight=np.array([0.5, 3, 1])[CODES])
-    np.testing.assert_array_equal(by_class.predict_proba(X), by_row.predict_proba(X))
-    assert (by_row.predict_proba(X) != small(max_iter=5).fit(X, CODES).predict_proba(X)).any()
+    by_sample = small(max_iter=5).fit(X, CODES, sample_weight=np.array([0.5, 3, 1])[CODES])
+    np.testing.assert_array_equal(by_class.predict_proba(X), by_sample.predict_proba(X))
+    assert (by_sample.predict_proba(X) != small(max_iter=5).fit(X, CODES).predict_proba(X)).any()
 
 
-def test_both_kinds_of_weights_multiply():
+def test_class_weight_and_sample_weight_multiply():
     rows = np.linspace(0.5, 2, 150)
     both = small(max_iter=5, class_weight={1: 4.0}).fit(X, BINARY, sample_weight=rows)
     product = small(max_iter=5).fit(X, BINARY, sample_weight=rows * np.where(BINARY, 4, 1))
@@ -192,10 +194,10 @@ def test_balanced_classes_have_equal_weight():
 # -- partial_fit ---------------------------------------------------------------------------------
 
 
-def test_partial_fit_with_all_classes_named():
+def test_partial_fit_accepts_all_classes_in_advance():
     model = small()
     for _ in range(40):
-        for code in (2, 0, 1):  # one class a call
+        for code in (2, 0, 1):  # one class per call
             model.partial_fit(X[CODES == code], CODES[CODES == code], classes=[2, 1, 0])
     assert model.classes_.tolist() == [0, 1, 2]
     assert model.predict_proba(X).shape == (150, 3)
@@ -203,7 +205,7 @@ def test_partial_fit_with_all_classes_named():
     assert len(np.unique(model.predict(X))) > 1
 
 
-def test_partial_fit_takes_one_row_and_lists():
+def test_partial_fit_accepts_one_sample_and_lists():
     model = small().partial_fit(X[:1], ["b"], ["a", "b"])
     assert model.partial_fit(X[1:3], ["a", "b"]).classes_.tolist() == ["a", "b"]
 
@@ -215,7 +217,7 @@ def test_partial_fit_learns():
     assert model.score(X, CODES) > 0.95
 
 
-def test_partial_fit_of_labels():
+def test_partial_fit_accepts_a_label_matrix():
     model = small()
     for rows in (slice(0, 100), slice(100, 200)):
         model.partial_fit(LABELS_X[rows], LABELS[rows])
@@ -229,8 +231,8 @@ def test_warm_start_refuses_other_classes():
     assert model.classes_.tolist() == [0, 1]
 
 
-def test_a_subclass_may_set_the_fitted_attributes():
-    """They are plain attributes, as scikit-learn's estimators have them."""
+def test_subclass_can_set_the_fitted_attributes():
+    """They are plain attributes, as in scikit-learn's estimators."""
 
     class Named(MLPClassifier):
         def fit(self, X, y):

@@ -19,7 +19,7 @@ LAYOUT = [(slice(0, 6), (2, 3), "weight"), (slice(6, 9), (3,), "bias")]
 
 @pytest.mark.parametrize("clip", CLIPPINGS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_works_in_place_and_keeps_signs(clip, dtype, rng):
+def test_clipping_works_in_place_and_keeps_signs(clip, dtype, rng):
     before = deepcopy(vars(clip))
     grad = 10 * rng.normal(size=9).astype(dtype)
     given = grad.copy()
@@ -53,18 +53,18 @@ def test_huge_gradients_become_small(clip, dtype, huge):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [1, 1e25, 1e-25])
-def test_norm_after_clipping_by_norm(dtype, scale, rng):
+def test_clip_by_norm_keeps_the_direction(dtype, scale, rng):
     given = (scale * rng.normal(size=1000)).astype(dtype)
     grad = ClipByNorm(0.5 * scale)(given.copy())
     size = np.linalg.norm(grad.astype(np.float64))
     assert size == pytest.approx(0.5 * scale, rel=1e-5)
-    # parallel and pointing the same way
+    # parallel, in the same direction
     ratio = grad.astype(np.float64) / given
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
     assert ratio[0] > 0
 
 
-def test_every_array_is_clipped_on_its_own(rng):
+def test_clip_by_layer_norm_clips_each_array_separately(rng):
     given = np.concatenate([np.full(6, 10.0), np.full(3, 0.01)])
     grad = ClipByLayerNorm(0.5)(given.copy(), LAYOUT)
     assert np.linalg.norm(grad[:6]) == pytest.approx(0.5, rel=1e-14)
@@ -73,7 +73,7 @@ def test_every_array_is_clipped_on_its_own(rng):
     np.testing.assert_array_equal(whole, ClipByNorm(0.5)(given.copy()))
 
 
-def test_by_hand():
+def test_clipping_matches_hand_computed_values():
     np.testing.assert_allclose(ClipByNorm(2.0)(np.array([6.0, -8.0])), [1.2, -1.6], rtol=1e-15)
     np.testing.assert_array_equal(ClipByNorm(10.0)(np.array([6.0, -8.0])), [6, -8])
     np.testing.assert_array_equal(ClipByValue(2.0)(np.array([6.0, -8.0, 1.5])), [2, -2, 1.5])
@@ -82,8 +82,8 @@ def test_by_hand():
 @pytest.mark.parametrize(
     ("clip", "order"), [(ClipByNorm(0.01), 2), (ClipByValue(0.01), np.inf)], ids=["norm", "value"]
 )
-def test_a_training_step_is_as_long_as_clipping_allows(clip, order, rng):
-    """The optimizer sees the clipped gradient, penalty included."""
+def test_clipping_bounds_the_training_step(clip, order, rng):
+    """The optimizer receives the clipped gradient, which includes the penalty."""
     network = build(3, (4,), 1, [Tanh()])
     network.initialize(GlorotUniform(), Zeros(), rng)
     network.prepare()
@@ -97,4 +97,5 @@ def test_a_training_step_is_as_long_as_clipping_allows(clip, order, rng):
         moved = np.linalg.norm(network.theta - before, order)
         assert moved <= longest * (1 + 1e-12)
         assert moved > 0.999 * 0.5 * 0.01
-    assert moved > 1  # the last one was not clipped
+    # The last step was not clipped.
+    assert moved > 1

@@ -1,4 +1,4 @@
-"""The same searches on a Dask cluster of two processes on this machine."""
+"""Searches on a Dask cluster of two local processes give the serial result."""
 
 import itertools
 import os
@@ -22,13 +22,12 @@ distributed = pytest.importorskip("distributed")
 X, Y = (part[:400] for part in load_digits(return_X_y=True))
 MODEL = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20, random_state=0))
 FOLDS = list(StratifiedKFold(3).split(X, Y))
-# As docs/scaling.md says: what every task needs goes to every worker. Otherwise joblib sends each
-# array to one of them, and it is lost with that one.
+# As docs/scaling.md explains, arrays that every task needs are scattered to all workers. Otherwise
+# joblib sends each array to a single worker, and the array is lost with that worker.
 EVERYWHERE = [X, Y, *itertools.chain(*FOLDS)]
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore", "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # Dask's own, of workers that die
+# Dask warns when workers die.
+pytestmark = pytest.mark.filterwarnings("ignore", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -47,9 +46,9 @@ def client():
             yield client
 
 
-def make(kind):
+def make_search(strategy):
     options = {"cv": FOLDS, "n_jobs": 2, "error_score": "raise"}
-    if kind == "grid":
+    if strategy == "grid":
         return GridSearchCV(
             MODEL,
             search_space(MODEL, "grid", include=["learning_rate", "activation", "dropout"]),
@@ -64,12 +63,14 @@ def make(kind):
 
 
 def kill_one(client, done):
-    """Kill a worker once the cluster is at work, and what data it has the other one has too."""
+    """Kill a worker once the cluster is busy and the other worker has copies of its arrays."""
     pids = client.run(os.getpid)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        data = [who for key, who in client.who_has().items() if str(key).startswith("ndarray")]
-        alone = {who[0] for who in data if len(who) == 1}
+        data = [
+            holders for key, holders in client.who_has().items() if str(key).startswith("ndarray")
+        ]
+        alone = {holders[0] for holders in data if len(holders) == 1}
         spare = [pid for worker, pid in pids.items() if worker not in alone]
         if spare and sum(map(len, client.processing().values())):
             time.sleep(0.2)
@@ -79,28 +80,28 @@ def kill_one(client, done):
         time.sleep(0.01)
 
 
-def search_there(kind):
+def search_on_cluster(strategy):
     with joblib.parallel_config(backend="dask", scatter=EVERYWHERE):
-        return make(kind).fit(X, Y)
+        return make_search(strategy).fit(X, Y)
 
 
-@pytest.mark.parametrize("kind", ["grid", "bayes"])
-def test_a_cluster_that_loses_a_worker_gives_the_serial_result(kind, client):
+@pytest.mark.parametrize("strategy", ["grid", "bayes"])
+def test_losing_a_worker_does_not_change_the_result(strategy, client):
     client.wait_for_workers(2, timeout=60)
-    serial = make(kind).set_params(n_jobs=1).fit(X, Y)
+    serial = make_search(strategy).set_params(n_jobs=1).fit(X, Y)
     killed = []
     killer = threading.Thread(target=kill_one, args=(client, killed))
     killer.start()
     try:
-        there = search_there(kind)
+        parallel = search_on_cluster(strategy)
     except distributed.client.FutureCancelledError:
-        # On a busy machine what the worker alone had may be gone for good: once more, as one would,
-        # without what is left of the first try.
+        # On a busy machine, arrays that only the killed worker had may be lost for good. Repeat the
+        # search on a restarted cluster, as a user would.
         client.restart()
-        there = search_there(kind)
+        parallel = search_on_cluster(strategy)
     killer.join()
     assert killed
     for name in ("mean_test_score", "std_test_score"):
-        np.testing.assert_array_equal(there.cv_results_[name], serial.cv_results_[name])
-    assert list(there.cv_results_["params"]) == list(serial.cv_results_["params"])
-    np.testing.assert_array_equal(there.predict_proba(X), serial.predict_proba(X))
+        np.testing.assert_array_equal(parallel.cv_results_[name], serial.cv_results_[name])
+    assert list(parallel.cv_results_["params"]) == list(serial.cv_results_["params"])
+    np.testing.assert_array_equal(parallel.predict_proba(X), serial.predict_proba(X))

@@ -36,7 +36,7 @@ NAMES = [(table, name) for table in TABLES.values() for name in table]
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_constructor_assigns_what_it_is_given(component):
+def test_constructor_only_assigns_its_arguments(component):
     for name, value in component.get_params(deep=False).items():
         sentinel = object()
         made = type(component)(**{name: sentinel})
@@ -45,7 +45,7 @@ def test_constructor_assigns_what_it_is_given(component):
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_clone_pickle_and_repr(component):
+def test_clone_and_pickle_keep_type_and_parameters(component):
     for copied in (clone(component), pickle.loads(pickle.dumps(component))):
         assert type(copied) is type(component)
         assert repr(copied.get_params()) == repr(component.get_params())
@@ -66,27 +66,27 @@ def test_every_parameter_is_constrained(component):
 
 
 @pytest.mark.parametrize(("table", "name"), NAMES, ids=[name for _, name in NAMES])
-def test_name_stands_for_a_fresh_valid_instance(table, name):
+def test_name_resolves_to_a_new_instance(table, name):
     one, other = table.resolve(name), table.resolve(name)
     assert isinstance(one, table.base)
     assert one is not other
     assert repr(one) == repr(other)
 
 
-def test_names_that_stand_for_parameters():
+def test_names_can_imply_parameters():
     assert OPTIMIZERS.make("momentum").get_params() == SGD(momentum=0.9).get_params()
     assert OPTIMIZERS.make("nesterov").get_params() == SGD(momentum=0.9, nesterov=True).get_params()
 
 
-# -- tables: four kinds of errors ----------------------------------------------------------------
+# -- lookup in tables ----------------------------------------------------------------------------
 
 
-def test_instance_is_returned_as_it_is():
+def test_instance_is_returned_unchanged():
     adam = Adam()
     assert OPTIMIZERS.resolve(adam) is adam
 
 
-def test_none_only_where_it_means_something():
+def test_none_is_valid_in_optional_tables_only():
     assert CLIPPINGS.resolve(None) is None
     assert NORMALIZATIONS.resolve(None) is None
     with pytest.raises(TypeError, match=r"The optimizer must be a name .*Got None instead"):
@@ -94,7 +94,7 @@ def test_none_only_where_it_means_something():
 
 
 @pytest.mark.parametrize("number", [2, 2.0, np.float32(2.0), np.int64(2)])
-def test_number_makes_a_component_where_the_table_says_so(number):
+def test_number_makes_a_component_if_the_table_allows_it(number):
     clip = CLIPPINGS.resolve(number)
     assert isinstance(clip, ClipByNorm)
     assert clip.max_norm == 2
@@ -102,7 +102,7 @@ def test_number_makes_a_component_where_the_table_says_so(number):
         OPTIMIZERS.resolve(number)
 
 
-def test_bool_is_no_number():
+def test_bool_is_not_accepted_as_a_number():
     with pytest.raises(TypeError, match=r"a number, or None. Got True instead"):
         CLIPPINGS.resolve(True)
 
@@ -123,7 +123,9 @@ def test_bool_is_no_number():
             "'adm' is not a known optimizer. Did you mean 'adam'. Known names: sgd, .*adam",
             id="name",
         ),
-        pytest.param("qqq", ValueError, r"'qqq' is not a known optimizer. Known names", id="far"),
+        pytest.param(
+            "qqq", ValueError, r"'qqq' is not a known optimizer. Known names", id="distant name"
+        ),
         pytest.param(
             Adam,
             TypeError,
@@ -131,11 +133,11 @@ def test_bool_is_no_number():
             r"Got <class '.*Adam'> instead. Pass an instance, not the class.",
             id="class",
         ),
-        pytest.param(SquaredError(), TypeError, "must be a name .*SquaredError", id="other kind"),
+        pytest.param(SquaredError(), TypeError, "must be a name .*SquaredError", id="other type"),
         pytest.param(["adam"], TypeError, r"Got \['adam'\] instead", id="list"),
     ],
 )
-def test_messages(value, error, message):
+def test_error_messages_of_resolve(value, error, message):
     with pytest.raises(error, match=message):
         OPTIMIZERS.resolve(value)
 
@@ -166,7 +168,7 @@ def lacking(base, *methods):
         ),
     ],
 )
-def test_unfinished_component_is_told_what_it_lacks(table, component, missing):
+def test_error_names_the_missing_methods(table, component, missing):
     with pytest.raises(TypeError, match=f"Mine must implement {missing}. See docs/"):
         table.resolve(component)
 
@@ -179,7 +181,7 @@ def test_one_method_of_a_group_is_enough(methods):
     assert OPTIMIZERS.resolve(component) is component
 
 
-def test_loss_of_the_other_task_is_refused():
+def test_loss_of_the_other_task_raises():
     assert issubclass(SquaredError, Loss)
     with pytest.raises(TypeError, match=r"The loss must be a name .*ClassificationLoss"):
         CLASSIFICATION_LOSSES.resolve(SquaredError())
@@ -211,14 +213,14 @@ def test_nested_parameters_of_numbers_and_instances_are_listed():
 @pytest.mark.parametrize(
     "value", [None, "adm", 3, Adam], ids=["None", "unknown", "number", "class"]
 )
-def test_value_that_stands_for_nothing_lists_nothing(value):
+def test_invalid_value_has_no_nested_parameters(value):
     params = MLPClassifier(optimizer=value).get_params()
     assert params["optimizer"] is value
     assert not any(name.startswith("optimizer__") for name in params)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_setting_all_parameters_to_themselves_changes_nothing(model):
+def test_setting_the_current_parameters_has_no_effect(model):
     before = dict(vars(model))
     model.set_params(**model.get_params())
     assert all(vars(model)[name] is value for name, value in before.items())
@@ -240,17 +242,17 @@ def test_different_value_replaces_the_name():
     assert model.gradient_clip.max_norm == 3.0
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_name_and_nested_value_in_one_call(turned):
+@pytest.mark.parametrize("reverse", [False, True])
+def test_name_and_nested_value_can_be_set_in_one_call(reverse):
     changes = {"optimizer": "sgd", "optimizer__momentum": 0.9}
-    if turned:
+    if reverse:
         changes = dict(reversed(changes.items()))
     model = MLPClassifier().set_params(**changes)
     assert isinstance(model.optimizer, SGD)
     assert model.optimizer.momentum == 0.9
 
 
-def test_given_instance_is_never_changed():
+def test_set_params_does_not_modify_a_given_instance():
     shared = SGD(momentum=0.5)
     one, other = MLPClassifier(optimizer=shared), MLPClassifier(optimizer=shared)
     one.set_params(optimizer__momentum=0.5)
@@ -286,7 +288,7 @@ def test_clone_does_not_share_components():
         ({"beta_2": 0.1}, "has 'optimizer__beta_2' instead"),
     ],
 )
-def test_error_explains_and_changes_nothing(changes, message):
+def test_failed_set_params_leaves_the_model_unchanged(changes, message):
     model = MLPClassifier()
     before = dict(vars(model))
     with pytest.raises(ValueError, match=message):
@@ -294,7 +296,7 @@ def test_error_explains_and_changes_nothing(changes, message):
     assert vars(model) == before
 
 
-def test_every_parameter_that_only_scikit_learn_has_names_its_replacement():
+def test_parameters_of_scikit_learn_get_a_replacement_hint():
     from sklearn import neural_network
 
     for theirs, ours in (
@@ -302,13 +304,13 @@ def test_every_parameter_that_only_scikit_learn_has_names_its_replacement():
         (neural_network.MLPRegressor(), MLPRegressor()),
     ):
         missing = set(theirs.get_params()) - set(ours.get_params())
-        missing -= {"early_stopping", "validation_fraction", "verbose"}  # still to come
+        missing -= {"early_stopping", "validation_fraction", "verbose"}
         for name in missing:
             with pytest.raises(ValueError, match=f"'{name}' .* has '.* instead"):
                 ours.set_params(**{name: 1})
 
 
-# -- deeper: components that nest others ---------------------------------------------------------
+# -- components that contain other components ----------------------------------------------------
 
 
 class Inner(Component):
@@ -329,11 +331,11 @@ INNER = Table("inner", Inner, {"inner": Inner, "other": Other})
 
 class Middle(Component):
     _tables: ClassVar = {"inner": INNER}
-    _parameter_constraints: ClassVar = {"share": [FRACTION]}
+    _parameter_constraints: ClassVar = {"fraction": [FRACTION]}
 
-    def __init__(self, inner="inner", share=0.5):
+    def __init__(self, inner="inner", fraction=0.5):
         self.inner = inner
-        self.share = share
+        self.fraction = fraction
 
 
 class Outer(NestedNames, BaseEstimator):
@@ -349,13 +351,13 @@ def test_three_levels_are_listed():
         "middle": "middle",
         "middle__inner": "inner",
         "middle__inner__rate": 1.0,
-        "middle__share": 0.5,
+        "middle__fraction": 0.5,
         "size": 1,
     }
 
 
 @pytest.mark.parametrize("middle", ["middle", Middle(), Middle(inner=Inner())])
-def test_three_levels_are_set_without_touching_what_was_given(middle):
+def test_three_levels_are_set_without_modifying_the_given_component(middle):
     before = deepcopy(middle)
     outer = Outer(middle).set_params(middle__inner__rate=3.0)
     assert outer.middle.inner.rate == 3.0
@@ -364,14 +366,16 @@ def test_three_levels_are_set_without_touching_what_was_given(middle):
     assert clone(outer).get_params()["middle__inner__rate"] == 3.0
 
 
-def test_three_levels_name_and_value_in_one_call():
-    outer = Outer().set_params(middle__inner="other", middle__inner__depth=0.25, middle__share=0.1)
+def test_three_levels_accept_name_and_value_in_one_call():
+    outer = Outer().set_params(
+        middle__inner="other", middle__inner__depth=0.25, middle__fraction=0.1
+    )
     assert isinstance(outer.middle.inner, Other)
     assert (outer.middle.inner.depth, outer.middle.inner.rate) == (0.25, 2.0)
-    assert outer.middle.share == 0.1
+    assert outer.middle.fraction == 0.1
 
 
-def test_three_levels_equal_values_keep_the_names():
+def test_three_levels_keep_names_for_equal_values():
     outer = Outer()
     outer.set_params(**outer.get_params())
     assert outer.middle == "middle"
@@ -380,18 +384,18 @@ def test_three_levels_equal_values_keep_the_names():
 
 
 @pytest.mark.parametrize("name", ["middle__inner__rat", "middle__inne__rate", "middl__inner__rate"])
-def test_three_levels_unknown_name(name):
+def test_three_levels_reject_unknown_names(name):
     outer = Outer()
     with pytest.raises(ValueError, match=r"Invalid parameter .*Did you mean"):
         outer.set_params(size=9, **{name: 3.0})
     assert vars(outer) == {"middle": "middle", "size": 1}
 
 
-def test_arrays_as_values_are_replaced():
-    outer = Outer(Middle(share=np.array([1.0, 2.0])))
-    outer.set_params(middle__share=np.array([1.0, 3.0]))
-    assert outer.middle.share[1] == 3.0
+def test_array_values_are_replaced():
+    outer = Outer(Middle(fraction=np.array([1.0, 2.0])))
+    outer.set_params(middle__fraction=np.array([1.0, 3.0]))
+    assert outer.middle.fraction[1] == 3.0
 
 
-def test_component_inside_a_search_space_is_hashable():
+def test_components_are_hashable():
     assert len({Adam(), Adam(), ReLU(), Exponential()}) == 4

@@ -1,4 +1,4 @@
-"""What components of users must return: wrong shapes are named, by both executions alike."""
+"""User-defined components of wrong shape raise the same errors with NumPy and with Numba."""
 
 import re
 import subprocess
@@ -83,14 +83,14 @@ class Both(RegressionLoss):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_losses_of_the_wrong_shape(loss, message):
+def test_losses_of_the_wrong_shape_raise(loss, message):
     fails(message, loss=loss, record=False)
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_gradient_that_is_kept_or_belongs_to_the_targets_is_not_changed():
+def test_gradient_that_is_the_target_array_is_not_modified():
     class Linear(RegressionLoss):
-        """y z, with the gradient y."""
+        """The product y z, whose gradient is y."""
 
         target_scaling = None
 
@@ -108,7 +108,7 @@ def test_a_gradient_that_is_kept_or_belongs_to_the_targets_is_not_changed():
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("other", [np.float64, np.int64])
-def test_a_gradient_of_another_dtype_is_cast(other):
+def test_gradient_of_another_dtype_is_cast(other):
     class Sign(Square):
         def gradient(self, y, z):
             return np.sign(z - y).astype(other)
@@ -117,8 +117,8 @@ def test_a_gradient_of_another_dtype_is_cast(other):
         def gradient(self, y, z):
             return np.sign(z - y)
 
-    found = [fit(loss=loss(), dtype="float32").coefs_[0] for loss in (Sign, Same)]
-    np.testing.assert_array_equal(*found)
+    weights = [fit(loss=loss(), dtype="float32").coefs_[0] for loss in (Sign, Same)]
+    np.testing.assert_array_equal(*weights)
 
 
 class Largest(Activation):
@@ -148,12 +148,13 @@ class NarrowPReLU(PReLU):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_activations_of_the_wrong_shape():
+def test_activations_of_the_wrong_shape_raise():
     fails(r"The value of Largest .* \(20, 5\)\. Got shape \(20, 1\)", activation=Largest())
     message = r"The derivative of SlopePerUnit .* \(20, 5\)\. Got shape \(5,\)"
     fails(message, activation=SlopePerUnit())
     fails("The derivative by the parameter of NarrowPReLU", activation=NarrowPReLU())
-    fit(activation=ConstantSlope())  # a number is the same slope everywhere
+    # A number is valid: the slope is the same everywhere.
+    fit(activation=ConstantSlope())
 
 
 class OneColumn(Initializer):
@@ -174,7 +175,7 @@ class OneBias(Initializer):
         return np.zeros(1)
 
 
-def test_initial_weights_of_the_wrong_shape():
+def test_initial_weights_of_the_wrong_shape_raise():
     message = r"The weight matrix of OneColumn .* \(4, 5\)\. Got shape \(4, 1\)"
     fails(message, initializer=OneColumn())
     fails("The weight matrix of OneNumber .* Got a float", initializer=OneNumber())
@@ -204,7 +205,7 @@ class NewAverage(EMA):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_what_returns_a_new_array_and_not_changes_its_own():
+def test_in_place_methods_that_return_a_new_array_raise():
     in_place = "must change its array in place. It returned a new ndarray"
     fails(f"NewGradient.__call__ {in_place}", TypeError, gradient_clip=NewGradient())
     fails(f"NewWeights.step {in_place}", TypeError, optimizer=NewWeights())
@@ -213,7 +214,7 @@ def test_what_returns_a_new_array_and_not_changes_its_own():
 
 
 class RuleOfSums(SGD):
-    """Not elementwise."""
+    """A rule that is not elementwise."""
 
     slots = ()
 
@@ -226,13 +227,13 @@ class RuleOfSums(SGD):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_rules_of_the_wrong_shape():
+def test_rules_of_the_wrong_shape_raise():
     fails(
         r"The result of the rule of .*RuleOfSums\.rule .* Got shape \(3,\)", optimizer=RuleOfSums()
     )
 
 
-# -- sizes that would have loops write beyond an array ---------------------------------------------
+# -- sizes that would make loops write out of bounds ---------------------------------------------
 
 SLOTS = [
     "np.zeros(3, theta.dtype)",
@@ -265,8 +266,8 @@ for slot in {slots}:
 
 
 @pytest.mark.usefixtures("kernels")
-def test_slots_of_another_size_than_theta():
-    """In a process of its own, which died of a signal or went on with damaged memory."""
+def test_slots_of_the_wrong_size_raise():
+    """Run in a separate process, because unchecked sizes crash it or corrupt its memory."""
     script = FIT.format(slots=SLOTS)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=100
@@ -277,18 +278,18 @@ def test_slots_of_another_size_than_theta():
     assert all(line.startswith("The slot 'v' of Mine must be an array of") for line in lines)
 
 
-def test_strided_and_double_slots_run_by_numpy(kernels):
+def test_strided_float64_slots_give_the_same_weights(kernels):
     class Strided(Adam):
         def init(self, theta, layout=None):
             state = super().init(theta, layout)
             state.m = np.zeros(2 * theta.size, np.float64)[::2]
             return state
 
-    found = [fit(optimizer=optimizer()).coefs_[0] for optimizer in (Adam, Strided)]
-    np.testing.assert_allclose(*found, rtol=1e-6)
+    weights = [fit(optimizer=optimizer()).coefs_[0] for optimizer in (Adam, Strided)]
+    np.testing.assert_allclose(*weights, rtol=1e-6)
 
 
-# The arrays of a call that is right. Then one is shorter, or holds a number out of range.
+# Valid arguments of every loop. The test shortens one array or puts an index out of range.
 CALLS = {
     "add_bias": lambda r: [r(2, 4, 3), r(2, 3)],
     "blend": lambda r: [r(5), r(5), r(2)],
@@ -307,7 +308,7 @@ CODES = np.array([0, 2, 1, 2])
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.parametrize("compiled", [False, True])
-def test_loops_check_their_arrays_before_they_write(name, compiled, rng):
+def test_loops_check_their_arrays_before_writing(name, compiled, rng):
     if compiled:
         pytest.importorskip("numba")
     function = loop(name, np.dtype(np.float64)) if compiled else getattr(_loops, name)
@@ -319,16 +320,18 @@ def test_loops_check_their_arrays_before_they_write(name, compiled, rng):
     refused = 0
     for i, array in enumerate(arrays()):
         for axis in range(array.ndim):
-            for part in (array.shape[axis] - 1, 0):
+            for length in (array.shape[axis] - 1, 0):
                 wrong = arrays()
-                wrong[i] = np.ascontiguousarray(np.take(array, range(part), axis=axis))
-                try:  # plain Python raises IndexError where a compiled loop would go on
+                wrong[i] = np.ascontiguousarray(np.take(array, range(length), axis=axis))
+                # Without a check, plain Python would raise IndexError; compiled loops would go on.
+                try:
                     getattr(_loops, name)(*[a.copy() for a in wrong])
                 except ValueError as error:
                     refused += 1
                     with pytest.raises(ValueError, match=re.escape(str(error))):
                         function(*wrong)
-        if array.dtype.kind == "i" and name != "penalize":  # there they are bounds of slices
+        # The integers of penalize are bounds of slices.
+        if array.dtype.kind == "i" and name != "penalize":
             for number in (-1, 6):
                 wrong = arrays()
                 wrong[i][0] = number
@@ -337,7 +340,7 @@ def test_loops_check_their_arrays_before_they_write(name, compiled, rng):
     assert refused >= 4
 
 
-def test_a_rule_outside_a_network_with_short_slots():
+def test_rule_with_short_slots_raises_outside_a_network():
     pytest.importorskip("numba")
     with pytest.raises(ValueError, match="must be as long as theta"):
         FusedKernels().update(
@@ -346,6 +349,6 @@ def test_a_rule_outside_a_network_with_short_slots():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_members_of_a_classifier_still_fit():
+def test_classifier_with_members_still_fits():
     model = MLPClassifier((5,), max_iter=3, n_members=2, random_state=0).fit(X, X[:, 0] > 0)
     assert model.predict(X).shape == (60,)

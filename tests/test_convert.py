@@ -1,4 +1,4 @@
-"""From and to scikit-learn's networks: theirs is the oracle of every prediction."""
+"""Conversion from and to scikit-learn's networks, whose predictions are the reference."""
 
 import copy
 import pickle
@@ -54,22 +54,22 @@ def outputs(model, X):
 
 
 def assert_same_predictions(one, other, X):
-    found, expected = outputs(one, X), outputs(other, X)
-    assert found.shape == expected.shape
+    actual, expected = outputs(one, X), outputs(other, X)
+    assert actual.shape == expected.shape
     size = np.abs(expected).max()
-    np.testing.assert_allclose(found / size, expected / size, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(actual / size, expected / size, rtol=0, atol=1e-12)
     if hasattr(one, "classes_"):
         np.testing.assert_array_equal(one.classes_, other.classes_)
         np.testing.assert_array_equal(one.predict(X), other.predict(X))
 
 
-# -- there and back ------------------------------------------------------------------------------
+# -- predictions in both directions --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize(("Theirs", "data"), TABLES)
-def test_predictions_survive_both_ways(Theirs, data, solver, activation):
+def test_predictions_survive_a_round_trip(Theirs, data, solver, activation):
     X, y = data()
     rate = {"learning_rate_init": 1e-3}
     y = y if Theirs is TheirClassifier else scale(y)
@@ -86,7 +86,7 @@ def test_predictions_survive_both_ways(Theirs, data, solver, activation):
 
 
 @pytest.mark.skipif("loss" not in TheirRegressor().get_params(), reason="scikit-learn before 1.7")
-def test_poisson_regression_survives_both_ways():
+def test_poisson_regression_survives_a_round_trip():
     X, y = counts()
     theirs = TheirRegressor(**SMALL, loss="poisson").fit(X, y)
     ours = from_sklearn(theirs)
@@ -96,7 +96,7 @@ def test_poisson_regression_survives_both_ways():
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_curves_and_reasons_are_taken_along(early_stopping):
+def test_curves_and_stop_reasons_are_converted(early_stopping):
     X, y = table(load_breast_cancer)
     theirs = TheirClassifier((8,), early_stopping=early_stopping, max_iter=2000, random_state=0)
     theirs.fit(X, y)
@@ -116,7 +116,7 @@ def test_curves_and_reasons_are_taken_along(early_stopping):
     assert not spent.converged_
 
 
-def test_names_of_features_and_single_precision_are_taken_along():
+def test_feature_names_and_float32_are_converted():
     pd = pytest.importorskip("pandas")
     X, y = load_iris(return_X_y=True, as_frame=True)
     assert isinstance(X, pd.DataFrame)
@@ -130,10 +130,11 @@ def test_names_of_features_and_single_precision_are_taken_along():
     np.testing.assert_array_equal(from_sklearn(single).coefs_[0], single.coefs_[0], strict=True)
 
 
-# -- training goes on ----------------------------------------------------------------------------
+# -- continued training --------------------------------------------------------------------------
 
 RULES = [
-    {"solver": "adam", "epsilon": 1e-30},  # so small, it may stand beside either root
+    # epsilon is too small for its place inside or outside the root to matter.
+    {"solver": "adam", "epsilon": 1e-30},
     {"solver": "sgd", "momentum": 0.0},
     {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": False},
     {"solver": "sgd", "momentum": 0.9},
@@ -144,8 +145,8 @@ RULES = [
 @pytest.mark.parametrize(
     ("Theirs", "data"), [TABLES[1], TABLES[4]], ids=["three classes", "regression"]
 )
-def test_training_goes_on_as_theirs_would(Theirs, data, rule):
-    """Moments, steps and penalty included: the same weights after five more epochs of each."""
+def test_training_continues_like_scikit_learn(Theirs, data, rule):
+    """Moments, steps and penalty are converted: five more epochs of each give the same weights."""
     X, y = data()
     X, y = X[:150], y[:150] if Theirs is TheirClassifier else scale(y[:150])
     theirs = Theirs(
@@ -162,7 +163,7 @@ def test_training_goes_on_as_theirs_would(Theirs, data, rule):
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=1e-9)
 
 
-def test_a_warm_start_goes_on():
+def test_warm_start_continues_after_conversion():
     X, y = table(load_iris)
     for solver in ("adam", "lbfgs"):
         theirs = TheirClassifier(
@@ -174,7 +175,7 @@ def test_a_warm_start_goes_on():
         assert len(ours.loss_curve_) > len(getattr(theirs, "loss_curve_", [0]))
 
 
-def test_theirs_goes_on_too():
+def test_scikit_learn_continues_after_conversion():
     X, y = table(load_iris)
     ours = MLPClassifier(**SMALL, averaging=None).fit(X, y)
     theirs = to_sklearn(ours)
@@ -183,7 +184,8 @@ def test_theirs_goes_on_too():
     theirs.partial_fit(X, y)
     assert theirs.loss_curve_[-1] < before
     assert len(theirs.loss_curve_) == len(ours.loss_curve_) + 1
-    np.testing.assert_allclose(ours.predict_proba(X), expected, atol=1e-6)  # untouched
+    # Training theirs does not change ours.
+    np.testing.assert_allclose(ours.predict_proba(X), expected, atol=1e-6)
 
 
 # -- parameters ----------------------------------------------------------------------------------
@@ -204,8 +206,8 @@ def test_parameters_are_mapped():
         "tol": 0.01, "warm_start": True, "early_stopping": True, "validation_fraction": 0.2,
         "n_iter_no_change": 4, "averaging": None, "l1_ratio": 0.0, "scoring": None,
     }  # fmt: skip
-    found = ours.get_params()
-    assert {name: found[name] for name in expected} == expected
+    actual = ours.get_params()
+    assert {name: actual[name] for name in expected} == expected
     assert from_sklearn(TheirClassifier(beta_1=0.8, epsilon=1e-6)).optimizer.beta_1 == 0.8
     assert from_sklearn(TheirRegressor()).target_scaling is False
 
@@ -221,16 +223,17 @@ def test_parameters_are_mapped():
         {"solver": "lbfgs", "alpha": 0.0, "hidden_layer_sizes": ()},
     ],
 )
-def test_parameters_survive_both_ways(Theirs, params):
+def test_parameters_survive_a_round_trip(Theirs, params):
     theirs = Theirs(**params)
     back = to_sklearn(from_sklearn(theirs)).get_params()
     expected = theirs.get_params()
-    if theirs.solver != "sgd":  # what the other solvers do not read is not kept
-        for unread in ("momentum", "nesterovs_momentum", "power_t", "learning_rate"):
-            del back[unread], expected[unread]
+    # Parameters that the solver does not use are not kept.
+    if theirs.solver != "sgd":
+        for unused in ("momentum", "nesterovs_momentum", "power_t", "learning_rate"):
+            del back[unused], expected[unused]
     if theirs.solver != "adam":
-        for unread in ("beta_1", "beta_2", "epsilon"):
-            del back[unread], expected[unread]
+        for unused in ("beta_1", "beta_2", "epsilon"):
+            del back[unused], expected[unused]
     if theirs.solver != "lbfgs":
         expected["batch_size"] = 200 if theirs.batch_size == "auto" else theirs.batch_size
     assert back.pop("alpha") == pytest.approx(expected.pop("alpha"), rel=1e-12)
@@ -239,14 +242,15 @@ def test_parameters_survive_both_ways(Theirs, params):
     assert back == expected
 
 
-def test_an_adaptive_rate_ends_when_theirs_does():
-    """From 0.005 it is five times divided by 5 until it is below 1e-6: 0.005 / 5^6 = 3e-7."""
+def test_adaptive_rate_stops_when_that_of_scikit_learn_does():
+    """It is divided by 5 until it is below 1e-6: 0.005 / 5^6 = 3e-7."""
     theirs = TheirClassifier(
         solver="sgd", learning_rate="adaptive", learning_rate_init=0.005, n_iter_no_change=2
     )
     ours = from_sklearn(theirs)
     assert (ours.schedule.drop, ours.schedule.patience) == (0.2, 3)
-    X, y = np.zeros((20, 2)), np.arange(20) % 2  # nothing to learn but the bias
+    # Only the bias can be learned.
+    X, y = np.zeros((20, 2)), np.arange(20) % 2
     flat = {"tol": 10.0, "max_iter": 500}
     theirs.set_params(**flat).fit(X, y)
     ours = from_sklearn(theirs).set_params(**flat)
@@ -256,7 +260,7 @@ def test_an_adaptive_rate_ends_when_theirs_does():
     assert abs(ours.n_iter_ - theirs.n_iter_) <= 2
 
 
-def test_lbfgs_needs_the_number_of_rows():
+def test_lbfgs_conversion_requires_n_samples():
     theirs = TheirClassifier(solver="lbfgs", alpha=1.0)
     with pytest.warns(UserWarning, match="Pass n_samples to from_sklearn"):
         assert from_sklearn(theirs).alpha == 1 / 200
@@ -268,7 +272,7 @@ def test_lbfgs_needs_the_number_of_rows():
     assert from_sklearn(small).alpha == 1 / 150
 
 
-# -- what does not fit ---------------------------------------------------------------------------
+# -- networks without a counterpart --------------------------------------------------------------
 
 
 class Square(Activation):
@@ -294,7 +298,7 @@ class OwnReLU(ReLU):
         ({"loss": "focal"}, "loss='focal'"),
     ],
 )
-def test_networks_that_do_not_fit_are_named(params, named):
+def test_error_names_the_parameter_without_a_counterpart(params, named):
     X, y = table(load_iris)
     model = MLPClassifier((4, 4), max_iter=2, random_state=0, **params)
     for estimator in (model, copy.deepcopy(model).fit(X, y)):
@@ -303,7 +307,7 @@ def test_networks_that_do_not_fit_are_named(params, named):
         assert named in str(error.value)
 
 
-def test_several_columns_and_other_losses_do_not_fit():
+def test_members_multioutput_and_other_losses_cannot_be_converted():
     X, y = table(load_iris)
     with pytest.raises(ValueError, match="several members"):
         to_sklearn(MLPClassifier((4,), max_iter=2, n_members=2).fit(X, y))
@@ -316,7 +320,7 @@ def test_several_columns_and_other_losses_do_not_fit():
         to_sklearn(MLPRegressor((4,), loss="huber", max_iter=2).fit(X, y))
 
 
-def test_everything_of_an_unfitted_one_must_fit():
+def test_unfitted_estimator_must_have_a_complete_counterpart():
     ours = MLPClassifier(
         optimizer=RMSprop(), dropout=0.1, gradient_clip=1.0, class_weight="balanced"
     )
@@ -341,7 +345,7 @@ def test_everything_of_an_unfitted_one_must_fit():
 
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("scaled", [True, False])
-def test_ours_becomes_theirs_with_everything_folded(normalization, scaled):
+def test_normalization_and_target_scaling_are_folded(normalization, scaled):
     X, y = table(load_diabetes)
     ours = MLPRegressor(
         (16, 8), normalization=normalization, target_scaling=scaled, dropout=0.1,
@@ -353,7 +357,7 @@ def test_ours_becomes_theirs_with_everything_folded(normalization, scaled):
     assert_same_predictions(to_sklearn(labels.fit(X, y)), labels, X)
 
 
-def test_wrong_arguments_are_named():
+def test_invalid_arguments_raise():
     with pytest.raises(TypeError, match=r"MLPRegressor of sklearn.neural_network. Got Logistic"):
         from_sklearn(LogisticRegression())
     with pytest.raises(TypeError, match=r"MLPRegressor of sknn_adam\. Got MLPClassifier"):
@@ -363,7 +367,7 @@ def test_wrong_arguments_are_named():
         from_sklearn(changed)
 
 
-def test_converted_ones_behave_like_fitted_ones():
+def test_converted_estimator_can_be_pickled_and_trained():
     X, y = table(load_iris, text=True)
     ours = from_sklearn(TheirClassifier(**SMALL).fit(X, y))
     copied = pickle.loads(pickle.dumps(ours))
@@ -371,5 +375,6 @@ def test_converted_ones_behave_like_fitted_ones():
     np.testing.assert_array_equal(
         copied.partial_fit(X, y).coefs_[0], ours.partial_fit(X, y).coefs_[0]
     )
-    assert ours.fit(X, y).n_iter_ == 20  # anew
+    # fit starts from scratch.
+    assert ours.fit(X, y).n_iter_ == 20
     assert len(ours.loss_curve_) == 20

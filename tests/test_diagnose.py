@@ -1,4 +1,4 @@
-"""The diagnosis: faults made by hand are named, cured by the parameters, told in every form."""
+"""The diagnosis reports deliberate faults, and its parameters cure them."""
 
 import re
 import warnings
@@ -98,7 +98,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_is_named_and_cured(digits, new_digits, kind):
+def test_fault_is_reported_and_cured(digits, new_digits, kind):
     model = classifier().set_params(**FAULTS[kind])
     score = fit(model, *digits).score(*new_digits)
     findings = diagnose(model)
@@ -108,45 +108,48 @@ def test_a_fault_is_named_and_cured(digits, new_digits, kind):
     assert cured.score(*new_digits) > max(0.75, score)
 
 
-def test_unscaled_inputs(digits, new_digits):
+def test_unscaled_inputs_are_reported(digits, new_digits):
     X, y = digits
     factors = np.geomspace(1, 1e4, X.shape[1])
     (finding,) = diagnose(classifier().fit(X * factors, y))[:1]
     assert (finding.kind, finding.layer, finding.params) == ("unscaled_inputs", 1, {})
     assert "StandardScaler()" in finding.cure
-    told = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
-    columns = np.sqrt((X * factors) ** 2).max(axis=0)  # bounds of the root mean squares
-    assert 0 < told[-1] <= columns.max()
+    numbers = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
+    # Bounds of the root mean squares.
+    columns = np.sqrt((X * factors) ** 2).max(axis=0)
+    assert 0 < numbers[-1] <= columns.max()
     assert "unscaled_inputs" not in kinds(diagnose(classifier().fit(X, y)))
 
 
-def test_unscaled_targets(diabetes):
+def test_unscaled_targets_are_reported(diabetes):
     model = regressor(target_scaling=False).fit(*diabetes)
     finding = next(f for f in diagnose(model) if f.kind == "unscaled_targets")
     y = diabetes[1]
     assert finding.params == {"target_scaling": "auto"}
-    told = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
-    np.testing.assert_allclose(told, [y.mean(), y.std()], rtol=0.1)  # a sample, two digits
+    numbers = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
+    # The evidence is computed on a sample and has two digits.
+    np.testing.assert_allclose(numbers, [y.mean(), y.std()], rtol=0.1)
     assert "unscaled_targets" not in kinds(diagnose(regressor().fit(*diabetes)))
 
 
-def test_overfitting_by_validation_curve_or_by_new_rows(diabetes):
+def test_overfitting_is_found_by_validation_curve_or_new_samples(diabetes):
     X, y = diabetes
     free = {"hidden_layer_sizes": (256, 256), "alpha": 0.0, "averaging": None, "max_iter": 200}
     model = regressor(**free, n_iter_no_change=np.inf).fit(X[:150], y[:150])
-    assert "overfitting" not in kinds(diagnose(model))  # who knows
+    # Training data alone cannot show overfitting.
+    assert "overfitting" not in kinds(diagnose(model))
     assert "overfitting" not in kinds(diagnose(model, X[:150], y[:150]))
     findings = diagnose(model, X[150:], y[150:])
     assert "overfitting" in kinds(findings)
-    told = {"X_val": X[150:], "y_val": y[150:]}
-    seen = regressor(**free, n_iter_no_change=np.inf).fit(X[:150], y[:150], **told)
-    assert "overfitting" in kinds(diagnose(seen))
-    cured = seen.set_params(**diagnose(seen).params).fit(X[:150], y[:150], **told)
+    validation = {"X_val": X[150:], "y_val": y[150:]}
+    validated = regressor(**free, n_iter_no_change=np.inf).fit(X[:150], y[:150], **validation)
+    assert "overfitting" in kinds(diagnose(validated))
+    cured = validated.set_params(**diagnose(validated).params).fit(X[:150], y[:150], **validation)
     assert "overfitting" not in kinds(diagnose(cured, X[150:], y[150:]))
 
 
 @pytest.mark.parametrize(("n_samples", "size"), [(60, 16), (30, 8)])
-def test_too_few_steps_on_a_small_table(n_samples, size):
+def test_too_few_steps_on_a_small_table_are_reported(n_samples, size):
     X, y = load_iris(return_X_y=True)
     X, X_new, y, y_new = train_test_split(
         scale(X), y, train_size=n_samples, stratify=y, random_state=0
@@ -154,7 +157,7 @@ def test_too_few_steps_on_a_small_table(n_samples, size):
     model = MLPClassifier(batch_size=n_samples, n_iter_no_change=np.inf, random_state=0).fit(X, y)
     assert model.t_ == 100
     (finding,) = diagnose(model)
-    # 400 steps in 100 epochs are 4 batches in each.
+    # 400 steps in 100 epochs require 4 batches per epoch.
     assert (finding.kind, finding.params) == ("too_few_steps", {"batch_size": size})
     assert "100 steps in 100 epochs" in finding.evidence
     cured = clone(model).set_params(**finding.params).fit(X, y)
@@ -163,30 +166,31 @@ def test_too_few_steps_on_a_small_table(n_samples, size):
     assert cured.score(X_new, y_new) > model.score(X_new, y_new)
 
 
-def test_more_epochs_where_no_batch_gives_enough_steps():
+def test_more_epochs_are_suggested_if_no_batch_size_gives_enough_steps():
     X, y = load_iris(return_X_y=True)
     X, y = scale(X)[::10], y[::10]
     model = MLPClassifier(max_iter=60, random_state=0).fit(X, y)
     finding = next(f for f in diagnose(model) if f.kind == "too_few_steps")
-    assert finding.params == {"max_iter": 400}  # batches of 8 would be 120 steps
+    # Batches of 8 would give 120 steps.
+    assert finding.params == {"max_iter": 400}
     cured = clone(model).set_params(**finding.params).fit(X, y)
     assert "too_few_steps" not in kinds(diagnose(cured))
 
 
-def test_few_steps_that_are_enough_are_no_finding(diabetes):
+def test_few_but_sufficient_steps_are_not_reported(diabetes):
     X, y = load_wine(return_X_y=True)
     wine = scale(X)[::2], y[::2]
     for model, table in (
         (MLPClassifier(batch_size=128, random_state=0), wine),
-        # An iteration of L-BFGS is no step of the optimizer.
+        # An iteration of L-BFGS does not count as a step.
         (MLPClassifier(optimizer="lbfgs", max_iter=12, random_state=0), wine),
-        # More steps fit noise: R2 on the others is 0.45 here, and 0.31 in batches of 16.
+        # More steps fit noise: R2 on held-out samples is 0.45 here, and 0.31 with batches of 16.
         (MLPRegressor(random_state=0), (diabetes[0][:100], diabetes[1][:100])),
     ):
         assert "too_few_steps" not in kinds(diagnose(fit(model, *table)))
 
 
-def test_the_default_batch_is_the_cure_of_a_full_batch_on_iris():
+def test_default_batch_size_cures_a_full_batch_on_iris():
     X, y = load_iris(return_X_y=True)
     X, y = scale(X)[np.arange(150) % 5 > 0], y[np.arange(150) % 5 > 0]
     findings = diagnose(MLPClassifier(batch_size=120, random_state=0).fit(X, y))
@@ -201,7 +205,7 @@ def test_healthy_networks_have_no_findings(digits, new_digits, diabetes):
     assert diagnose(classifier().fit(csr_matrix(digits[0]), digits[1])) == []
 
 
-# -- what is handed in -----------------------------------------------------------------------------
+# -- estimators that contain a network -----------------------------------------------------------
 
 SLOW = "optimizer__learning_rate"
 
@@ -224,7 +228,7 @@ def holders():
 
 
 @pytest.mark.parametrize("i", range(8))
-def test_parameters_are_those_of_what_was_handed_in(digits, new_digits, i):
+def test_parameters_are_those_of_the_given_estimator(digits, new_digits, i):
     holder, prefix = list(holders())[i]
     X, y = digits[0], digits[1].astype(str)
     fit(holder, X, y)
@@ -235,7 +239,7 @@ def test_parameters_are_those_of_what_was_handed_in(digits, new_digits, i):
     assert changed.get_params()[f"{prefix}{SLOW}"] == 0.001
 
 
-def test_several_outputs_and_scaled_targets(diabetes):
+def test_multioutput_and_transformed_targets_are_diagnosed(diabetes):
     X, y = diabetes
     low = regressor().set_params(**{SLOW: 1e-6})
     both = MultiOutputRegressor(low).fit(X, np.c_[y, -y])
@@ -244,29 +248,29 @@ def test_several_outputs_and_scaled_targets(diabetes):
     assert finding.params == {f"estimator__{SLOW}": 0.001}
     wrapped = TransformedTargetRegressor(low, transformer=StandardScaler()).fit(X, y)
     assert kinds(diagnose(wrapped, X, y)) >= {"learning_rate_low"}
-    # What the network sees is scaled: the same loss on the same rows.
+    # The diagnosis uses the scaled targets that the network sees.
     inside = fitted_networks(wrapped, X, y)[0]
     np.testing.assert_allclose(inside.y.ravel(), scale(y))
 
 
 @pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
-def test_what_a_search_searches_is_taken_out_of_its_space(digits, search):
+def test_cured_parameters_are_removed_from_the_search_space(digits, search):
     space = {"optimizer": ["sgd"], SLOW: [1e-7, 1e-6], "alpha": [1e-3]}
     options = {} if search is GridSearchCV else {"n_iter": 2, "random_state": 0}
-    found = fit(search(classifier(), space, cv=2, **options), *digits)
-    finding = next(f for f in diagnose(found) if f.kind == "learning_rate_low")
+    fitted = fit(search(classifier(), space, cv=2, **options), *digits)
+    finding = next(f for f in diagnose(fitted) if f.kind == "learning_rate_low")
     name = "param_grid" if search is GridSearchCV else "param_distributions"
-    # The optimizer is the home of its learning rate: it stays the one that was best.
+    # The learning rate belongs to an optimizer, so the best optimizer is set too.
     assert finding.params == {
         "estimator__optimizer": "sgd",
         f"estimator__{SLOW}": 0.01,
         name: {"alpha": [1e-3]},
     }
-    again = fit(clone(found).set_params(**finding.params, n_jobs=1), *digits)
+    again = fit(clone(fitted).set_params(**finding.params, n_jobs=1), *digits)
     assert again.best_estimator_.optimizer_.learning_rate == 0.01
 
 
-def test_a_scaler_goes_into_the_pipeline(digits):
+def test_scaler_is_inserted_into_the_pipeline(digits):
     X, y = digits[0] * 1e4, digits[1]
     for pipe, name in (
         (Pipeline([("mlp", classifier())]), "steps"),
@@ -287,7 +291,7 @@ def test_a_scaler_goes_into_the_pipeline(digits):
     assert fit(wide.set_params(**diagnose(wide)[0].params), csr_matrix(X), y)[0].with_mean is False
 
 
-def test_bad_input(digits):
+def test_invalid_input_raises(digits):
     X, y = digits
     for unfitted in (
         classifier(),
@@ -313,7 +317,7 @@ def test_bad_input(digits):
         diagnose(model, X, y[:5])
 
 
-# -- what fit warns of -------------------------------------------------------------------------
+# -- warnings of fit -----------------------------------------------------------------------------
 
 BROKEN = {
     "all units of hidden layer 1 are dead": {"bias_initializer": Constant(-20.0)},
@@ -325,10 +329,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("told", BROKEN)
-def test_fit_warns_once_where_it_is_evident(digits, told):
-    model = classifier(**BROKEN[told])
-    with pytest.warns(ConvergenceWarning, match=f"learned nothing: {told}.*diagnose") as caught:
+@pytest.mark.parametrize("reason", BROKEN)
+def test_fit_warns_once_about_an_obvious_fault(digits, reason):
+    model = classifier(**BROKEN[reason])
+    with pytest.warns(ConvergenceWarning, match=f"learned nothing: {reason}.*diagnose") as caught:
         model.fit(*digits)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -338,8 +342,8 @@ def test_fit_warns_once_where_it_is_evident(digits, told):
     assert len(caught) == 1
 
 
-def test_fit_does_not_warn_where_it_may_be_meant(digits):
-    """Noise that cannot be learned, a strong penalty, a short training, no record, partial_fit."""
+def test_fit_does_not_warn_if_the_result_may_be_intended(digits):
+    """Try unlearnable noise, a strong penalty, short training, no record, and partial_fit."""
     X, y = digits
     noise = np.random.default_rng(0).permutation(y)
     with warnings.catch_warnings():
@@ -354,14 +358,14 @@ def test_fit_does_not_warn_where_it_may_be_meant(digits):
 
 
 class Candidate:
-    """Takes the place of what was diagnosed, where a printed call is evaluated."""
+    """A stand-in for the diagnosed estimator when a printed call is evaluated."""
 
     def set_params(self, **params):
         return params
 
 
-def test_printed_calls_can_be_pasted(digits):
-    """Of a bare network, of a search with distributions, and of parameters without code."""
+def test_printed_calls_can_be_evaluated(digits):
+    """Try a bare network, a search with distributions, and parameters whose repr is not code."""
     space = {SLOW: loguniform(1e-7, 1e-6), "alpha": loguniform(1e-6, 1e-3)}
     search = RandomizedSearchCV(slow(), space, n_iter=2, cv=2, random_state=0)
     pipe = Pipeline([("mlp", classifier())])
@@ -391,7 +395,7 @@ def test_printed_calls_can_be_pasted(digits):
         assert max(map(len, str(findings).splitlines())) <= 100
 
 
-# -- how it is told --------------------------------------------------------------------------------
+# -- output formats ------------------------------------------------------------------------------
 
 
 def test_findings_print_as_a_table():
@@ -411,7 +415,8 @@ def test_findings_print_as_a_table():
     assert lines[4].strip() == "set_params(max_iter=9, activation=1)"
     assert all(len(line) <= 100 for line in lines)
     assert repr(findings) == str(findings)
-    assert findings.params == {"activation": "elu", "max_iter": 9}  # the worse one decides
+    # The more severe finding takes precedence.
+    assert findings.params == {"activation": "elu", "max_iter": 9}
     html = findings._repr_html_()
     assert html.count("<tr>") == 3
     assert "all &lt;of&gt; them" in html
@@ -419,7 +424,7 @@ def test_findings_print_as_a_table():
     assert "No faults" in Findings()._repr_html_()
 
 
-def test_the_worst_comes_first_and_kinds_are_known(digits):
+def test_findings_are_sorted_by_severity(digits):
     model = fit(classifier(optimizer=SGD(1e4), gradient_clip=1e-9), *digits)
     findings = diagnose(model)
     order = [("high", "medium", "low").index(finding.severity) for finding in findings]
@@ -427,7 +432,7 @@ def test_the_worst_comes_first_and_kinds_are_known(digits):
     assert kinds(findings) <= KINDS
 
 
-def test_a_diagnosis_changes_nothing(digits, new_digits):
+def test_diagnosis_does_not_modify_the_estimator(digits, new_digits):
     model = slow().fit(*digits)
     before = model.predict_proba(new_digits[0])
     params = repr(model.get_params())

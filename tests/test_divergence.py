@@ -1,4 +1,4 @@
-"""Training that goes wrong ends at finite weights and tells why; why training ended at all."""
+"""Diverging training ends with finite weights and a reason. All stop reasons are tested here."""
 
 import pickle
 import warnings
@@ -42,9 +42,9 @@ def outputs(model):
 
 
 def scripted(estimator, losses):
-    """Return a loss whose batches have these values, whatever the network does; with its gradient.
+    """Return a loss with these values in successive epochs and the usual gradient.
 
-    Batches of 20 rows: three to an epoch.
+    Each value is used for three batches of 20 samples, which are one epoch.
     """
     values = iter(np.repeat(losses, 3))
 
@@ -63,7 +63,7 @@ BAD = [np.nan, np.inf, -np.inf, 1e11, -1e11]
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.usefixtures("plain_numpy")
-def test_the_best_weights_before_it_are_kept(estimator, y, bad, normalization):
+def test_best_weights_before_divergence_are_kept(estimator, y, bad, normalization):
     model = small(estimator, loss=scripted(estimator, [3, 2, 4, bad]), normalization=normalization)
     with pytest.warns(ConvergenceWarning) as caught:
         model.fit(X, y)
@@ -82,8 +82,8 @@ def test_the_best_weights_before_it_are_kept(estimator, y, bad, normalization):
 
 @BOTH
 @pytest.mark.parametrize("bad", BAD)
-def test_in_the_first_batch_of_all(estimator, y, bad):
-    """Without a finite epoch the first weights are kept; a finite loss is no explosion there."""
+def test_divergence_in_the_first_batch_keeps_the_initial_weights(estimator, y, bad):
+    """A finite loss in the first batch does not count as divergence."""
     model = small(estimator, loss=scripted(estimator, [bad, 1]))
     if np.isfinite(bad):
         with warnings.catch_warnings():
@@ -102,8 +102,8 @@ def test_in_the_first_batch_of_all(estimator, y, bad):
 @pytest.mark.usefixtures("plain_numpy")
 @BOTH
 @pytest.mark.parametrize("growth", [0.9, 1.1])
-def test_where_an_explosion_begins(estimator, y, growth):
-    """At 1e10 times the first loss."""
+def test_divergence_starts_at_1e10_times_the_first_loss(estimator, y, growth):
+    """Check one loss below and one above the threshold."""
     model = small(estimator, loss=scripted(estimator, [5, growth * 5e10, 5]), max_iter=3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -114,12 +114,13 @@ def test_where_an_explosion_begins(estimator, y, growth):
 @pytest.mark.usefixtures("plain_numpy")
 @BOTH
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_before_patience(estimator, y, early_stopping):
-    """A loss that is not a number is divergence, also when patience is over in that epoch."""
+def test_divergence_takes_precedence_over_patience(estimator, y, early_stopping):
+    """A NaN loss is divergence, even if patience runs out in the same epoch."""
     loss = scripted(estimator, [1, 2, 2, np.nan])
     params = {"n_iter_no_change": 3, "early_stopping": early_stopping}
     params["scoring"] = lambda *_: 0.0
-    params["batch_size"] = 18 if early_stopping else 20  # of 54 rows
+    # Three batches per epoch; early stopping leaves 54 samples.
+    params["batch_size"] = 18 if early_stopping else 20
     with pytest.warns(ConvergenceWarning):
         model = small(estimator, loss=loss, tol=0.5, **params).fit(X, y)
     assert (model.stop_reason_, model.n_iter_) == ("diverged", 3)
@@ -128,7 +129,7 @@ def test_before_patience(estimator, y, early_stopping):
 @BOTH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "momentum", "rmsprop", "muon", "lion"])
-def test_absurd_learning_rates(estimator, y, dtype, optimizer):
+def test_absurd_learning_rates_give_finite_predictions(estimator, y, dtype, optimizer):
     for rate in (1e3, 1e10, 1e30):
         model = small(estimator, optimizer=optimizer, activation="identity", dtype=dtype)
         model.set_params(optimizer__learning_rate=rate)
@@ -144,13 +145,14 @@ def test_absurd_learning_rates(estimator, y, dtype, optimizer):
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize(
     ("name", "backend"),
+    # Compiling every rule would take too long.
     [(name, "numpy") for name in OPTIMIZERS if name != "lbfgs"]
-    + [("schedule_free_adamw", "fused")],  # compiling every rule would take long
+    + [("schedule_free_adamw", "fused")],
 )
-def test_learning_rates_near_the_largest_number(
+def test_learning_rates_near_the_largest_number_diverge(
     estimator, y, n_members, name, backend, monkeypatch
 ):
-    """Squares and products of such rates overflow; that is divergence and no other error."""
+    """Squares and products of such rates overflow, which is reported as divergence."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", backend)
     for dtype, rate in product(("float32", "float64"), (1e155, 1e300, 1e308)):
         optimizer = OPTIMIZERS.make(name).set_params(learning_rate=rate)
@@ -165,8 +167,8 @@ def test_learning_rates_near_the_largest_number(
 @BOTH
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("name", ["sgd", "adam", "schedule_free_adamw"])
-def test_an_explosion_in_the_last_step(estimator, y, n_members, name):
-    """The loss of an epoch is that before its steps, so no epoch shows the last one."""
+def test_divergence_in_the_last_step_is_reported(estimator, y, n_members, name):
+    """The loss of an epoch precedes its steps, so no epoch shows the effect of the last step."""
     optimizer = OPTIMIZERS.make(name).set_params(learning_rate=1e60)
     params = {"optimizer": optimizer, "batch_size": 60, "max_iter": 1, "n_members": n_members}
     with pytest.warns(ConvergenceWarning, match="diverged in epoch 1 .* loss of the predictions"):
@@ -188,7 +190,9 @@ def test_an_explosion_in_the_last_step(estimator, y, n_members, name):
     ],
     ids=str,
 )
-def test_other_parameters_near_the_largest_number(estimator, y, n_members, params):
+def test_other_parameters_near_the_largest_number_give_finite_weights(
+    estimator, y, n_members, params
+):
     for dtype in ("float32", "float64"):
         model = small(estimator, **params, dtype=dtype, n_members=n_members)
         with warnings.catch_warnings(record=True) as caught:
@@ -200,7 +204,7 @@ def test_other_parameters_near_the_largest_number(estimator, y, n_members, param
         assert {warning.category for warning in caught} <= {ConvergenceWarning}
 
 
-# -- as an error ---------------------------------------------------------------------------------
+# -- on_divergence="raise" -----------------------------------------------------------------------
 
 
 def raises(estimator, **params):
@@ -209,7 +213,7 @@ def raises(estimator, **params):
 
 
 @BOTH
-def test_an_error_leaves_a_new_estimator_unfitted(estimator, y):
+def test_error_leaves_a_new_estimator_unfitted(estimator, y):
     model = raises(estimator, max_iter=100)
     with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+ with SGD\(learning_rate"):
         model.fit(X, y)
@@ -219,7 +223,7 @@ def test_an_error_leaves_a_new_estimator_unfitted(estimator, y):
 @BOTH
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("warm_start", [False, True])
-def test_an_error_leaves_a_fitted_estimator_as_it_was(estimator, y, method, warm_start):
+def test_error_leaves_a_fitted_estimator_unchanged(estimator, y, method, warm_start):
     model = small(estimator, optimizer=SGD(), activation="identity", warm_start=warm_start)
     model.fit(X, y)
     model.set_params(optimizer=SGD(learning_rate=1e6), on_divergence="raise", max_iter=100)
@@ -232,13 +236,13 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was(estimator, y, method, warm
 
     with pytest.raises(FloatingPointError):
         train()
-    before, found, attributes = kept
+    before, predictions, attributes = kept
     assert vars(model).keys() == attributes.keys()
     assert all(vars(model)[name] is value for name, value in attributes.items())
-    np.testing.assert_array_equal(outputs(model), found)
+    np.testing.assert_array_equal(outputs(model), predictions)
     again = pickle.loads(before)
     assert model.loss_curve_ == again.loss_curve_
-    # and goes on as if nothing had happened
+    # Training continues as if the error had not occurred.
     for one in (model, again):
         one.set_params(optimizer=SGD(), warm_start=True).fit(X, y)
     np.testing.assert_array_equal(outputs(model), outputs(again))
@@ -248,7 +252,7 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was(estimator, y, method, warm
 
 
 @BOTH
-def test_a_search_over_candidates_that_diverge_has_finite_scores(estimator, y):
+def test_search_over_diverging_candidates_has_finite_scores(estimator, y):
     model = make_pipeline(StandardScaler(), small(estimator, activation="identity", max_iter=60))
     name = model.steps[1][0]
     grid = {f"{name}__optimizer": [SGD(learning_rate=1e6)], f"{name}__alpha": [1e-4, 1e-3, 1e-2]}
@@ -256,12 +260,13 @@ def test_a_search_over_candidates_that_diverge_has_finite_scores(estimator, y):
     with pytest.warns(ConvergenceWarning, match="diverged") as caught:
         search.fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert len(caught) == 1  # not one of every fit
+    # There is not one warning per fit.
+    assert len(caught) == 1
     assert caught[0].filename == __file__
 
 
 @BOTH
-def test_spending_the_budget_warns_nothing(estimator, y):
+def test_reaching_max_iter_does_not_warn(estimator, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for params in ({}, {"optimizer": "lbfgs", "batch_size": "auto"}, {"early_stopping": True}):
@@ -270,7 +275,7 @@ def test_spending_the_budget_warns_nothing(estimator, y):
             assert model.n_iter_ == 2
 
 
-# -- every reason to stop ------------------------------------------------------------------------
+# -- stop reasons --------------------------------------------------------------------------------
 
 
 @BOTH
@@ -292,7 +297,7 @@ def test_spending_the_budget_warns_nothing(estimator, y):
         ),
     ],
 )
-def test_reasons_to_stop(estimator, y, params, reason, converged):
+def test_stop_reasons_and_convergence(estimator, y, params, reason, converged):
     model = small(estimator, **params).fit(X, y)
     assert (model.stop_reason_, model.converged_) == (reason, converged)
     if reason != "max_iter":
@@ -300,8 +305,8 @@ def test_reasons_to_stop(estimator, y, params, reason, converged):
 
 
 @BOTH
-def test_a_line_search_that_finds_nothing(estimator, y):
-    """A loss whose gradient points the wrong way."""
+def test_failed_line_search_stops_without_progress(estimator, y):
+    """The gradient of this loss points the wrong way."""
 
     class Wrong(LogLoss if estimator is MLPClassifier else SquaredError):
         def value_and_gradient(self, y, z):
@@ -314,7 +319,7 @@ def test_a_line_search_that_finds_nothing(estimator, y):
 
 
 @BOTH
-def test_partial_fit_has_no_reason_to_stop(estimator, y):
+def test_partial_fit_has_no_stop_reason_unless_it_diverges(estimator, y):
     model = small(estimator).partial_fit(X, y)
     assert (model.stop_reason_, model.converged_) == (None, False)
     model = small(estimator, loss=scripted(estimator, [1, np.nan]), optimizer=Adam())
@@ -324,8 +329,8 @@ def test_partial_fit_has_no_reason_to_stop(estimator, y):
     assert model.stop_reason_ == "diverged"
 
 
-def test_a_member_goes_on_with_a_loss_that_would_end_another():
-    """The first loss of the second member is 1e20 times that of the first, which is its own."""
+def test_divergence_of_a_member_is_relative_to_its_own_first_loss():
+    """The first loss of the second member is 1e20 times that of the first member."""
     network = build(1, (2,), 1, [ReLU()], members=2)
     run = Members(network, np.random.default_rng(0))
     assert run.mean(np.array([1.0, np.inf]), 5) == 1.0

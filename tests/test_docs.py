@@ -1,4 +1,4 @@
-"""The pages of the documentation: their code runs, tables are complete, links lead on."""
+"""The documentation pages: their code runs, tables are complete, and links work."""
 
 import importlib.util
 import inspect
@@ -15,8 +15,10 @@ from sknn_adam import MLPClassifier, MLPRegressor
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
-TESTED_ELSEWHERE = ("add_an_optimizer.md",)  # by a test of its own name
-NEEDS = {  # what a page names, and the package that this takes
+# Tested by tests/test_add_an_optimizer.py.
+TESTED_ELSEWHERE = ("add_an_optimizer.md",)
+# Words on a page, and the packages that they require.
+NEEDS = {
     "set_callbacks": "sklearn.callback",
     "matplotlib": "matplotlib",
     "skopt": "skopt",
@@ -60,7 +62,7 @@ def test_every_page_is_in_the_contents(name):
     assert name.removesuffix(".md") in contents
 
 
-# -- the pages for those who come from elsewhere -------------------------------------------------
+# -- migration pages -----------------------------------------------------------------------------
 
 
 def names_in_table(page, heading, column):
@@ -76,26 +78,26 @@ def parameters(*classes):
 
 
 def test_every_parameter_of_scikit_learn_has_a_row():
-    told = names_in_table("migration_sklearn.md", "Parameters", 0)
-    assert told == parameters(TheirClassifier, TheirRegressor)
+    listed = names_in_table("migration_sklearn.md", "Parameters", 0)
+    assert listed == parameters(TheirClassifier, TheirRegressor)
 
 
-def test_every_parameter_here_has_a_row():
-    told = names_in_table("migration_sklearn.md", "Parameters", 1)
-    told |= names_in_table("migration_sklearn.md", "Only here", 0)
-    assert parameters(MLPClassifier, MLPRegressor) <= told
+def test_every_parameter_of_this_package_has_a_row():
+    listed = names_in_table("migration_sklearn.md", "Parameters", 1)
+    listed |= names_in_table("migration_sklearn.md", "Only here", 0)
+    assert parameters(MLPClassifier, MLPRegressor) <= listed
 
 
 @pytest.mark.parametrize("column", [0, 1], ids=["theirs", "ours"])
 def test_every_fitted_attribute_has_a_row(column):
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     fitted = (TheirClassifier, MLPClassifier)[column](max_iter=500, tol=1.0).fit(X, y)
-    told = names_in_table("migration_sklearn.md", "Attributes", column)
+    listed = names_in_table("migration_sklearn.md", "Attributes", column)
     names = {n for n in dir(fitted) if n.endswith("_") and not n.startswith("_")}
-    assert names <= told
+    assert names <= listed
 
 
-def test_defaults_in_the_table_are_those_of_the_signatures():
+def test_defaults_in_the_table_match_the_signatures():
     rows = re.findall(
         r"^\| `(\w+)` \| `(\w+)` \| `([^`]+)` \| `([^`]+)` \|",
         PAGES["migration_sklearn.md"],
@@ -103,21 +105,21 @@ def test_defaults_in_the_table_are_those_of_the_signatures():
     )
     assert len(rows) > 8
     for theirs, ours, their_default, our_default in rows:
-        for c, name, told in (
+        for c, name, listed in (
             (TheirClassifier, theirs, their_default),
             (MLPClassifier, ours, our_default),
         ):
-            assert inspect.signature(c).parameters[name].default == eval(told), name
+            assert inspect.signature(c).parameters[name].default == eval(listed), name
 
 
-def test_what_the_page_for_skorch_names_exists():
-    told = names_in_table("migration_skorch.md", "Parameters", 1)
+def test_parameters_on_the_skorch_page_exist():
+    listed = names_in_table("migration_skorch.md", "Parameters", 1)
     known = set(MLPClassifier().get_params()) | set(MLPRegressor().get_params())
-    assert told <= known | {"optimizer__momentum", "optimizer__weight_decay", "X_val", "y_val"}
+    assert listed <= known | {"optimizer__momentum", "optimizer__weight_decay", "X_val", "y_val"}
 
 
-def test_mapped_from_skorch_gives_the_same_network():
-    """As migration_skorch.md maps it: one start, same batches, same course, same weights."""
+def test_mapping_from_skorch_gives_the_same_network():
+    """Map as in migration_skorch.md, with the same initial weights and batches."""
     torch = pytest.importorskip("torch")
     skorch = pytest.importorskip("skorch")
     from sklearn.datasets import load_iris
@@ -134,13 +136,14 @@ def test_mapped_from_skorch_gives_the_same_network():
         def __init__(self):
             super().__init__(torch.nn.Linear(4, 12), torch.nn.ReLU(), torch.nn.Linear(12, 3))
             for layer in (self[0], self[2]):
-                start = Same()(layer.in_features, layer.out_features, None)
-                layer.weight.data = torch.tensor(start.T)
+                initial = Same()(layer.in_features, layer.out_features, None)
+                layer.weight.data = torch.tensor(initial.T)
                 layer.bias.data = torch.zeros(layer.out_features, dtype=torch.float64)
 
     X, y = load_iris(return_X_y=True)
     X = scale(X)
-    decay = [("*.bias", {"weight_decay": 0.0})]  # biases are not decayed here
+    # This package does not decay biases.
+    decay = [("*.bias", {"weight_decay": 0.0})]
     for rule, parts in (
         ("Adam", {"optimizer": Adam(0.01), "alpha": 0.02}),
         ("AdamW", {"optimizer": AdamW(0.01, weight_decay=0.02), "alpha": 0.0}),
@@ -186,7 +189,7 @@ def test_names_that_the_pages_import_are_public():
     assert not private
 
 
-# -- the four questions --------------------------------------------------------------------------
+# -- four_questions.md ---------------------------------------------------------------------------
 
 QUESTIONS = PAGES["four_questions.md"].split("\n## ")[1:]
 CLAIMS = [
@@ -194,7 +197,7 @@ CLAIMS = [
 ]
 
 
-def test_there_are_four_questions_with_their_claims():
+def test_page_has_four_questions_with_claims():
     assert len(QUESTIONS) == 4
     assert len(CLAIMS) == sum(text.count("“") for text in QUESTIONS) > 60
 
@@ -210,7 +213,7 @@ def test_every_claim_has_an_example_a_number_and_a_verdict(claim):
     assert re.match("(holds|partly|not here|a definition)($|[;:,])", verdict)
 
 
-def test_claims_that_a_study_measured_have_its_figures():
+def test_claims_quote_the_measured_results():
     """The verdicts must not contradict the committed results of the benchmarks."""
     from benchmarks._records import newest
 
@@ -250,20 +253,20 @@ def test_claims_that_a_study_measured_have_its_figures():
     assert not found
 
 
-def test_every_example_answers_a_claim():
-    told = {name for claim in CLAIMS for name in re.findall(r"plot_\w+", claim[1])}
+def test_every_example_belongs_to_a_claim():
+    listed = {name for claim in CLAIMS for name in re.findall(r"plot_\w+", claim[1])}
     examples = {path.stem for path in (DOCS / "examples").glob("plot_*.py")}
-    assert told == examples - {"plot_quickstart", "plot_search"}
+    assert listed == examples - {"plot_quickstart", "plot_search"}
 
 
-# -- the reference -------------------------------------------------------------------------------
+# -- reference -----------------------------------------------------------------------------------
 
 MODULES = "activations averaging callbacks clipping initializers inspection losses".split()
 MODULES += ["normalization", "optimizers", "schedules", "search"]
 
 
 def names_in_reference():
-    """Return the names that docs/api.md has pages for, with their modules."""
+    """Return the qualified names that have a page in docs/api.md."""
     found, module = [], None
     for line in PAGES["api.md"].splitlines():
         if line.startswith(".. currentmodule:: "):
@@ -274,10 +277,10 @@ def names_in_reference():
 
 
 def test_every_public_name_has_a_page():
-    told = {name.rpartition(".")[2] for name in names_in_reference()}
+    listed = {name.rpartition(".")[2] for name in names_in_reference()}
     for module in ["sknn_adam", *(f"sknn_adam.{name}" for name in MODULES)]:
         names = set(importlib.import_module(module).__all__) - {"__version__"}
-        assert {name for name in names if not name.isupper()} <= told, module
+        assert {name for name in names if not name.isupper()} <= listed, module
 
 
 @pytest.mark.parametrize("name", names_in_reference())
@@ -285,7 +288,7 @@ def test_docstrings_are_complete(name):
     validate = pytest.importorskip("numpydoc.validate").validate
     if "inspection" in name or "search" in name:
         pytest.importorskip("matplotlib")
-    # Left out: what is a matter of taste, extended summaries and "See also".
+    # Extended summaries and "See also" sections are optional.
     errors = [f"{code} {text}" for code, text in validate(name)["errors"] if code not in TASTE]
     assert not errors
 
@@ -293,7 +296,7 @@ def test_docstrings_are_complete(name):
 TASTE = ("ES01", "SA01")
 
 
-# -- the check of the built site -----------------------------------------------------------------
+# -- check of the built site ---------------------------------------------------------------------
 
 
 def load_check_site():
@@ -303,13 +306,13 @@ def load_check_site():
     return check_site
 
 
-def test_no_page_has_a_name_of_sphinx():
-    """Sphinx writes these pages itself, over those of the sources."""
+def test_no_page_has_a_name_reserved_by_sphinx():
+    """Sphinx generates pages of these names and overwrites others."""
     own = {"search", "genindex", "modindex", "py-modindex", "searchindex", "objects"}
     assert not own & {path.stem for path in DOCS.glob("*.md")}
 
 
-def test_lost_pages_are_found(tmp_path):
+def test_lost_pages_are_detected(tmp_path):
     check_site = load_check_site()
     sources = {
         "right.md": ("Intro first\n\n# The `Adam` page: [a link](x.md)\n\n# Other", "md"),
@@ -335,7 +338,7 @@ def test_lost_pages_are_found(tmp_path):
     assert found == ["gone.html", "none.html", "search.html"]
 
 
-def test_broken_links_are_found(tmp_path):
+def test_broken_links_are_detected(tmp_path):
     check_site = load_check_site()
     (tmp_path / "sub").mkdir()
     (tmp_path / "index.html").write_text(
@@ -349,11 +352,11 @@ def test_broken_links_are_found(tmp_path):
     ]
 
 
-# -- the tour ------------------------------------------------------------------------------------
+# -- tour.ipynb ----------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:The objective has been evaluated:UserWarning")
-def test_the_tour_runs(monkeypatch, tmp_path):
+def test_tour_runs(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     book = json.loads((DOCS / "tour.ipynb").read_text(encoding="utf-8"))
     assert len(book["cells"]) == 15

@@ -1,4 +1,4 @@
-"""Validation: whose rows, which score, when training stops, and what is restored."""
+"""Validation: which samples and score, when training stops, and which weights are restored."""
 
 import warnings
 
@@ -57,12 +57,12 @@ def outputs(model, inputs=X):
 
 
 def unfitted(model):
-    """Whether nothing but the parameters is there."""
+    """Return whether the estimator has no attributes but its parameters."""
     return vars(model).keys() == model.get_params(deep=False).keys()
 
 
 class Scripted:
-    """A scorer that gives these scores one after the other."""
+    """A scorer that returns the given scores one after the other."""
 
     def __init__(self, scores):
         self.scores = iter(scores)
@@ -91,7 +91,7 @@ class Snapshots:
             self.models.append(fitted_estimator)
 
 
-# -- what is restored ----------------------------------------------------------------------------
+# -- restored weights ----------------------------------------------------------------------------
 
 
 @NEEDS_CALLBACKS
@@ -107,8 +107,8 @@ class Snapshots:
     ],
     ids=["plain", "batch_norm", "ema", "schedule_free", "lbfgs"],
 )
-def test_the_network_of_the_best_epoch(estimator, y, params):
-    """Weights and statistics, as a callback has seen them at that epoch."""
+def test_network_of_the_best_epoch_is_restored(estimator, y, params):
+    """Weights and statistics equal those that a callback received in that epoch."""
     scores = [0.1, 0.5, 0.3, 0.9, 0.2, 0.2, 0.2, 0.2, 1.0]
     snapshots = Snapshots()
     model = small(estimator, **params, scoring=Scripted(scores)).set_callbacks(snapshots)
@@ -124,7 +124,7 @@ def test_the_network_of_the_best_epoch(estimator, y, params):
 
 
 @BOTH
-def test_the_best_network_when_the_epochs_are_spent(estimator, y):
+def test_best_network_is_restored_after_max_iter(estimator, y):
     scores = [0.1, 0.5, 0.9, 0.2, 0.3]
     model = small(estimator, max_iter=5, scoring=Scripted(scores)).fit(X, y)
     assert (model.stop_reason_, model.best_iter_) == ("max_iter", 3)
@@ -133,8 +133,8 @@ def test_the_best_network_when_the_epochs_are_spent(estimator, y):
 
 
 @BOTH
-def test_what_is_restored_has_the_best_score(estimator, y):
-    """Asked of the fitted estimator, on the rows that were held out."""
+def test_restored_network_has_the_best_score(estimator, y):
+    """Compare with the score of the fitted estimator on the validation samples."""
     train, held = train_test_split(np.arange(90), test_size=0.4, random_state=1)
     params = {"scoring": None, "normalization": "batch", "optimizer__learning_rate": 0.1}
     model = small(estimator, **params).fit(X[train], y[train], X_val=X[held], y_val=y[held])
@@ -151,19 +151,19 @@ def test_what_is_restored_has_the_best_score(estimator, y):
 @pytest.mark.parametrize(
     ("scores", "tol", "patience", "epochs", "best"),
     [
-        ([1, 2, 3, 3, 3, 3, 9], 0.0, 2, None, 7),  # equal is no fall at tol 0
+        ([1, 2, 3, 3, 3, 3, 9], 0.0, 2, None, 7),  # at tol=0, equal scores do not use up patience
         ([1, 2, 3, 2.9, 2.9, 2.9, 9], 0.0, 2, 6, 3),
-        ([1, 2, 2.05, 2.09, 2.1, 9], 0.1, 2, 5, 5),  # rises, but by less than tol
-        ([-9, -8, -7, -6.95, -6.94, 0], 0.1, 1, 5, 5),  # minus signs are nothing special
+        ([1, 2, 2.05, 2.09, 2.1, 9], 0.1, 2, 5, 5),  # rises by less than tol
+        ([-9, -8, -7, -6.95, -6.94, 0], 0.1, 1, 5, 5),  # negative scores
         ([-9, -8.5, -8, -7.5, -7, -6.5], 0.1, 1, None, 6),
         ([-1, -2, -3, -4, -5, -6], 0.0, 2, 4, 1),
-        ([-1e6, -1e6 + 1, -1e6 + 2, -1e6 + 3], 0.5, 1, None, 4),  # tol is no share of the score
-        ([5, np.nan, np.nan, np.nan, 9], 0.0, 2, 4, 1),  # not a number is no rise
+        ([-1e6, -1e6 + 1, -1e6 + 2, -1e6 + 3], 0.5, 1, None, 4),  # tol is absolute
+        ([5, np.nan, np.nan, np.nan, 9], 0.0, 2, 4, 1),  # NaN is not an improvement
         ([-np.inf, -np.inf, -np.inf, -np.inf, 1], 0.0, 5, None, 5),
         ([5, 1, 1, 1, 1, 1, 1], 0.0, np.inf, None, 1),
     ],
 )
-def test_patience(estimator, y, scores, tol, patience, epochs, best):
+def test_training_stops_when_patience_runs_out(estimator, y, scores, tol, patience, epochs, best):
     params = {"tol": tol, "n_iter_no_change": patience, "max_iter": len(scores)}
     model = small(estimator, **params, scoring=Scripted(scores)).fit(X, y)
     assert model.n_iter_ == (epochs or len(scores))
@@ -174,7 +174,7 @@ def test_patience(estimator, y, scores, tol, patience, epochs, best):
 
 
 @BOTH
-def test_only_scores_that_are_not_numbers(estimator, y):
+def test_scores_that_are_all_nan_warn(estimator, y):
     model = small(estimator, scoring=Scripted([np.nan] * 9))
     with pytest.warns(ConvergenceWarning, match="was not finite in any epoch"):
         model.fit(X, y)
@@ -189,16 +189,16 @@ HALF = np.arange(90) % 2 == 0
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_loss_of_a_classifier(weighted):
+def test_validation_loss_of_a_classifier_has_no_penalty(weighted):
     weight = np.linspace(0.1, 3, 45) if weighted else None
     model = small(MLPClassifier, alpha=10.0, max_iter=1)
     model.fit(X[HALF], LABELS[HALF], X_val=X[~HALF], y_val=LABELS[~HALF], sample_weight_val=weight)
     expected = log_loss(LABELS[~HALF], model.predict_proba(X[~HALF]), sample_weight=weight)
-    assert model.validation_scores_ == [pytest.approx(-expected)]  # without the penalty
+    assert model.validation_scores_ == [pytest.approx(-expected)]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_loss_of_a_regressor(weighted):
+def test_validation_loss_of_a_regressor_has_no_penalty(weighted):
     weight = np.linspace(0.1, 3, 45) if weighted else None
     model = small(MLPRegressor, alpha=10.0, max_iter=1)
     model.fit(
@@ -231,7 +231,7 @@ def r2(estimator, X, y, sample_weight=None):
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value)[:12],
 )
-def test_scorers_of_every_kind(estimator, y, scoring, weighted):
+def test_scoring_accepts_names_scorers_and_functions(estimator, y, scoring, weighted):
     weight = np.linspace(0.1, 3, 45) if weighted else None
     model = small(estimator, scoring=scoring)
     model.fit(X[HALF], y[HALF], X_val=X[~HALF], y_val=y[~HALF], sample_weight_val=weight)
@@ -240,7 +240,7 @@ def test_scorers_of_every_kind(estimator, y, scoring, weighted):
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "roc_auc_ovr", "balanced_accuracy"])
-def test_names_of_scorers(scoring):
+def test_scoring_accepts_names_of_scikit_learn(scoring):
     model = small(MLPClassifier, scoring=scoring).fit(X, LABELS)
     assert np.isfinite(model.validation_scores_).all()
     assert (max(model.validation_scores_) < 0) == scoring.startswith("neg_")
@@ -248,7 +248,7 @@ def test_names_of_scorers(scoring):
 
 @BOTH
 @pytest.mark.parametrize("scoring", ["no_such_score", "accuracy,r2"])
-def test_unknown_scorers(estimator, y, scoring):
+def test_unknown_scorers_raise(estimator, y, scoring):
     model = small(estimator, scoring=scoring)
     with pytest.raises(ValueError, match=f"scoring={scoring!r} is not a known score"):
         model.fit(X, y)
@@ -256,7 +256,7 @@ def test_unknown_scorers(estimator, y, scoring):
 
 
 @BOTH
-def test_a_scorer_that_fails(estimator, y):
+def test_failing_scorer_leaves_the_estimator_unfitted(estimator, y):
     def fail(estimator, X, y):
         raise RuntimeError("a bug of the user")
 
@@ -266,12 +266,12 @@ def test_a_scorer_that_fails(estimator, y):
     assert unfitted(model)
 
 
-# -- whose rows ----------------------------------------------------------------------------------
+# -- which samples -------------------------------------------------------------------------------
 
 
 @BOTH
-def test_rows_held_out_are_not_trained_on(estimator, y):
-    """The network is that of the other rows alone, with what was held out as X_val."""
+def test_held_out_samples_are_not_trained_on(estimator, y):
+    """Check the held-out samples and the number of steps on the others."""
     seen = []
 
     def scorer(estimator, X, y):
@@ -281,24 +281,27 @@ def test_rows_held_out_are_not_trained_on(estimator, y):
     params = {"validation_fraction": 0.25, "max_iter": 4}
     model = small(estimator, scoring=scorer, **params).fit(X, y)
     X_val, y_val = seen[0]
-    assert len(X_val) == 23  # a quarter, rounded up
+    # A quarter of 90, rounded up.
+    assert len(X_val) == 23
     held = (X[:, None] == X_val[None]).all(axis=2).any(axis=1)
     assert held.sum() == 23
     np.testing.assert_array_equal(y[held], y_val)
     again = small(estimator, scoring=Scripted([1, 2, 3, 4]), **params)
-    if estimator is MLPRegressor:  # the targets were scaled before the split
+    # Targets are scaled before the split.
+    if estimator is MLPRegressor:
         scale, shift = y.std(), y.mean()
         again.set_params(target_scaling=False).fit(
             X[~held], (y[~held] - shift) / scale, X_val=X[:2], y_val=y[:2]
         )
-        assert np.abs(outputs(model) - (outputs(again) * scale + shift)).max() > 1e-6  # other seed
+        # The fits use different random numbers.
+        assert np.abs(outputs(model) - (outputs(again) * scale + shift)).max() > 1e-6
     assert model.t_ == 4 * -(-67 // 16)
 
 
 @BOTH
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_the_users_rows(estimator, y, early_stopping):
-    """All of X is trained on; without early stopping the scores are only recorded."""
+def test_all_samples_are_trained_on_if_validation_data_are_given(estimator, y, early_stopping):
+    """Without early stopping, the scores are only recorded."""
     model = small(estimator, early_stopping=early_stopping, max_iter=5, n_iter_no_change=np.inf)
     model.fit(X, y, X_val=X[:20], y_val=y[:20])
     assert len(model.validation_scores_) == 5
@@ -312,7 +315,7 @@ def test_the_users_rows(estimator, y, early_stopping):
 
 
 @BOTH
-def test_rows_of_weight_zero_are_neither_held_out_nor_counted(estimator, y):
+def test_samples_of_weight_zero_are_neither_held_out_nor_counted(estimator, y):
     weight = np.ones(90)
     weight[::3] = 0
     spoiled = X.copy()
@@ -325,7 +328,7 @@ def test_rows_of_weight_zero_are_neither_held_out_nor_counted(estimator, y):
     np.testing.assert_allclose(one.validation_scores_, two.validation_scores_, rtol=1e-9)
 
 
-def test_the_split_is_stratified():
+def test_split_is_stratified():
     y = np.repeat([0, 1, 2], [60, 24, 6])
     for seed in range(20):
         train, held = hold_out(90, 1 / 3, y, seed)
@@ -336,10 +339,10 @@ def test_the_split_is_stratified():
 @pytest.mark.parametrize(
     "counts",
     [[50, 40], [50, 39, 1], [80, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], [2] * 45, [3] * 30, [86, 2, 2]],
-    ids=lambda counts: f"{len(counts)} classes of {min(counts)} to {max(counts)} rows",
+    ids=lambda counts: f"{len(counts)} classes of {min(counts)} to {max(counts)} samples",
 )
-def test_small_classes_keep_a_training_row(counts):
-    """Also where there are more classes than held-out rows, whatever the seed."""
+def test_small_classes_keep_a_training_sample(counts):
+    """This holds for any seed and for more classes than held-out samples."""
     y = np.repeat(np.arange(len(counts)), counts)
     for seed in range(40):
         train, held = hold_out(90, 0.1, y, seed)
@@ -347,13 +350,13 @@ def test_small_classes_keep_a_training_row(counts):
         assert set(y[train]) == set(y)
 
 
-def test_the_reason_is_given_where_classes_are_too_many_to_hold_out():
+def test_too_many_classes_to_hold_out_raise():
     y = np.r_[np.arange(28), 0, 1]
     with pytest.raises(ValueError, match="hold out 3 and leave some of 28 classes without"):
         hold_out(30, 0.1, y, 0)
 
 
-def test_a_single_row_of_a_class_is_no_obstacle():
+def test_class_with_a_single_sample_is_accepted():
     y = LABELS.copy().astype("<U9")
     y[0] = "only once"
     model = small(MLPClassifier).fit(X, y)
@@ -361,8 +364,9 @@ def test_a_single_row_of_a_class_is_no_obstacle():
     assert np.isfinite(model.predict_proba(X)).all()
 
 
-def test_matrices_of_labels_and_columns_of_classes():
-    labels = (X[:, :3] > [0, 1, 5]).astype(int)  # the last is 0 in every row
+def test_multilabel_and_multioutput_targets_are_accepted():
+    # The last label is 0 for every sample.
+    labels = (X[:, :3] > [0, 1, 5]).astype(int)
     columns = np.c_[np.digitize(X[:, 0], [-1, 1]), X[:, 1] > 0]
     for y in (labels, columns):
         model = small(MLPClassifier).fit(X, y)
@@ -370,7 +374,7 @@ def test_matrices_of_labels_and_columns_of_classes():
         assert model.predict(X).shape == y.shape
 
 
-def test_every_member_of_a_search_holds_out_its_own_rows():
+def test_held_out_samples_depend_on_the_random_state():
     seen = []
 
     def scorer(estimator, X, y):
@@ -382,7 +386,7 @@ def test_every_member_of_a_search_holds_out_its_own_rows():
     assert seen[0] == seen[1] != seen[2]
 
 
-# -- what is refused -----------------------------------------------------------------------------
+# -- invalid input -------------------------------------------------------------------------------
 
 
 @BOTH
@@ -412,7 +416,7 @@ def test_every_member_of_a_search_holds_out_its_own_rows():
     ids=lambda value: value if isinstance(value, str) else None,
 )
 @pytest.mark.parametrize("fitted", [False, True])
-def test_validation_rows_that_are_refused(estimator, y, validation, match, fitted):
+def test_invalid_validation_data_raise(estimator, y, validation, match, fitted):
     if isinstance(validation.get("y_val"), slice):
         validation = validation | {"y_val": y[validation["y_val"]]}
     model = small(estimator)
@@ -428,14 +432,14 @@ def test_validation_rows_that_are_refused(estimator, y, validation, match, fitte
         assert unfitted(model)
 
 
-def test_classes_in_y_val_that_are_not_in_y():
+def test_unknown_classes_in_y_val_raise():
     model = small(MLPClassifier)
     with pytest.raises(ValueError, match=r"y_val has classes that y lacks.*'z'.*Known classes"):
         model.fit(X, LABELS, X_val=X[:3], y_val=["a", "z", "b"])
     assert unfitted(model)
 
 
-def test_y_val_in_another_form():
+def test_y_val_of_another_form_raises():
     with pytest.raises(ValueError, match=r"y must be labels of shape \(n_samples,\)"):
         small(MLPClassifier).fit(X, LABELS, X_val=X, y_val=(X[:, :2] > 0).astype(int))
     with pytest.raises(ValueError, match=r"y has 2 outputs, but MLPRegressor was fitted with 1"):
@@ -445,7 +449,7 @@ def test_y_val_in_another_form():
 
 
 @pytest.mark.parametrize(
-    ("estimator", "n_rows", "fraction", "match"),
+    ("estimator", "n_samples", "fraction", "match"),
     [
         (MLPRegressor, 10, 0.1, "holds out 1, but both sets need at least 2 samples"),
         (MLPRegressor, 10, 0.95, "holds out 10, but"),
@@ -454,18 +458,18 @@ def test_y_val_in_another_form():
         (MLPClassifier, 30, 0.93, "too small|without a training sample"),
     ],
 )
-def test_shares_that_leave_too_few_rows(estimator, n_rows, fraction, match):
-    y = (LABELS if estimator is MLPClassifier else NUMBERS)[:n_rows]
+def test_fractions_that_leave_too_few_samples_raise(estimator, n_samples, fraction, match):
+    y = (LABELS if estimator is MLPClassifier else NUMBERS)[:n_samples]
     model = small(estimator, validation_fraction=fraction)
     with pytest.raises(ValueError, match=match) as caught:
-        model.fit(X[:n_rows], y)
+        model.fit(X[:n_samples], y)
     assert "validation_fraction" in str(caught.value)
     assert unfitted(model)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, np.nan, "0.1", None])
 @BOTH
-def test_shares_out_of_range(estimator, y, fraction):
+def test_fractions_out_of_range_raise(estimator, y, fraction):
     model = small(estimator, validation_fraction=fraction)
     with pytest.raises(ValueError, match="The 'validation_fraction' parameter of MLP"):
         model.fit(X, y)
@@ -473,8 +477,8 @@ def test_shares_out_of_range(estimator, y, fraction):
 
 
 @BOTH
-def test_early_stopping_after_training_without_it(estimator, y):
-    """A warm start may begin to hold rows out."""
+def test_warm_start_can_switch_to_early_stopping(estimator, y):
+    """Scores of the earlier epochs are NaN."""
     model = small(estimator, early_stopping=False, warm_start=True, max_iter=3).fit(X, y)
     model.set_params(early_stopping=True).fit(X, y)
     assert len(model.validation_scores_) == 6
@@ -483,14 +487,14 @@ def test_early_stopping_after_training_without_it(estimator, y):
 
 
 @BOTH
-def test_nothing_is_warned_of(estimator, y):
+def test_valid_input_does_not_warn(estimator, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         small(estimator).fit(X, y)
         small(estimator, scoring=None).fit(X, y, X_val=X.tolist(), y_val=y.tolist())
 
 
-def test_a_minimum_at_the_start_is_no_failure():
+def test_initial_weights_at_a_minimum_converge():
     X, y = np.zeros((4, 1)), np.array([-1.0, 1.0, -1.0, 1.0])
     model = MLPRegressor((), optimizer="lbfgs", initializer="zeros", early_stopping=True)
     model.fit(X, y, X_val=X, y_val=y)
@@ -498,12 +502,13 @@ def test_a_minimum_at_the_start_is_no_failure():
     np.testing.assert_array_equal(model.predict(X), 0)
 
 
-def test_a_score_that_is_never_a_number_keeps_the_last_weights():
+def test_last_weights_are_kept_if_all_scores_are_nan():
     rng = np.random.default_rng(0)
     table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
     model = MLPRegressor(early_stopping=True, scoring="r2", max_iter=30, random_state=0)
     with (
-        pytest.warns(UndefinedMetricWarning),  # scikit-learn's: r2 of one row
+        # scikit-learn warns about R2 of a single sample.
+        pytest.warns(UndefinedMetricWarning),
         pytest.warns(ConvergenceWarning, match="was not finite in any epoch"),
     ):
         model.fit(table, numbers, X_val=table[:1], y_val=numbers[:1])
@@ -512,29 +517,29 @@ def test_a_score_that_is_never_a_number_keeps_the_last_weights():
     assert model.score(table, numbers) > untrained.score(table, numbers)
 
 
-def test_a_scorer_without_weights_is_called_without():
+def test_scorer_without_sample_weight_is_called_without_it():
     rng = np.random.default_rng(0)
     table, numbers = rng.normal(size=(60, 4)), rng.normal(size=60)
     model = MLPRegressor(early_stopping=True, scoring=lambda model, X, y: 0.5, max_iter=3)
     assert model.fit(table, numbers, np.ones(60)).validation_scores_ == [0.5] * 3
 
 
-# -- classes that the validation samples lack ----------------------------------------------------
+# -- classes missing from the validation samples -------------------------------------------------
 
 SKEWED = np.repeat([0, 1, 2], [30, 28, 2])  # one sample of class 2 is kept for training
-LACKING = np.random.default_rng(3).normal(size=(60, 3))
+FEATURES = np.random.default_rng(3).normal(size=(60, 3))
 
 
-def lacking(scoring, n_classes=2, **params):
+def fit_without_classes(scoring, n_classes=2, **params):
     params = {"early_stopping": True, "max_iter": 4, "random_state": 0, "scoring": scoring} | params
     held = SKEWED < n_classes
     model = MLPClassifier((4,), **params)
-    return model.fit(LACKING, SKEWED, X_val=LACKING[held], y_val=SKEWED[held]), held
+    return model.fit(FEATURES, SKEWED, X_val=FEATURES[held], y_val=SKEWED[held]), held
 
 
 def recomputed(model, held, metric):
-    """The score of the restored weights, the classes being told to scikit-learn's metric."""
-    return metric(SKEWED[held], model.predict_proba(LACKING[held]), labels=[0, 1, 2])
+    """Return the score of the restored weights, with all classes passed to the metric."""
+    return metric(SKEWED[held], model.predict_proba(FEATURES[held]), labels=[0, 1, 2])
 
 
 @pytest.mark.parametrize(
@@ -548,23 +553,23 @@ def recomputed(model, held, metric):
     ids=["log loss", "brier", "top 2", "top 1"],
 )
 @pytest.mark.parametrize("n_classes", [1, 2])
-def test_scores_of_probabilities_where_a_class_is_missing(scoring, metric, n_classes):
-    model, held = lacking(scoring, n_classes)
+def test_scores_of_probabilities_support_missing_classes(scoring, metric, n_classes):
+    model, held = fit_without_classes(scoring, n_classes)
     if metric is None:
-        expected = (model.predict(LACKING[held]) == SKEWED[held]).mean()
+        expected = (model.predict(FEATURES[held]) == SKEWED[held]).mean()
     else:
         expected = recomputed(model, held, metric)
     assert model.best_validation_score_ == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_held_out_samples_of_a_rare_class():
+def test_scores_are_finite_if_the_held_out_samples_lack_a_class():
     y = np.repeat(["a", "b", "c"], [30, 29, 1])
     model = MLPClassifier((4,), early_stopping=True, scoring="neg_log_loss", max_iter=4)
-    assert np.isfinite(model.fit(LACKING, y).validation_scores_).all()
+    assert np.isfinite(model.fit(FEATURES, y).validation_scores_).all()
     members = clone(model).set_params(n_members=2, random_state=0)
     groups = np.repeat([0, 1, 2, 3], [15, 15, 15, 15])
     y = np.repeat(["a", "b", "a", "c", "b", "c"], 10)
-    assert np.isfinite(members.fit(LACKING, y, groups=groups).oof_score_)
+    assert np.isfinite(members.fit(FEATURES, y, groups=groups).oof_score_)
 
 
 @pytest.mark.parametrize(
@@ -581,58 +586,58 @@ def test_the_held_out_samples_of_a_rare_class():
         ),
     ],
 )
-def test_scores_that_a_missing_class_leaves_undefined(scoring, n_classes, match):
+def test_scores_undefined_for_a_missing_class_raise(scoring, n_classes, match):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         with pytest.raises(ValueError, match=rf"scoring='{scoring}' cannot score .*{match}"):
-            lacking(scoring, n_classes)
+            fit_without_classes(scoring, n_classes)
 
 
-def test_scores_of_predicted_labels_are_those_of_the_classes_that_occur():
+def test_scores_of_predicted_labels_use_the_classes_that_occur():
     for scoring, metric in (("f1_macro", f1_score), ("recall_macro", recall_score)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            model, held = lacking(scoring)
-            expected = metric(SKEWED[held], model.predict(LACKING[held]), average="macro")
+            model, held = fit_without_classes(scoring)
+            expected = metric(SKEWED[held], model.predict(FEATURES[held]), average="macro")
         assert model.best_validation_score_ == pytest.approx(expected)
 
 
-def test_the_error_of_a_scorer_of_the_user_is_its_cause():
+def test_error_of_a_custom_scorer_is_chained():
     def broken(estimator, X, y):
         raise ValueError("no idea")
 
     with pytest.raises(ValueError, match=r"cannot score the 60 .*no idea\. Choose") as raised:
-        lacking(broken, 3)
+        fit_without_classes(broken, 3)
     assert str(raised.value.__cause__) == "no idea"
 
 
-# -- validation samples in a cross-validation ----------------------------------------------------
+# -- validation samples in cross-validation ------------------------------------------------------
 
 
 @pytest.mark.parametrize("routing", [False, True])
 @pytest.mark.parametrize("n_val", [60, 59, 30])
-def test_validation_samples_that_a_search_splits(n_val, routing):
+def test_search_that_splits_the_validation_samples_warns(n_val, routing):
     model = MLPClassifier((4,), max_iter=2, random_state=0)
     with config_context(enable_metadata_routing=routing):
         if routing:
             model.set_fit_request(X_val=True, y_val=True)
         search = GridSearchCV(model, {"alpha": [0.0, 0.1]}, cv=2, error_score="raise")
-        given = {"X_val": LACKING[-n_val:], "y_val": SKEWED[-n_val:]}
+        given = {"X_val": FEATURES[-n_val:], "y_val": SKEWED[-n_val:]}
         y = np.arange(60) % 3
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            search.fit(LACKING, y, **given)
-            cross_val_predict(model, LACKING, y, cv=2, params=given)
-            model.fit(LACKING, y, **given)
-    told = [str(w.message) for w in caught]
-    assert len(told) == (2 if n_val == 60 else 0)
+            search.fit(FEATURES, y, **given)
+            cross_val_predict(model, FEATURES, y, cv=2, params=given)
+            model.fit(FEATURES, y, **given)
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == (2 if n_val == 60 else 0)
     assert all(
-        "X_val has as many samples as X" in text and "only 30 of 60" in text for text in told
+        "X_val has as many samples as X" in text and "only 30 of 60" in text for text in messages
     )
 
 
-def test_validation_samples_that_a_search_splits_for_a_pipeline():
+def test_search_that_splits_the_validation_samples_of_a_pipeline_warns():
     model = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=2))
-    given = {"mlpclassifier__X_val": LACKING, "mlpclassifier__y_val": SKEWED}
+    given = {"mlpclassifier__X_val": FEATURES, "mlpclassifier__y_val": SKEWED}
     with pytest.warns(UserWarning, match="only 40 of 60 samples are used"):
-        cross_validate(model, LACKING, np.arange(60) % 3, cv=3, params=given)
+        cross_validate(model, FEATURES, np.arange(60) % 3, cv=3, params=given)

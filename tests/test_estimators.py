@@ -1,4 +1,4 @@
-"""What both estimators promise."""
+"""Behavior that both estimators share."""
 
 import copy
 import pickle
@@ -37,13 +37,13 @@ def small(estimator, **params):
 
 
 def outputs(model, inputs=X):
-    """Every number that a fitted estimator gives for the inputs."""
+    """Return all numeric outputs of a fitted estimator."""
     if hasattr(model, "predict_proba"):
         return np.c_[model.decision_function(inputs), model.predict_proba(inputs)]
     return model.predict(inputs)
 
 
-def equal(a, b):
+def assert_equal(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
     for one, other in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -56,8 +56,8 @@ CHECKED = [
     for estimator in (MLPClassifier, MLPRegressor)
     for params in (
         {},
-        # With a seed: trained so fast, one start in a hundred gives probabilities that round to 1,
-        # and scikit-learn's check compares their ranks with those of the raw outputs.
+        # A fixed seed, because at this learning rate one in a hundred fits gives probabilities that
+        # round to 1. scikit-learn's check compares their ranks with those of the raw outputs.
         {
             "hidden_layer_sizes": (10,),
             "max_iter": 60,
@@ -82,12 +82,12 @@ CHECKED = [
 ]
 
 
-# scikit-learn skips its array API check where no array API library is chosen, and warns of it.
+# scikit-learn warns that it skips its array API check if no array API library is chosen.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-# Some checks fit columns with a mean of 100. They saturate every tanh unit, and fit says so.
+# Some checks fit columns with a mean of 100. They saturate every tanh unit, and fit warns.
 @pytest.mark.filterwarnings("ignore:Training learned nothing. all units")
 @parametrize_with_checks(CHECKED)
-def test_scikit_learn(estimator, check):
+def test_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
@@ -112,13 +112,13 @@ def test_scikit_learn(estimator, check):
     ],
     ids=str,
 )
-def test_hidden_layer_sizes(estimator, y, sizes, widths):
+def test_hidden_layer_sizes_accept_several_notations(estimator, y, sizes, widths):
     model = small(estimator, hidden_layer_sizes=sizes, max_iter=2).fit(X, y)
     fans = [5, *widths, 3 if estimator is MLPClassifier else 1]
     assert [W.shape for W in model.coefs_] == list(pairwise(fans))
     assert [b.shape for b in model.intercepts_] == [(fan,) for fan in fans[1:]]
     assert model.n_layers_ == len(widths) + 2
-    equal(model, small(estimator, hidden_layer_sizes=widths, max_iter=2).fit(X, y))
+    assert_equal(model, small(estimator, hidden_layer_sizes=widths, max_iter=2).fit(X, y))
 
 
 FORMULAS = {
@@ -130,7 +130,7 @@ FORMULAS = {
 
 
 def forward(model, formula, inputs):
-    """A plain pass through what the estimator shows."""
+    """Return raw outputs computed from the public attributes."""
     *hidden, last = zip(model.coefs_, model.intercepts_, strict=True)
     for W, b in hidden:
         inputs = formula(inputs @ W + b)
@@ -141,7 +141,7 @@ def forward(model, formula, inputs):
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("activation", FORMULAS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_plain_pass_through_coefs_and_intercepts_predicts(
+def test_forward_pass_through_coefs_and_intercepts_predicts(
     estimator, y, activation, normalization, dtype
 ):
     params = {"activation": activation, "normalization": normalization, "dtype": dtype}
@@ -157,7 +157,7 @@ def test_a_plain_pass_through_coefs_and_intercepts_predicts(
 
 @BOTH
 @pytest.mark.parametrize(
-    ("shape", "given", "dtype", "found"),
+    ("shape", "given", "dtype", "network_dtype"),
     [
         ((8191, 1), np.float64, "auto", np.float64),
         ((128, 64), np.float64, "auto", np.float32),  # 8,192 elements
@@ -169,18 +169,20 @@ def test_a_plain_pass_through_coefs_and_intercepts_predicts(
         ((8191, 1), np.float32, "float64", np.float64),
     ],
 )
-def test_dtype(estimator, y, shape, given, dtype, found):
+def test_network_dtype_depends_on_table_size_and_parameter(
+    estimator, y, shape, given, dtype, network_dtype
+):
     table = (3 * RNG.normal(size=shape)).astype(given)
     y = np.resize(y, len(table))
     model = small(estimator, max_iter=1, dtype=dtype).fit(table, y)
-    assert {array.dtype for array in model.coefs_ + model.intercepts_} == {np.dtype(found)}
+    assert {array.dtype for array in model.coefs_ + model.intercepts_} == {np.dtype(network_dtype)}
     if estimator is MLPRegressor:
         expected = np.float32 if given is np.float32 else np.float64
         assert model.predict(table).dtype == expected
 
 
 @BOTH
-def test_a_boundary_of_dtype_counts_sparse_zeros_too(estimator, y):
+def test_table_size_counts_sparse_zeros(estimator, y):
     table = sparse.csr_matrix(np.where(RNG.random((256, 256)) < 0.01, 1.0, 0.0))
     model = small(estimator, max_iter=1).fit(table, np.resize(y, 256))
     assert model.coefs_[0].dtype == np.float32
@@ -210,7 +212,7 @@ def test_steps_per_epoch_by_default(n_samples, classes, numbers):
         assert line_search.fit(some, np.resize(y, n_samples)).t_ == 3
 
 
-def test_a_small_table_is_learned_by_default():
+def test_defaults_learn_a_small_table():
     # Accuracy of scikit-learn 1.9's MLPClassifier(random_state=0) on the same folds: 0.953.
     table, classes = load_iris(return_X_y=True)
     folds = cross_val_score(MLPClassifier(random_state=0), scale(table), classes)
@@ -221,9 +223,10 @@ def test_a_small_table_is_learned_by_default():
 
 
 @BOTH
-def test_an_integer_weight_is_a_repeated_row(estimator, y):
+def test_integer_weight_equals_a_repeated_sample(estimator, y):
     weight = np.arange(60) % 4
-    params = {"batch_size": 1000, "max_iter": 30}  # all rows in one batch
+    # All samples are in one batch.
+    params = {"batch_size": 1000, "max_iter": 30}
     weighted = small(estimator, **params).fit(X, y, sample_weight=weight)
     repeated = small(estimator, **params).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
     np.testing.assert_allclose(outputs(weighted), outputs(repeated), rtol=1e-9)
@@ -234,28 +237,29 @@ def test_an_integer_weight_is_a_repeated_row(estimator, y):
 def test_only_ratios_of_weights_matter(estimator, y):
     weight = RNG.uniform(0.5, 2, size=60)
     model = small(estimator, batch_size=16).fit(X, y, weight)
-    equal(model, small(estimator, batch_size=16).fit(X, y, 1024 * weight))
+    assert_equal(model, small(estimator, batch_size=16).fit(X, y, 1024 * weight))
     np.testing.assert_allclose(
         outputs(model), outputs(small(estimator, batch_size=16).fit(X, y, weight / 7e9)), rtol=1e-9
     )
-    equal(small(estimator).fit(X, y), small(estimator).fit(X, y, np.full(60, 0.25)))
+    assert_equal(small(estimator).fit(X, y), small(estimator).fit(X, y, np.full(60, 0.25)))
 
 
 @BOTH
-def test_rows_of_weight_zero_are_dropped_first(estimator, y):
+def test_samples_of_weight_zero_are_dropped(estimator, y):
     weight = RNG.uniform(0.5, 2, size=60)
     weight[::3] = 0
     kept = weight > 0
     spoiled = X.copy()
     spoiled[~kept] = 1e6
     model = small(estimator, batch_size=16).fit(spoiled, y, weight)
-    equal(model, small(estimator, batch_size=16).fit(X[kept], y[kept], weight[kept]))
-    assert model.t_ == 5 * 3  # 40 rows make 3 batches
+    assert_equal(model, small(estimator, batch_size=16).fit(X[kept], y[kept], weight[kept]))
+    # 40 samples make 3 batches.
+    assert model.t_ == 5 * 3
 
 
 @BOTH
 def test_batches_do_not_cancel_weights(estimator, y):
-    # One row a batch: weights normalized per batch would all be 1.
+    # With one sample per batch, weights normalized per batch would all be 1.
     params = {"batch_size": 1, "shuffle": False, "optimizer": SGD(learning_rate=1e-3)}
     plain = small(estimator, **params, target_scaling=False) if estimator is MLPRegressor else None
     model = plain or small(estimator, **params)
@@ -279,26 +283,26 @@ def components():
 
 
 @BOTH
-def test_shared_instances_are_not_changed_and_do_not_carry_over(estimator, y):
+def test_shared_components_are_not_modified(estimator, y):
     shared = components()
     before = {name: vars(component).copy() for name, component in shared.items()}
     first = small(estimator, batch_size=20, **shared).fit(X, y)
     again = small(estimator, batch_size=20, **shared).fit(X, y)
     fresh = small(estimator, batch_size=20, **components()).fit(X, y)
-    equal(first, again)
-    equal(first, fresh)
-    equal(first, clone(first).fit(X, y))
+    assert_equal(first, again)
+    assert_equal(first, fresh)
+    assert_equal(first, clone(first).fit(X, y))
     assert {name: vars(component) for name, component in shared.items()} == before
     assert all(getattr(first, name) is component for name, component in shared.items())
 
 
 @BOTH
-def test_random_state(estimator, y):
+def test_random_state_determines_the_result(estimator, y):
     def fitted(random_state):
         return small(estimator, random_state=random_state, batch_size=20).fit(X, y)
 
-    equal(fitted(1), fitted(1))
-    equal(fitted(np.random.RandomState(1)), fitted(np.random.RandomState(1)))
+    assert_equal(fitted(1), fitted(1))
+    assert_equal(fitted(np.random.RandomState(1)), fitted(np.random.RandomState(1)))
     assert (outputs(fitted(1)) != outputs(fitted(2))).any()
     assert (outputs(fitted(None)) != outputs(fitted(None))).any()
     generator = np.random.RandomState(1)
@@ -308,42 +312,42 @@ def test_random_state(estimator, y):
 @BOTH
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "momentum"])
 def test_epochs_add_up(estimator, y, optimizer):
-    """Five epochs by fit, by partial_fit, by a warm start and by a pickle halfway are the same."""
+    """Five epochs of fit, partial_fit, a warm start or a pickle halfway give the same result."""
     params = {"optimizer": optimizer, "batch_size": 16, "normalization": "batch"}
     once = small(estimator, **params).fit(X, y)
 
     partial = small(estimator, **params)
     for _ in range(5):
         partial.partial_fit(X, y)
-    equal(once, partial)
+    assert_equal(once, partial)
     assert partial.loss_curve_ == once.loss_curve_
 
     warm = small(estimator, **params, warm_start=True).set_params(max_iter=2).fit(X, y)
-    equal(once, warm.set_params(max_iter=3).fit(X, y))
+    assert_equal(once, warm.set_params(max_iter=3).fit(X, y))
     assert (warm.n_iter_, len(warm.loss_curve_)) == (3, 5)
 
     halfway = small(estimator, **params).partial_fit(X, y).partial_fit(X, y)
     for resumed in (pickle.loads(pickle.dumps(halfway)), copy.deepcopy(halfway)):
         for _ in range(3):
             resumed.partial_fit(X, y)
-        equal(once, resumed)
+        assert_equal(once, resumed)
     assert len(halfway.loss_curve_) == 2
 
 
 @BOTH
-def test_without_warm_start_fit_starts_anew(estimator, y):
+def test_fit_without_warm_start_starts_from_scratch(estimator, y):
     model = small(estimator).fit(X[:, :3], y)
-    equal(model.fit(X, y), small(estimator).fit(X, y))
+    assert_equal(model.fit(X, y), small(estimator).fit(X, y))
     assert model.n_features_in_ == 5
 
 
 @BOTH
-def test_a_pickle_predicts_the_same_and_holds_the_weights_once(estimator, y):
+def test_pickle_predicts_the_same_and_stores_the_weights_once(estimator, y):
     model = small(estimator, hidden_layer_sizes=(400,), normalization="batch").fit(X, y)
     dumped = pickle.dumps(model)
     restored = pickle.loads(dumped)
-    equal(model, restored)
-    equal(model, copy.deepcopy(model))
+    assert_equal(model, restored)
+    assert_equal(model, copy.deepcopy(model))
     n_bytes = sum(array.nbytes for array in model.coefs_ + model.intercepts_)
     assert len(dumped) < 2 * n_bytes + 10_000
     before = outputs(model)
@@ -352,18 +356,18 @@ def test_a_pickle_predicts_the_same_and_holds_the_weights_once(estimator, y):
 
 
 @BOTH
-def test_threads_may_predict_together(estimator, y):
+def test_threads_can_predict_concurrently(estimator, y):
     model = small(estimator, hidden_layer_sizes=(50,)).fit(X, y)
     tables = [RNG.normal(size=(n, 5)) for n in (1, 7, 500, 3000)] * 5
     expected = [outputs(model, table) for table in tables]
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda table: outputs(model, table), tables)
-        for one, other in zip(found, expected, strict=True):
+        predictions = pool.map(lambda table: outputs(model, table), tables)
+        for one, other in zip(predictions, expected, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 @BOTH
-def test_sparse_features_give_what_dense_ones_give(estimator, y):
+def test_sparse_features_give_the_same_result_as_dense_ones(estimator, y):
     zeros = np.where(np.abs(X) < 0.7, 0, X)
     dense = small(estimator, batch_size=16).fit(zeros, y)
     for container in (sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
@@ -374,7 +378,7 @@ def test_sparse_features_give_what_dense_ones_give(estimator, y):
 
 @BOTH
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_data_frames(estimator, y, library):
+def test_data_frames_give_the_same_result_as_arrays(estimator, y, library):
     frames = pytest.importorskip(library)
     frame = frames.DataFrame({f"x{i}": X[:, i] for i in range(5)})
     if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
@@ -389,7 +393,7 @@ def test_data_frames(estimator, y, library):
 
 
 @BOTH
-def test_fitted_attributes(estimator, y):
+def test_fitted_attributes_are_consistent(estimator, y):
     model = small(estimator, batch_size=25, optimizer="sgd", schedule="cosine").fit(X, y)
     assert (model.n_features_in_, model.n_layers_, model.n_iter_) == (5, 3, 5)
     assert model.n_outputs_ == (3 if estimator is MLPClassifier else 1)
@@ -410,7 +414,7 @@ def test_fitted_attributes(estimator, y):
 
 
 @BOTH
-def test_training_stops_when_the_loss_stays(estimator, y):
+def test_training_stops_when_the_loss_stops_improving(estimator, y):
     model = small(estimator, max_iter=500, tol=0.05, n_iter_no_change=3).fit(X, y)
     assert (model.stop_reason_, model.converged_) == ("tol", True)
     assert 4 < model.n_iter_ < 500
@@ -421,7 +425,7 @@ def test_training_stops_when_the_loss_stays(estimator, y):
 
 @BOTH
 def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
-    # With steps too small to matter, the mean over the batches is the loss over all rows.
+    # The steps are negligible, so the mean over the batches is the loss over all samples.
     tiny = SGD(learning_rate=1e-15)
     params = {"optimizer": tiny, "alpha": 0.3, "l1_ratio": 0.15, "max_iter": 1, "batch_size": 7}
     model = small(estimator, **params).fit(X, y)
@@ -438,7 +442,7 @@ def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("n_rows", "alphas"),
+    ("n_samples", "alphas"),
     [
         (60, (0.002, 0.0015)),
         (500, (0.002, 0.0015)),
@@ -446,11 +450,11 @@ def test_loss_curve_is_the_objective_of_the_batches(estimator, y):
         (8000, (1 / 8000, 1 / 800)),
     ],
 )
-def test_the_penalty_by_the_number_of_rows(estimator, y, n_rows, alphas):
-    table, target = np.resize(X, (n_rows, X.shape[1])), np.resize(y, n_rows)
-    alpha, share = (alphas[0], 0.15) if estimator is MLPClassifier else (alphas[1], 0.0)
+def test_default_penalty_depends_on_n_samples(estimator, y, n_samples, alphas):
+    table, target = np.resize(X, (n_samples, X.shape[1])), np.resize(y, n_samples)
+    alpha, l1_ratio = (alphas[0], 0.15) if estimator is MLPClassifier else (alphas[1], 0.0)
     auto = small(estimator).fit(table, target)
-    given = small(estimator, alpha=alpha, l1_ratio=share).fit(table, target)
+    given = small(estimator, alpha=alpha, l1_ratio=l1_ratio).fit(table, target)
     np.testing.assert_array_equal(auto._network.theta, given._network.theta)
     smooth = small(estimator, optimizer="lbfgs").fit(table, target)
     given = small(estimator, optimizer="lbfgs", alpha=alpha, l1_ratio=0.0).fit(table, target)
@@ -458,7 +462,7 @@ def test_the_penalty_by_the_number_of_rows(estimator, y, n_rows, alphas):
 
 
 @BOTH
-def test_nothing_is_written_to_the_inputs(estimator, y):
+def test_inputs_are_not_modified(estimator, y):
     table, target, weight = X.copy(), y.copy(), np.linspace(0, 1, 60)
     for array in (table, target, weight):
         array.flags.writeable = False
@@ -466,7 +470,7 @@ def test_nothing_is_written_to_the_inputs(estimator, y):
     small(estimator).partial_fit(table, target, sample_weight=weight)
 
 
-# -- never NaN -----------------------------------------------------------------------------------
+# -- finite predictions --------------------------------------------------------------------------
 
 
 @BOTH
@@ -479,7 +483,7 @@ def test_predictions_for_absurd_inputs_are_finite(estimator, y, dtype, size):
 
 
 def diverging(estimator, **params):
-    # Rectifiers die before anything overflows; linear units do not.
+    # ReLU units die before anything overflows; linear units do not.
     params = {"activation": "identity", "max_iter": 50, "batch_size": 10} | params
     return small(estimator, optimizer=SGD(learning_rate=1e3), hidden_layer_sizes="6x3", **params)
 
@@ -487,9 +491,7 @@ def diverging(estimator, **params):
 @BOTH
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_after_divergence_predictions_are_finite_and_the_user_is_told(
-    estimator, y, dtype, normalization
-):
+def test_divergence_warns_and_predictions_are_finite(estimator, y, dtype, normalization):
     model = diverging(estimator, dtype=dtype, normalization=normalization)
     with pytest.warns(ConvergenceWarning, match=r"diverged in epoch \d+ with SGD\(l") as caught:
         model.fit(X, y)
@@ -502,7 +504,7 @@ def test_after_divergence_predictions_are_finite_and_the_user_is_told(
 
 
 @BOTH
-def test_the_weights_before_divergence_are_kept(estimator, y):
+def test_weights_before_divergence_are_kept(estimator, y):
     params = {"activation": "tanh", "batch_size": 10, "warm_start": True}
     model = small(estimator, optimizer=SGD(learning_rate=0.05), **params).fit(X, y)
     before = outputs(model)
@@ -513,7 +515,7 @@ def test_the_weights_before_divergence_are_kept(estimator, y):
 
 
 @BOTH
-def test_training_goes_on_after_divergence(estimator, y):
+def test_training_can_continue_after_divergence(estimator, y):
     model = diverging(estimator, warm_start=True)
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
@@ -525,7 +527,7 @@ def test_training_goes_on_after_divergence(estimator, y):
 @BOTH
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "lbfgs"])
 @pytest.mark.parametrize("size", [1e30, 1e300])
-def test_training_on_absurd_inputs(estimator, y, optimizer, size, recwarn):
+def test_training_on_absurd_inputs_gives_finite_predictions(estimator, y, optimizer, size, recwarn):
     model = small(estimator, optimizer=optimizer).fit(size / 10 * X, y)
     assert np.isfinite(outputs(model, size / 10 * X)).all()
     assert np.isfinite(outputs(model)).all()
@@ -534,7 +536,7 @@ def test_training_on_absurd_inputs(estimator, y, optimizer, size, recwarn):
 
 
 @BOTH
-def test_divergence_can_be_an_error(estimator, y):
+def test_divergence_can_raise_an_error(estimator, y):
     model = diverging(estimator, on_divergence="raise")
     with pytest.raises(FloatingPointError, match=r"batch_size=10.*gradient_clip=1\.0"):
         model.fit(X, y)

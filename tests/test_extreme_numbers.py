@@ -47,8 +47,8 @@ def outputs(model, X=X):
     return model.predict_proba(X) if hasattr(model, "classes_") else model.predict(X)
 
 
-def same(a, b, y):
-    """The same up to the rounding of the weights' products with the factor."""
+def assert_same(a, b, y):
+    """Compare up to the rounding of the weights multiplied by the factor."""
     size = 1 if hasattr(a, "classes_") else np.abs(y).max()
     np.testing.assert_allclose(outputs(a) / size, outputs(b) / size, rtol=0, atol=1e-12)
     np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, rtol=1e-12)
@@ -64,17 +64,17 @@ def same(a, b, y):
 @TARGETS
 @FACTORS
 @SETTINGS
-def test_a_factor_on_all_weights_changes_nothing(estimator, y, factor, params):
+def test_scaling_sample_weights_has_no_effect(estimator, y, factor, params):
     plain = small(estimator, **params).fit(X, y, sample_weight=WEIGHT)
     extreme = small(estimator, **params).fit(X, y, sample_weight=factor * WEIGHT)
-    same(plain, extreme, y)
+    assert_same(plain, extreme, y)
     unweighted = small(estimator, **params).fit(X, y)
     assert np.abs(outputs(unweighted) / np.abs(y).max() - outputs(plain) / np.abs(y).max()).max()
 
 
 @TARGETS
 @FACTORS
-def test_a_factor_on_validation_weights_changes_nothing(estimator, y, factor):
+def test_scaling_validation_weights_has_no_effect(estimator, y, factor):
     for scoring in ("loss", None):
         models = [
             small(estimator, early_stopping=True, scoring=scoring).fit(
@@ -82,22 +82,22 @@ def test_a_factor_on_validation_weights_changes_nothing(estimator, y, factor):
             )
             for weight in (WEIGHT[:30], factor * WEIGHT[:30])
         ]
-        same(*models, y)
+        assert_same(*models, y)
 
 
 @TARGETS
 @FACTORS
-def test_a_factor_on_weights_of_partial_fit_changes_nothing(estimator, y, factor):
+def test_scaling_weights_of_partial_fit_has_no_effect(estimator, y, factor):
     plain, extreme = small(estimator), small(estimator)
     for _ in range(3):
         plain.partial_fit(X, y, sample_weight=WEIGHT)
         extreme.partial_fit(X, y, sample_weight=factor * WEIGHT)
-    same(plain, extreme, y)
+    assert_same(plain, extreme, y)
 
 
 @pytest.mark.parametrize("y", [LABELS, COLUMNS], ids=["classes", "columns"])
 @FACTORS
-def test_a_factor_on_class_weights_changes_nothing(y, factor):
+def test_scaling_class_weights_has_no_effect(y, factor):
     def fitted(factor, weight):
         one = {0: factor * 1.0, 1: factor * 2.0, 2: factor * 0.5}
         class_weight = one if y.ndim == 1 else [one, one]
@@ -110,16 +110,16 @@ def test_a_factor_on_class_weights_changes_nothing(y, factor):
 
 
 @FACTORS
-def test_a_factor_on_balanced_weights_changes_nothing(factor):
+def test_scaling_sample_weights_of_balanced_classes_has_no_effect(factor):
     models = [
         small(MLPClassifier, class_weight="balanced").fit(X, LABELS, sample_weight=weight)
         for weight in (WEIGHT, factor * WEIGHT)
     ]
-    same(*models, LABELS)
+    assert_same(*models, LABELS)
 
 
 @FACTORS
-def test_a_factor_on_weights_of_score_changes_nothing(factor):
+def test_scaling_weights_of_score_has_no_effect(factor):
     model = small(MLPRegressor).fit(X, NUMBERS)
     expected = r2_score(NUMBERS, model.predict(X), sample_weight=WEIGHT)
     assert model.score(X, NUMBERS, factor * WEIGHT) == pytest.approx(expected, rel=1e-12)
@@ -136,8 +136,8 @@ def test_a_factor_on_weights_of_score_changes_nothing(factor):
 @pytest.mark.parametrize("factor", [1e300, 1.7e308 / np.abs(NUMBERS).max(), 1e-290])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("weight", [None, WEIGHT, 1e300 * WEIGHT])
-def test_a_factor_on_targets_is_one_on_predictions(factor, dtype, weight):
-    """Also for float32 features, whose type could not hold such predictions."""
+def test_scaling_targets_scales_predictions(factor, dtype, weight):
+    """This includes float32 features, whose dtype cannot represent such predictions."""
     x, y = X.astype(dtype), NUMBERS * np.where(np.arange(len(X)) % 2, 1, -1)
     plain = small(MLPRegressor).fit(x, y, sample_weight=weight)
     extreme = small(MLPRegressor).fit(x, factor * y, sample_weight=weight)
@@ -151,8 +151,8 @@ def test_a_factor_on_targets_is_one_on_predictions(factor, dtype, weight):
     np.testing.assert_allclose(forward / factor, predicted / factor, rtol=0, atol=tolerance)
 
 
-def test_targets_at_both_ends_of_the_range():
-    """Mean and deviation are those of -1 and 1, times the largest number."""
+def test_targets_at_both_ends_of_the_range_can_be_scaled():
+    """Mean and deviation are those of -1 and 1, multiplied by the largest number."""
     largest = np.finfo(np.float64).max
     y = largest * np.array([[1.0], [-1.0], [1.0], [1.0]])
     shift, scale = SquaredError().scaling(y)
@@ -169,8 +169,8 @@ def test_targets_at_both_ends_of_the_range():
 FLOATS = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def passed(normalization, x, g):
-    """Return a layer after a pass forward and backward, with the output and both gradients."""
+def forward_and_backward(normalization, x, g):
+    """Run a layer forward and backward; return it with the output and both gradients."""
     layer = normalization_layer(normalization, x.shape[-1])
     for name, shape, _ in layer.parameters:
         setattr(layer, name, np.linspace(1, 2, *shape, dtype=x.dtype))
@@ -186,20 +186,20 @@ def passed(normalization, x, g):
 @FLOATS
 @pytest.mark.parametrize("normalization", [LayerNorm, RMSNorm, BatchNorm])
 def test_normalization_does_not_depend_on_the_scale(normalization, dtype):
-    """By powers of two: the output is the same and the gradient is divided by the factor."""
+    """Scaling by a power of two keeps the output and divides the gradient by the factor."""
     rng = np.random.default_rng(0)
     x, g = (rng.normal(size=(50, 6)).astype(dtype) for _ in range(2))
     limit = np.finfo(dtype).maxexp
-    # Where the squares overflow; for batches, whose variance must be a number, only their sum.
+    # The squares overflow. For batches only their sum does, because the variance must be finite.
     exponents = (limit // 2 - 1,) if normalization is BatchNorm else (limit // 2 + 2, limit - 4)
-    _, output, gradient, by_gamma = passed(normalization(epsilon=1e-30), x, g)
+    _, output, gradient, by_gamma = forward_and_backward(normalization(epsilon=1e-30), x, g)
     tolerance = {"float32": 1e-4, "float64": 1e-10}[dtype]
     for exponent in exponents:
         large = np.ldexp(x, exponent)
-        layer, *found = passed(normalization(epsilon=1e-30), large, g)
-        np.testing.assert_allclose(found[0], output, rtol=tolerance, atol=tolerance)
-        np.testing.assert_allclose(np.ldexp(found[1], exponent), gradient, atol=tolerance)
-        np.testing.assert_allclose(found[2], by_gamma, rtol=tolerance, atol=tolerance)
+        layer, *actual = forward_and_backward(normalization(epsilon=1e-30), large, g)
+        np.testing.assert_allclose(actual[0], output, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(np.ldexp(actual[1], exponent), gradient, atol=tolerance)
+        np.testing.assert_allclose(actual[2], by_gamma, rtol=tolerance, atol=tolerance)
         if normalization is BatchNorm:
             variance = np.var(x, axis=0, dtype=np.float64)
             scaled = np.ldexp(layer.variance.astype(np.float64), -2 * exponent)
@@ -207,22 +207,23 @@ def test_normalization_does_not_depend_on_the_scale(normalization, dtype):
 
 
 @pytest.mark.parametrize("normalization", [LayerNorm, RMSNorm])
-def test_samples_that_overflow_leave_the_others_alone(normalization):
+def test_overflowing_samples_do_not_affect_the_others(normalization):
     rng = np.random.default_rng(0)
     x, g = (rng.normal(size=(2, 9, 6)).astype("float32") for _ in range(2))
-    _, output, gradient, _ = passed(normalization(), x, g)
+    _, output, gradient, _ = forward_and_backward(normalization(), x, g)
     x[1, 3] *= np.float32(2.0**120)
-    _, changed, other, _ = passed(normalization(), x, g)
+    _, changed, other, _ = forward_and_backward(normalization(), x, g)
     kept = np.ones((2, 9), dtype=bool)
     kept[1, 3] = False
     np.testing.assert_array_equal(changed[kept], output[kept])
     np.testing.assert_array_equal(other[kept], gradient[kept])
-    np.testing.assert_allclose(changed, output, rtol=1e-4, atol=1e-4)  # epsilon is 1e-5
+    # epsilon is 1e-5.
+    np.testing.assert_allclose(changed, output, rtol=1e-4, atol=1e-4)
 
 
 def test_constant_samples_of_extreme_size_are_centered_to_zero():
     x = np.full((3, 4), np.finfo("float32").max, "float32")
-    _, output, gradient, _ = passed(LayerNorm(), x, np.ones_like(x))
+    _, output, gradient, _ = forward_and_backward(LayerNorm(), x, np.ones_like(x))
     np.testing.assert_array_equal(output, np.linspace(1, 2, 4, dtype="float32")[None].repeat(3, 0))
     assert np.isfinite(gradient).all()
 
@@ -274,8 +275,8 @@ def test_predictions_agree_with_training_or_divergence_is_reported(
 
 @pytest.mark.parametrize("n_members", [1, 2])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_an_outlier_that_dominates_running_statistics_is_reported(n_members, early_stopping):
-    """Nothing overflows, but all other samples are the same to the running statistics."""
+def test_outlier_that_dominates_running_statistics_is_reported(n_members, early_stopping):
+    """Without overflow, the running statistics still make all other samples look alike."""
     x = np.random.default_rng(1).normal(size=(400, 4))
     y = x[:, 0] + 10
     x[7, 1] = 1e8
@@ -288,7 +289,7 @@ def test_an_outlier_that_dominates_running_statistics_is_reported(n_members, ear
     assert model.stop_reason_ != "diverged"
 
 
-def test_statistics_that_are_not_finite_are_not_hidden():
+def test_nonfinite_running_statistics_raise():
     model = small(MLPRegressor, normalization="batch").fit(X, NUMBERS)
     model._network.statistics[:] = np.nan
     with pytest.raises(ValueError, match=r"running statistics .* are not finite"):
@@ -312,7 +313,7 @@ def test_partial_fit_keeps_finite_statistics(n_members):
 
 @pytest.mark.parametrize("container", [np.asarray, csr_matrix])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_values_that_float32_cannot_hold_are_refused(container, method):
+def test_training_on_values_beyond_float32_raises(container, method):
     X = np.random.default_rng(0).normal(size=(200, 3))
     y = X[:, 0]
     X[5, 1] = -1e39
@@ -323,12 +324,12 @@ def test_values_that_float32_cannot_hold_are_refused(container, method):
 
 
 @pytest.mark.parametrize("container", [np.asarray, csr_matrix])
-def test_predictions_for_values_that_float32_cannot_hold(container):
-    """They are those for the largest number that it can hold."""
+def test_prediction_clips_values_beyond_float32(container):
+    """Predictions equal those for the largest float32 number."""
     X = np.random.default_rng(0).normal(size=(200, 3))
     model = MLPRegressor((4,), dtype="float32", max_iter=2, random_state=0).fit(X, X[:, 0])
     beyond, largest = X[:5].copy(), X[:5].copy()
     beyond[2], largest[2] = [1e39, -1e300, 0], [np.finfo("f4").max, np.finfo("f4").min, 0]
-    found, expected = model.predict(container(beyond)), model.predict(container(largest))
-    np.testing.assert_array_equal(found, expected)
-    assert np.isfinite(found).all()
+    actual, expected = model.predict(container(beyond)), model.predict(container(largest))
+    np.testing.assert_array_equal(actual, expected)
+    assert np.isfinite(actual).all()

@@ -1,4 +1,4 @@
-"""The fused execution against NumPy's: the same formulas, to rounding; and what it does alone."""
+"""The Numba backend equals NumPy up to rounding, and its own features work."""
 
 import inspect
 import os
@@ -43,7 +43,7 @@ def dtype(request):
     return request.param
 
 
-def close(a, b, dtype, **options):
+def assert_close(a, b, dtype, **options):
     options = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]} | options
     np.testing.assert_allclose(a, b, **options)
 
@@ -58,26 +58,26 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_every_rule_is_fused_and_steps_as_numpy_does(name, dtype, rng):
+def test_every_rule_is_compiled_and_steps_like_numpy(name, dtype, rng):
     optimizer = RULES[name]
     start, *gradients = rng.normal(size=(6, 1003)).astype(dtype)
-    found = {}
+    results = {}
     for kernels in (NumpyKernels(), FusedKernels()):
         theta = start.copy()
         state = optimizer.init(theta)
         state.kernels = kernels
         for gradient in gradients:
             optimizer.step(theta, gradient, state)
-        found[kernels.name] = [theta, *[getattr(state, slot) for slot in optimizer.slots]]
+        results[kernels.name] = [theta, *[getattr(state, slot) for slot in optimizer.slots]]
     assert any(kernel is not None for kernel in kernels._kernels.values())
-    for a, b in zip(found["numpy"], found["fused"], strict=True):
-        close(a, b, dtype)
+    for a, b in zip(results["numpy"], results["fused"], strict=True):
+        assert_close(a, b, dtype)
         assert b.dtype == dtype
 
 
-def test_a_users_rule_is_fused_and_one_that_is_no_formula_runs_as_numpy(dtype, rng):
+def test_custom_rule_is_compiled_if_it_is_elementwise(dtype, rng):
     class Mine(Adam):
-        """A formula of many functions."""
+        """A formula with many functions."""
 
         slots = ("m",)
 
@@ -91,7 +91,7 @@ def test_a_users_rule_is_fused_and_one_that_is_no_formula_runs_as_numpy(dtype, r
             return (lr,)
 
     class Sorted(Mine):
-        """No formula of elements."""
+        """A rule that is not elementwise."""
 
         @staticmethod
         def rule(g, m, lr):
@@ -99,18 +99,18 @@ def test_a_users_rule_is_fused_and_one_that_is_no_formula_runs_as_numpy(dtype, r
 
     for optimizer, fused in ((Mine(0.1), True), (Sorted(0.1), False)):
         start, gradient = rng.normal(size=(2, 500)).astype(dtype)
-        found = []
+        results = []
         for kernels in (NumpyKernels(), FusedKernels()):
             theta, state = start.copy(), optimizer.init(start)
             state.kernels = kernels
             optimizer.step(theta, gradient, state)
             optimizer.step(theta, gradient, state)
-            found.append(theta)
-        close(*found, dtype)
+            results.append(theta)
+        assert_close(*results, dtype)
         assert (next(iter(kernels._kernels.values())) is not None) == fused
 
 
-def test_old_slots_may_be_handed_on(dtype):
+def test_rule_can_return_old_slots(dtype):
     def swap(g, a, b, lr):
         return lr * g, b, a
 
@@ -121,17 +121,18 @@ def test_old_slots_may_be_handed_on(dtype):
 
 # -- activations -----------------------------------------------------------------------------------
 
-FUSED = {"identity", "relu", "leaky_relu"}  # the others call functions that NumPy has faster
+# The others call functions that are faster in NumPy.
+FUSED = {"identity", "relu", "leaky_relu"}
 VALUES = [-np.inf, -1e30, -3.0, -0.0, 0.0, 1e-30, 0.5, 3.0, np.inf, np.nan]
 
 
 @pytest.mark.parametrize("name", [n for n, a in ACTIVATIONS.entries.items() if not a().learned])
-def test_activations_behind_a_bias_and_back(name, dtype, rng):
+def test_activations_equal_numpy_forward_and_backward(name, dtype, rng):
     activation = ACTIVATIONS.make(name)
     z, g = rng.normal(size=(2, 37, 10)).astype(dtype)
     z[3] = VALUES
     b = rng.normal(size=10).astype(dtype)
-    found = []
+    results = []
     with np.errstate(all="ignore"):
         for kernels in (NUMPY, FusedKernels()):
             x, back = z.copy(), g.copy()
@@ -139,14 +140,14 @@ def test_activations_behind_a_bias_and_back(name, dtype, rng):
             sums = np.empty(10, dtype)
             kernels.activate(activation, x, b, out)
             kernels.chain(activation.derivative, back, x if activation.needs_z else None, out, sums)
-            found.append((x, out, back, sums))
-    for a, b in zip(*found, strict=True):
-        close(a, b, dtype, atol=1e-5 if dtype == np.float32 else 1e-13)
+            results.append((x, out, back, sums))
+    for a, b in zip(*results, strict=True):
+        assert_close(a, b, dtype, atol=1e-5 if dtype == np.float32 else 1e-13)
     if name in FUSED:
         assert kernels._kernels[activation, not activation.needs_z, z.dtype] is not None
 
 
-def test_what_is_no_number_stays_so_through_maxima(dtype):
+def test_nan_propagates_through_maxima(dtype):
     z = np.full((2, 3), np.nan, dtype)
     FusedKernels().activate(ACTIVATIONS.make("relu"), z, np.zeros(3, dtype), z)
     assert np.isnan(z).all()
@@ -161,9 +162,9 @@ def test_what_is_no_number_stays_so_through_maxima(dtype):
     assert np.isnan(slot[0]).all()
 
 
-def test_changed_constants_are_another_formula(dtype):
+def test_changed_constant_changes_the_formula(dtype):
     class Steep(Activation):
-        """A user's own, with a number in it."""
+        """A user-defined activation with a constant."""
 
         needs_z = False
 
@@ -195,9 +196,9 @@ def losses():
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", losses(), ids=repr)
 @pytest.mark.parametrize("n_raw", [1, 3])
-def test_losses(loss, n_raw, weighted, dtype, rng):
+def test_losses_equal_numpy(loss, n_raw, weighted, dtype, rng):
     if loss.n_raw(n_raw) != n_raw:
-        pytest.skip("another number of raw outputs")
+        pytest.skip("the loss has another number of raw outputs")
     z = (20 * rng.normal(size=(41, n_raw))).astype(dtype)
     weight = rng.random(41).astype(dtype) if weighted else None
     if loss.task == "classification":
@@ -208,11 +209,11 @@ def test_losses(loss, n_raw, weighted, dtype, rng):
     for y in targets:
         expected = loss.mean_and_gradient(y, z.copy(), weight)
         value, gradient = FusedKernels().mean_and_gradient(loss, y, z.copy(), weight)
-        close(value, expected[0], dtype, rtol=1e-5 if dtype == np.float32 else 1e-12)
-        close(gradient, expected[1], dtype)
+        assert_close(value, expected[0], dtype, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        assert_close(gradient, expected[1], dtype)
 
 
-def test_huge_and_broken_outputs_are_told(dtype):
+def test_huge_outputs_are_finite_and_nan_outputs_stay_nan(dtype):
     kernels, y = FusedKernels(), np.array([0, 1])
     for n_raw in (1, 3):
         z = np.full((2, n_raw), 1e30, dtype)
@@ -224,9 +225,9 @@ def test_huge_and_broken_outputs_are_told(dtype):
         assert np.isnan(kernels.mean_and_gradient(LogLoss(), y, z, None)[0])
 
 
-def test_a_subclass_of_a_loss_keeps_its_own_formula(dtype):
+def test_subclass_of_a_loss_keeps_its_own_formula(dtype):
     class Twice(LogLoss):
-        """A user's own."""
+        """A user-defined loss."""
 
         def value_and_gradient(self, y, z):
             value, gradient = super().value_and_gradient(y, z)
@@ -236,10 +237,10 @@ def test_a_subclass_of_a_loss_keeps_its_own_formula(dtype):
     once, twice = (
         FusedKernels().mean_and_gradient(loss(), y, z, None) for loss in (LogLoss, Twice)
     )
-    close(2 * once[0], twice[0], dtype)
+    assert_close(2 * once[0], twice[0], dtype)
 
 
-# -- the loops that are no formulas, compiled and as plain Python ----------------------------------
+# -- other loops, compiled and as plain Python ---------------------------------------------------
 
 
 def plain_and_fused(monkeypatch):
@@ -248,7 +249,7 @@ def plain_and_fused(monkeypatch):
     yield FusedKernels()
 
 
-def test_loops_are_numpys(monkeypatch, dtype, rng):
+def test_loops_equal_numpy(monkeypatch, dtype, rng):
     for kernels in plain_and_fused(monkeypatch):
         z, g = rng.normal(size=(2, 9, 4)).astype(dtype)
         b, out = rng.normal(size=(2, 4)).astype(dtype)
@@ -256,15 +257,15 @@ def test_loops_are_numpys(monkeypatch, dtype, rng):
         kernels.add_bias(z, b)
         np.testing.assert_array_equal(z, expected)
         kernels.column_sums(g, out)
-        close(out, g.sum(axis=0), dtype)
+        assert_close(out, g.sum(axis=0), dtype)
         out[0] = 0
         expected = b + dtype(0.5) * out + dtype(0.25) * np.sign(out)
         penalty = kernels.penalize(0.0, out, None, b, 0.5, 0.25)
-        close(b, expected, dtype)
+        assert_close(b, expected, dtype)
         assert penalty == pytest.approx(0.25 * (out**2).sum() + 0.25 * abs(out).sum(), rel=1e-5)
         expected = dtype(0.25) * b + dtype(0.75) * out
         kernels.blend(b, out, 0.25, 0.75)
-        close(b, expected, dtype)
+        assert_close(b, expected, dtype)
         rows = np.array([3, 0, 3])
         tables = [rng.normal(size=(5, 4)), rng.normal(size=(5, 4)).astype(np.float32)]
         tables += [np.asfortranarray(X) for X in tables] + [rng.normal(size=(5, 8))[:, ::2]]
@@ -278,12 +279,12 @@ def test_loops_are_numpys(monkeypatch, dtype, rng):
         y = np.array([0, 2, 1] * 3)
         for weight in (None, np.arange(9).astype(dtype)):
             expected = LogLoss(0.1).mean_and_gradient(y, z, weight)
-            found = kernels.mean_and_gradient(LogLoss(0.1), y, z, weight)
-            for a, b_ in zip(found, expected, strict=True):
-                close(a, b_, dtype, rtol=1e-5)
+            results = kernels.mean_and_gradient(LogLoss(0.1), y, z, weight)
+            for a, b_ in zip(results, expected, strict=True):
+                assert_close(a, b_, dtype, rtol=1e-5)
 
 
-def test_members_run_as_numpy(dtype, rng):
+def test_members_equal_numpy(dtype, rng):
     z, g = rng.normal(size=(2, 3, 5, 4)).astype(dtype)
     b, sums = rng.normal(size=(2, 3, 4)).astype(dtype)
     relu = ACTIVATIONS.make("relu")
@@ -292,11 +293,12 @@ def test_members_run_as_numpy(dtype, rng):
     NUMPY.activate(relu, y, b, y)
     np.testing.assert_array_equal(x, y)
     FusedKernels().chain(relu.derivative, g, None, x, sums)
-    close(sums, g.sum(axis=-2), dtype)
+    assert_close(sums, g.sum(axis=-2), dtype)
 
 
-def test_products_of_columns_and_penalties_of_members(monkeypatch, dtype, rng):
-    theta, start = rng.normal(size=(2, 18)).astype(dtype)  # two members: 2 x 2 and 5 x 1 weights
+def test_products_of_columns_and_penalties_of_members_equal_numpy(monkeypatch, dtype, rng):
+    # Two members, each with 2 x 2 and 5 x 1 weights.
+    theta, start = rng.normal(size=(2, 18)).astype(dtype)
     bounds, values = np.array([0, 4, 8, 13, 18]), np.array([1.0, 2.0])
     of_first, of_second = np.r_[0:4, 8:13], np.r_[4:8, 13:18]
     for kernels in plain_and_fused(monkeypatch):
@@ -307,27 +309,27 @@ def test_products_of_columns_and_penalties_of_members(monkeypatch, dtype, rng):
             kernels.product(a, rows, out)
             np.testing.assert_array_equal(out, a * rows)
         grad = start.copy()
-        found = kernels.penalize(values, theta, bounds, grad, 0.5, 0.25)
-        close(grad, start + dtype(0.5) * theta + dtype(0.25) * np.sign(theta), dtype)
-        for value, before, own in zip(found, values, (of_first, of_second), strict=True):
+        results = kernels.penalize(values, theta, bounds, grad, 0.5, 0.25)
+        assert_close(grad, start + dtype(0.5) * theta + dtype(0.25) * np.sign(theta), dtype)
+        for value, before, own in zip(results, values, (of_first, of_second), strict=True):
             w = theta[own].astype(np.float64)
             assert value == pytest.approx(before + 0.25 * w @ w + 0.25 * abs(w).sum(), rel=1e-5)
     np.testing.assert_array_equal(values, [1.0, 2.0])
 
 
-# -- products in parts -----------------------------------------------------------------------------
+# -- products in blocks --------------------------------------------------------------------------
 
-# (shape of a, shape of b, whether a is transposed in memory, parts)
+# (shape of a, shape of b, whether a is transposed in memory, number of blocks)
 PRODUCTS = [
     ((128, 128), (128, 128), False, 4),  # 2.1 million multiplications
     ((128, 128), (128, 128), True, 4),  # the gradient of weights
     ((2, 128, 128), (2, 128, 128), True, 4),  # members
-    ((90, 120), (3, 120, 100), False, 2),  # of one table
+    ((90, 120), (3, 120, 100), False, 2),  # members that share a table
     ((30, 400), (2, 400, 100), True, 2),
-    ((100, 100), (100, 100), False, None),  # a million are few enough
-    ((101, 100), (100, 110), False, None),  # no equal parts
-    ((28, 400), (400, 100), True, None),  # too few rows in a part
-    ((400, 300), (300, 200), False, None),  # too many parts
+    ((100, 100), (100, 100), False, None),  # a million multiplications are not split
+    ((101, 100), (100, 110), False, None),  # no equal blocks
+    ((28, 400), (400, 100), True, None),  # too few rows per block
+    ((400, 300), (300, 200), False, None),  # too many blocks
     ((1100, 1), (1, 1000), False, None),  # vectors
     ((1100, 1000), (1000, 1), False, None),
     ((1100, 2), (2, 1000), True, 4),
@@ -335,28 +337,30 @@ PRODUCTS = [
 ]
 
 
-@pytest.mark.parametrize(("a_shape", "b_shape", "transposed", "n_parts"), PRODUCTS)
-def test_products_in_parts(monkeypatch, a_shape, b_shape, transposed, n_parts, dtype, rng):
+@pytest.mark.parametrize(("a_shape", "b_shape", "transposed", "n_blocks"), PRODUCTS)
+def test_products_in_blocks_equal_whole_products(
+    monkeypatch, a_shape, b_shape, transposed, n_blocks, dtype, rng
+):
     monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
     a, b = (rng.normal(size=shape).astype(dtype) for shape in (a_shape, b_shape))
     a = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if transposed else a
     expected = a.astype(np.longdouble) @ b.astype(np.longdouble)
     out = np.full(expected.shape, np.nan, dtype)
-    parts = _fused._product_blocks(a, b, out)
-    if n_parts is None:
-        assert parts is None
+    blocks = _fused._product_blocks(a, b, out)
+    if n_blocks is None:
+        assert blocks is None
     else:
-        rows, shared, result = parts
-        assert rows.shape[-3] == result.shape[-3] == n_parts
+        rows, shared, result = blocks
+        assert rows.shape[-3] == result.shape[-3] == n_blocks
         assert rows.shape[-2] * rows.shape[-1] * result.shape[-1] <= 10**6
         assert np.shares_memory(rows, a)
         assert np.shares_memory(shared, b)
         assert np.shares_memory(result, out)
     FusedKernels().product(a, b, out)
-    close(out, expected.astype(np.float64), dtype, atol=100 * TOLERANCE[dtype])
+    assert_close(out, expected.astype(np.float64), dtype, atol=100 * TOLERANCE[dtype])
 
 
-def test_products_that_read_weights_across_stay_whole(monkeypatch, rng):
+def test_products_with_transposed_weights_are_not_split(monkeypatch, rng):
     monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
     a, b = rng.normal(size=(2, 128, 128))
     assert _fused._product_blocks(a, b.T, np.empty((128, 128))) is None
@@ -366,19 +370,19 @@ SKYLAKE = {"user_api": "blas", "architecture": "SkylakeX"}
 
 
 @pytest.mark.parametrize(
-    ("found", "fast"),
+    ("pools", "fast"),
     [
         ([SKYLAKE], True),
         ([SKYLAKE | {"architecture": "SAPPHIRERAPIDS"}, SKYLAKE, {"user_api": "openmp"}], True),
         ([SKYLAKE | {"architecture": "Haswell"}], False),
         ([SKYLAKE, SKYLAKE | {"architecture": "Haswell"}], False),
-        ([SKYLAKE, SKYLAKE | {"architecture": None}], False),  # a library that does not tell
+        ([SKYLAKE, SKYLAKE | {"architecture": None}], False),  # unknown architecture
         ([SKYLAKE, {"user_api": "blas"}], False),
         ([{"user_api": "openmp"}], False),
     ],
 )
-def test_only_some_libraries_have_fast_small_products(monkeypatch, found, fast):
-    monkeypatch.setattr(_fused, "libraries", lambda: SimpleNamespace(info=lambda: found))
+def test_only_some_libraries_have_fast_small_products(monkeypatch, pools, fast):
+    monkeypatch.setattr(_fused, "libraries", lambda: SimpleNamespace(info=lambda: pools))
     _fused._small_is_fast.cache_clear()
     try:
         assert _fused._small_is_fast() is fast
@@ -407,22 +411,22 @@ def fused(monkeypatch):
 
 @pytest.mark.parametrize("params", PARAMS, ids=lambda params: "-".join(params) or "defaults")
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_a_fit_is_the_same_to_rounding(monkeypatch, estimator, params, rng):
+def test_fit_equals_numpy_up_to_rounding(monkeypatch, estimator, params, rng):
     X = rng.normal(size=(120, 6))
     y = (X @ rng.normal(size=(6, 3))).argmax(axis=1)
-    found = []
+    results = []
     for kernels in ("numpy", "fused"):
         monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
         model = estimator((8, 5), max_iter=12, batch_size=32, random_state=0, dtype="float64")
         model.set_params(warm_start=True, **params).fit(X, y)
         assert model._run.network.kernels.name == kernels
-        found.append(model)
-    np.testing.assert_allclose(found[0].loss_curve_, found[1].loss_curve_, rtol=1e-9)
-    for a, b in zip(found[0].coefs_, found[1].coefs_, strict=True):
+        results.append(model)
+    np.testing.assert_allclose(results[0].loss_curve_, results[1].loss_curve_, rtol=1e-9)
+    for a, b in zip(results[0].coefs_, results[1].coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
 
 
-KINDS = {
+TARGETS = {
     "classes": lambda rng, n: rng.integers(3, size=n),
     "two classes": lambda rng, n: rng.integers(2, size=n),
     "labels": lambda rng, n: rng.integers(2, size=(n, 3)),
@@ -441,7 +445,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("kernels", ["numpy", "fused"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch, rng):
+def test_memory_layout_of_a_table_is_irrelevant(layout, kernels, monkeypatch, rng):
     monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
     X, y = rng.normal(size=(90, 5)), rng.integers(3, size=90)
     lay, params = LAYOUTS[layout]
@@ -451,7 +455,8 @@ def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch
     done, replay = [], FusedKernels.replay
     monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
     model.fit(lay(X), y)
-    if layout == "one batch":  # products with a table by column round differently
+    # Products with a column-major table round differently.
+    if layout == "one batch":
         np.testing.assert_allclose(model._network.theta, expected, rtol=1e-4, atol=1e-6)
     else:
         np.testing.assert_array_equal(model._network.theta, expected)
@@ -463,34 +468,35 @@ def test_how_a_table_lies_in_memory_does_not_matter(layout, kernels, monkeypatch
 @pytest.mark.parametrize(
     "params", [{}, {"batch_size": 90}, {"shuffle": False}, {"optimizer": "lbfgs"}], ids=str
 )
-def test_targets_by_column(params, kernels, monkeypatch, rng):
+def test_column_major_targets_give_the_same_predictions(params, kernels, monkeypatch, rng):
     monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
     X, y = rng.normal(size=(90, 5)), rng.normal(size=(90, 2))
     for table in (X, sparse.csr_array(X)):
         model = MLPRegressor((8, 5), max_iter=4, batch_size=32, random_state=0)
         expected = model.set_params(**({"batch_size": "auto"} | params)).fit(table, y).predict(X)
-        found = model.fit(table, np.asfortranarray(y)).predict(X)
-        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+        results = model.fit(table, np.asfortranarray(y)).predict(X)
+        np.testing.assert_allclose(results, expected, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.usefixtures("fused")
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target_type", TARGETS)
 @pytest.mark.parametrize(
     "params",
     [*PARAMS, {"shuffle": False}, {"alpha": 0.0}, {"n_members": 3}, {"dropout": 0.3}],
     ids=str,
 )
-def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkeypatch, rng):
-    X, y = rng.normal(size=(90, 5)), KINDS[kind](rng, 90)
+def test_replayed_calls_equal_those_of_the_layers(params, target_type, weighted, monkeypatch, rng):
+    X, y = rng.normal(size=(90, 5)), TARGETS[target_type](rng, 90)
     weight = rng.random(90) if weighted else None
-    estimator = MLPRegressor if kind == "numbers" else MLPClassifier
+    estimator = MLPRegressor if target_type == "numbers" else MLPClassifier
     model = estimator((8, 5), max_iter=4, batch_size=32, record=False, random_state=0, **params)
     done, replay = [], FusedKernels.replay
     monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
     model.fit(X, y, sample_weight=weight)
     own = "normalization" in params or "prelu" in params.values()
-    assert bool(done) == (not own)  # a layer that does work of its own is not replayed
+    # A layer that computes outside of recorded calls is not replayed.
+    assert bool(done) == (not own)
     monkeypatch.setattr(FusedKernels, "begin", NumpyKernels.begin)
     plain = clone(model).fit(X, y, sample_weight=weight)
     assert plain.loss_curve_ == model.loss_curve_
@@ -498,7 +504,7 @@ def test_calls_done_again_are_those_of_the_layers(params, kind, weighted, monkey
 
 
 @pytest.mark.usefixtures("fused")
-def test_resumption_is_exact_and_a_pickle_goes_on(rng):
+def test_resumption_from_a_pickle_is_exact(rng):
     X, y = rng.normal(size=(90, 4)), rng.integers(3, size=90)
     common = {"batch_size": 32, "random_state": 0, "tol": 0.0}
     whole = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
@@ -513,10 +519,10 @@ def test_resumption_is_exact_and_a_pickle_goes_on(rng):
         np.testing.assert_array_equal(a, b)
 
 
-# -- which execution, and where its files are ------------------------------------------------------
+# -- choice of the backend, and its cache --------------------------------------------------------
 
 
-def test_predicted_work_decides_and_the_environment_overrules(monkeypatch):
+def test_backend_depends_on_predicted_work_and_environment(monkeypatch):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
     assert choose(0.0).name == "numpy"
     assert choose(inf).name == "fused"
@@ -553,21 +559,21 @@ def run(epochs, **environment):
     return done.stdout.split()
 
 
-def test_numba_is_imported_for_large_epochs_only():
+def test_numba_is_not_imported_for_small_epochs():
     assert run(2)[:2] == ["False", "numpy"]
 
 
-@pytest.mark.parametrize("n_rows", [60, 400, 1347])
-def test_the_number_of_epochs_does_not_decide(n_rows, monkeypatch, rng):
+@pytest.mark.parametrize("n_samples", [60, 400, 1347])
+def test_backend_does_not_depend_on_the_number_of_epochs(n_samples, monkeypatch, rng):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
-    X, y = rng.normal(size=(n_rows, 64)).astype(np.float32), rng.integers(10, size=n_rows)
+    X, y = rng.normal(size=(n_samples, 64)).astype(np.float32), rng.integers(10, size=n_samples)
     whole = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
     parts = MLPClassifier(max_iter=1, warm_start=True, random_state=0).fit(X, y)
     parts.set_params(max_iter=11).fit(X, y)
     np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
 
 
-def test_sources_and_machine_code_are_kept_and_damage_is_survived(tmp_path):
+def test_cache_is_reused_and_damaged_files_are_replaced(tmp_path):
     environment = {"SKNN_ADAM_KERNELS": "fused", "XDG_CACHE_HOME": str(tmp_path)}
     first = run(2, **environment)
     assert first[:2] == ["True", "fused"]
@@ -588,13 +594,15 @@ def test_sources_and_machine_code_are_kept_and_damage_is_survived(tmp_path):
     assert run(2, **environment) == first
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can write anywhere"
+)
+def test_read_only_cache_directory_is_ignored(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     assert run(2, SKNN_ADAM_KERNELS="fused", XDG_CACHE_HOME=str(tmp_path))[1] == "fused"
 
 
-def test_without_a_folder_for_the_cache(tmp_path):
+def test_cache_directory_that_is_a_file_is_ignored(tmp_path):
     file = tmp_path / "file"
     file.touch()
     assert run(2, SKNN_ADAM_KERNELS="fused", XDG_CACHE_HOME=str(file))[1] == "fused"
@@ -607,11 +615,11 @@ def test_every_loop_is_compiled_for_both_dtypes():
             assert _compiled.loop(name, dtype) is not None, name
 
 
-# -- layers of a user ------------------------------------------------------------------------------
+# -- user-defined layers -------------------------------------------------------------------------
 
 
 class Recordable(Layer):
-    """Doubles its input by calls that may be recorded."""
+    """A layer that doubles its input by recordable calls."""
 
     replayable = True
 
@@ -626,14 +634,14 @@ class Recordable(Layer):
 
 
 class Direct(Recordable):
-    """Does the same on arrays directly."""
+    """A layer whose forward pass computes on arrays directly."""
 
     def forward(self, x, ws):
         return np.multiply(x, 2, out=ws.buffer("y", x.shape, x.dtype))
 
 
 class Counting(Recordable):
-    """Has a factor that depends on the number of passes."""
+    """A layer whose factor depends on the number of passes."""
 
     passes = 0
 
@@ -645,7 +653,7 @@ class Counting(Recordable):
 
 
 class Later(Recordable):
-    """Does nothing in the first passes, and does not declare that it may be replayed."""
+    """A layer that only passes its input on at first and does not claim to be replayable."""
 
     replayable = False
     passes = 0
@@ -656,7 +664,7 @@ class Later(Recordable):
 
 
 class Backwards(Recordable):
-    """Works on arrays directly in the backward pass only."""
+    """A layer whose backward pass computes on arrays directly."""
 
     def backward(self, g, ws, need_input=True):
         g *= 2
@@ -667,8 +675,8 @@ class Backwards(Recordable):
 @pytest.mark.parametrize("batch_size", [20, 60], ids=["batches", "one batch"])
 @pytest.mark.parametrize("members", [None, 2])
 @pytest.mark.parametrize("layer", [Recordable, Direct, Counting, Later, Backwards])
-def test_a_layer_that_cannot_be_replayed_is_found(layer, members, batch_size, monkeypatch, rng):
-    x, found = rng.normal(size=(60, 4)), []
+def test_layer_that_cannot_be_replayed_is_detected(layer, members, batch_size, monkeypatch, rng):
+    x, results = rng.normal(size=(60, 4)), []
     y = x[:, :1] ** 2
     plan = Plan(SquaredError(), Adam(), Constant(), alpha=0.1, tol=0.0, record=False)
     done, replay = [], FusedKernels.replay
@@ -680,9 +688,10 @@ def test_a_layer_that_cannot_be_replayed_is_found(layer, members, batch_size, mo
         run = (Run if members is None else Members)(network, np.random.default_rng(0))
         run.begin(plan)
         train(run, plan, Data(x, y, None, batch_size, np.float64), 10)
-        found.append((run.history["loss"], network.theta))
+        results.append((run.history["loss"], network.theta))
         n_replayed = len(done)
         monkeypatch.setattr(FusedKernels, "begin", NumpyKernels.begin)
-    assert (n_replayed > 1) == (layer is Recordable)  # the others at most once, by the check
-    assert found[0][0] == found[1][0]
-    np.testing.assert_array_equal(found[0][1], found[1][1])
+    # The check replays the others at most once.
+    assert (n_replayed > 1) == (layer is Recordable)
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])

@@ -26,14 +26,15 @@ from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import SGD
 from sknn_adam.schedules import Constant
 
-N_ROWS, N_FEATURES, WIDTHS = 7, 3, (5, 4)
+N_SAMPLES, N_FEATURES, WIDTHS = 7, 3, (5, 4)
 WEIGHTS = np.array([0.0, 2.5, 0.5, 0.0, 1.0, 2.0, 1.0])  # mean 1
 
 
 def distance_of(network, x):
-    """Return how far the inputs of all activations are from their kinks."""
+    """Return the smallest distance between the input of an activation and its kinks."""
     nearest = np.inf
-    network = deepcopy(network)  # a pass in training mode moves running statistics
+    # A pass in training mode updates running statistics.
+    network = deepcopy(network)
     for layer in network.layers:
         if isinstance(layer, Activate):
             nearest = min(nearest, distance_to_kinks(layer.activation, x))
@@ -49,20 +50,22 @@ def make(activation, normalization, outputs):
             N_FEATURES, WIDTHS, outputs, [activation] * len(WIDTHS), normalization=normalization
         )
         network.initialize(GlorotNormal(), VarianceScaling(), rng)
-        for part, _, kind in network.layout:
-            if kind != "weight":  # away from their start, which formulas might take for granted
-                network.theta[part] += rng.uniform(-0.3, 0.3, part.stop - part.start)
-            else:  # the L1 penalty has a kink at 0
-                weights = network.theta[part]
+        for block, _, role in network.layout:
+            if role != "weight":
+                # Formulas might rely on the initial values of these parameters.
+                network.theta[block] += rng.uniform(-0.3, 0.3, block.stop - block.start)
+            else:
+                # The L1 penalty has a kink at 0.
+                weights = network.theta[block]
                 weights += np.copysign(0.05, weights)
-        x = rng.normal(size=(N_ROWS, N_FEATURES))
+        x = rng.normal(size=(N_SAMPLES, N_FEATURES))
         if distance_of(network, x) > 0.01:
             network.prepare()
             return network, x, rng
 
 
 def check(network, plan, x, y, weight=None):
-    """Compare the gradient as a whole and array by array."""
+    """Compare the whole gradient and that of each array."""
     batch = Batch(x, y, weight)
     objective(network, plan, batch)
     gradient = network.grad.copy()
@@ -70,49 +73,51 @@ def check(network, plan, x, y, weight=None):
     size = np.linalg.norm(expected)
     assert size > 1e-3
     assert np.linalg.norm(gradient - expected) < 1e-6 * size
-    for part, shape, kind in network.layout:
-        error = np.linalg.norm(gradient[part] - expected[part])
-        # An array's own gradient may be exactly zero: a bias before batch normalization.
-        own = max(np.linalg.norm(expected[part]), 1e-4 * size)
-        assert error < 1e-6 * own, f"{kind} of shape {shape}"
+    for block, shape, role in network.layout:
+        error = np.linalg.norm(gradient[block] - expected[block])
+        # The gradient of an array may be exactly zero, as for a bias before batch normalization.
+        own = max(np.linalg.norm(expected[block]), 1e-4 * size)
+        assert error < 1e-6 * own, f"{role} of shape {shape}"
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("normalization", [pytest.param(None, id="plain"), *NORMALIZATIONS])
-def test_every_activation_and_normalization(activation, normalization):
+def test_gradient_for_every_activation_and_normalization(activation, normalization):
     network, x, _ = make(activation, normalization, 3)
     plan = Plan(LogLoss(), SGD(), Constant(), alpha=0.1)
-    check(network, plan, x, np.arange(N_ROWS) % 3, WEIGHTS)
+    check(network, plan, x, np.arange(N_SAMPLES) % 3, WEIGHTS)
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=["plain", "normalized"])
 @pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["unweighted", "weighted"])
-def test_every_loss(loss, target_type, normalization, weight):
+def test_gradient_for_every_loss(loss, target_type, normalization, weight):
     network, x, rng = make(Tanh(), normalization, n_raw(loss, target_type))
     y = smooth_targets(loss, target_type, network.forward(x), rng)
     check(network, Plan(loss, SGD(), Constant()), x, y, weight)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
-def test_penalties(l1_ratio):
+def test_gradient_for_penalties(l1_ratio):
     network, x, rng = make(Tanh(), BatchNorm(), 2)
     plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.7, l1_ratio=l1_ratio)
-    check(network, plan, x, rng.normal(size=(N_ROWS, 2)), WEIGHTS)
+    check(network, plan, x, rng.normal(size=(N_SAMPLES, 2)), WEIGHTS)
 
 
-def test_batch_of_one_row_with_batch_normalization():
+def test_gradient_for_one_sample_with_batch_normalization():
     network, x, rng = make(Tanh(), BatchNorm(), 2)
-    batch = Batch(x, rng.normal(size=(N_ROWS, 2)))
+    batch = Batch(x, rng.normal(size=(N_SAMPLES, 2)))
     objective(network, Plan(SquaredError(), SGD(), Constant()), batch)
     plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.1)
     check(network, plan, x[:1], rng.normal(size=(1, 2)))
 
 
-def test_network_without_hidden_layers():
+def test_gradient_without_hidden_layers():
     rng = np.random.default_rng(0)
     network = build(N_FEATURES, (), 1, [])
     network.initialize(GlorotNormal(), GlorotNormal(), rng)
     network.prepare()
     plan = Plan(LogLoss(), SGD(), Constant(), alpha=0.1)
-    check(network, plan, rng.normal(size=(N_ROWS, N_FEATURES)), np.arange(N_ROWS) % 2, WEIGHTS)
+    check(
+        network, plan, rng.normal(size=(N_SAMPLES, N_FEATURES)), np.arange(N_SAMPLES) % 2, WEIGHTS
+    )

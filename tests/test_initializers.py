@@ -28,7 +28,7 @@ from sknn_adam.initializers import (
 RANDOM = [row for row in INITIALIZERS if not isinstance(row.values[0], Constant)]
 FANS = [(1000, 1000), (250, 4000), (4000, 250)]
 
-# The variance, and for uniform weights the bound, at each of these fans.
+# The variances and, for uniform weights, the bounds at each of these fans.
 MOMENTS = [
     (VarianceScaling(), (1 / 1000, 1 / 250, 1 / 4000)),
     (VarianceScaling(0.5, "out"), (1 / 2000, 1 / 8000, 1 / 500)),
@@ -61,7 +61,7 @@ def cases(table):
 
 
 @pytest.mark.parametrize(("initializer", "fans", "variance"), cases(MOMENTS))
-def test_moments(initializer, fans, variance, rng):
+def test_weights_have_the_expected_moments(initializer, fans, variance, rng):
     W = initializer(*fans, rng)
     assert W.var() == pytest.approx(variance, rel=0.01)
     assert abs(W.mean()) < 0.01 * variance**0.5
@@ -84,7 +84,7 @@ def test_normal_weights_have_the_tails_of_a_normal(initializer, rng):
 
 @pytest.mark.parametrize("initializer", INITIALIZERS)
 @pytest.mark.parametrize("fans", [(1, 1), (3, 7), (7, 3)])
-def test_shapes(initializer, fans, rng):
+def test_weights_and_biases_have_the_right_shape(initializer, fans, rng):
     W, b = initializer(*fans, rng), initializer.bias(*fans, rng)
     assert (W.shape, W.dtype) == (fans, np.float64)
     assert (b.shape, b.dtype) == ((fans[1],), np.float64)
@@ -109,7 +109,7 @@ def test_random_biases_are_small_and_differ(initializer, rng):
     assert np.abs(b).max() < 1
 
 
-def test_truncated_normal_is_that_of_scipy(rng):
+def test_truncated_normal_matches_scipy(rng):
     W = TruncatedNormal(0.3)(1000, 1000, rng)
     assert np.abs(W).max() <= 0.6
     assert np.abs(W).max() > 0.599
@@ -119,7 +119,7 @@ def test_truncated_normal_is_that_of_scipy(rng):
 
 @pytest.mark.parametrize("fans", [(5, 5), (7, 3), (3, 7), (1, 4)])
 @pytest.mark.parametrize("gain", [1.0, 1.5])
-def test_orthogonal_columns_or_rows(fans, gain, rng):
+def test_orthogonal_gives_orthogonal_columns_or_rows(fans, gain, rng):
     W = Orthogonal(gain)(*fans, rng)
     short = min(fans)
     gram = W.T @ W if fans[1] == short else W @ W.T
@@ -127,7 +127,7 @@ def test_orthogonal_columns_or_rows(fans, gain, rng):
 
 
 def test_orthogonal_matrices_are_uniformly_distributed():
-    """Every element has mean 0 and variance 1/n; without a correction of signs it would not."""
+    """Every element has mean 0 and variance 1/n, which requires a correction of signs."""
     rng = np.random.default_rng(0)
     draws = np.stack([Orthogonal()(3, 3, rng) for _ in range(4000)])
     assert np.abs(draws.mean(axis=0)).max() < 0.04
@@ -150,7 +150,7 @@ def test_lsuv_gives_every_layer_unit_variance(members, biases, rng):
         x = layer.forward(x, Workspace())
 
 
-def test_constants(rng):
+def test_constant_fills_weights_and_biases(rng):
     assert (Constant(0.3)(2, 3, rng) == 0.3).all()
     assert (Constant(0.3).bias(2, 3, rng) == 0.3).all()
     assert not Zeros()(2, 3, rng).any()
@@ -168,7 +168,7 @@ def test_auto_follows_the_activation_inside_a_network(activation, hidden_scale, 
     assert not any(layer.b.any() for layer in network.dense())
 
 
-def test_layers_of_a_network_differ(rng):
+def test_layers_of_a_network_get_different_weights(rng):
     network = build(4, (4, 4), 4, [Tanh()] * 2)
     network.initialize(GlorotUniform(), VarianceScaling(), rng)
     first, second, third = network.dense()
@@ -177,7 +177,7 @@ def test_layers_of_a_network_differ(rng):
     assert (first.b != second.b).any()
 
 
-def test_relu_keeps_the_size_of_signals_with_its_own_initializer(rng):
+def test_he_normal_preserves_the_size_of_signals_through_relu(rng):
     """He's argument: the mean square of a ReLU layer's output equals that of its input."""
     x = rng.normal(size=(2000, 400))
     a = np.maximum(x @ initializers.HeNormal()(400, 400, rng), 0)

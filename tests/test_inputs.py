@@ -1,4 +1,4 @@
-"""Tables of every kind: what holds the numbers makes no difference to the result."""
+"""The result does not depend on the container, memory layout or dtype of the data."""
 
 import tracemalloc
 import warnings
@@ -12,10 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import MLPClassifier, MLPRegressor
 
 RNG = np.random.default_rng(0)
-X = np.round(4 * RNG.normal(size=(60, 5)))  # whole numbers, so that every dtype can hold them
+# Integers, which every dtype can represent.
+X = np.round(4 * RNG.normal(size=(60, 5)))
 LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0, 0.5], [-4, 4])]
 NUMBERS = X[:, 0] ** 2 - 3 * X[:, 1] + 7
-WEIGHT = np.arange(60) % 4  # a quarter of the rows is dropped
+# A quarter of the samples is dropped.
+WEIGHT = np.arange(60) % 4
 NAMES = ["age", "size", "depth", "weight", "price"]
 
 BOTH = pytest.mark.parametrize(
@@ -29,12 +31,12 @@ def small(estimator, **params):
 
 
 def outputs(model, inputs=X):
-    """What an estimator predicts, as numbers."""
+    """Return the predictions of an estimator as numbers."""
     return getattr(model, "predict_proba", model.predict)(inputs)
 
 
 def quiet(function, *args):
-    """Call a function, without its warnings about feature names."""
+    """Call a function without its warnings about feature names."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*feature names.*", UserWarning)
         return function(*args)
@@ -43,12 +45,12 @@ def quiet(function, *args):
 # -- sparse --------------------------------------------------------------------------------------
 
 SPARSE = [
-    getattr(sparse, f"{form}_{kind}")
-    for kind in ("matrix", "array")
+    getattr(sparse, f"{form}_{interface}")
+    for interface in ("matrix", "array")
     for form in ("csr", "csc", "bsr", "lil")
 ]
 ZEROS = np.where(np.abs(X) < 3, 0, X)
-# How an estimator is trained; features given twice are for validation.
+# Ways to train an estimator.
 TRAINING = {
     "shuffled": ({}, lambda model, x, y: model.fit(x, y)),
     "in order": ({"shuffle": False}, lambda model, x, y: model.fit(x, y)),
@@ -70,7 +72,7 @@ TRAINING = {
 
 @BOTH
 @pytest.mark.parametrize("training", TRAINING)
-def test_sparse_features_train_as_dense_ones(estimator, y, training):
+def test_sparse_features_train_like_dense_ones(estimator, y, training):
     params, train = TRAINING[training]
     dense = train(small(estimator, **params), ZEROS, y)
     for container in (sparse.csr_array, sparse.csc_matrix):
@@ -85,25 +87,25 @@ def test_sparse_features_train_as_dense_ones(estimator, y, training):
 
 @BOTH
 @pytest.mark.parametrize("container", SPARSE, ids=lambda container: container.__name__)
-def test_sparse_features_predict_as_dense_ones(estimator, y, container):
+def test_sparse_features_predict_like_dense_ones(estimator, y, container):
     model = small(estimator).fit(ZEROS, y)
     methods = ["predict"]
     if estimator is MLPClassifier:
         methods += ["predict_proba", "predict_log_proba", "decision_function"]
     for name in methods:
         method = getattr(model, name)
-        found, expected = method(container(ZEROS)), method(ZEROS)
-        assert found.dtype == expected.dtype
-        if found.dtype.kind == "f":
-            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+        actual, expected = method(container(ZEROS)), method(ZEROS)
+        assert actual.dtype == expected.dtype
+        if actual.dtype.kind == "f":
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
         else:
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(actual, expected)
     assert model.score(container(ZEROS), y) == pytest.approx(model.score(ZEROS, y))
 
 
 @BOTH
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int8, bool])
-def test_sparse_features_of_every_dtype(estimator, y, dtype):
+def test_sparse_features_can_have_any_dtype(estimator, y, dtype):
     table = ZEROS.astype(dtype)
     model = small(estimator).fit(sparse.csr_array(table), y)
     dense = small(estimator).fit(table, y)
@@ -113,17 +115,19 @@ def test_sparse_features_of_every_dtype(estimator, y, dtype):
 
 
 @BOTH
-def test_sparse_features_in_any_order_and_with_long_indices(estimator, y):
+def test_sparse_features_can_be_unsorted_duplicated_or_have_64_bit_indices(estimator, y):
     plain = sparse.csr_array(ZEROS)
     expected = outputs(small(estimator).fit(plain, y), plain)
-    halves = sparse.coo_array(ZEROS / 2)  # every element twice, columns from right to left
+    # Every element is stored twice, with the columns from right to left.
+    halves = sparse.coo_array(ZEROS / 2)
     row, column = (np.r_[index[::-1], index[::-1]] for index in (halves.row, halves.col))
     order = np.argsort(row, kind="stable")
     starts = np.searchsorted(row[order], np.arange(61))
     data = np.tile(halves.data[::-1], 2)[order]
     twice = sparse.csr_array((data, column[order], starts), shape=(60, 5))
     assert not twice.has_canonical_format
-    stored = sparse.csr_array(np.ones((60, 5)))  # holds its zeros
+    # This array stores its zeros.
+    stored = sparse.csr_array(np.ones((60, 5)))
     stored.data[...] = ZEROS.ravel()
     long = sparse.csr_array(plain)
     long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
@@ -140,22 +144,25 @@ def test_sparse_features_in_any_order_and_with_long_indices(estimator, y):
     ("estimator", "container"),
     [(MLPClassifier, sparse.csr_array), (MLPRegressor, sparse.csc_matrix)],
 )
-def test_sparse_features_are_never_made_dense(estimator, container):
-    n_rows, n_features, n_stored = 20_000, 50_000, 60_000  # 4 GB of float32, 3 per row
+def test_sparse_features_are_not_converted_to_dense(estimator, container):
+    # A dense float32 table would take 4 GB; three elements per row are stored.
+    n_rows, n_features, n_stored = 20_000, 50_000, 60_000
     rng = np.random.default_rng(0)
     where = rng.integers(n_rows, size=n_stored), rng.integers(n_features, size=n_stored)
     table = container(sparse.coo_array((np.ones(n_stored), where), shape=(n_rows, n_features)))
     y = (np.bincount(where[0], where[1] < 2000, minlength=n_rows) > 0).astype(int)
-    # The weights take 0.8 MB, a batch of 500 dense rows would take 100.
+    # The weights take 0.8 MB; a dense batch of 500 samples would take 100.
     model = small(estimator, hidden_layer_sizes=(4,), batch_size=500, max_iter=2)
-    model.fit(table[:1000], y[:1000]).score(table[:9], y[:9])  # imports are not counted
+    # The memory of imports is not measured.
+    model.fit(table[:1000], y[:1000]).score(table[:9], y[:9])
     tracemalloc.start()
     try:
         model.fit(table, y)
         in_training = tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        scored = model.score(table[:2000], y[:2000])  # dense, these rows would take 400 MB
+        # These samples would take 400 MB in dense form.
+        scored = model.score(table[:2000], y[:2000])
         in_prediction = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
@@ -165,7 +172,7 @@ def test_sparse_features_are_never_made_dense(estimator, container):
     assert model.loss_curve_[1] < model.loss_curve_[0]
 
 
-# -- layout in memory ----------------------------------------------------------------------------
+# -- memory layout -------------------------------------------------------------------------------
 
 
 def read_only(table):
@@ -183,7 +190,7 @@ def unaligned(table):
 
 
 def spread(table):
-    """Every second row and third column of a larger table."""
+    """Return the table as every second row and third column of a larger one."""
     larger = np.full((2 * len(table), 3 * table.shape[1]), np.nan)
     larger[::2, ::3] = table
     return larger[::2, ::3]
@@ -209,22 +216,22 @@ LAYOUTS = {
 @BOTH
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(estimator, y, layout, shuffle):
+def test_memory_layout_of_features_is_irrelevant(estimator, y, layout, shuffle):
     table = LAYOUTS[layout](X)
     expected = small(estimator, shuffle=shuffle).fit(X, y)
     model = small(estimator, shuffle=shuffle).fit(table, y)
-    # BLAS may add up transposed rows in another order: not always the same bits.
+    # BLAS may sum transposed rows in another order, so the bits may differ.
     np.testing.assert_allclose(outputs(model), outputs(expected), rtol=1e-9)
     np.testing.assert_allclose(outputs(model, table), outputs(model), rtol=1e-12)
     np.testing.assert_array_equal(np.asarray(table, dtype=float), X)
 
 
 @BOTH
-def test_targets_and_weights_of_any_layout(estimator, y):
+def test_memory_layout_of_targets_and_weights_is_irrelevant(estimator, y):
     expected = outputs(small(estimator).fit(X, y, WEIGHT))
     for change in (read_only, list, lambda v: v[::-1].copy()[::-1], lambda v: np.repeat(v, 2)[::2]):
-        found = outputs(small(estimator).fit(X, change(y), change(WEIGHT)))
-        np.testing.assert_array_equal(found, expected)
+        actual = outputs(small(estimator).fit(X, change(y), change(WEIGHT)))
+        np.testing.assert_array_equal(actual, expected)
 
 
 # -- dtypes --------------------------------------------------------------------------------------
@@ -234,7 +241,7 @@ DTYPES = [np.float64, np.float32, np.float16, np.longdouble, np.int64, np.int8, 
 
 @BOTH
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
-def test_dtypes_of_features(estimator, y, dtype):
+def test_features_can_have_any_dtype(estimator, y, dtype):
     table = np.abs(X).astype(dtype)
     model = small(estimator).fit(table, y)
     single = dtype is np.float32
@@ -242,16 +249,16 @@ def test_dtypes_of_features(estimator, y, dtype):
     assert {array.dtype for array in model.coefs_ + model.intercepts_} == {precision}
     expected = small(estimator, dtype=precision.name).fit(table.astype(np.float64), y)
     for rows in (table, table[:1]):
-        found = outputs(model, rows)
-        assert found.dtype == precision
+        actual = outputs(model, rows)
+        assert actual.dtype == precision
         expectation = outputs(expected, rows.astype(np.float64))
-        np.testing.assert_allclose(found, expectation, rtol=1e-3 if single else 0)
+        np.testing.assert_allclose(actual, expectation, rtol=1e-3 if single else 0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("given", [np.float32, np.float64, np.int32])
-def test_dtypes_of_predictions(dtype, given):
-    """A regressor answers in the dtype of X, probabilities have that of the network."""
+def test_predictions_have_the_dtype_of_features_or_network(dtype, given):
+    """A regressor predicts in the dtype of X; probabilities have the dtype of the network."""
     table = X.astype(given)
     regressor = small(MLPRegressor, dtype=dtype).fit(X, NUMBERS)
     assert regressor.predict(table).dtype == (np.float32 if given is np.float32 else np.float64)
@@ -261,9 +268,9 @@ def test_dtypes_of_predictions(dtype, given):
     assert classifier.predict(table).dtype == LABELS.dtype
 
 
-# -- files in memory -----------------------------------------------------------------------------
+# -- memory-mapped files -------------------------------------------------------------------------
 
-# Few rows have a weight or are held out, so that a copy of the others would be seen.
+# Few samples are dropped or held out, so that a copy of the others would be detected.
 PARTS = {
     "shuffled": ({}, None),
     "in order": ({"shuffle": False}, None),
@@ -279,9 +286,7 @@ PARTS = {
     [(MLPClassifier, LABELS, np.float64), (MLPRegressor, NUMBERS, np.float32)],
     ids=["clf-float64", "reg-float32"],
 )
-def test_a_file_mapped_to_memory_is_read_batch_by_batch(
-    estimator, y, dtype, order, training, tmp_path
-):
+def test_memory_mapped_file_is_read_batch_by_batch(estimator, y, dtype, order, training, tmp_path):
     params, weight = PARTS[training]
     table = np.random.default_rng(0).random(size=(20_000, 100), dtype=np.float32).astype(dtype)
     y = np.resize(y, len(table))
@@ -307,7 +312,7 @@ def test_a_file_mapped_to_memory_is_read_batch_by_batch(
         tracemalloc.stop()
     np.testing.assert_array_equal(predicted, outputs(in_memory, np.array(table, order=order)))
     assert path.read_bytes() == content
-    # Targets, orders of the rows and predictions take 3 MB; the table takes 8 or 16.
+    # Targets, permutations and predictions take 3 MB; the table takes 8 or 16.
     assert in_training < 0.6 * table.nbytes
     assert in_prediction < 0.6 * table.nbytes
 
@@ -330,7 +335,7 @@ def frame_of(frames, table=X, names=NAMES):
 
 
 @BOTH
-def test_a_frame_gives_what_its_numbers_give(estimator, y, frames):
+def test_data_frame_gives_the_same_result_as_an_array(estimator, y, frames):
     frame = frame_of(frames)
     series = frames.Series(y.tolist())
     model = small(estimator).fit(frame, series, frames.Series(WEIGHT.tolist()))
@@ -354,7 +359,7 @@ WRONG_FRAMES = {
 
 @BOTH
 @pytest.mark.parametrize("wrong", WRONG_FRAMES)
-def test_frames_with_other_columns_are_refused(estimator, y, wrong, frames):
+def test_frames_with_other_columns_raise(estimator, y, wrong, frames):
     names, message = WRONG_FRAMES[wrong]
     model = small(estimator, warm_start=True).fit(frame_of(frames), y)
     before = outputs(model, frame_of(frames))
@@ -373,7 +378,7 @@ def test_frames_with_other_columns_are_refused(estimator, y, wrong, frames):
 
 
 @BOTH
-def test_frames_and_arrays_do_not_mix_silently(estimator, y, frames):
+def test_mixing_frames_and_arrays_warns(estimator, y, frames):
     frame = frame_of(frames)
     model = small(estimator).fit(frame, y)
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
@@ -386,7 +391,7 @@ def test_frames_and_arrays_do_not_mix_silently(estimator, y, frames):
 
 @BOTH
 @pytest.mark.parametrize("scoring", ["loss", None])
-def test_validation_with_frames_is_silent(estimator, y, scoring, frames):
+def test_validation_with_frames_does_not_warn(estimator, y, scoring, frames):
     frame = frame_of(frames)
     params = {"early_stopping": True, "scoring": scoring}
     held_out = small(estimator, **params).fit(frame, y)
@@ -398,7 +403,7 @@ def test_validation_with_frames_is_silent(estimator, y, scoring, frames):
 
 
 @BOTH
-def test_frames_with_columns_of_several_types(estimator, y, frames):
+def test_frames_can_have_columns_of_several_types(estimator, y, frames):
     columns = {
         "integer": X[:, 0].astype(np.int64),
         "small": np.abs(X[:, 1]).astype(np.uint8),
@@ -414,7 +419,7 @@ def test_frames_with_columns_of_several_types(estimator, y, frames):
 
 
 @BOTH
-def test_a_frame_with_missing_values_or_words_is_refused(estimator, y, frames):
+def test_frame_with_missing_values_or_strings_raises(estimator, y, frames):
     frame = frames.DataFrame({"a": [None, *X[1:, 0].tolist()], "b": X[:, 1].tolist()})
     with pytest.raises(ValueError, match="Input X contains NaN"):
         small(estimator).fit(frame, y)
@@ -424,7 +429,7 @@ def test_a_frame_with_missing_values_or_words_is_refused(estimator, y, frames):
 
 
 @BOTH
-def test_columns_of_pandas_that_numpy_does_not_know(estimator, y):
+def test_extension_dtypes_of_pandas_are_supported(estimator, y):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(
         {
@@ -454,9 +459,10 @@ def test_sparse_columns_of_pandas_stay_sparse(estimator, y):
 
 
 @BOTH
-def test_names_that_are_no_strings(estimator, y):
+def test_integer_column_names_are_ignored_and_mixed_ones_raise(estimator, y):
     pandas = pytest.importorskip("pandas")
-    model = small(estimator).fit(pandas.DataFrame(X), y)  # columns are 0, 1, ...
+    # The columns are 0, 1, ...
+    model = small(estimator).fit(pandas.DataFrame(X), y)
     assert not hasattr(model, "feature_names_in_")
     np.testing.assert_array_equal(outputs(model), outputs(small(estimator).fit(X, y)))
     with pytest.raises(TypeError, match="only supported if all input features have string names"):
@@ -466,11 +472,11 @@ def test_names_that_are_no_strings(estimator, y):
 # -- targets -------------------------------------------------------------------------------------
 
 
-def test_labels_of_any_kind():
+def test_labels_can_have_any_dtype():
     expected = small(MLPClassifier).fit(X, LABELS)
     codes = np.searchsorted(["a", "b", "c"], LABELS)
     days = np.array(["2020-01-01", "2020-01-02", "2021-01-01"], "M8[D]")
-    kinds = [
+    variants = [
         LABELS.astype(object),
         LABELS.astype("U9"),
         codes,
@@ -481,7 +487,7 @@ def test_labels_of_any_kind():
         codes.astype(">i4"),
         days[codes],
     ]
-    for y in kinds:
+    for y in variants:
         model = small(MLPClassifier).fit(X, y)
         np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
         np.testing.assert_array_equal(model.classes_, np.unique(y))
@@ -489,29 +495,30 @@ def test_labels_of_any_kind():
         assert model.score(X, y) == expected.score(X, LABELS)
 
 
-def test_lists_of_labels():
+def test_labels_can_be_a_list():
     model = small(MLPClassifier).fit(X, LABELS.tolist())
     assert model.classes_.tolist() == ["a", "b", "c"]
     assert model.predict(X).dtype == LABELS.dtype
     assert model.score(X, LABELS.tolist()) == model.score(X, LABELS)
 
 
-@pytest.mark.parametrize("kind", [bool, np.int8, np.uint8, float])
-def test_two_classes_of_any_kind(kind):
-    y = (LABELS == "a").astype(kind)
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, float])
+def test_two_classes_can_have_any_dtype(dtype):
+    y = (LABELS == "a").astype(dtype)
     expected = small(MLPClassifier).fit(X, np.where(LABELS == "a", "yes", "no"))
     model = small(MLPClassifier).fit(X, y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
-    assert model.classes_.dtype == model.predict(X).dtype == kind
-    np.testing.assert_array_equal(model.predict(X), (expected.predict(X) == "yes").astype(kind))
+    assert model.classes_.dtype == model.predict(X).dtype == dtype
+    np.testing.assert_array_equal(model.predict(X), (expected.predict(X) == "yes").astype(dtype))
 
 
-def test_labels_of_pandas():
+def test_labels_can_be_pandas_series():
     pandas = pytest.importorskip("pandas")
     expected = small(MLPClassifier).fit(X, LABELS)
-    index = np.arange(60)[::-1] * 7  # rows go by position
+    # Samples are matched by position.
+    index = np.arange(60)[::-1] * 7
     categories = pandas.Categorical(LABELS, categories=["c", "unused", "a", "b"], ordered=True)
-    kinds = [
+    variants = [
         pandas.Series(LABELS, index=index),
         pandas.Series(LABELS.astype(object), index=index, dtype=object),
         pandas.Series(LABELS, dtype="string"),
@@ -521,9 +528,10 @@ def test_labels_of_pandas():
     ]
     weight = pandas.Series(WEIGHT, index=np.arange(60))
     weighted = small(MLPClassifier).fit(X, LABELS, WEIGHT).predict_proba(X)
-    for y in kinds:
+    for y in variants:
         model = small(MLPClassifier).fit(X, y)
-        assert model.classes_.tolist() == ["a", "b", "c"]  # always sorted, unused ones left out
+        # Classes are sorted and exclude unused categories.
+        assert model.classes_.tolist() == ["a", "b", "c"]
         np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
         assert model.predict(X).tolist() == expected.predict(X).tolist()
         assert model.score(X, y) == expected.score(X, LABELS)
@@ -540,7 +548,7 @@ def test_labels_of_pandas():
         small(MLPClassifier).fit(X, flags.where(flags.index != 3))
 
 
-def test_labels_of_polars():
+def test_labels_can_be_polars_series():
     polars = pytest.importorskip("polars")
     expected = small(MLPClassifier).fit(X, LABELS)
     for dtype in (polars.String, polars.Categorical, polars.Enum(["c", "unused", "a", "b"])):
@@ -551,9 +559,10 @@ def test_labels_of_polars():
     assert model.classes_.dtype == bool
 
 
-def test_numbers_of_any_kind(frames):
-    expected = small(MLPRegressor).fit(X, NUMBERS).predict(X)  # whole numbers, exact in all of them
-    kinds = [
+def test_numeric_targets_can_have_any_dtype(frames):
+    # The targets are integers, which are exact in all of these types.
+    expected = small(MLPRegressor).fit(X, NUMBERS).predict(X)
+    variants = [
         NUMBERS.astype(np.float32),
         NUMBERS.astype(np.int64),
         NUMBERS.astype(np.int16),
@@ -564,23 +573,24 @@ def test_numbers_of_any_kind(frames):
         frames.Series([int(number) for number in NUMBERS]),
     ]
     if frames.__name__ == "pandas":
-        kinds += [
+        variants += [
             frames.Series(NUMBERS, index=np.arange(60)[::-1]),
             frames.Series(NUMBERS, dtype="Float64"),
             frames.Series(NUMBERS.astype(int), dtype="Int64"),
         ]
-    for y in kinds:
+    for y in variants:
         predicted = small(MLPRegressor).fit(X, y).predict(X)
         assert predicted.dtype == np.float64
         np.testing.assert_array_equal(predicted, expected)
 
 
-def test_a_frame_of_targets_has_several_outputs(frames):
+def test_frame_of_targets_gives_several_outputs(frames):
     targets = np.column_stack([NUMBERS, -2 * NUMBERS, X[:, 1]])
     frame = frame_of(frames, targets, ["p", "q", "r"])
     model = small(MLPRegressor).fit(X, frame)
     expected = small(MLPRegressor).fit(X, targets).predict(X)
-    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)  # columns are added up
+    # Sums over columns may round differently.
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)
     assert model.predict(X).shape == (60, 3)
     labels = (targets > 0).astype(np.int8)
     model = small(MLPClassifier).fit(X, frame_of(frames, labels, ["p", "q", "r"]))
@@ -589,7 +599,7 @@ def test_a_frame_of_targets_has_several_outputs(frames):
 
 
 @BOTH
-def test_a_column_is_taken_with_the_warning_of_scikit_learn(estimator, y, frames):
+def test_column_vector_warns_as_in_scikit_learn(estimator, y, frames):
     expected = outputs(small(estimator).fit(X, y))
     for column in (y[:, None], [[value] for value in y], frames.DataFrame({"y": y.tolist()})):
         with pytest.warns(DataConversionWarning, match="A column-vector y was passed") as caught:
@@ -602,7 +612,7 @@ def test_a_column_is_taken_with_the_warning_of_scikit_learn(estimator, y, frames
 
 
 @pytest.mark.parametrize("container", SPARSE, ids=lambda container: container.__name__)
-def test_sparse_labels(container):
+def test_sparse_labels_give_the_same_result_as_dense_ones(container):
     labels = np.column_stack([NUMBERS > 10, X[:, 0] > 0, X[:, 1] > 2]).astype(int)
     expected = small(MLPClassifier).fit(ZEROS, labels)
     model = small(MLPClassifier).fit(ZEROS, container(labels))

@@ -1,4 +1,4 @@
-"""Displays: what they draw, from which estimators, and what they say if they cannot."""
+"""Displays: their content, the supported estimators, and their errors."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def wrapped(digits):
 
 
 @pytest.mark.parametrize("i", range(5))
-def test_from_any_estimator_that_holds_a_network(digits, i):
+def test_displays_accept_any_estimator_that_contains_a_network(digits, i):
     estimator = list(wrapped(digits))[i].fit(*digits)
     inner = fitted_network(estimator)
     assert isinstance(inner, MLPClassifier | MLPRegressor)
@@ -64,7 +64,7 @@ def test_from_any_estimator_that_holds_a_network(digits, i):
 
 
 @pytest.mark.parametrize("display", [TrainingCurveDisplay, GradientFlowDisplay])
-def test_draws_on_given_axes_or_new_ones(fitted, display):
+def test_displays_draw_on_given_or_new_axes(fitted, display):
     figure, ax = plt.subplots()
     drawn = display.from_estimator(fitted, ax=ax)
     assert drawn.ax_ is ax
@@ -75,7 +75,7 @@ def test_draws_on_given_axes_or_new_ones(fitted, display):
 
 
 @pytest.mark.parametrize("display", [TrainingCurveDisplay, GradientFlowDisplay])
-def test_what_is_not_fitted_or_no_network_is_told(display):
+def test_unfitted_estimators_and_other_objects_raise(display):
     for estimator in (mlp(), make_pipeline(StandardScaler(), mlp()), LinearRegression()):
         with pytest.raises(NotFittedError, match="no fitted MLP"):
             display.from_estimator(estimator)
@@ -103,7 +103,7 @@ def test_validation_loss_shares_the_axis_and_a_score_has_its_own(digits):
     "quantity",
     "gradient_norm weight_norm update_ratio activation_min activation_max dead saturated".split(),
 )
-def test_every_quantity_has_a_map(fitted, quantity):
+def test_every_quantity_can_be_displayed(fitted, quantity):
     display = GradientFlowDisplay.from_estimator(fitted, quantity=quantity)
     shown = display.image_.get_array()
     np.testing.assert_allclose(
@@ -124,7 +124,7 @@ def test_one_sample_and_a_layer_without_gradient_can_be_drawn():
     assert display.ax_.get_xlim() == (6.5, 7.5)
 
 
-def test_unknown_quantity_and_nothing_recorded(digits, fitted):
+def test_unknown_quantity_and_missing_record_raise(digits, fitted):
     with pytest.raises(ValueError, match="Allowed are \\['gradient_norm'"):
         GradientFlowDisplay.from_estimator(fitted, quantity="size")
     with pytest.raises(ValueError, match="record=True"):

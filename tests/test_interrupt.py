@@ -1,4 +1,4 @@
-"""Ctrl-C: raised again, the estimator left fitted and consistent, wherever it comes."""
+"""Ctrl-C at any point is raised again and leaves the estimator fitted and consistent."""
 
 import copy
 import signal
@@ -32,7 +32,7 @@ def press_ctrl_c():
 
 
 class CountedClip(Clipping):
-    """Clips nothing, and interrupts the process in steps counted from 1."""
+    """A component that does not clip, but interrupts the process at a step counted from 1."""
 
     def __init__(self, steps=()):
         self.steps = steps
@@ -45,7 +45,7 @@ class CountedClip(Clipping):
 
 
 class Scorer:
-    """A validation score that interrupts at a call, and gives what it is told to give."""
+    """A scorer that returns the given scores and interrupts at one of its calls."""
 
     def __init__(self, scores, at):
         self.scores, self.at, self.calls = scores, at, 0
@@ -67,7 +67,7 @@ def outputs(model):
 
 
 def check_consistent(model):
-    """The estimator predicts, shows what it did, and can be copied."""
+    """Check that the estimator predicts, has consistent attributes, and can be copied."""
     assert np.isfinite(outputs(model)).all()
     n_epochs = len(model.loss_curve_)
     assert {len(column) for column in model.history_.columns.values()} <= {n_epochs}
@@ -80,7 +80,7 @@ def check_consistent(model):
 @BOTH
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("step", [1, 6, 8])
-def test_in_a_step(estimator, y, normalization, step):
+def test_interrupt_in_a_step(estimator, y, normalization, step):
     params = {"normalization": normalization, "hidden_layer_sizes": (5, 4)}
     model = small(estimator, gradient_clip=CountedClip([step]), **params)
     with pytest.raises(KeyboardInterrupt):
@@ -90,30 +90,31 @@ def test_in_a_step(estimator, y, normalization, step):
 
 
 @BOTH
-def test_in_partial_fit(estimator, y):
+def test_interrupt_in_partial_fit(estimator, y):
     model = small(estimator).partial_fit(X, y)
     model.set_params(gradient_clip=CountedClip([2]))
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X, y)
     check_consistent(model)
-    model.set_params(gradient_clip=None).partial_fit(X, y)  # begins with its first row
+    # The next call begins with its first sample.
+    model.set_params(gradient_clip=None).partial_fit(X, y)
     assert (model.n_iter_, model.t_) == (2, 4 + 2 + 4)
 
 
 @BOTH
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_while_a_scorer_runs(estimator, y, early_stopping):
+def test_interrupt_in_a_scorer_completes_the_epoch(estimator, y, early_stopping):
     scorer = Scorer(range(8), at=3)
     model = small(estimator, scoring=scorer, early_stopping=early_stopping)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y, X_val=X, y_val=y)
     check_consistent(model)
-    assert scorer.calls == model.n_iter_ == 3  # the epoch is finished
+    assert scorer.calls == model.n_iter_ == 3
 
 
 @BOTH
-def test_in_the_epoch_that_ends_training(estimator, y):
-    """Who goes on comes to the same end and to the same best weights."""
+def test_interrupt_in_the_last_epoch_can_be_resumed(estimator, y):
+    """Resumed training stops in the same epoch with the same best weights."""
     scores = [1, 3, 2, 2, 2, 9, 9, 9]
     params = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0, "warm_start": True}
     whole = small(estimator, scoring=Scorer(scores, None), **params)
@@ -131,9 +132,9 @@ def test_in_the_epoch_that_ends_training(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("plain_numpy")
-def test_in_the_step_that_diverges(estimator, y):
+def test_interrupt_in_a_diverging_step(estimator, y):
     class Bad(LogLoss if estimator is MLPClassifier else SquaredError):
-        """Is not a number in its sixth batch, while Ctrl-C is pressed."""
+        """A loss that presses Ctrl-C and is NaN in its sixth batch."""
 
         def value_and_gradient(self, y, z):
             value, gradient = super().value_and_gradient(y, z)
@@ -149,14 +150,15 @@ def test_in_the_step_that_diverges(estimator, y):
         model.fit(X, y)
     check_consistent(model)
     assert model.stop_reason_ == "diverged"
-    kept = small(estimator, normalization="batch", max_iter=1).fit(X, y)  # the best epoch
+    # The first epoch is the best one.
+    kept = small(estimator, normalization="batch", max_iter=1).fit(X, y)
     np.testing.assert_array_equal(outputs(model), outputs(kept))
 
 
 @BOTH
 @pytest.mark.parametrize("normalization", [None, "batch"])
-def test_in_a_minimizer(estimator, y, normalization):
-    """No trial point of a line search is left behind, nor statistics of one."""
+def test_interrupt_in_a_minimizer_discards_the_trial_point(estimator, y, normalization):
+    """Neither the weights nor the statistics of a trial point are kept."""
 
     class Bad(LogLoss if estimator is MLPClassifier else SquaredError):
         def value_and_gradient(self, y, z):
@@ -169,7 +171,8 @@ def test_in_a_minimizer(estimator, y, normalization):
     params = {"optimizer": "lbfgs", "batch_size": "auto", "normalization": normalization}
     whole = small(estimator, loss=Bad(), **params, max_iter=3).fit(X, y)
     n_calls = len(Bad.calls)
-    Bad.calls, Bad.at = [], n_calls + 1  # the first trial point of the fourth iteration
+    # The first trial point of the fourth iteration.
+    Bad.calls, Bad.at = [], n_calls + 1
     model = small(estimator, loss=Bad(), **params)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
@@ -179,7 +182,7 @@ def test_in_a_minimizer(estimator, y, normalization):
 
 
 @BOTH
-def test_error_of_a_component_is_no_interruption(estimator, y):
+def test_error_of_a_component_leaves_the_estimator_unfitted(estimator, y):
     class Broken(SGD):
         def step(self, theta, grad, state, lr_scale=1.0):
             raise RuntimeError("a bug of the user")
@@ -191,20 +194,20 @@ def test_error_of_a_component_is_no_interruption(estimator, y):
 
 
 @BOTH
-def test_a_handler_of_the_user_stays(estimator, y):
-    """Whoever handles Ctrl-C in another way decides what it does to a fit."""
-    heard = []
-    signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+def test_custom_signal_handler_is_kept(estimator, y):
+    """A custom handler decides how Ctrl-C affects a fit."""
+    calls = []
+    signal.signal(signal.SIGINT, lambda *_: calls.append(1))
     try:
         model = small(estimator, gradient_clip=CountedClip([3])).fit(X, y)
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    assert heard == [1]
+    assert calls == [1]
     assert model.n_iter_ == 8
 
 
 @BOTH
-def test_fits_in_threads_do_not_touch_the_handler(estimator, y):
+def test_fits_in_threads_do_not_change_the_handler(estimator, y):
     seen = []
 
     def fit():
@@ -217,18 +220,18 @@ def test_fits_in_threads_do_not_touch_the_handler(estimator, y):
     assert seen == [signal.default_int_handler] * 8
 
 
-def test_a_script_ends_as_after_any_ctrl_c():
-    """From outside, in the middle of a long fit, and the handler of Python is back afterwards."""
+def test_script_exits_as_after_any_ctrl_c():
+    """The signal arrives in the middle of a long fit; Python's handler is restored afterwards."""
     code = """
         import signal, sys
         import numpy as np
         from sknn_adam import MLPRegressor
 
         X = np.random.default_rng(0).normal(size=(200, 4))
-        def tell(estimator, X, y):
+        def report(estimator, X, y):
             print("epoch", flush=True)
             return 0.0
-        model = MLPRegressor((8,), max_iter=10**9, n_iter_no_change=np.inf, scoring=tell)
+        model = MLPRegressor((8,), max_iter=10**9, n_iter_no_change=np.inf, scoring=report)
         try:
             model.fit(X, X[:, 0], X_val=X, y_val=X[:, 0])
         except KeyboardInterrupt:

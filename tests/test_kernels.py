@@ -19,7 +19,7 @@ from sknn_adam.activations import Activation, Tanh
 SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]
 
 
-# -- the same formula, in blocks and in one go ---------------------------------------------------
+# -- the same formula, in blocks and at once -----------------------------------------------------
 
 
 def rule(g, m, v, rate, keep):
@@ -31,7 +31,7 @@ def rule(g, m, v, rate, keep):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_update_in_blocks_is_the_formula_in_one_go(size, dtype, rng):
+def test_update_in_blocks_equals_the_whole_formula(size, dtype, rng):
     theta, g, m, v = rng.normal(size=(4, size)).astype(dtype)
     scalars = dtype(0.25), dtype(0.5)
     step, new_m, new_v = rule(g, m, v, *scalars)
@@ -44,7 +44,7 @@ def test_update_in_blocks_is_the_formula_in_one_go(size, dtype, rng):
     assert theta.dtype == dtype
 
 
-def test_update_never_hands_out_more_than_a_block():
+def test_update_passes_at_most_one_block_to_the_rule():
     seen = []
 
     def plain(g, rate):
@@ -58,7 +58,7 @@ def test_update_never_hands_out_more_than_a_block():
 
 SHAPES = [
     (1, 1),
-    (3, BLOCK + 1),  # one row is more than a block
+    (3, BLOCK + 1),  # a row is larger than a block
     (BLOCK, 1),
     (BLOCK // 16 + 1, 16),
     (3, 1000, 17),  # members
@@ -67,7 +67,7 @@ SHAPES = [
 
 
 class Sine(Activation):
-    """A user's own, without ``apply``."""
+    """A user-defined activation without ``apply``."""
 
     def __call__(self, z):
         assert z.size <= max(BLOCK, z[..., :1, :].size)
@@ -79,7 +79,7 @@ class Sine(Activation):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("activation", "formula"), [(Tanh(), np.tanh), (Sine(), np.sin)])
-def test_activate_in_blocks_and_in_place(shape, activation, formula, rng):
+def test_activate_works_in_blocks_and_in_place(shape, activation, formula, rng):
     z = rng.normal(size=shape)
     expected, out = formula(z), np.empty_like(z)
     NUMPY.activate(activation, z, None, out=out)
@@ -100,20 +100,20 @@ def test_chain_multiplies_by_the_derivative(shape, rng):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_column_sums(shape, rng):
+def test_column_sums_equal_products_with_ones(shape, rng):
     g = rng.normal(size=shape)
     out = np.empty((*shape[:-2], shape[-1]))
     NUMPY.column_sums(g, out=out)
     np.testing.assert_allclose(out, np.ones(shape[-2]) @ g, rtol=1e-12, atol=1e-12)
 
 
-def test_an_execution_has_every_method():
+def test_numba_backend_has_every_method():
     methods = [name for name in vars(Backend) if not name.startswith("_") and name != "name"]
     inherited = [n for n in methods if getattr(FusedKernels, n) is getattr(Backend, n)]
     assert not inherited
 
 
-def test_the_default_backend_has_no_state():
+def test_default_backend_has_no_state():
     with pytest.raises(AttributeError, match="anything"):
         NUMPY.anything = 1
 
@@ -125,7 +125,7 @@ def test_the_default_backend_has_no_state():
 @pytest.mark.parametrize("members", [(), (3,)], ids=["one", "members"])
 @pytest.mark.parametrize("container", [None, sparse.csr_matrix, sparse.csr_array])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_product(dtype, members, container, transposed, rng):
+def test_product_equals_matmul(dtype, members, container, transposed, rng):
     a = rng.normal(size=(6, 5)).astype(dtype) * (rng.random((6, 5)) < 0.5)
     b = rng.normal(size=(*members, 6 if transposed else 5, 4)).astype(dtype)
     expected = (a.T if transposed else a) @ b
@@ -136,14 +136,14 @@ def test_product(dtype, members, container, transposed, rng):
     np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
 
 
-def test_product_of_members_with_members(rng):
+def test_product_of_members_equals_separate_products(rng):
     a, b = rng.normal(size=(3, 6, 5)), rng.normal(size=(3, 5, 4))
     out = product(a, b, out=np.empty((3, 6, 4)))
     for one, x, y in zip(out, a, b, strict=True):
         np.testing.assert_allclose(one, x @ y, rtol=1e-12)
 
 
-def test_product_never_makes_a_sparse_matrix_dense(monkeypatch, rng):
+def test_product_does_not_convert_sparse_matrices_to_dense(monkeypatch, rng):
     a = sparse.csr_array(np.eye(4))
     for name in ("toarray", "todense", "__array__"):
         monkeypatch.setattr(type(a), name, None, raising=False)
@@ -165,7 +165,7 @@ def two_threads():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_one_blas_thread_restores_what_it_found():
+def test_one_blas_thread_restores_the_previous_setting():
     with one_blas_thread:
         assert blas_threads() == {1}
         with one_blas_thread:
@@ -182,7 +182,7 @@ def test_one_blas_thread_is_restored_after_an_error():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_one_blas_thread_overlapping_in_two_threads():
+def test_one_blas_thread_can_overlap_in_two_threads():
     entered, leave, seen = Event(), Event(), []
 
     def work():
@@ -192,7 +192,8 @@ def test_one_blas_thread_overlapping_in_two_threads():
             seen.append(blas_threads())
 
     other = Thread(target=work)
-    with one_blas_thread:  # enters first and leaves first: nested contexts could not do that
+    # The context entered first is left first, unlike nested contexts.
+    with one_blas_thread:
         other.start()
         assert entered.wait(10)
     assert blas_threads() == {1}
@@ -203,8 +204,8 @@ def test_one_blas_thread_overlapping_in_two_threads():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_one_blas_thread_in_a_worker_after_the_main_thread():
-    """Where threadpoolctl 3.8 would ignore the worker."""
+def test_one_blas_thread_works_in_a_worker_after_the_main_thread():
+    """threadpoolctl 3.8 would ignore the worker here."""
     seen = []
 
     def work():
@@ -220,7 +221,7 @@ def test_one_blas_thread_in_a_worker_after_the_main_thread():
     assert seen == [{1}, {2}]
 
 
-# -- rules that hand old slots on ----------------------------------------------------------------
+# -- rules that return old slots -----------------------------------------------------------------
 
 
 def keeps_old(g, m, old, lr):
@@ -255,7 +256,7 @@ def test_old_slots_are_read_before_they_are_overwritten(rule, kernels, size, rng
         np.testing.assert_array_equal(slot, value)
 
 
-def test_a_rule_with_chance_is_called_in_every_step():
+def test_random_rule_is_called_in_every_step():
     rng = np.random.default_rng(0)
 
     def noisy(g, lr):
@@ -268,6 +269,6 @@ def test_a_rule_with_chance_is_called_in_every_step():
     assert (theta - first != first).any()
 
 
-def test_a_rule_that_returns_no_tuple_is_told_what_to_return():
+def test_rule_that_does_not_return_a_tuple_raises():
     with pytest.raises(TypeError, match=r"must return a tuple \(update, \*slots\) of 1 arrays"):
         NUMPY.update(lambda g, lr: lr * g, np.zeros(3), np.ones(3), [], [1.0])

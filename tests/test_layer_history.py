@@ -1,4 +1,4 @@
-"""What is recorded layer by layer, against closed forms and properties."""
+"""The history of each layer, compared with closed forms and properties."""
 
 import pickle
 
@@ -36,27 +36,27 @@ def layers_of(digits, hidden=(12, 7), **params):
     return MLPClassifier(hidden, **params).fit(*digits).history_.layers
 
 
-def test_one_row_an_epoch_one_number_a_layer(digits):
+def test_history_has_a_row_per_epoch_and_a_number_per_layer(digits):
     layers = layers_of(digits)
     assert set(layers.columns) == COLUMNS
     assert layers["epoch"] == [1, 2, 3]
     assert all(len(row) == 3 for name in COLUMNS - {"epoch", "step"} for row in layers[name])
 
 
-def test_a_step_of_gradient_descent_is_the_gradient_times_the_learning_rate(digits):
+def test_step_of_gradient_descent_is_learning_rate_times_gradient(digits):
     rate = 0.25
     layers = layers_of(digits, optimizer=SGD(learning_rate=rate, momentum=0.0), dtype="float64")
     step = np.multiply(layers["update_ratio"], layers["weight_norm"])
     np.testing.assert_allclose(step, rate * np.array(layers["gradient_norm"]), rtol=1e-12)
 
 
-def test_gradients_are_told_as_they_were_before_clipping(digits):
+def test_gradients_are_recorded_before_clipping(digits):
     free = layers_of(digits, max_iter=1)
     held = layers_of(digits, max_iter=1, gradient_clip=1e-3)
     assert held["gradient_norm"] == free["gradient_norm"]
 
 
-def test_weights_and_outputs_are_those_of_a_plain_forward_pass(digits):
+def test_weights_and_outputs_match_a_plain_forward_pass(digits):
     X, y = digits
     model = MLPClassifier(
         (12, 7), "tanh", optimizer=SGD(learning_rate=1e-12, momentum=0.0), batch_size=len(X)
@@ -68,11 +68,11 @@ def test_weights_and_outputs_are_those_of_a_plain_forward_pass(digits):
         out = np.tanh(out) if i < 2 else out
         seen.append((np.linalg.norm(W), out.min(), out.max()))
     names = "weight_norm", "activation_min", "activation_max"
-    found = np.array([layers[name][0] for name in names]).T
-    np.testing.assert_allclose(found, seen, rtol=1e-8)
+    recorded = np.array([layers[name][0] for name in names]).T
+    np.testing.assert_allclose(recorded, seen, rtol=1e-8)
 
 
-def test_units_that_are_never_on_are_dead(digits):
+def test_units_that_are_never_active_are_dead(digits):
     layers = layers_of(digits, bias_initializer=Constant(-1e3), max_iter=1)
     assert layers["dead"][0][:2] == (1.0, 1.0)
     assert layers["saturated"][0][:2] == (0.0, 0.0)
@@ -81,7 +81,7 @@ def test_units_that_are_never_on_are_dead(digits):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])
-def test_units_on_a_flat_piece_are_saturated(digits, activation):
+def test_units_in_a_flat_region_are_saturated(digits, activation):
     X, y = digits
     flat = layers_of((1e3 * (X - X.mean()), y), activation=activation, max_iter=1)
     assert flat["saturated"][0][0] + flat["dead"][0][0] > 0.9
@@ -103,20 +103,20 @@ def test_units_on_a_flat_piece_are_saturated(digits, activation):
     ],
     ids=lambda params: "-".join(params),
 )
-def test_recording_changes_no_bit_of_the_training(digits, params):
-    found = {}
+def test_recording_does_not_change_training(digits, params):
+    recorded = {}
     for record in (False, True, "all"):
         model = MLPClassifier((12, 7), max_iter=4, random_state=0, record=record, **params)
-        found[record] = model.fit(*digits)
-    assert not len(found[False].history_.layers)
-    assert len(found["all"].history_.layers) >= len(found[True].history_.layers) >= 1
-    for model in (found[True], found["all"]):
-        assert model.loss_curve_ == found[False].loss_curve_
-        for a, b in zip(model.coefs_, found[False].coefs_, strict=True):
+        recorded[record] = model.fit(*digits)
+    assert not len(recorded[False].history_.layers)
+    assert len(recorded["all"].history_.layers) >= len(recorded[True].history_.layers) >= 1
+    for model in (recorded[True], recorded["all"]):
+        assert model.loss_curve_ == recorded[False].loss_curve_
+        for a, b in zip(model.coefs_, recorded[False].coefs_, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-def test_sampling_keeps_its_distance_and_is_bounded():
+def test_number_of_recorded_steps_is_bounded():
     layers = LayerHistory()
     for step in range(0, 10**6, 7):
         if layers.due(True, step):
@@ -128,13 +128,13 @@ def test_sampling_keeps_its_distance_and_is_bounded():
     assert layers["step"][0] == 0
 
 
-def test_samples_of_a_plain_fit_are_far_apart(digits):
+def test_recorded_steps_of_a_default_fit_are_far_apart(digits):
     layers = layers_of(digits, record=True, max_iter=90, batch_size=15, tol=0)
     assert len(layers) > 2
     assert np.diff(layers["step"]).min() >= 512
 
 
-def test_partial_fits_record_what_one_fit_records(digits):
+def test_partial_fit_records_the_same_as_fit(digits):
     params = {"max_iter": 4, "random_state": 0, "record": "all", "tol": 0}
     one = MLPRegressor((5,), **params).fit(*digits).history_.layers
     many = MLPRegressor((5,), **params)
@@ -145,7 +145,7 @@ def test_partial_fits_record_what_one_fit_records(digits):
         np.testing.assert_array_equal(many.history_.layers[name], one[name])
 
 
-def test_clip_rate_is_the_share_of_clipped_steps(digits):
+def test_clip_rate_is_the_fraction_of_clipped_steps(digits):
     for limit, rate in ((1e-6, 1.0), (1e6, 0.0)):
         model = MLPClassifier((5,), max_iter=2, gradient_clip=limit, random_state=0).fit(*digits)
         assert model.history_["clip_rate"] == [rate, rate]
@@ -155,14 +155,14 @@ def test_clip_rate_is_the_share_of_clipped_steps(digits):
     assert "clip_rate" not in MLPClassifier((5,), max_iter=2).fit(*digits).history_.columns
 
 
-def test_record_is_checked(digits):
+def test_invalid_record_raises(digits):
     with pytest.raises(ValueError, match="'record' parameter"):
         MLPClassifier(record="some").fit(*digits)
 
 
-def test_an_activation_that_is_flat_about_zero(digits):
+def test_activation_that_is_flat_around_zero_is_not_saturated(digits):
     class Far(Activation):
-        """Starts beyond what its slope is looked for."""
+        """An activation that rises only beyond the range where its slope is examined."""
 
         def __call__(self, z):
             return np.maximum(z - 5, 0)
@@ -172,4 +172,4 @@ def test_an_activation_that_is_flat_about_zero(digits):
 
     layers = layers_of(digits, activation=Far())
     assert set(layers["saturated"][-1][:-1]) == {0.0}
-    assert {type(share) for share in layers["dead"][-1]} == {float}
+    assert {type(fraction) for fraction in layers["dead"][-1]} == {float}

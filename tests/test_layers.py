@@ -13,7 +13,7 @@ from sknn_adam.initializers import Constant, GlorotUniform, Zeros
 
 
 def dense(fan_in, fan_out, members=None, dtype=np.float64):
-    """Return a dense layer with random weights; the network owns the arrays it views."""
+    """Return a dense layer with random weights that are views into its network."""
     layer = Dense(fan_in, fan_out, "glorot_uniform")
     network = Network([layer], dtype, members)
     network.theta[...] = np.random.default_rng(3).normal(size=network.theta.size)
@@ -23,7 +23,7 @@ def dense(fan_in, fan_out, members=None, dtype=np.float64):
 
 
 class Shifted(Activation):
-    """A user's own activation whose derivative needs z."""
+    """A user-defined activation whose derivative needs z."""
 
     def __call__(self, z):
         return np.exp(-z * z)
@@ -35,7 +35,7 @@ class Shifted(Activation):
 # -- Workspace -----------------------------------------------------------------------------------
 
 
-def test_workspace_makes_a_buffer_once():
+def test_workspace_reuses_buffers():
     ws = Workspace(training=True)
     one = ws.buffer("z", (2, 3), np.float32)
     assert (one.shape, one.dtype) == ((2, 3), np.float32)
@@ -63,10 +63,11 @@ def test_dense_passes_are_matrix_products(container, dtype, rng):
 
 
 @pytest.mark.parametrize(
-    ("container", "own_input"),  # sparse input is that of the first layer, which members share
+    ("container", "own_input"),
+    # Only the first layer has sparse input, which its members share.
     [(np.asarray, False), (np.asarray, True), (sparse.csr_array, False)],
 )
-def test_dense_members_are_separate(container, own_input, rng):
+def test_dense_members_are_independent(container, own_input, rng):
     layer = dense(4, 3, members=2)
     x = rng.normal(size=(2, 6, 4) if own_input else (6, 4))
     g = rng.normal(size=(2, 6, 3))
@@ -81,7 +82,7 @@ def test_dense_members_are_separate(container, own_input, rng):
         np.testing.assert_allclose(layer.grad_b[k], g[k].sum(axis=0), rtol=1e-12)
 
 
-def test_dense_without_input_gradient_has_the_other_gradients(rng):
+def test_dense_computes_other_gradients_without_input_gradient(rng):
     layer, ws = dense(4, 3), Workspace(training=True)
     g = rng.normal(size=(6, 3))
     layer.forward(rng.normal(size=(6, 4)), ws)
@@ -93,7 +94,7 @@ def test_dense_without_input_gradient_has_the_other_gradients(rng):
     np.testing.assert_array_equal(layer.grad_b, expected[1])
 
 
-def test_dense_start_draws_each_member_and_follows_the_activation(rng):
+def test_dense_start_draws_each_member_separately(rng):
     layer = dense(50, 40, members=3)
     layer.start(GlorotUniform(), Constant(0.5), rng)
     assert len(np.unique(layer.W)) == layer.W.size
@@ -105,9 +106,9 @@ def test_dense_start_draws_each_member_and_follows_the_activation(rng):
 # -- Activate ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(Shifted(), id="a user's own")])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(Shifted(), id="user-defined")])
 @pytest.mark.parametrize("shape", [(6, 4), (2, 6, 4)])
-def test_activate_follows_its_activation(activation, shape, rng):
+def test_activate_applies_its_activation(activation, shape, rng):
     layer, ws = Activate(activation), Workspace(training=True)
     z, g = rng.normal(size=shape), rng.normal(size=shape)
     value = activation(z.copy())
@@ -116,7 +117,7 @@ def test_activate_follows_its_activation(activation, shape, rng):
     np.testing.assert_allclose(layer.backward(g.copy(), ws), g * slope, rtol=1e-14)
 
 
-def test_activate_in_place_only_where_the_derivative_needs_no_input(rng):
+def test_activate_works_in_place_if_the_derivative_needs_no_input(rng):
     for activation, in_place in ((ReLU(), True), (Tanh(), True), (Shifted(), False)):
         z = rng.normal(size=(6, 4))
         a = Activate(activation).forward(z, Workspace(training=True))
@@ -126,12 +127,13 @@ def test_activate_in_place_only_where_the_derivative_needs_no_input(rng):
 # -- ActivateLearned -----------------------------------------------------------------------------
 
 
-def test_learned_slopes_start_where_the_activation_says_and_differ_per_unit(rng):
+def test_learned_slopes_have_the_given_initial_value_and_differ_per_unit(rng):
     network = build(3, (4,), 2, [PReLU(0.1)])
     network.initialize(GlorotUniform(), Zeros(), rng)
     layer = network.layers[1]
     np.testing.assert_array_equal(layer.p, [0.1] * 4)
-    assert network.layout[-1][2] == "bias"  # neither penalty nor decay
+    # Neither the penalty nor weight decay applies to biases.
+    assert network.layout[-1][2] == "bias"
     layer.p[...] = [0.0, 1.0, 0.5, -1.0]
     z = -np.ones((2, 4))
     np.testing.assert_array_equal(
@@ -139,7 +141,7 @@ def test_learned_slopes_start_where_the_activation_says_and_differ_per_unit(rng)
     )
 
 
-def test_prelu_is_that_of_torch():
+def test_prelu_matches_torch():
     numbers = load_golden("activations")["activations"]["prelu"]
     x = np.array(numbers["x"])[:, None]
     network = build(1, (1,), 1, [PReLU(numbers["slope"][0])])
@@ -162,15 +164,17 @@ ALPHA_DROPPED = SELU.dropped_value
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
-def test_dropout_keeps_mean_and_drops_its_share(rate, dropped, rng):
+def test_dropout_keeps_the_mean_and_drops_the_given_fraction(rate, dropped, rng):
     layer, ws = Dropout(rate, dropped), Workspace(True, np.random.default_rng(1))
     x = rng.normal(size=(2000, 100))
     y = layer.forward(x.copy(), ws)
     values, counts = np.unique(y.round(9), return_counts=True)
-    assert counts.max() / y.size == pytest.approx(rate, rel=0.02)  # all dropped units are equal
+    # All dropped units are equal.
+    assert counts.max() / y.size == pytest.approx(rate, rel=0.02)
     assert dropped or values[counts.argmax()] == 0
     assert y.mean() == pytest.approx(0, abs=0.01)
-    if dropped:  # alpha dropout keeps the variance as well
+    # Alpha dropout also keeps the variance.
+    if dropped:
         assert y.var() == pytest.approx(1, rel=0.02)
     else:
         kept = y != 0
@@ -178,8 +182,8 @@ def test_dropout_keeps_mean_and_drops_its_share(rate, dropped, rng):
 
 
 @pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
-def test_dropout_passes_gradients_to_what_it_kept(dropped, rng):
-    """The output is affine in the input once the mask is drawn."""
+def test_dropout_passes_gradients_to_kept_units(dropped, rng):
+    """For a given mask, the output is affine in the input."""
     layer, ws = Dropout(0.4, dropped), Workspace(True, np.random.default_rng(1))
     x, g = rng.normal(size=(50, 20)), rng.normal(size=(50, 20))
     y = layer.forward(x.copy(), ws).copy()
@@ -191,7 +195,7 @@ def test_dropout_passes_gradients_to_what_it_kept(dropped, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dropout_differs_between_passes_and_rests_in_prediction(dtype, rng):
+def test_dropout_differs_between_passes_and_is_off_in_prediction(dtype, rng):
     layer, ws = Dropout(0.5), Workspace(True, rng)
     x = np.ones((20, 10), dtype)
     first = layer.forward(x, ws).copy()
@@ -201,17 +205,17 @@ def test_dropout_differs_between_passes_and_rests_in_prediction(dtype, rng):
     np.testing.assert_array_equal(x, 1)
 
 
-def test_dropout_of_members_differs(rng):
+def test_dropout_differs_between_members(rng):
     y = Dropout(0.5).forward(np.ones((2, 30, 10)), Workspace(True, rng))
     assert (y[0] != y[1]).any()
 
 
-def test_dropout_stands_in_the_network_where_asked(rng):
+def test_network_has_a_dropout_layer_for_each_positive_rate(rng):
     network = build(3, (4, 5, 6), 1, [Tanh(), SELU(), Tanh()], dropout=(0.2, 0.3, 0.0))
-    found = [
+    dropouts = [
         (layer.rate, layer.dropped_value) for layer in network.layers if isinstance(layer, Dropout)
     ]
-    assert found == [(0.2, 0.0), (0.3, ALPHA_DROPPED)]
+    assert dropouts == [(0.2, 0.0), (0.3, ALPHA_DROPPED)]
     network.initialize(GlorotUniform(), Zeros(), rng)
     x = rng.normal(size=(7, 3))
     one, other = (network.forward(x, np.random.default_rng(s)).copy() for s in (1, 1))
@@ -220,10 +224,10 @@ def test_dropout_stands_in_the_network_where_asked(rng):
     np.testing.assert_array_equal(network.predict(x), network.predict(x))
 
 
-# -- what every layer promises -------------------------------------------------------------------
+# -- properties of every layer -------------------------------------------------------------------
 
 
-def test_state_leaves_out_views_and_gradients():
+def test_state_excludes_views_and_gradients():
     layer = dense(4, 3)
     layer.network = None
     for copied in (copy(layer), pickle.loads(pickle.dumps(layer))):
@@ -233,14 +237,14 @@ def test_state_leaves_out_views_and_gradients():
             assert name in vars(layer)
 
 
-def test_a_layer_folds_to_itself_unless_it_says_otherwise(rng):
+def test_layer_folds_to_itself_by_default(rng):
     W, b = rng.normal(size=(4, 3)), rng.normal(size=3)
     folded = Layer().fold(W, b)
     assert folded[0] is W
     assert folded[1] is b
 
 
-def test_users_activation_trains_inside_a_network(rng):
+def test_user_defined_activation_works_in_a_network(rng):
     network = build(3, (4,), 1, [Shifted()])
     network.initialize(GlorotUniform(), Zeros(), rng)
     network.prepare()

@@ -1,4 +1,4 @@
-"""The shape of the code: who imports whom, what is public, and that nothing was forgotten."""
+"""The structure of the code: imports, public names, and completeness."""
 
 import ast
 import inspect
@@ -24,8 +24,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 STYLE = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Style\n")[2]
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = map(int, re.findall(r"at\s+most\s+(\d+)\s+lines", STYLE))
 
-# From the top down: a module imports from lower rungs only. A folder such as `optimizers` is one
-# module; its own files may import each other.
+# The rungs from the top down: a module imports from lower rungs only. A folder such as `optimizers`
+# is one module, whose files may import each other.
 LADDER = tomllib.loads((ROOT / "docs" / "ladder.toml").read_text())["rung"]
 RUNG = {module: -i for i, rung in enumerate(LADDER) for module in rung["modules"]}
 
@@ -75,7 +75,7 @@ PUBLIC = [
 
 
 def imports(path):
-    """Yield (line, module, name, whether it is inside a function) of every import of a file."""
+    """Yield (line, module, name, whether inside a function) for every import of a file."""
 
     def walk(node, inside):
         for child in ast.iter_child_nodes(node):
@@ -99,7 +99,8 @@ def imported_from_here(module, name):
         return None
     if rest:
         return rest[0]
-    if name == "__version__":  # stands in __init__ above all imports
+    # __init__ defines it above all imports.
+    if name == "__version__":
         return None
     return name if name in RUNG else "__init__"
 
@@ -121,7 +122,7 @@ def test_pages_show_the_ladder(page):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_climb_the_ladder(path):
+def test_modules_import_from_lower_rungs_only(path):
     own = module_name(path)
     for line, module, name, _ in imports(path):
         source = imported_from_here(module, name)
@@ -130,7 +131,7 @@ def test_imports_climb_the_ladder(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_of_other_packages(path):
+def test_imports_of_other_packages_are_allowed(path):
     for line, module, name, inside in imports(path):
         where = f"{path.name}:{line} imports {module}"
         package, *parts = module.split(".")
@@ -141,12 +142,14 @@ def test_imports_of_other_packages(path):
             assert not private, f"{where} {private}: only sklearn_compat.py may"
 
 
-def test_import_of_the_package_stays_light():
+def test_import_of_the_package_is_light():
     code = "import sys, sknn_adam; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # scikit-learn 1.9 imports rich itself, and something below it pandas, where they are installed.
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    # scikit-learn 1.9 imports rich, and one of its dependencies pandas, where they are installed.
     heavy = (FORBIDDEN | ONLY_INSIDE_FUNCTIONS) - {"rich", "pandas"}
-    assert heavy.isdisjoint(found.stdout.split())
+    assert heavy.isdisjoint(process.stdout.split())
 
 
 # -- public names --------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ def test_top_level_names_exist():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.\w+)?", sknn_adam.__version__)
 
 
-def test_bug_report_tells_versions_and_threads(capsys):
+def test_bug_report_shows_versions_and_threads(capsys):
     import_module("sknn_adam.__main__").main()
     report = capsys.readouterr().out
     assert f"sknn_adam {sknn_adam.__version__}" in report
@@ -167,7 +170,7 @@ def test_bug_report_tells_versions_and_threads(capsys):
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m not in ("__init__", "__main__")])
-def test_module_names_what_is_public(module):
+def test_public_modules_define_all(module):
     module = import_module(f"sknn_adam.{module}")
     if hasattr(module, "__all__"):
         assert all(hasattr(module, name) for name in module.__all__)
@@ -187,7 +190,7 @@ BASES = {table.base for _, table in TABLES} | {c for _, c in PUBLIC if "contract
 
 
 @pytest.mark.parametrize(("module", "component"), PUBLIC, ids=[c.__name__ for _, c in PUBLIC])
-def test_nothing_about_a_component_was_forgotten(module, component):
+def test_every_component_is_documented_named_and_tested(module, component):
     assert inspect.getdoc(component)
     entries = (ROOT / "docs" / "api.md").read_text()
     section = entries.partition(f".. currentmodule:: sknn_adam.{module}\n")[2].partition("```")[0]
@@ -214,7 +217,7 @@ def test_every_optimizer_has_golden_trajectories():
     assert optimizers - golden == set(WITHOUT_GOLDEN)
 
 
-def test_rows_have_ids_of_their_own():
+def test_rows_have_unique_ids():
     for table in (rows.OPTIMIZERS, rows.ACTIVATIONS, rows.INITIALIZERS, rows.LOSSES):
         ids = [row.id for row in table]
         assert sorted(set(ids)) == sorted(ids)
@@ -234,7 +237,7 @@ def test_every_module_has_a_test_file(module):
     assert list(TESTS.glob(TESTED_IN.get(module, f"test_{module}.py")))
 
 
-def test_sizes():
+def test_files_and_functions_are_short():
     too_long = []
     for path in FILES:
         text = path.read_text()

@@ -43,9 +43,9 @@ CLASSIFICATION = [
 ]
 
 
-def problem(loss, target_type, rng, n_rows=6, dtype=np.float64):
+def problem(loss, target_type, rng, n_samples=6, dtype=np.float64):
     """Return targets and raw outputs."""
-    z = 2 * rng.normal(size=(n_rows, n_raw(loss, target_type))).astype(dtype)
+    z = 2 * rng.normal(size=(n_samples, n_raw(loss, target_type))).astype(dtype)
     y = smooth_targets(loss, target_type, z, rng)
     return y.astype(dtype) if y.dtype.kind == "f" else y, z
 
@@ -54,7 +54,7 @@ def problem(loss, target_type, rng, n_rows=6, dtype=np.float64):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_value_and_gradient_are_those_of_torch(name):
+def test_value_and_gradient_match_torch(name):
     numbers = load_golden("losses")["losses"][name]
     z, y = np.array(numbers["z"]), np.array(numbers["y"])
     expected = np.array(numbers["grad_z"]).reshape(len(y), -1)
@@ -65,7 +65,7 @@ def test_value_and_gradient_are_those_of_torch(name):
     np.testing.assert_allclose(loss.gradient(y, z), expected, rtol=1e-12, atol=1e-14)
 
 
-def test_log_loss_is_that_of_scikit_learn(rng):
+def test_log_loss_matches_scikit_learn(rng):
     y, z = problem(LogLoss(), "multiclass", rng, 12)
     p = LogLoss().predict(z)
     for i, value in enumerate(LogLoss().value(y, z)):
@@ -87,12 +87,12 @@ def test_log_loss_is_that_of_scikit_learn(rng):
         (QuantileLoss(0.2), lambda y, z: mean_pinball_loss(y, z, alpha=0.2)),
     ],
 )
-def test_mean_is_that_of_scikit_learn_summed_over_outputs(loss, metric, rng):
+def test_mean_matches_scikit_learn_summed_over_outputs(loss, metric, rng):
     y, z = problem(loss, "three-outputs", rng)
     assert loss.mean(y, z) == pytest.approx(3 * metric(y, z), rel=1e-13)
 
 
-def test_several_levels_are_summed(rng):
+def test_losses_of_several_levels_are_summed(rng):
     loss, y = QuantileLoss(level=(0.1, 0.6)), rng.normal(size=(9, 1))
     z = rng.normal(size=(9, 2))
     expected = sum(mean_pinball_loss(y, z[:, k], alpha=a) for k, a in enumerate((0.1, 0.6)))
@@ -110,14 +110,14 @@ def test_several_levels_are_summed(rng):
         (TweedieLoss(power=1.2), 1.2),
     ],
 )
-def test_difference_from_the_best_is_half_the_deviance_of_scikit_learn(loss, power, rng):
+def test_excess_loss_is_half_the_deviance_of_scikit_learn(loss, power, rng):
     y, z = rng.gamma(2.0, size=(8, 1)), rng.normal(size=(8, 1))
     excess = loss.mean(y, z) - loss.mean(y, np.log(y))
     deviance = mean_tweedie_deviance(y[:, 0], np.exp(z[:, 0]), power=power)
     assert excess == pytest.approx(deviance / 2, rel=1e-10)
 
 
-def test_gaussian_loss_is_the_log_likelihood_of_scipy(rng):
+def test_gaussian_loss_matches_the_log_likelihood_of_scipy(rng):
     y, z = rng.normal(size=(8, 3)), rng.normal(size=(8, 6))
     mean, deviation = z[:, :3], np.exp(z[:, 3:] / 2)
     expected = -norm.logpdf(y, mean, deviation).sum(axis=1) - 3 * np.log(2 * np.pi) / 2
@@ -127,14 +127,14 @@ def test_gaussian_loss_is_the_log_likelihood_of_scipy(rng):
 
 
 @pytest.mark.parametrize("target_type", ["binary", "multiclass", "multilabel"])
-def test_focal_loss_without_focus_is_the_log_loss(target_type, rng):
+def test_focal_loss_with_gamma_zero_is_the_log_loss(target_type, rng):
     y, z = problem(LogLoss(), target_type, rng)
-    for found, expected in zip(
+    for actual, expected in zip(
         FocalLoss(gamma=0.0).value_and_gradient(y, z),
         LogLoss().value_and_gradient(y, z),
         strict=True,
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_focal_loss_of_two_classes_is_the_same_with_one_or_two_raw_outputs(rng):
@@ -143,7 +143,7 @@ def test_focal_loss_of_two_classes_is_the_same_with_one_or_two_raw_outputs(rng):
     np.testing.assert_allclose(FocalLoss().value(y, two), FocalLoss().value(y, z), rtol=1e-12)
 
 
-def test_values_by_hand():
+def test_values_match_hand_computed_ones():
     coin = LogLoss().value(np.array([0, 1]), np.zeros((2, 1)))
     np.testing.assert_allclose(coin, np.log(2), rtol=1e-15)
     die = LogLoss().value(np.array([5, 0]), np.full((2, 6), -3.0))
@@ -152,11 +152,11 @@ def test_values_by_hand():
     np.testing.assert_allclose(squares, [(9 + 16) / 2, (16 + 36) / 2], rtol=1e-15)
 
 
-# -- what every loss promises --------------------------------------------------------------------
+# -- properties of every loss --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_gradient_is_the_slope_of_the_value(loss, target_type, rng):
+def test_gradient_matches_central_differences(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     gradient = loss.gradient(y, z.copy())
     assert gradient.shape == z.shape
@@ -166,7 +166,7 @@ def test_gradient_is_the_slope_of_the_value(loss, target_type, rng):
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("far", [-60.0, -33.0, 33.0, 60.0])
-def test_gradient_is_the_slope_of_the_value_far_out_too(loss, target_type, far, rng):
+def test_gradient_matches_central_differences_for_large_raw_outputs(loss, target_type, far, rng):
     y, z = problem(loss, target_type, rng)
     z += far
     slopes = central_differences(lambda: loss.value(y, z).sum(), z)
@@ -177,7 +177,7 @@ def test_gradient_is_the_slope_of_the_value_far_out_too(loss, target_type, far, 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_mean_and_gradient_share_one_reduction(loss, target_type, weighted, rng):
+def test_mean_and_gradient_are_consistent(loss, target_type, weighted, rng):
     y, z = problem(loss, target_type, rng)
     weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
     value, gradient = loss.mean_and_gradient(y, z.copy(), weight)
@@ -187,7 +187,7 @@ def test_mean_and_gradient_share_one_reduction(loss, target_type, weighted, rng)
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_value_and_gradient_at_once_or_one_by_one(loss, target_type, rng):
+def test_value_and_gradient_equal_separate_calls(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     value, gradient = loss.value_and_gradient(y, z)
     np.testing.assert_array_equal(value, loss.value(y, z))
@@ -195,7 +195,7 @@ def test_value_and_gradient_at_once_or_one_by_one(loss, target_type, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_weights_are_repetitions(loss, target_type, rng):
+def test_integer_weights_equal_repeated_samples(loss, target_type, rng):
     y, z = problem(loss, target_type, rng, 4)
     weight = np.array([2.0, 0.0, 1.0, 1.0])
     rows = [0, 0, 2, 3]
@@ -208,7 +208,7 @@ def test_weights_are_repetitions(loss, target_type, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_constant_weights_are_a_factor(loss, target_type, rng):
+def test_constant_weights_scale_the_loss(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     value, gradient = loss.mean_and_gradient(y, z)
     for factor in (1.0, 3.0):
@@ -219,7 +219,7 @@ def test_constant_weights_are_a_factor(loss, target_type, rng):
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_precision_stays_and_arguments_are_left_alone(loss, target_type, dtype, rng):
+def test_dtype_is_kept_and_arguments_are_not_modified(loss, target_type, dtype, rng):
     y, z = problem(loss, target_type, rng, dtype=dtype)
     kept_y, kept_z = y.copy(), z.copy()
     value, gradient = loss.value_and_gradient(y, z)
@@ -234,7 +234,7 @@ def test_precision_stays_and_arguments_are_left_alone(loss, target_type, dtype, 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_extreme_raw_outputs_stay_finite(loss, target_type, dtype, rng):
+def test_extreme_raw_outputs_give_finite_results(loss, target_type, dtype, rng):
     y, z = problem(loss, target_type, rng, 64, dtype)
     z = np.where(rng.random(z.shape) < 0.5, -1e4, 1e4).astype(dtype)
     value, gradient = loss.mean_and_gradient(y, z)
@@ -246,7 +246,7 @@ def test_extreme_raw_outputs_stay_finite(loss, target_type, dtype, rng):
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_members_are_computed_one_by_one(loss, target_type, weighted, rng):
+def test_members_are_independent(loss, target_type, weighted, rng):
     y, z = problem(loss, target_type, rng)
     members = np.stack([z, -z, 3 * z])
     weight = np.array([0.0, 3.0, 0.5, 1.0, 1.0, 0.5]) if weighted else None
@@ -260,7 +260,7 @@ def test_members_are_computed_one_by_one(loss, target_type, weighted, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_single_row(loss, target_type, rng):
+def test_single_sample_equals_its_part_of_a_batch(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     value, gradient = loss.mean_and_gradient(y[2:3], z[2:3].copy())
     assert value == pytest.approx(loss.value(y, z)[2], rel=1e-14)
@@ -269,7 +269,7 @@ def test_single_row(loss, target_type, rng):
 
 # -- regression ----------------------------------------------------------------------------------
 
-# What a network that knows nothing of the rows should predict, by the raw outputs.
+# Raw outputs of the best constant prediction.
 BEST = [
     (SquaredError(), lambda y: [y.mean()]),
     (AbsoluteError(), lambda y: [np.median(y)]),
@@ -285,11 +285,12 @@ BEST = [
 
 
 @pytest.mark.parametrize(("loss", "best"), BEST)
-def test_minimum_is_at_the_statistic_the_loss_predicts(loss, best, rng):
+def test_minimum_is_at_the_predicted_statistic(loss, best, rng):
     y = rng.gamma(2.0, size=(201, 1))
     z = np.tile(best(y), (201, 1))
     gradient = loss.mean_and_gradient(y, z)[1].sum(axis=0)
-    jump = 1 / 201 if isinstance(loss, QuantileLoss) else 0  # by the row at the quantile itself
+    # The gradient jumps at the sample that is the quantile.
+    jump = 1 / 201 if isinstance(loss, QuantileLoss) else 0
     np.testing.assert_allclose(gradient, 0, atol=1e-12 + jump)
     value = loss.mean(y, z)
     for k in range(z.shape[1]):
@@ -300,7 +301,7 @@ def test_minimum_is_at_the_statistic_the_loss_predicts(loss, best, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), REGRESSION)
-def test_raw_outputs_for_unscaled_targets(loss, target_type, rng):
+def test_raw_scaling_undoes_the_scaling_of_targets(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     n_outputs = y.shape[1]
     scale = rng.uniform(0.5, 9, n_outputs)
@@ -320,7 +321,7 @@ def test_raw_outputs_for_unscaled_targets(loss, target_type, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), REGRESSION)
-def test_targets_outside_the_domain_are_refused(loss, target_type, rng):
+def test_targets_outside_the_domain_raise(loss, target_type, rng):
     y, _ = problem(loss, target_type, rng)
     loss.check_targets(y)
     bad = y.copy()
@@ -337,7 +338,7 @@ def test_targets_outside_the_domain_are_refused(loss, target_type, rng):
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, "x", (), (0.5, 0.5), (0.9, 0.1), (0.1, 2.0), None])
-def test_levels_outside_their_range(level):
+def test_levels_out_of_range_raise(level):
     with pytest.raises(ValueError, match="The 'level' parameter of QuantileLoss must be"):
         QuantileLoss(level).validate()
 
@@ -346,7 +347,7 @@ def test_levels_outside_their_range(level):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), CLASSIFICATION)
-def test_probabilities(loss, target_type, rng):
+def test_probabilities_are_valid_and_increase_with_raw_outputs(loss, target_type, rng):
     _, z = problem(loss, target_type, rng, 50)
     exclusive = target_type in ("binary", "multiclass")
     p = loss.predict(z, exclusive=exclusive)
@@ -354,14 +355,15 @@ def test_probabilities(loss, target_type, rng):
     assert ((p >= 0) & (p <= 1)).all()
     if exclusive:
         np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
-    for column in range(z.shape[1]):  # a larger raw output is a larger probability
+    # A larger raw output gives a larger probability.
+    for column in range(z.shape[1]):
         higher = z.copy()
         higher[:, column] += 1
         grown = column if target_type != "binary" else 1
         assert (loss.predict(higher, exclusive)[:, grown] > p[:, grown]).all()
 
 
-def test_probabilities_by_hand():
+def test_probabilities_match_hand_computed_ones():
     z = np.log([[1.0, 2.0, 5.0]])
     np.testing.assert_allclose(LogLoss().predict(z), [[0.125, 0.25, 0.625]], rtol=1e-15)
     odds = np.log([[3.0]])
@@ -371,15 +373,15 @@ def test_probabilities_by_hand():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("y", [[0, 1, 1, 1], [0, 1, 2, 2, 0, 2]], ids=["two", "three"])
-def test_the_loss_of_a_constant_answer(y, smoothing):
-    """By hand from the shares, and by way of the raw outputs of a subclass."""
+def test_constant_loss_is_the_entropy(y, smoothing):
+    """Also check a subclass, whose constant loss is computed from raw outputs."""
 
     class Same(LogLoss):
         pass
 
     y = np.array(y)
-    share = np.bincount(y) / len(y)
-    target = (1 - smoothing) * share + smoothing / len(share)
-    entropy = -sum(t * np.log(p) for t, p in zip(target, share, strict=True))
+    fraction = np.bincount(y) / len(y)
+    target = (1 - smoothing) * fraction + smoothing / len(fraction)
+    entropy = -sum(t * np.log(p) for t, p in zip(target, fraction, strict=True))
     for loss in (LogLoss(smoothing), Same(smoothing)):
         assert loss.constant_loss(y) == pytest.approx(entropy, rel=1e-12)

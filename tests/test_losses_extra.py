@@ -1,4 +1,4 @@
-"""What only some losses promise: relations between them, raw outputs far out, levels, domains."""
+"""Properties of single losses: relations, extreme raw outputs, levels and domains."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ LEVELS = (0.1, 0.5, 0.9)
 # -- relations -----------------------------------------------------------------------------------
 
 
-def test_focal_loss_keeps_all_digits_where_it_is_tiny():
+def test_tiny_focal_loss_keeps_full_precision():
     numbers = load_golden("losses")["losses"]["focal"]
     z, y = np.array(numbers["z"])[:, None], np.array(numbers["y"])
     value, gradient = FocalLoss(gamma=2.0).value_and_gradient(y, z)
@@ -33,7 +33,7 @@ def test_focal_loss_keeps_all_digits_where_it_is_tiny():
     np.testing.assert_allclose(gradient[:, 0], numbers["grad_z"], rtol=1e-11)
 
 
-def test_levels_are_losses_added_up(rng):
+def test_loss_of_several_levels_is_the_sum(rng):
     y, z = rng.normal(size=(50, 1)), rng.normal(size=(50, 3))
     expected = sum(mean_pinball_loss(y[:, 0], z[:, k], alpha=LEVELS[k]) for k in range(3))
     assert QuantileLoss(level=LEVELS).mean(y, z) == pytest.approx(expected, rel=1e-13)
@@ -42,32 +42,33 @@ def test_levels_are_losses_added_up(rng):
         np.testing.assert_array_equal(QuantileLoss(level).gradient(y, z), np.hstack(one_by_one))
 
 
-def test_smoothed_binary_log_loss_is_that_of_two_classes(rng):
+def test_smoothed_binary_log_loss_equals_two_classes(rng):
     y, z = rng.integers(0, 2, 20), rng.normal(size=(20, 1))
     loss, two = LogLoss(label_smoothing=0.3), np.hstack([np.zeros_like(z), z])
     np.testing.assert_allclose(loss.value(y, z), loss.value(y, two), rtol=1e-13)
     np.testing.assert_allclose(loss.gradient(y, z), loss.gradient(y, two)[:, 1:], atol=1e-15)
     labels = (y == 1).astype(float)[:, None]
     np.testing.assert_array_equal(loss.value(y, z), loss.value(labels, z))
-    p, share = loss.predict(z), 0.3 / 2  # the log loss of both answers, mixed
-    mixed = (1 - share) * log_loss(y, p) + share * log_loss(1 - y, p)
+    # A mixture of the log losses of both classes.
+    p, fraction = loss.predict(z), 0.3 / 2
+    mixed = (1 - fraction) * log_loss(y, p) + fraction * log_loss(1 - y, p)
     assert loss.mean(y, z) == pytest.approx(mixed, rel=1e-12)
 
 
-def test_focal_loss_of_many_classes_by_hand():
+def test_multiclass_focal_loss_matches_a_hand_computed_value():
     z = np.log([[1.0, 2.0, 5.0]])  # probabilities 1/8, 2/8, 5/8
     value = FocalLoss(gamma=2.0).value(np.array([2]), z)
     np.testing.assert_allclose(value, (3 / 8) ** 2 * np.log(8 / 5), rtol=1e-14)
 
 
-def test_tweedie_loss_leads_from_poisson_to_gamma(rng):
+def test_tweedie_loss_interpolates_between_poisson_and_gamma(rng):
     y, z = rng.gamma(2.0, 1.0, (30, 1)), rng.normal(size=(30, 1))
     for power, limit in ((1 + 1e-9, PoissonLoss()), (2 - 1e-9, GammaLoss())):
         gradient = TweedieLoss(power).gradient(y, z)
         np.testing.assert_allclose(gradient, limit.gradient(y, z), atol=1e-6)
 
 
-# -- far out -------------------------------------------------------------------------------------
+# -- extreme raw outputs -------------------------------------------------------------------------
 
 FAR = [-1e4, -100.0, -35.0, -30.5, -25.0, -20.5, 35.0, 30.5, 40.5, 45.0, 100.0, 1e4]
 BENT = [
@@ -84,7 +85,7 @@ BENT = [
 
 @pytest.mark.parametrize("loss", BENT)
 @pytest.mark.parametrize("far", FAR)
-def test_derivative_is_that_of_the_value_far_out(loss, far):
+def test_gradient_matches_central_differences_for_extreme_raw_outputs(loss, far):
     z = np.full((2, loss.n_raw(1)), 0.3)
     z[:, -1] = far
     y = np.array([[1.0], [0.5]]) if loss.task == "regression" else np.array([[1.0], [0.0]])
@@ -95,7 +96,7 @@ def test_derivative_is_that_of_the_value_far_out(loss, far):
 
 
 @pytest.mark.parametrize("loss", BENT)
-def test_float32_and_float64_agree_far_out(loss):
+def test_float32_and_float64_agree_for_extreme_raw_outputs(loss):
     z = np.repeat([[-1e4], [-100.0], [-25.0], [0.5], [25.0], [100.0], [1e4]], loss.n_raw(1), axis=1)
     y = np.ones((7, 1))
     for single, double in zip(
@@ -119,7 +120,7 @@ def test_focal_loss_is_finite_for_every_gamma(gamma, dtype):
         assert np.isfinite(value).all()
 
 
-def test_losses_with_a_log_link_lead_back_from_far_out():
+def test_losses_with_a_log_link_have_a_gradient_for_extreme_raw_outputs():
     z = np.array([[-1e4], [1e4]])
     for loss in (PoissonLoss(), GammaLoss(), TweedieLoss()):
         low, high = loss.gradient(np.ones((2, 1)), z)[:, 0]
@@ -140,7 +141,8 @@ def test_variance_is_bounded_monotonic_and_smooth():
     assert (np.diff(s) >= -1e-13).all()
     inside = (u >= -20) & (u <= 40)
     np.testing.assert_allclose(s[inside], u[inside], rtol=1e-12, atol=1e-12)
-    slope = 2 * loss.gradient(np.zeros((len(u), 1)), z)[:, 1]  # no error: the slope of s
+    # Without an error, this is the slope of s.
+    slope = 2 * loss.gradient(np.zeros((len(u), 1)), z)[:, 1]
     assert np.abs(np.diff(slope)).max() < 0.01
 
 
@@ -160,11 +162,12 @@ def test_quantiles_never_cross(rng):
 @pytest.mark.parametrize(
     ("level", "n_outputs", "expected"), [(0.3, 1, 1), (0.3, 2, 2), ((0.3,), 2, 2), (LEVELS, 1, 3)]
 )
-def test_raw_outputs_of_quantiles(level, n_outputs, expected, rng):
+def test_number_of_raw_outputs_of_quantiles(level, n_outputs, expected, rng):
     loss = QuantileLoss(level)
     loss.validate()
     assert loss.n_raw(n_outputs) == expected
-    if np.size(level) == 1:  # outputs are no levels: they are not sorted
+    # Unlike levels, outputs are not sorted.
+    if np.size(level) == 1:
         z = rng.normal(size=(20, n_outputs))
         np.testing.assert_array_equal(loss.predict(z), z)
         np.testing.assert_array_equal(loss.point(z), z)
@@ -182,13 +185,13 @@ def test_point_is_the_level_nearest_to_the_median(level, column, rng):
     + [((0.1, 0.2), (0.3, 0.4)), np.array(0.5), {0.5}],
     ids=repr,
 )
-def test_wrong_levels(level):
+def test_invalid_levels_raise(level):
     with pytest.raises(ValueError, match="The 'level' parameter of QuantileLoss must be a float"):
         QuantileLoss(level).validate()
 
 
 @pytest.mark.parametrize("level", [0.5, np.float64(0.5), np.float32(0.5), [0.2, 0.3], (0.2, 0.3)])
-def test_right_levels(level):
+def test_valid_levels_are_accepted(level):
     QuantileLoss(level).validate()
 
 
@@ -206,12 +209,12 @@ def test_right_levels(level):
         (GammaLoss(), [1, -0.25, 2], r"GammaLoss needs targets y > 0. The smallest y is -0\.25\."),
     ],
 )
-def test_domains(loss, y, message):
+def test_targets_outside_the_domain_raise(loss, y, message):
     with pytest.raises(ValueError, match=message):
         loss.check_targets(np.array(y, float)[:, None])
 
 
-def test_later_batches_may_be_all_zeros():
+def test_later_batches_can_be_all_zeros():
     for loss in (PoissonLoss(), TweedieLoss()):
         loss.check_targets(np.zeros((3, 1)), first=False)
         with pytest.raises(ValueError, match="The smallest y is -1"):
@@ -220,35 +223,35 @@ def test_later_batches_may_be_all_zeros():
             loss.check_targets(np.array([[1.0, 0.0]]))
 
 
-def test_other_losses_take_any_target(rng):
+def test_other_losses_accept_any_target(rng):
     for loss in (SquaredError(), AbsoluteError(), HuberLoss(), QuantileLoss(), GaussianLoss()):
         loss.check_targets(rng.normal(size=(5, 2)))
         loss.check_targets(np.zeros((5, 2)))
 
 
 @pytest.mark.parametrize("size", [1e-150, 1.0, 1e150, 1e306])
-def test_scaling(size, rng):
+def test_scaling_uses_weighted_moments(size, rng):
     y, weight = size * rng.gamma(1.0, 2.0, (30, 2)), rng.integers(1, 4, 30)
     repeated = np.repeat(y, weight, axis=0) / size
     for loss, shift, scale in (
         (SquaredError(), repeated.mean(axis=0), repeated.std(axis=0)),
         (GammaLoss(), 0, repeated.mean(axis=0)),
     ):
-        for found, expected in zip(loss.scaling(y, weight), (shift, scale), strict=True):
-            np.testing.assert_allclose(found, size * expected * np.ones(2), rtol=1e-12)
+        for actual, expected in zip(loss.scaling(y, weight), (shift, scale), strict=True):
+            np.testing.assert_allclose(actual, size * expected * np.ones(2), rtol=1e-12)
 
 
-def test_scaling_of_constants():
+def test_constant_targets_have_scale_one():
     shift, scale = SquaredError().scaling(np.array([[3.0, 1.0], [3.0, 2.0]]))
     np.testing.assert_array_equal(shift, [3, 1.5])
     np.testing.assert_array_equal(scale, [1, 0.5])
     np.testing.assert_array_equal(PoissonLoss().scaling(np.zeros((3, 1))), [[0], [1]])
 
 
-# -- a user's own --------------------------------------------------------------------------------
+# -- user-defined losses -------------------------------------------------------------------------
 
 
-def test_value_and_gradient_may_come_together_or_apart(rng):
+def test_value_and_gradient_can_be_defined_together_or_separately(rng):
     class Together(RegressionLoss):
         def value_and_gradient(self, y, z):
             return ((z - y) ** 4).sum(axis=-1), 4 * (z - y) ** 3

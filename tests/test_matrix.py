@@ -1,4 +1,4 @@
-"""Every optimizer, at its defaults, on every kind of estimator, without and with normalization."""
+"""Every optimizer trains on several tables, without and with normalization."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.optimizers import OPTIMIZERS
 
-# Table: how to load it, the estimator, the batch size, and the score on held-out rows that says
-# "well above chance". Chance is 1/3, 1/10 and an R² of 0; good models reach 0.97, 0.98 and 0.35.
+# Table: its loader, the estimator, the batch size, and a score on held-out samples that is well
+# above chance. Chance is 1/3, 1/10 and an R² of 0; good models reach 0.97, 0.98 and 0.35.
 TABLES = {
     "iris": (load_iris, MLPClassifier, 10, 0.65),
     "digits": (load_digits, MLPClassifier, 32, 0.9),
     "diabetes": (load_diabetes, MLPRegressor, 10, 0.15),
 }
 
-# (optimizer, table, normalization) -> why the score is not reached, told in docs/optimizers.md.
+# (optimizer, table, normalization) -> reason why the score is not reached; see docs/optimizers.md.
 EXPECTED_FAILURES: dict[tuple, str] = {}
 
 CELLS = [

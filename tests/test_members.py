@@ -1,4 +1,4 @@
-"""Several networks trained at once: each as if alone, and honest about rows it has left out."""
+"""Members train like separate networks, and out-of-fold predictions do not leak targets."""
 
 import pickle
 from dataclasses import replace
@@ -64,12 +64,12 @@ def crossed(estimator, **params):
 
 
 def outputs(model, inputs=X):
-    """Return predictions, of a classifier with several columns side by side."""
-    found = model.predict_proba(inputs) if hasattr(model, "classes_") else model.predict(inputs)
-    return np.concatenate(found, axis=1) if isinstance(found, list) else found
+    """Return predictions, with the outputs of a multioutput classifier side by side."""
+    predicted = model.predict_proba(inputs) if hasattr(model, "classes_") else model.predict(inputs)
+    return np.concatenate(predicted, axis=1) if isinstance(predicted, list) else predicted
 
 
-# -- every member trains as a network of its own -------------------------------------------------
+# -- members train like separate networks --------------------------------------------------------
 
 PLAN = Plan(SquaredError(), Adam(0.01), Constant(), batch_size=7, max_iter=20, shuffle=False)
 PLANS = {
@@ -93,7 +93,7 @@ def network_of(members=None, normalization=None, seed=0):
 
 
 def together_and_alone(plan, data, each, n_epochs=4, n_members=3, **options):
-    """Train members, and the same networks one by one; return the run and the networks."""
+    """Train members and the same networks separately; return the run and the networks."""
     network = network_of(n_members, **options)
     singles = [network.member(m) for m in range(n_members)]
     run = Members(network, np.random.default_rng(1))
@@ -115,13 +115,13 @@ def table(n_rows=40, seed=5):
 
 @pytest.mark.parametrize("normalization", [None, BatchNorm(), LayerNorm()], ids=str)
 @pytest.mark.parametrize("params", PLANS.values(), ids=PLANS)
-def test_members_train_as_if_alone(params, normalization):
+def test_members_train_like_separate_networks(params, normalization):
     plan, (x, y) = replace(PLAN, **params), table()
     data = Data(x, y, None, plan.batch_size, np.float64)
     run, singles = together_and_alone(plan, data, lambda m: data, normalization=normalization)
     found = run.network.at(run.point(plan))
-    # Batch normalization cancels the bias before it, whose gradient is thus rounding noise. Adam
-    # scales the noise up, and older OpenBLAS builds sum in another order for several members.
+    # Batch normalization cancels the bias before it, so the gradient of the bias is rounding noise.
+    # Adam scales the noise up, and older OpenBLAS builds sum in another order for several members.
     old = parse_version(np.__version__) < parse_version("2")
     noise = 1e-9 if old and isinstance(normalization, BatchNorm) else 1e-12
     for m, single in enumerate(singles):
@@ -130,8 +130,8 @@ def test_members_train_as_if_alone(params, normalization):
 
 
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=str)
-def test_rows_left_out_are_as_if_not_there(normalization):
-    """With all rows in one batch, a member equals a network that is given only its rows."""
+def test_held_out_samples_have_no_influence_on_a_member(normalization):
+    """With all samples in one batch, a member equals a network trained on its samples only."""
     plan, (x, y), fold = replace(PLAN, batch_size=40), table(), np.arange(40) % 3
     run, singles = together_and_alone(
         plan,
@@ -144,13 +144,13 @@ def test_rows_left_out_are_as_if_not_there(normalization):
         np.testing.assert_allclose(run.network.predict(x)[m], single.predict(x), rtol=1e-8)
 
 
-def test_fused_members_equal_numpy(monkeypatch):
+def test_compiled_members_equal_numpy(monkeypatch):
     found = []
     for kernels in ("numpy", "fused"):
         monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
         for y, loss in ((LABELS, "log_loss"), (MATRIX, "log_loss"), (NUMBERS, "squared_error")):
-            kind = MLPRegressor if loss == "squared_error" else MLPClassifier
-            model = crossed(kind, batch_size=16, dropout=0.1, loss=loss).fit(X, y)
+            estimator = MLPRegressor if loss == "squared_error" else MLPClassifier
+            model = crossed(estimator, batch_size=16, dropout=0.1, loss=loss).fit(X, y)
             found.append(outputs(model))
     for a, b in zip(found[:3], found[3:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
@@ -164,7 +164,7 @@ def test_one_member_has_no_leading_axis():
     np.testing.assert_array_equal(model.member_predictions(X)[0], model.predict_proba(X))
 
 
-def test_members_differ():
+def test_members_have_different_predictions():
     model = small(MLPRegressor, n_members=4).fit(X, NUMBERS)
     assert [W.shape for W in model.coefs_] == [(4, 5, 6), (4, 6, 1)]
     assert (model.member_predictions(X).std(axis=0) > 0).all()
@@ -175,14 +175,14 @@ def test_members_differ():
 
 @pytest.mark.parametrize("n_features", [1, 2])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_smallest_products(n_features, batch_size):
+def test_smallest_members_train_like_separate_networks(n_features, batch_size):
     plan, (x, y) = replace(PLAN, batch_size=batch_size), table(9)
     network = build(n_features, (1,), 1, [Tanh()], members=2)
     network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
     singles = [network.member(m) for m in range(2)]
     data = Data(np.ascontiguousarray(x[:, :n_features]), y, None, batch_size, np.float64)
-    for each, kind in ((network, Members), *((single, Run) for single in singles)):
-        run = kind(each, np.random.default_rng(1))
+    for each, run_class in ((network, Members), *((single, Run) for single in singles)):
+        run = run_class(each, np.random.default_rng(1))
         run.begin(plan)
         train(run, plan, data, 2)
     for m, single in enumerate(singles):
@@ -194,7 +194,7 @@ def test_smallest_products(n_features, batch_size):
 
 @pytest.mark.parametrize("params", [{}, {"clip": ClipByNorm(1.0), "alpha": 0.1}], ids=str)
 @pytest.mark.parametrize("bad", [nan, 1e200])
-def test_a_member_that_diverges_leaves_the_others_alone(bad, params):
+def test_diverged_member_does_not_affect_the_others(bad, params):
     plan, (x, y) = replace(PLAN, averaging=EMA(0.9), **params), table()
     data, thetas = Data(x, y, None, 7, np.float64), []
     for poison in (None, bad):
@@ -213,7 +213,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(bad, params):
     assert np.isfinite(run.history["loss"]).all()
 
 
-def test_members_that_all_diverge_are_a_divergence():
+def test_training_diverges_if_all_members_diverge():
     plan, (x, y) = replace(PLAN, optimizer=SGD(1e200)), table()
     run = Members(network_of(3), np.random.default_rng(1))
     start = run.network.theta.copy()
@@ -223,7 +223,7 @@ def test_members_that_all_diverge_are_a_divergence():
     np.testing.assert_array_equal(run.network.theta, start)
 
 
-def test_the_estimator_tells_who_diverged(monkeypatch):
+def test_estimator_reports_the_number_of_diverged_members(monkeypatch):
     class Spoiled(Members):
         def begin(self, plan):
             super().begin(plan)
@@ -237,12 +237,12 @@ def test_the_estimator_tells_who_diverged(monkeypatch):
         small(MLPRegressor, on_divergence="raise").fit(X, NUMBERS)
 
 
-# -- what they say together ----------------------------------------------------------------------
+# -- combined predictions ------------------------------------------------------------------------
 
 
 @ALL
 @pytest.mark.parametrize("make", [small, crossed])
-def test_predictions_are_means(estimator, y, make):
+def test_predictions_are_means_over_members(estimator, y, make):
     model = make(estimator).fit(X, y)
     each = model.member_predictions(X)
     each = np.concatenate(each, axis=2) if isinstance(each, list) else each
@@ -254,7 +254,7 @@ def test_predictions_are_means(estimator, y, make):
         assert model.score(X, y) == (found == y).reshape(60, -1).all(axis=1).mean()
 
 
-def test_decisions_are_those_of_the_mean():
+def test_decision_function_is_that_of_the_mean_probability():
     model = small(MLPClassifier).fit(X, LABELS)
     z, p = model.decision_function(X), model.predict_proba(X)
     np.testing.assert_allclose(softmax(z, axis=1), p, rtol=1e-12)
@@ -265,15 +265,16 @@ def test_decisions_are_those_of_the_mean():
     np.testing.assert_array_equal(model.predict(X), p[:, 1] > 0.5)
 
 
-def test_decisions_are_exact_where_probabilities_round():
-    z = np.array([[[800.0]], [[700.0]]])  # the mean of 1 - e^-800 and 1 - e^-700
+def test_decision_function_is_exact_where_probabilities_round():
+    # The mean of 1 - e^-800 and 1 - e^-700.
+    z = np.array([[[800.0]], [[700.0]]])
     np.testing.assert_allclose(LogLoss().combine(z), 700 + np.log(2))
     np.testing.assert_allclose(LogLoss().combine(-z, False), -700 - np.log(2))
 
 
 @BOTH
 @pytest.mark.parametrize("normalization", [None, "batch"])
-def test_a_plain_forward_pass_gives_the_members(estimator, y, normalization):
+def test_plain_forward_pass_gives_the_member_predictions(estimator, y, normalization):
     model = crossed(estimator, normalization=normalization).fit(X, y)
     (W, V), (b, c) = model.coefs_, model.intercepts_
     z = np.maximum(X @ W + b[:, None], 0) @ V + c[:, None]
@@ -281,30 +282,31 @@ def test_a_plain_forward_pass_gives_the_members(estimator, y, normalization):
     np.testing.assert_allclose(found, model.member_predictions(X), rtol=1e-9)
 
 
-def test_deviation_is_that_of_the_mixture():
+def test_standard_deviation_is_that_of_the_mixture():
     model = small(MLPRegressor, loss="gaussian").fit(X, NUMBERS)
     mean, std = model.predict(X, return_std=True)
     (W, V), (b, c) = model.coefs_, model.intercepts_
     z = np.maximum(X @ W + b[:, None], 0) @ V + c[:, None]
     draws = np.random.default_rng(0).normal(size=(200_000, 1))
     member = np.arange(len(draws)) % 3
-    for i in range(3):  # drawn from a member, then from its distribution
+    # Draw a member, then a value from its distribution.
+    for i in range(3):
         sample = z[member, i, :1] + np.exp(z[member, i, 1:] / 2) * draws
         assert mean[i] == pytest.approx(sample.mean(), rel=0.01)
         assert std[i] == pytest.approx(sample.std(), rel=0.02)
 
 
-def test_quantiles_do_not_cross():
+def test_quantiles_of_members_do_not_cross():
     loss = {"loss": "quantile", "loss__level": (0.1, 0.5, 0.9)}
     model = clone(small(MLPRegressor)).set_params(**loss).fit(X, NUMBERS)
     assert (np.diff(model.predict(X), axis=1) >= 0).all()
     assert model.member_predictions(X).shape == (3, 60, 3)
 
 
-# -- rows left out -------------------------------------------------------------------------------
+# -- held-out samples ----------------------------------------------------------------------------
 
 
-def test_scores_of_the_others(rng):
+def test_score_of_the_others_excludes_the_sample_itself(rng):
     loss, weight = rng.normal(size=9), rng.random(9) + 0.1
     found = leave_one_out_scores(loss, weight)
     for i in range(9):
@@ -313,14 +315,15 @@ def test_scores_of_the_others(rng):
         assert found[i] == pytest.approx(-mean, rel=1e-12)
         changed = loss.copy()
         changed[i] = 1e300
-        assert leave_one_out_scores(changed, weight)[i] == found[i]  # to the last bit
+        # Equal to the last bit.
+        assert leave_one_out_scores(changed, weight)[i] == found[i]
 
 
-def test_out_of_fold_keeps_the_best_epoch_of_every_row():
+def test_out_of_fold_keeps_the_best_epoch_of_every_sample():
     state = OutOfFold(2)
     for epoch, scores in enumerate([[1, 1], [3, 0], [2, 0], [2, 9], [9, 9]]):
         state.see(np.full((2, 1), epoch), np.array(scores, float), tol=0.0, patience=1)
-    # the first row ran out of patience in the third epoch after its second, the other before
+    # Patience ran out before the last, highest scores of both samples.
     assert state.z.ravel().tolist() == [1, 0]
 
 
@@ -335,7 +338,7 @@ def fixed_folds(monkeypatch):
 @pytest.mark.parametrize(
     ("estimator", "y"), [(MLPClassifier, CODES > 0), (MLPRegressor, (NUMBERS - 1000) / 50)]
 )
-def test_a_rows_own_target_has_no_say_in_its_prediction(estimator, y, scoring, monkeypatch):
+def test_target_of_a_sample_does_not_affect_its_own_prediction(estimator, y, scoring, monkeypatch):
     fixed_folds(monkeypatch)
     params = {"n_iter_no_change": 2, "tol": 0.0, "max_iter": 40, "normalization": "batch"}
     params |= {"batch_size": 16, "dropout": 0.2, "optimizer": Adam(0.03)}
@@ -352,23 +355,25 @@ def test_a_rows_own_target_has_no_say_in_its_prediction(estimator, y, scoring, m
         other = clone(model).fit(X, changed)
         epochs.add(other.n_iter_)
         np.testing.assert_array_equal(other.oof_prediction_[i], model.oof_prediction_[i])
-        rest = np.arange(60) % 3 != i % 3  # rows that others leave out: they were trained on i
+        # Samples of other folds, whose members were trained on sample i.
+        rest = np.arange(60) % 3 != i % 3
         assert (other.oof_prediction_[rest] != model.oof_prediction_[rest]).any()
-    assert len(epochs) > 1  # although training lasts longer or shorter
+    # This holds although the length of training changes.
+    assert len(epochs) > 1
 
 
-def test_noise_gives_chance():
-    rng, found = np.random.default_rng(0), []
+def test_out_of_fold_score_of_noise_is_chance():
+    rng, scores = np.random.default_rng(0), []
     for draw in range(50):
         noise, y = rng.normal(size=(60, 5)), rng.integers(2, size=60)
         model = crossed(MLPClassifier, random_state=draw, batch_size=30, optimizer=Adam(0.01))
-        found.append(model.fit(noise, y).oof_score_)
-    error = np.std(found, ddof=1) / 50**0.5
-    assert abs(np.mean(found) - 0.5) < 2.5 * error < 0.05
+        scores.append(model.fit(noise, y).oof_score_)
+    error = np.std(scores, ddof=1) / 50**0.5
+    assert abs(np.mean(scores) - 0.5) < 2.5 * error < 0.05
 
 
 @ALL
-def test_out_of_fold_predictions_are_near_those_of_a_cross_validation(estimator, y):
+def test_out_of_fold_predictions_have_the_right_shape_and_score(estimator, y):
     model = crossed(estimator, max_iter=60).fit(X, y)
     oof, found = model.oof_prediction_, model.predict_proba if estimator is MLPClassifier else None
     shown = found(X) if found else model.predict(X)
@@ -385,7 +390,7 @@ def test_out_of_fold_predictions_are_near_those_of_a_cross_validation(estimator,
         assert 0.5 < model.oof_score_ < 1
 
 
-def test_the_score_is_that_of_the_scorer():
+def test_out_of_fold_score_is_that_of_the_scorer():
     model = crossed(MLPClassifier, scoring="roc_auc").fit(X, CODES > 0)
     assert model.oof_score_ == roc_auc_score(CODES > 0, model.oof_prediction_[:, 1])
 
@@ -403,7 +408,7 @@ def test_each_member_keeps_its_best_epoch():
 
 
 @BOTH
-def test_own_validation_rows_judge_every_member(estimator, y):
+def test_given_validation_data_score_every_member(estimator, y):
     model = small(estimator, early_stopping=True, max_iter=30)
     model.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
     assert not hasattr(model, "oof_prediction_")
@@ -417,7 +422,7 @@ def test_own_validation_rows_judge_every_member(estimator, y):
     assert scored.best_validation_score_ == pytest.approx(np.mean(scores), rel=1e-9)
 
 
-def test_rows_without_weight_get_the_mean():
+def test_samples_of_weight_zero_get_the_mean_prediction():
     weight = np.where(np.arange(60) % 4, 2.0, 0.0)
     model = crossed(MLPRegressor).fit(X, NUMBERS, weight)
     few = crossed(MLPRegressor).fit(X[weight > 0], NUMBERS[weight > 0])
@@ -425,7 +430,7 @@ def test_rows_without_weight_get_the_mean():
     np.testing.assert_array_equal(model.oof_prediction_[weight == 0], model.predict(X)[weight == 0])
 
 
-def test_weights_of_rows_and_classes_matter():
+def test_sample_and_class_weights_matter():
     weight = RNG.random(60) + 0.1
     plain = outputs(crossed(MLPClassifier).fit(X, LABELS))
     weighted = crossed(MLPClassifier).fit(X, LABELS, weight)
@@ -446,7 +451,7 @@ def test_sparse_equals_dense(estimator, y, container):
     np.testing.assert_allclose(one.oof_prediction_, other.oof_prediction_, rtol=1e-9)
 
 
-def test_folds(rng):
+def test_folds_are_stratified_and_keep_groups_together(rng):
     codes = np.repeat([0, 1, 2], [40, 20, 8])
     fold = fold_numbers(68, 4, codes, None, 0)
     for m in range(4):
@@ -454,7 +459,8 @@ def test_folds(rng):
     groups = np.repeat(np.arange(17), 4)
     for given in (codes, None):
         fold = fold_numbers(68, 4, given, groups, 0)
-        assert len(np.unique(np.c_[groups, fold], axis=0)) == 17  # each in one fold
+        # Each group is in one fold.
+        assert len(np.unique(np.c_[groups, fold], axis=0)) == 17
         assert sorted(set(fold)) == [0, 1, 2, 3]
 
 
@@ -463,7 +469,7 @@ def test_folds(rng):
     [[40, 20, 3], [57, 4, 1, 1], [30, 30, 7], [5] * 6, [2] * 16, [1] * 20],
     ids=str,
 )
-def test_folds_of_small_classes(counts):
+def test_small_classes_are_spread_evenly_over_the_folds(counts):
     codes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     with pytest.warns(UserWarning, match="fewer samples than the 8 cross-fitted") as caught:
         fold = fold_numbers(len(codes), 8, codes, None, 0)
@@ -473,22 +479,23 @@ def test_folds_of_small_classes(counts):
     assert np.ptp(sizes) <= 1
     for code, count in enumerate(counts):
         held = np.bincount(fold[codes == code], minlength=8)
-        assert held.max() == -(-count // 8)  # spread as evenly as can be
+        assert held.max() == -(-count // 8)
         assert held.min() == count // 8
 
 
-def test_groups_of_small_classes():
+def test_groups_of_small_classes_stay_together():
     groups = np.arange(68) // 2
     for counts in ([40, 25, 3], [4] * 17):
         codes = np.repeat(np.arange(len(counts)), counts)
         with pytest.warns(UserWarning, match="fewer samples than the 5 cross-fitted"):
             fold = fold_numbers(68, 5, codes, groups, 0)
-        assert len(np.unique(np.c_[groups, fold], axis=0)) == 34  # each in one fold
+        # Each group is in one fold.
+        assert len(np.unique(np.c_[groups, fold], axis=0)) == 34
         assert sorted(set(fold)) == list(range(5))
 
 
 @pytest.mark.parametrize("n_rare", [1, 2, 4])
-def test_a_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
+def test_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
     y = np.where(CODES > 0, "a", "b")
     y[:n_rare] = "c"
     shifted = X + 6.0 * (y == "c")[:, None]
@@ -498,12 +505,12 @@ def test_a_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
     assert (model.predict(shifted[:n_rare]) == "c").all()
     np.testing.assert_allclose(model.oof_prediction_.sum(axis=1), 1, rtol=1e-6)
     out_of_fold = model.classes_[model.oof_prediction_[:n_rare].argmax(axis=1)]
-    # The network that leaves out the only sample of a class has never seen the class.
+    # The member that holds out the only sample of a class has never seen the class.
     assert (out_of_fold == "c").all() == (n_rare > 1)
 
 
 @pytest.mark.parametrize("scoring", ["loss", "default"])
-def test_a_class_that_a_member_has_not_seen_does_not_end_its_training(scoring):
+def test_class_unseen_by_a_member_does_not_stop_its_training(scoring):
     """The loss of such a sample only grows, so its weights must not depend on it."""
     y = np.repeat([0, 1, 2], [30, 29, 1])
     params = {"max_iter": 40, "n_iter_no_change": inf, "random_state": 1}
@@ -524,8 +531,8 @@ def test_a_class_that_a_member_has_not_seen_does_not_end_its_training(scoring):
     assert sum(alike) == 1
 
 
-def test_groups_stay_together():
-    """Copies of a row in another fold would give its target away."""
+def test_groups_prevent_leakage_of_targets():
+    """Copies of a sample in another fold would leak its target."""
     rng = np.random.default_rng(3)
     rows, noise = rng.normal(size=(20, 5)), rng.normal(size=20)
     inputs, y, groups = np.repeat(rows, 4, axis=0), np.repeat(noise, 4), np.repeat(np.arange(20), 4)
@@ -535,11 +542,11 @@ def test_groups_stay_together():
     assert clone(model).fit(inputs, y, groups=groups).oof_score_ < 0.2
 
 
-# -- going on ------------------------------------------------------------------------------------
+# -- continued training --------------------------------------------------------------------------
 
 
 @ALL
-def test_pickles_predict_and_go_on_alike(estimator, y):
+def test_pickled_estimator_predicts_and_continues_identically(estimator, y):
     model = crossed(estimator, warm_start=True, dropout=0.1, normalization="batch").fit(X, y)
     copied = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(outputs(copied), outputs(model))
@@ -551,7 +558,7 @@ def test_pickles_predict_and_go_on_alike(estimator, y):
 
 @BOTH
 @pytest.mark.parametrize("optimizer", ["adam", "prodigy", "muon", "schedule_free_adamw"])
-def test_partial_fit_is_fit(estimator, y, optimizer):
+def test_partial_fit_equals_fit(estimator, y, optimizer):
     params = {"optimizer": optimizer, "dropout": 0.1, "batch_size": 16, "n_iter_no_change": inf}
     whole = small(estimator, max_iter=4, **params).fit(X, y)
     parts = small(estimator, max_iter=4, **params)
@@ -564,7 +571,7 @@ def test_partial_fit_is_fit(estimator, y, optimizer):
     not hasattr(MLPClassifier, "set_callbacks"), reason="scikit-learn before 1.9 has no callbacks"
 )
 @BOTH
-def test_a_checkpoint_of_members_goes_on(estimator, y, tmp_path):
+def test_training_resumes_from_a_checkpoint_of_members(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     params = {"max_iter": 30, "n_iter_no_change": 4, "batch_size": 16, "dropout": 0.1}
     whole = crossed(estimator, **params).fit(X, y)
@@ -579,7 +586,7 @@ def test_a_checkpoint_of_members_goes_on(estimator, y, tmp_path):
         assert one.history_["loss"] == whole.history_["loss"]
 
 
-def test_a_clone_and_a_copy_are_alike():
+def test_clone_gives_the_same_result():
     model = crossed(MLPClassifier).fit(X, LABELS)
     np.testing.assert_array_equal(outputs(clone(model).fit(X, LABELS)), outputs(model))
 
@@ -592,12 +599,12 @@ def test_layers_are_recorded_over_all_members():
     assert all(len(row["update_ratio"]) == 2 for row in layers)
 
 
-# -- bad input -----------------------------------------------------------------------------------
+# -- invalid input -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "8", None])
 @BOTH
-def test_number_of_members(estimator, y, value):
+def test_invalid_number_of_members_raises(estimator, y, value):
     with pytest.raises(ValueError, match="'n_members' parameter of MLP"):
         small(estimator, n_members=value).fit(X, y)
 
@@ -636,7 +643,7 @@ FOUR = np.repeat(["a", "b"], [56, 4])
         ),
     ],
 )
-def test_bad_input_is_refused_before_training(estimator, y, params, fit_params, message):
+def test_invalid_input_raises_before_training(estimator, y, params, fit_params, message):
     model = crossed(estimator, **params)
     before = dict(vars(model))
     with pytest.raises(ValueError, match=message):
@@ -645,12 +652,12 @@ def test_bad_input_is_refused_before_training(estimator, y, params, fit_params, 
 
 
 @BOTH
-def test_partial_fit_refuses_cross_fitting(estimator, y):
+def test_partial_fit_does_not_support_cross_fitting(estimator, y):
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         crossed(estimator).partial_fit(X, y)
 
 
-def test_another_number_of_members_starts_anew():
+def test_warm_start_with_another_number_of_members_raises():
     model = small(MLPRegressor, warm_start=True).fit(X, NUMBERS)
     with pytest.raises(ValueError, match="another n_members: it was 3 and is now 4"):
         model.set_params(n_members=4).fit(X, NUMBERS)

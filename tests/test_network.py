@@ -49,16 +49,16 @@ VARIANTS = [
 
 
 def arrays(network, prefix=""):
-    """Return the layers' own arrays in the order of theta."""
-    found = [
-        (kind, getattr(layer, prefix + name))
+    """Return the arrays of the layers in the order of theta."""
+    pairs = [
+        (role, getattr(layer, prefix + name))
         for layer in network.layers
-        for name, _, kind in layer.parameters
+        for name, _, role in layer.parameters
     ]
-    return sorted(found, key=lambda pair: ["weight", "bias", "norm"].index(pair[0]))
+    return sorted(pairs, key=lambda pair: ["weight", "bias", "norm"].index(pair[0]))
 
 
-# -- against torch -------------------------------------------------------------------------------
+# -- comparison with torch -----------------------------------------------------------------------
 
 
 def golden_network():
@@ -70,13 +70,13 @@ def golden_network():
 
 
 def golden_data(weighted=True):
-    """Return features, codes and weights of mean 1."""
+    """Return features, class codes, and weights with mean 1."""
     weight = np.array(GOLDEN["sample_weight"])
     weight = weight / weight.mean() if weighted else None
     return np.array(GOLDEN["x"]), np.array(GOLDEN["y"]), weight
 
 
-def test_outputs_are_those_of_torch():
+def test_outputs_match_torch():
     network, (x, y, _) = golden_network(), golden_data()
     z = network.predict(x)
     np.testing.assert_allclose(z, GOLDEN["raw_output"], rtol=1e-12)
@@ -86,17 +86,17 @@ def test_outputs_are_those_of_torch():
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-def test_loss_and_gradients_are_those_of_torch(weighted):
+def test_loss_and_gradients_match_torch(weighted):
     network, data = golden_network(), golden_data(weighted)
     expected = GOLDEN["weighted" if weighted else "unweighted"]
     value = objective(network, Plan(LogLoss(), SGD(), Constant()), Batch(*data))
     assert value == pytest.approx(expected["loss"], rel=1e-12)
     for i, layer in enumerate(network.dense()):
-        for found, name in ((layer.grad_W, "grad_weights"), (layer.grad_b, "grad_biases")):
-            np.testing.assert_allclose(found, expected[name][i], rtol=1e-10, atol=1e-14)
+        for actual, name in ((layer.grad_W, "grad_weights"), (layer.grad_b, "grad_biases")):
+            np.testing.assert_allclose(actual, expected[name][i], rtol=1e-10, atol=1e-14)
 
 
-def test_ten_adam_steps_are_those_of_torch():
+def test_ten_adam_steps_match_torch():
     network, data = golden_network(), golden_data()
     plan = Plan(LogLoss(), Adam(learning_rate=0.01), Constant())
     run = Run(network, np.random.default_rng(0))
@@ -114,29 +114,29 @@ def test_ten_adam_steps_are_those_of_torch():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_layout_covers_theta_once_weights_first(variant):
+def test_layout_covers_theta_once_with_weights_first(variant):
     network = make(**variant)
     stop = 0
-    for part, shape, _ in network.layout:
-        assert part.start == stop
-        assert part.stop - part.start == np.prod(shape)
-        stop = part.stop
+    for block, shape, _ in network.layout:
+        assert block.start == stop
+        assert block.stop - block.start == np.prod(shape)
+        stop = block.stop
     assert stop == network.theta.size == network.grad.size
-    kinds = [kind for _, _, kind in network.layout]
-    assert kinds == sorted(kinds, key=["weight", "bias", "norm"].index)
+    roles = [role for _, _, role in network.layout]
+    assert roles == sorted(roles, key=["weight", "bias", "norm"].index)
     weights = sum(layer.W.size for layer in network.dense())
     assert network.n_weights == weights
-    assert all((part.stop <= weights) == (kind == "weight") for part, _, kind in network.layout)
+    assert all((block.stop <= weights) == (role == "weight") for block, _, role in network.layout)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_arrays_of_the_layers_are_views(variant):
+def test_arrays_of_the_layers_are_views_of_theta(variant):
     network = make(**variant)
     network.theta[...] = np.arange(network.theta.size)
     network.grad[...] = -np.arange(network.theta.size)
     for prefix, sign in (("", 1), ("grad_", -1)):
         pieces = arrays(network, prefix)
-        assert [kind for kind, _ in pieces] == [kind for _, _, kind in network.layout]
+        assert [role for role, _ in pieces] == [role for _, _, role in network.layout]
         assert [piece.shape for _, piece in pieces] == [shape for _, shape, _ in network.layout]
         together = np.concatenate([piece.ravel() for _, piece in pieces])
         np.testing.assert_array_equal(together, sign * np.arange(network.theta.size))
@@ -144,7 +144,7 @@ def test_arrays_of_the_layers_are_views(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("copying", [deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
-def test_copies_are_independent_and_bound_again(variant, copying, rng):
+def test_copies_are_independent_and_have_their_own_views(variant, copying, rng):
     network = make(**variant)
     x = rng.normal(size=(6, 3)).astype(network.dtype)
     network.backward(np.ones_like(network.forward(x)))
@@ -157,18 +157,19 @@ def test_copies_are_independent_and_bound_again(variant, copying, rng):
     together = np.concatenate([piece.ravel() for _, piece in arrays(copied)])
     np.testing.assert_array_equal(together, np.arange(copied.theta.size))
     copied.prepare()
-    copied.backward(np.ones_like(copied.forward(x)))  # trains on
+    # Training continues.
+    copied.backward(np.ones_like(copied.forward(x)))
     assert copied.grad.any()
 
 
-def test_pickle_holds_the_parameters_once(rng):
+def test_pickle_stores_the_parameters_once(rng):
     network = make(widths=(100, 100), normalization=BatchNorm())
     network.backward(np.ones_like(network.forward(rng.normal(size=(500, 3)))))
     size = len(pickle.dumps(network))
     assert size < network.theta.nbytes + network.statistics.nbytes + 4000
 
 
-def test_released_network_holds_no_gradient_and_still_predicts(rng):
+def test_released_network_has_no_gradient_and_still_predicts(rng):
     network = make()
     x = rng.normal(size=(6, 3))
     z = network.forward(x).copy()
@@ -178,7 +179,7 @@ def test_released_network_holds_no_gradient_and_still_predicts(rng):
     np.testing.assert_allclose(network.predict(x), z, rtol=1e-14)
 
 
-def test_initialization_is_reproducible_and_resets(rng):
+def test_initialization_is_reproducible_and_resets_statistics(rng):
     one, other = make(normalization=BatchNorm()), make(normalization=BatchNorm(), seed=1)
     assert (one.theta != other.theta).any()
     other.forward(rng.normal(size=(6, 3)))
@@ -187,7 +188,7 @@ def test_initialization_is_reproducible_and_resets(rng):
     np.testing.assert_array_equal(other.statistics, one.statistics)
 
 
-def test_at_shares_statistics_and_takes_other_parameters(rng):
+def test_at_shares_statistics_but_not_parameters(rng):
     network = make(normalization=BatchNorm())
     network.forward(rng.normal(size=(20, 3)))
     x, kept = rng.normal(size=(6, 3)), network.theta.copy()
@@ -221,15 +222,15 @@ def test_training_and_prediction_agree_without_normalization(activation, dtype, 
 
 
 @pytest.mark.parametrize("widths", [(), (5,), (5, 4)])
-def test_members_are_separate_networks(widths, rng):
-    """Forward, backward, penalty and prediction."""
+def test_members_equal_separate_networks(widths, rng):
+    """Compare forward and backward passes, penalties, and predictions."""
     k = 3
     network = make(widths, members=k)
     x, g = rng.normal(size=(6, 3)), rng.normal(size=(k, 6, 2))
     z = network.forward(x).copy()
     network.backward(g.copy())
-    part = slice(0, network.n_weights)
-    value = Penalty(0.3, 0.4).add(0.0, network.theta[part], network.grad[part])
+    block = slice(0, network.n_weights)
+    value = Penalty(0.3, 0.4).add(0.0, network.theta[block], network.grad[block])
     values = 0.0
     for i in range(k):
         alone = make(widths)
@@ -239,8 +240,8 @@ def test_members_are_separate_networks(widths, rng):
         np.testing.assert_allclose(alone.forward(x), z[i], rtol=1e-12)
         np.testing.assert_allclose(alone.predict(x), network.predict(x)[i], rtol=1e-12)
         alone.backward(g[i].copy())
-        part = slice(0, alone.n_weights)
-        values += Penalty(0.3, 0.4).add(0.0, alone.theta[part], alone.grad[part])
+        block = slice(0, alone.n_weights)
+        values += Penalty(0.3, 0.4).add(0.0, alone.theta[block], alone.grad[block])
         for layer, all_of in zip(alone.dense(), network.dense(), strict=True):
             np.testing.assert_allclose(layer.grad_W, all_of.grad_W[i], rtol=1e-10)
             np.testing.assert_allclose(layer.grad_b, all_of.grad_b[i], rtol=1e-10)
@@ -264,7 +265,7 @@ def test_sparse_input_equals_dense_input(variant, container, rng):
     np.testing.assert_allclose(other.predict(container(x)), one.predict(x), **close)
 
 
-def test_the_gradient_of_the_input_is_never_stored(rng):
+def test_gradient_of_the_input_is_not_stored(rng):
     x = rng.normal(size=(100, 5_000))
     network = build(5_000, (2,), 1, [Tanh()], normalization=BatchNorm())
     network.initialize(GlorotNormal(), Zeros(), rng)
@@ -279,10 +280,10 @@ def test_the_gradient_of_the_input_is_never_stored(rng):
     assert peak < x.nbytes / 4
 
 
-def test_batches_of_changing_size_do_not_disturb_each_other(rng):
+def test_batches_of_changing_size_are_independent(rng):
     network = make()
-    for n_rows in (6, 2, 6, 3, 1, 2, 6):
-        x, g = rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, 2))
+    for n_samples in (6, 2, 6, 3, 1, 2, 6):
+        x, g = rng.normal(size=(n_samples, 3)), rng.normal(size=(n_samples, 2))
         z = network.forward(x).copy()
         network.backward(g.copy())
         fresh = make()
@@ -307,7 +308,7 @@ def test_backward_overwrites_the_last_gradient(rng):
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("per_block", [1, 7, 20, 100])
-def test_prediction_in_blocks_equals_prediction_in_one(
+def test_prediction_in_blocks_equals_prediction_at_once(
     variant, container, per_block, monkeypatch, rng
 ):
     network = make(**variant)
@@ -316,16 +317,18 @@ def test_prediction_in_blocks_equals_prediction_in_one(
     width = max(max(layer.fan_in, layer.fan_out) for layer in network.dense())
     monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", per_block * width)
-    found = network.predict(container(x))
-    assert found.shape == expected.shape
+    actual = network.predict(container(x))
+    assert actual.shape == expected.shape
     tolerance = 1e-5 if network.dtype == np.float32 else 1e-12
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
 @pytest.mark.parametrize("per_block", [3, 100])
-def test_prediction_of_some_rows(variant, container, per_block, monkeypatch, rng):
+def test_prediction_of_a_subset_equals_that_of_its_samples(
+    variant, container, per_block, monkeypatch, rng
+):
     network = make(**variant)
     x = rng.normal(size=(41, 3)).astype(network.dtype)
     index = rng.permutation(41)[:17]
@@ -334,11 +337,11 @@ def test_prediction_of_some_rows(variant, container, per_block, monkeypatch, rng
     monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", per_block * width)
     tolerance = 1e-5 if network.dtype == np.float32 else 1e-12
-    found = network.predict(container(x), index)
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    actual = network.predict(container(x), index)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_prediction_in_threads(rng, monkeypatch):
+def test_prediction_is_thread_safe(rng, monkeypatch):
     monkeypatch.setattr(network_module, "FEWEST_AT_ONCE", 1)
     monkeypatch.setattr(network_module, "PREDICTED_AT_ONCE", 64)
     network = make(normalization=BatchNorm())
@@ -346,11 +349,11 @@ def test_prediction_in_threads(rng, monkeypatch):
     batches = [rng.normal(size=(200, 3)) for _ in range(12)]
     expected = [network.predict(x) for x in batches]
     with ThreadPoolExecutor(6) as pool:
-        for found, z in zip(pool.map(network.predict, batches), expected, strict=True):
-            np.testing.assert_array_equal(found, z)
+        for actual, z in zip(pool.map(network.predict, batches), expected, strict=True):
+            np.testing.assert_array_equal(actual, z)
 
 
-def test_prediction_leaves_a_training_pass_alone(rng):
+def test_prediction_does_not_affect_a_training_pass(rng):
     network = make(normalization=BatchNorm())
     x = rng.normal(size=(6, 3))
     z = network.forward(x)
@@ -365,7 +368,7 @@ def test_prediction_leaves_a_training_pass_alone(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_prediction_converts_to_the_networks_precision(dtype, rng):
+def test_prediction_has_the_dtype_of_the_network(dtype, rng):
     network = make(dtype=dtype)
     x = rng.normal(size=(6, 3))
     for other in (np.float32, np.float64):
@@ -373,7 +376,7 @@ def test_prediction_converts_to_the_networks_precision(dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_prediction_is_finite_even_where_it_overflows(dtype):
+def test_prediction_is_finite_even_if_it_overflows(dtype):
     network = build(2, (3,), 2, [Identity()], dtype=dtype)
     network.initialize(GlorotNormal(), Zeros(), np.random.default_rng(0))
     network.theta *= 1e30
@@ -382,13 +385,14 @@ def test_prediction_is_finite_even_where_it_overflows(dtype):
     z = build(1, (), 1, [], dtype=dtype)
     z.theta[...] = 10, 0
     largest = np.finfo(dtype).max
-    found = z.predict(np.array([[largest], [-largest]], dtype))
-    assert found[0, 0] > 1e15
-    assert found[0, 0] == -found[1, 0]
-    assert np.isfinite(1e4 * found**2).all()  # so that a score of them is finite
+    actual = z.predict(np.array([[largest], [-largest]], dtype))
+    assert actual[0, 0] > 1e15
+    assert actual[0, 0] == -actual[1, 0]
+    # A score of the predictions is finite, too.
+    assert np.isfinite(1e4 * actual**2).all()
 
 
-def test_prediction_of_no_rows_has_the_right_shape():
+def test_prediction_of_no_samples_has_the_right_shape():
     assert make().predict(np.empty((0, 3))).shape == (0, 2)
 
 
@@ -396,7 +400,7 @@ def test_prediction_of_no_rows_has_the_right_shape():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_folded_network_predicts(variant, rng):
+def test_folded_weights_predict_like_the_network(variant, rng):
     network = make(**variant)
     for _ in range(3):
         network.forward(1 + 2 * rng.normal(size=(9, 3)).astype(network.dtype))
@@ -410,7 +414,7 @@ def test_folded_network_predicts(variant, rng):
     np.testing.assert_allclose(z, network.predict(x), rtol=tolerance, atol=tolerance)
 
 
-def test_folding_nothing_gives_views_of_theta():
+def test_folding_without_normalization_gives_views_of_theta():
     network = make()
     coefs, intercepts = network.folded()
     assert all(np.shares_memory(array, network.theta) for array in coefs + intercepts)

@@ -14,12 +14,12 @@ from sknn_adam.normalization import BatchNorm, LayerNorm, RMSNorm
 
 GOLDEN = load_golden("normalization")
 
-# What a row is normalized with does not depend on the row, so it is an affine map.
+# In prediction, batch normalization does not depend on the batch, so it is an affine map.
 FOLDING = [row for row in NORMALIZATIONS if isinstance(row.values[0], BatchNorm)]
 
 
 def network_of(normalization, members=None, widths=(5, 4), activation=None, dtype=np.float64):
-    """Return a network with random weights, its normalization away from the identity."""
+    """Return a network with random weights and a normalization that is not the identity."""
     rng = np.random.default_rng(1)
     network = build(
         3,
@@ -31,15 +31,15 @@ def network_of(normalization, members=None, widths=(5, 4), activation=None, dtyp
         dtype=dtype,
     )
     network.initialize(GlorotNormal(), VarianceScaling(), rng)
-    for part, _, kind in network.layout:
-        if kind == "norm":
-            network.theta[part] += rng.uniform(-0.5, 0.5, part.stop - part.start)
+    for block, _, role in network.layout:
+        if role == "norm":
+            network.theta[block] += rng.uniform(-0.5, 0.5, block.stop - block.start)
     network.prepare()
     return network
 
 
 def bare(normalization, width=1, dtype=np.float64):
-    """Return the normalization's layer between an identity map and the network that holds it."""
+    """Return a normalization layer and the network that contains it."""
     network = build(width, (width,), 1, [Identity()], normalization=normalization, dtype=dtype)
     network.initialize(GlorotNormal(), VarianceScaling(), np.random.default_rng(0))
     network.prepare()
@@ -50,7 +50,7 @@ def bare(normalization, width=1, dtype=np.float64):
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_instance_holds_nothing_learned(normalization, rng):
+def test_instance_does_not_store_learned_state(normalization, rng):
     before = deepcopy(vars(normalization))
     network = network_of(normalization)
     network.forward(rng.normal(size=(8, 3)))
@@ -62,14 +62,14 @@ def test_instance_holds_nothing_learned(normalization, rng):
 def test_parameters_are_neither_weights_nor_biases(normalization):
     network, plain = network_of(normalization), network_of(None)
     assert network.n_weights == plain.n_weights
-    kinds = [kind for _, _, kind in network.layout]
-    assert kinds.count("bias") == 3
-    assert "norm" in kinds
+    roles = [role for _, _, role in network.layout]
+    assert roles.count("bias") == 3
+    assert "norm" in roles
     assert network.statistics.size == 0 or network.statistics is not network.theta
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_starts_as_standardization(normalization, rng):
+def test_initial_normalization_standardizes(normalization, rng):
     layer, _ = bare(normalization, width=6)
     x = 7 + 3 * rng.normal(size=(400, 6))
     y = layer.forward(x.copy(), Workspace(training=True))
@@ -77,7 +77,7 @@ def test_starts_as_standardization(normalization, rng):
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_input_is_left_alone_and_precision_stays(normalization, rng):
+def test_input_is_not_modified_and_dtype_is_kept(normalization, rng):
     for dtype in (np.float32, np.float64):
         layer, _ = bare(normalization, width=4, dtype=dtype)
         x = rng.normal(size=(9, 4)).astype(dtype)
@@ -88,7 +88,7 @@ def test_input_is_left_alone_and_precision_stays(normalization, rng):
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_members_are_separate(normalization, rng):
+def test_members_equal_separate_networks(normalization, rng):
     network = network_of(normalization, members=3)
     x, g = rng.normal(size=(8, 3)), rng.normal(size=(3, 8, 2))
     z = network.forward(x).copy()
@@ -111,7 +111,7 @@ def test_members_are_separate(normalization, rng):
 
 @pytest.mark.parametrize("normalization", FOLDING)
 @pytest.mark.parametrize("members", [None, 2])
-def test_folded_weights_predict_by_a_plain_forward_pass(normalization, members, rng):
+def test_folded_weights_predict_in_a_plain_forward_pass(normalization, members, rng):
     network = network_of(normalization, members, activation=ReLU())
     for _ in range(5):
         network.forward(2 + 3 * rng.normal(size=(20, 3)))
@@ -132,7 +132,7 @@ def test_folded_weights_predict_by_a_plain_forward_pass(normalization, members, 
         (RMSNorm(epsilon=1e-5), "rms_norm"),
     ],
 )
-def test_passes_are_those_of_torch(normalization, name):
+def test_passes_match_torch(normalization, name):
     x, upstream = np.array(GOLDEN["x"]), np.array(GOLDEN["upstream"])
     expected = GOLDEN[name]
     layer, _ = bare(normalization, width=x.shape[1])
@@ -151,7 +151,7 @@ def test_passes_are_those_of_torch(normalization, name):
 
 
 @pytest.mark.parametrize("normalization", [LayerNorm(), RMSNorm()])
-def test_row_norms_do_not_depend_on_other_rows(normalization, rng):
+def test_layer_and_rms_norm_do_not_depend_on_other_samples(normalization, rng):
     network = network_of(normalization)
     x = rng.normal(size=(6, 3))
     together = network.predict(x)
@@ -164,37 +164,38 @@ def test_row_norms_do_not_depend_on_other_rows(normalization, rng):
 # -- batch normalization -------------------------------------------------------------------------
 
 
-def test_batch_norm_predicts_as_torch_with_its_running_statistics():
+def test_batch_norm_predicts_like_torch_with_running_statistics():
     x, expected = np.array(GOLDEN["x"]), GOLDEN["batch_norm"]
     layer, _ = bare(BatchNorm(epsilon=1e-5), width=x.shape[1])
     layer.gamma[...], layer.beta[...] = GOLDEN["weight"], GOLDEN["bias"]
     layer.mean[...] = expected["running_mean_after"]
     layer.variance[...] = expected["running_var_after"]
-    found = layer.forward(x, Workspace(training=False))
-    np.testing.assert_allclose(found, expected["output_eval_after"], rtol=1e-10, atol=1e-12)
+    actual = layer.forward(x, Workspace(training=False))
+    np.testing.assert_allclose(actual, expected["output_eval_after"], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 100])
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])
-def test_running_statistics_in_closed_form(n_steps, momentum, rng):
+def test_running_statistics_match_the_closed_form(n_steps, momentum, rng):
     layer, _ = bare(BatchNorm(momentum=momentum), width=2)
     batches = 5 + 2 * rng.normal(size=(n_steps, 7, 2))
     for x in batches:
         layer.forward(x, Workspace(training=True))
     age = np.arange(n_steps)[::-1]
     weights = momentum**age
-    for found, each in (
+    for actual, each in (
         (layer.mean, batches.mean(axis=1)),
         (layer.variance, batches.var(axis=1)),
     ):
-        np.testing.assert_allclose(found, np.average(each, axis=0, weights=weights), rtol=1e-10)
+        np.testing.assert_allclose(actual, np.average(each, axis=0, weights=weights), rtol=1e-10)
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.999, 0.99999])
-def test_running_statistics_in_single_precision(momentum, rng):
+def test_running_statistics_are_accurate_in_float32(momentum, rng):
     layer, _ = bare(BatchNorm(momentum=momentum), width=1, dtype=np.float32)
     x = (3 + rng.normal(size=(50, 1))).astype(np.float32)
-    for _ in range(20):  # all batches equal, so every average is that of one batch
+    # All batches are equal, so every average is that of one batch.
+    for _ in range(20):
         layer.forward(x, Workspace(training=True))
         np.testing.assert_allclose(layer.mean, x.mean(), rtol=1e-5)
         np.testing.assert_allclose(layer.variance, x.var(), rtol=1e-5)
@@ -211,7 +212,7 @@ def test_prediction_uses_and_keeps_running_statistics(rng):
     np.testing.assert_array_equal(network.statistics, kept)
 
 
-def test_batch_of_one_row_uses_and_keeps_running_statistics(rng):
+def test_batch_of_one_sample_uses_and_keeps_running_statistics(rng):
     network = network_of(BatchNorm())
     network.forward(rng.normal(size=(50, 3)))
     kept = network.statistics.copy()
@@ -224,20 +225,21 @@ def test_batch_of_one_row_uses_and_keeps_running_statistics(rng):
     assert network.grad.any()
 
 
-@pytest.mark.parametrize("n_rows", [2, 12])
-def test_batch_of_few_rows_beside_the_others_uses_and_keeps_running_statistics(n_rows, rng):
+@pytest.mark.parametrize("n_samples", [2, 12])
+def test_relatively_small_batch_uses_and_keeps_running_statistics(n_samples, rng):
     network = network_of(BatchNorm())
     for _ in range(40):
         network.forward(rng.normal(size=(50, 3)))
     kept = network.statistics.copy()
-    x = rng.normal(size=(n_rows, 3))
+    x = rng.normal(size=(n_samples, 3))
     np.testing.assert_allclose(network.forward(x).copy(), network.predict(x), rtol=1e-12)
     np.testing.assert_array_equal(network.statistics, kept)
-    network.forward(rng.normal(size=(13, 3)))  # a quarter of the rows is enough
+    # A quarter of the samples is enough.
+    network.forward(rng.normal(size=(13, 3)))
     assert not np.array_equal(network.statistics, kept)
 
 
-def test_running_statistics_are_weighted_by_the_rows(rng):
+def test_running_statistics_are_weighted_by_batch_size(rng):
     layer, _ = bare(BatchNorm(momentum=0.75), width=1)
     x, y = rng.normal(size=(8, 1)), rng.normal(size=(4, 1))
     layer.forward(x, Workspace(training=True))
@@ -246,19 +248,19 @@ def test_running_statistics_are_weighted_by_the_rows(rng):
     np.testing.assert_allclose(layer.mean, expected, rtol=1e-12)
 
 
-def test_a_small_last_batch_harms_no_deep_network():
+def test_small_last_batch_does_not_harm_a_deep_network():
     X, y = load_digits(return_X_y=True)
     X = X / 16
     common = {"normalization": "batch", "batch_size": 64, "max_iter": 15, "random_state": 0}
     scores = [
         MLPClassifier((64,) * 8, **common).fit(X[:n], y[:n]).score(X[1347:], y[1347:])
-        for n in (1344, 1347)  # 21 batches, and three rows more
+        for n in (1344, 1347)  # 21 batches, without and with three more samples
     ]
     assert min(scores) > 0.84
     assert abs(scores[0] - scores[1]) < 0.07
 
 
-def test_constant_column_stays_finite():
+def test_constant_column_gives_finite_results():
     layer, _ = bare(BatchNorm(), width=2)
     ws = Workspace(training=True)
     x = np.array([[4.0, 1.0], [4.0, 3.0], [4.0, 2.0]])
@@ -267,7 +269,7 @@ def test_constant_column_stays_finite():
     assert np.isfinite(layer.backward(np.ones((3, 2)), ws)).all()
 
 
-def test_output_of_batch_norm_does_not_depend_on_scale_and_shift_of_its_input(rng):
+def test_batch_norm_is_invariant_to_scale_and_shift_of_its_input(rng):
     layer, _ = bare(BatchNorm(epsilon=1e-12), width=4)
     x = rng.normal(size=(30, 4))
     y = layer.forward(x, Workspace(training=True)).copy()

@@ -1,4 +1,4 @@
-"""Conversion to ONNX: onnxruntime is the oracle."""
+"""Conversion to ONNX: in onnxruntime, the graphs predict the same as the models."""
 
 import copy
 import importlib
@@ -61,11 +61,11 @@ def test_onnxruntime_predicts_the_same(case):
         "wine, columns, cross-fitted",
     ],
 )
-def test_double_precision(case):
-    """As near as the networks' own precision; GELU's error function is float32."""
-    model, name, kind = CASES[case]
+def test_onnxruntime_predicts_the_same_in_double_precision(case):
+    """The tolerance is near rounding errors, except for GELU, whose error function is float32."""
+    model, name, targets = CASES[case]
     before = copy.copy(CASES[case])
-    CASES["double"] = clone(model).set_params(dtype="float64"), name, kind
+    CASES["double"] = clone(model).set_params(dtype="float64"), name, targets
     try:
         limit = 1e-6 if "gelu" in case else 1e-12
         assert difference("double", np.float64) < limit
@@ -74,7 +74,7 @@ def test_double_precision(case):
     assert CASES[case] == before
 
 
-def test_versions_that_every_runtime_knows():
+def test_graph_versions_are_widely_supported():
     model = to_onnx(MLPClassifier(**SMALL, activation="gelu").fit(X, Y), X[:1])
     onnx.checker.check_model(model, full_check=True)
     assert model.ir_version <= 10
@@ -89,7 +89,7 @@ def test_versions_that_every_runtime_knows():
     assert run(older, X)[1].shape == (len(X), 3)
 
 
-def test_normalization_over_the_batch_is_folded_away():
+def test_batch_normalization_is_folded():
     plain, normalized = (
         to_onnx(MLPRegressor(**SMALL, normalization=n).fit(X, NUMBERS), X[:1]).graph.node
         for n in (None, "batch")
@@ -98,8 +98,8 @@ def test_normalization_over_the_batch_is_folded_away():
 
 
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
-def test_members_are_stacks_of_matrices(normalization):
-    """Ten networks take as many operators as three; only the mean is added to those of one."""
+def test_members_are_stacked_matrices(normalization):
+    """Ten members take as many operators as three; only the mean adds to those of one network."""
     nodes = {}
     for n in (1, 3, 10):
         model = MLPRegressor(**SMALL, normalization=normalization, n_members=n).fit(X, NUMBERS)
@@ -108,7 +108,7 @@ def test_members_are_stacks_of_matrices(normalization):
     assert len(nodes[3]) == len(nodes[1]) + 3
 
 
-def test_the_graph_of_members_gives_their_mean():
+def test_graph_of_members_computes_their_mean():
     model = MLPClassifier(**SMALL | {"max_iter": 60}, n_members=3, early_stopping=True).fit(X, Y)
     options = {"zipmap": False}
     labels, p = run(to_onnx(model, X[:1], options=options), X)
@@ -118,7 +118,7 @@ def test_the_graph_of_members_gives_their_mean():
     np.testing.assert_allclose(p, each.mean(axis=0), atol=1e-6)
 
 
-def test_no_rows():
+def test_graph_accepts_zero_samples():
     for n in (1, 3):
         model = MLPClassifier(**SMALL, n_members=n).fit(X, Y)
         labels, p = run(to_onnx(model, X[:1], options={"zipmap": False}), X[:0])
@@ -130,7 +130,7 @@ def test_no_rows():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("text", [False, True])
-def test_options_of_classifiers(dtype, text):
+def test_options_of_classifiers_are_supported(dtype, text):
     y = np.array(["low", "middle", "high"])[Y] if text else Y
     model = make_pipeline(StandardScaler(), MLPClassifier(**SMALL)).fit(X, y)
     data, expected = X.astype(dtype), model.predict_proba(X.astype(dtype))
@@ -149,7 +149,7 @@ def test_options_of_classifiers(dtype, text):
     np.testing.assert_array_equal(np.array(model.classes_)[codes], model[-1].predict(data))
 
 
-def test_labels_and_columns_ignore_zipmap_and_refuse_its_columns():
+def test_multilabel_and_multioutput_ignore_zipmap_but_refuse_its_columns():
     for case in ("wine, labels", "wine, columns"):
         model, data = fitted(case)
         by_default = run(to_onnx(model, data[:1].astype(np.float32)), data.astype(np.float32))
@@ -160,7 +160,7 @@ def test_labels_and_columns_ignore_zipmap_and_refuse_its_columns():
             to_onnx(model[-1], data[:1], options={"zipmap": False, "nocl": True})
 
 
-def test_deviations_are_an_option_of_the_gaussian_loss():
+def test_return_std_is_an_option_of_the_gaussian_loss():
     model = MLPRegressor(**SMALL, loss="gaussian").fit(X, NUMBERS)
     assert len(run(to_onnx(model, X[:1]), X)) == 1
     other = MLPRegressor(**SMALL).fit(X, NUMBERS)
@@ -168,31 +168,31 @@ def test_deviations_are_an_option_of_the_gaussian_loss():
         to_onnx(other, X[:1], options={"return_std": True})
 
 
-def test_integers_and_named_columns_are_taken():
+def test_integers_and_named_columns_are_accepted():
     pd = pytest.importorskip("pandas")
     counts = np.round(X * 10).astype(np.int64)
     model = MLPRegressor(**SMALL).fit(counts, NUMBERS)
-    (found,) = run(to_onnx(model, counts[:1]), counts)
-    np.testing.assert_allclose(found.ravel(), model.predict(counts), rtol=1e-4, atol=1e-4)
+    (actual,) = run(to_onnx(model, counts[:1]), counts)
+    np.testing.assert_allclose(actual.ravel(), model.predict(counts), rtol=1e-4, atol=1e-4)
     frame = pd.DataFrame(X[:, :3], columns=list("abc"))
     model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL)).fit(frame, NUMBERS)
     converted = to_onnx(model, frame.iloc[:1])
     session = pytest.importorskip("onnxruntime").InferenceSession(converted.SerializeToString())
-    (found,) = session.run(None, {name: frame[[name]].to_numpy() for name in frame})
-    np.testing.assert_allclose(found.ravel(), model.predict(frame), rtol=1e-4, atol=1e-4)
+    (actual,) = session.run(None, {name: frame[[name]].to_numpy() for name in frame})
+    np.testing.assert_allclose(actual.ravel(), model.predict(frame), rtol=1e-4, atol=1e-4)
 
 
 def test_huge_features_give_finite_predictions():
     for model in (MLPRegressor(**SMALL).fit(X, NUMBERS), MLPClassifier(**SMALL).fit(X, Y)):
         options = {"zipmap": False} if isinstance(model, MLPClassifier) else None
-        *_, found = run(to_onnx(model, X[:1], options=options), X * np.float32(1e30))
-        assert np.isfinite(found).all()
+        *_, actual = run(to_onnx(model, X[:1], options=options), X * np.float32(1e30))
+        assert np.isfinite(actual).all()
 
 
-# -- what holds them -----------------------------------------------------------------------------
+# -- searches and other estimators ---------------------------------------------------------------
 
 
-def test_searches_convert_their_best():
+def test_searches_convert_their_best_estimator():
     from scipy.stats import loguniform
     from skopt import BayesSearchCV
     from skopt.space import Real
@@ -210,29 +210,29 @@ def test_searches_convert_their_best():
     ]
     for search in searches:
         search.fit(X, Y)
-        _, found = run(to_onnx(search, X[:1], options={"zipmap": False}), X)
-        np.testing.assert_allclose(found, search.predict_proba(X), atol=1e-5)
+        _, actual = run(to_onnx(search, X[:1], options={"zipmap": False}), X)
+        np.testing.assert_allclose(actual, search.predict_proba(X), atol=1e-5)
         _, maps = run(to_onnx(search, X[:1]), X)
-        np.testing.assert_allclose([row[1] for row in maps], found[:, 1], atol=1e-6)
+        np.testing.assert_allclose([row[1] for row in maps], actual[:, 1], atol=1e-6)
 
 
-def test_halving_searches_convert_where_they_are_enabled():
+def test_halving_searches_can_be_converted_if_they_are_enabled():
     importlib.import_module("sklearn.experimental.enable_halving_search_cv")
     from sklearn.model_selection import HalvingGridSearchCV
 
     register()
     search = HalvingGridSearchCV(MLPRegressor(**SMALL), {"alpha": [0.1, 0.01]}, cv=2)
     search.fit(X, NUMBERS)
-    (found,) = run(to_onnx(search, X[:1]), X)
-    np.testing.assert_allclose(found.ravel(), search.predict(X), rtol=1e-4, atol=1e-4)
+    (actual,) = run(to_onnx(search, X[:1]), X)
+    np.testing.assert_allclose(actual.ravel(), search.predict(X), rtol=1e-4, atol=1e-4)
 
 
-def test_other_estimators_are_converted_as_before():
+def test_conversion_of_other_estimators_is_unchanged():
     from sklearn.linear_model import LogisticRegression
 
     grid = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, Y)
-    _, found = run(to_onnx(grid, X[:1], options={"zipmap": False}), X)
-    np.testing.assert_allclose(found, grid.predict_proba(X), atol=1e-5)
+    _, actual = run(to_onnx(grid, X[:1], options={"zipmap": False}), X)
+    np.testing.assert_allclose(actual, grid.predict_proba(X), atol=1e-5)
 
 
 # -- transformers --------------------------------------------------------------------------------
@@ -240,42 +240,44 @@ def test_other_estimators_are_converted_as_before():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ["breast cancer", "wine", "diabetes"])
-def test_transformers(name, dtype):
+def test_transformers_can_be_converted(name, dtype):
     data = table(name)[0].astype(dtype)
     for model in (SmoothClip(), SmoothClip(limit=0.5), PiecewiseLinear(rows_per_bin=2)):
         expected = model.fit(data).transform(data)
-        (found,) = run(to_onnx(model, data[:1]), data)
-        assert found.dtype == dtype
+        (actual,) = run(to_onnx(model, data[:1]), data)
+        assert actual.dtype == dtype
         near = 1e-5 if dtype == np.float32 else 1e-12
-        np.testing.assert_allclose(found, expected, rtol=near, atol=near)
-    assert found.shape[1] > 2 * data.shape[1]
+        np.testing.assert_allclose(actual, expected, rtol=near, atol=near)
+    assert actual.shape[1] > 2 * data.shape[1]
 
 
-def test_transformers_at_the_ends():
+def test_transformers_handle_extreme_values():
     data = np.array([[0.0, 1e7], [1.0, 1e7 + 1], [2.0, 1e7 + 3], [4.0, 1e7 + 8]], np.float32)
     clip = SmoothClip().fit(data)
     probe = np.vstack([data, [[np.nan, -1e30], [3e38, 1e20]]]).astype(np.float32)
-    (found,) = run(to_onnx(clip, data[:1]), probe)
-    np.testing.assert_allclose(found, clip.transform(probe), rtol=1e-5)
-    assert np.isnan(found[4, 0])
-    np.testing.assert_allclose(np.abs(found[4:, 1]), 3, rtol=1e-6)
+    (actual,) = run(to_onnx(clip, data[:1]), probe)
+    np.testing.assert_allclose(actual, clip.transform(probe), rtol=1e-5)
+    assert np.isnan(actual[4, 0])
+    np.testing.assert_allclose(np.abs(actual[4:, 1]), 3, rtol=1e-6)
     bins = PiecewiseLinear(n_bins=2, rows_per_bin=1).fit(data)
     probe[4, 0] = 0
-    (found,) = run(to_onnx(bins, data[:1]), probe)
-    np.testing.assert_allclose(found, bins.transform(probe), rtol=1e-5)
-    none = PiecewiseLinear(rows_per_bin=10).fit(data)  # not rows enough
-    (found,) = run(to_onnx(none, data[:1]), data)
-    np.testing.assert_array_equal(found, data)
+    (actual,) = run(to_onnx(bins, data[:1]), probe)
+    np.testing.assert_allclose(actual, bins.transform(probe), rtol=1e-5)
+    # There are not enough rows for bins.
+    none = PiecewiseLinear(rows_per_bin=10).fit(data)
+    (actual,) = run(to_onnx(none, data[:1]), data)
+    np.testing.assert_array_equal(actual, data)
 
 
-def test_a_pipeline_for_numbers():
+def test_tabular_pipeline_for_numbers_can_be_converted():
     X, y = table("breast cancer")
     X = X.astype(np.float32)
     model = tabular_pipeline("classifier", recipe="fast", random_state=0)
     model.set_params(mlpclassifier__max_iter=3).fit(X, y)
-    _, found = run(to_onnx(model, X[:1], options={"zipmap": False}), X)
-    np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-5)
-    X[::7, 3] = np.nan  # a column that says so, which skl2onnx leaves out
+    _, actual = run(to_onnx(model, X[:1], options={"zipmap": False}), X)
+    np.testing.assert_allclose(actual, model.predict_proba(X), atol=1e-5)
+    # Missing values add an indicator column, which skl2onnx omits.
+    X[::7, 3] = np.nan
     with pytest.raises(NotImplementedError, match=r"SmoothClip was fitted with 31 .* it gets 30"):
         to_onnx(model.fit(X, y), X[:1])
     model = make_pipeline(SimpleImputer(add_indicator=True), MLPRegressor(**SMALL)).fit(X, y)
@@ -283,7 +285,7 @@ def test_a_pipeline_for_numbers():
         to_onnx(model, X[:1])
 
 
-# -- what cannot be converted is named -----------------------------------------------------------
+# -- unsupported components ----------------------------------------------------------------------
 
 
 class Square(Activation):
@@ -295,7 +297,7 @@ class Square(Activation):
 
 
 class Renamed(LeakyReLU):
-    """The same formula under another name."""
+    """A subclass with the same formula."""
 
 
 class Steep(LeakyReLU):
@@ -336,7 +338,7 @@ class OwnMean(LogLoss):
 
 
 class Applied(ReLU):
-    """Networks call `apply`."""
+    """A subclass that overrides `apply`, which networks call."""
 
     def apply(self, z, out):
         np.multiply(z, 2.0, out=out)
@@ -357,19 +359,19 @@ class Applied(ReLU):
         (MLPRegressor(**SMALL, loss=Rounded()), r"The loss Rounded\(\) cannot be converted"),
     ],
 )
-def test_own_formulas_are_refused_by_name(model, named):
+def test_error_names_the_unsupported_formula(model, named):
     model = clone(model).fit(X, NUMBERS if isinstance(model, MLPRegressor) else Y)
     with pytest.raises(NotImplementedError, match=named):
         to_onnx(model, X[:1])
 
 
-def test_own_classes_with_known_formulas_are_converted():
+def test_custom_classes_with_known_formulas_can_be_converted():
     model = MLPRegressor(**SMALL, activation=Renamed(0.2), loss=LogCosh()).fit(X, NUMBERS)
-    (found,) = run(to_onnx(model, X[:1]), X)
-    np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-5, atol=1e-5)
+    (actual,) = run(to_onnx(model, X[:1]), X)
+    np.testing.assert_allclose(actual.ravel(), model.predict(X), rtol=1e-5, atol=1e-5)
 
 
-def test_other_things_that_cannot_be_converted():
+def test_fractional_classes_and_unfitted_estimators_raise():
     halves = MLPClassifier(**SMALL, dtype="float32").fit(X, Y)
     halves._targets.columns[0] = np.array([0.5, 1.5, 2.5])
     with pytest.raises(NotImplementedError, match=r"whole numbers or text .* Got \[0.5, 1.5"):
@@ -378,13 +380,13 @@ def test_other_things_that_cannot_be_converted():
         to_onnx(MLPRegressor(), X[:1])
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_error_names_the_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'sknn_adam\[onnx\]'"):
         register()
 
 
-def test_tables_are_the_real_ones():
+def test_tables_are_the_original_ones():
     assert [len(table(name)[0]) for name in ("breast cancer", "wine", "diabetes")] == [
         569,
         178,

@@ -1,4 +1,4 @@
-"""Conversion of meta-estimators to ONNX: scikit-learn's predictions are the oracle."""
+"""Conversion of meta-estimators to ONNX, compared with scikit-learn's predictions."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ DTYPES = [np.float32, np.float64]
 
 
 def table(name):
-    """Return a table by name; 'iris, text' is iris with other classes."""
+    """Return a table by name; 'iris, text' is iris with classes that are text."""
     name, _, classes = name.partition(", ")
     load = {"breast cancer": load_breast_cancer, "iris": load_iris, "diabetes": load_diabetes}
     X, y = load[name](return_X_y=True)
@@ -99,7 +99,7 @@ def vote(*models, **params):
 
 
 def codes(y):
-    """Return the codes of classes, with which a VotingClassifier fits its estimators."""
+    """Return the class codes with which a VotingClassifier fits its estimators."""
     return np.unique(y, return_inverse=True)[1]
 
 
@@ -121,7 +121,7 @@ CLASSIFIERS = {
     "calibrated, frozen pipeline": lambda X, y: CalibratedClassifierCV(
         frozen(X, y, piped(net())), cv=2
     ),
-    "search of a calibrated one": lambda X, y: search(
+    "search of a calibrated classifier": lambda X, y: search(
         CalibratedClassifierCV(net(), cv=2), "estimator__alpha"
     ),
     "soft vote": lambda X, y: vote(net(), LOGISTIC, piped(net(random_state=3))),
@@ -163,7 +163,7 @@ CLASSIFIERS = {
 
 
 def converted(model, X, dtype):
-    """Return what onnxruntime computes from the graph of a fitted model."""
+    """Return the inputs, and the outputs of onnxruntime for the graph of a fitted model."""
     options = None if is_regressor(model) else {"zipmap": False}
     X = X.astype(dtype)
     return X, run(skl2onnx.to_onnx(model, X[:1], options=options), X)
@@ -172,7 +172,7 @@ def converted(model, X, dtype):
 def assert_same(model, X, dtype):
     """Assert that the graph predicts the labels and probabilities of the model.
 
-    Labels may differ where rounding decides, that is between probabilities that are equal.
+    Labels may differ between equal probabilities, where rounding decides.
     """
     X, (labels, p) = converted(model, X, dtype)
     expected = model.predict(X)
@@ -192,23 +192,23 @@ def assert_same(model, X, dtype):
 @pytest.mark.parametrize(
     ("data", "dtype"), [("breast cancer", np.float32), ("iris, text", np.float64)]
 )
-def test_classifiers(name, data, dtype):
+def test_classifiers_predict_the_same(name, data, dtype):
     X, y = table(data)
     assert_same(CLASSIFIERS[name](X, y).fit(X, y), X, dtype)
 
 
 @pytest.mark.parametrize("data", ["iris, spaced", "breast cancer, truth"])
 @pytest.mark.parametrize("name", ["calibrated", "soft vote", "stack", "bagging"])
-def test_other_classes(name, data):
+def test_other_class_labels_are_supported(name, data):
     X, y = table(data)
     dtype = np.float32 if data == "iris, spaced" else np.float64
     assert_same(CLASSIFIERS[name](X, y).fit(X, y), X, dtype)
 
 
 @pytest.mark.parametrize("data", ["breast cancer", "iris, text", "iris, spaced"])
-def test_boosting(data):
+def test_boosting_predicts_the_same(data):
     X, y = table(data)
-    # Boosting ends with the first network that makes no error.
+    # Boosting stops at the first network without errors.
     inside = net(hidden_layer_sizes=(16,), max_iter=40 if data == "breast cancer" else 150)
     model = AdaBoostClassifier(inside, n_estimators=3, random_state=1).fit(X, y)
     assert len(model.estimators_) == 3
@@ -217,7 +217,7 @@ def test_boosting(data):
         converted(model, X, np.float64)
 
 
-def test_boosting_of_truth_values_is_refused():
+def test_boosting_of_boolean_classes_raises():
     X, y = table("breast cancer, truth")
     model = AdaBoostClassifier(net(max_iter=150), n_estimators=2, random_state=1).fit(X, y)
     with pytest.raises(NotImplementedError, match=r"AdaBoostClassifier.*boolean classes"):
@@ -226,8 +226,8 @@ def test_boosting_of_truth_values_is_refused():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("inside", [net(), net(n_members=3), piped(net())])
-def test_one_against_one(inside, dtype):
-    """Its votes are decided by sums of scores, so it needs those of decision_function."""
+def test_one_vs_one_predicts_the_same(inside, dtype):
+    """Sums of scores decide its votes, so it needs the scores of decision_function."""
     for name in ("breast cancer", "iris"):
         X, y = table(name)
         model = OneVsOneClassifier(inside).fit(X, y)
@@ -236,7 +236,7 @@ def test_one_against_one(inside, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_many_targets(dtype):
+def test_multilabel_and_multioutput_targets_are_supported(dtype):
     X, y = table("iris")
     Y = np.stack([y > 0, y > 1], axis=1).astype(int)
     model = OneVsRestClassifier(net()).fit(X, Y)
@@ -268,21 +268,21 @@ REGRESSORS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", REGRESSORS)
-def test_regressors(name, dtype):
+def test_regressors_predict_the_same(name, dtype):
     X, y = table("diabetes")
     model = REGRESSORS[name]
     model.fit(X, np.stack([y, y[::-1]], axis=1) if name == "several outputs" else y)
-    data, (found,) = converted(model, X, dtype)
-    expected = model.predict(data).reshape(found.shape)
+    data, (actual,) = converted(model, X, dtype)
+    expected = model.predict(data).reshape(actual.shape)
     near = 1e-5 if dtype == np.float32 else 1e-6
-    # Targets of several hundred are predicted, some of them near 0.
-    np.testing.assert_allclose(found, expected, rtol=near, atol=near * np.abs(expected).max())
+    # Targets reach several hundred, but some predictions are near 0.
+    np.testing.assert_allclose(actual, expected, rtol=near, atol=near * np.abs(expected).max())
     frozen = FrozenEstimator(model)
-    np.testing.assert_array_equal(converted(frozen, X, dtype)[1][0], found)
+    np.testing.assert_array_equal(converted(frozen, X, dtype)[1][0], actual)
 
 
-def test_cast_regressor_is_refused():
-    """skl2onnx leaves the cast to float32 out of a float64 graph."""
+def test_cast_regressor_raises():
+    """skl2onnx omits the cast to float32 from a float64 graph."""
     from skl2onnx.sklapi import CastRegressor
 
     X, y = table("diabetes")
@@ -296,7 +296,7 @@ def test_cast_regressor_is_refused():
 
 @pytest.mark.parametrize(("members", "dtype"), [(1, np.float32), (3, np.float64)])
 @pytest.mark.parametrize("wrap", [lambda m: m, piped, search, FrozenEstimator])
-def test_raw_scores_are_those_of_decision_function(wrap, members, dtype):
+def test_raw_scores_match_decision_function(wrap, members, dtype):
     tables = [table("breast cancer"), table("iris")]
     X, y = tables[1]
     tables.append((X, np.stack([y > 0, y > 1], axis=1).astype(int)))
@@ -305,35 +305,35 @@ def test_raw_scores_are_those_of_decision_function(wrap, members, dtype):
         model = wrap(inside.fit(X, y)).fit(X, y)
         X = X.astype(dtype)
         options = {"zipmap": False, "raw_scores": True}
-        labels, found = run(skl2onnx.to_onnx(model, X[:1], options=options), X)
+        labels, actual = run(skl2onnx.to_onnx(model, X[:1], options=options), X)
         expected = model.decision_function(X)
         if expected.ndim == 1:
             expected = np.stack([-expected, expected], axis=1)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(labels, model.predict(X))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_raw_scores_of_members_where_probabilities_round_to_0(dtype):
+def test_raw_scores_of_members_are_accurate_where_probabilities_round_to_0(dtype):
     for X, y in (table("breast cancer"), table("iris")):
         model = net(n_members=3, dtype=dtype.__name__).fit(X, y)
         far = (1e5 * X).astype(dtype)
         options = {"zipmap": False, "raw_scores": True}
-        _, found = run(skl2onnx.to_onnx(model, far[:1], options=options), far)
+        _, actual = run(skl2onnx.to_onnx(model, far[:1], options=options), far)
         expected = model.decision_function(far)
         assert np.abs(expected).max() > -np.log(np.finfo(dtype).smallest_subnormal)
-        found = found[:, 1] if expected.ndim == 1 else found
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=0.01)
+        actual = actual[:, 1] if expected.ndim == 1 else actual
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=0.01)
 
 
-def test_several_columns_of_classes_have_no_raw_scores():
+def test_multioutput_classifiers_have_no_raw_scores():
     X, y = table("iris")
     model = net().fit(X, np.stack([y, y[::-1]], axis=1))
     with pytest.raises(NotImplementedError, match="raw_scores"):
         skl2onnx.to_onnx(model, X[:1], options={"zipmap": False, "raw_scores": True})
 
 
-# -- what is refused -----------------------------------------------------------------------------
+# -- unsupported meta-estimators -----------------------------------------------------------------
 
 
 def shared(X, y):
@@ -389,7 +389,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_graphs_that_would_predict_something_else_are_refused(name):
+def test_graphs_with_other_predictions_are_refused(name):
     build, message = REFUSED[name]
     X, y = table("breast cancer")
     model = build(X, y).fit(X, np.stack([y, y], axis=1) if name == "several outputs" else y)
@@ -397,7 +397,7 @@ def test_graphs_that_would_predict_something_else_are_refused(name):
         converted(model, X, np.float32)
 
 
-def test_temperature_is_refused():
+def test_temperature_scaling_raises():
     X, y = table("iris, text")
     if [int(part) for part in sklearn.__version__.split(".")[:2]] < [1, 8]:
         pytest.skip("this scikit-learn has no temperature scaling")
@@ -407,14 +407,14 @@ def test_temperature_is_refused():
 
 
 @pytest.mark.parametrize("name", ["calibrated", "soft vote", "stack", "bagging"])
-def test_classes_beyond_32_bits_are_refused(name):
+def test_classes_beyond_32_bits_raise(name):
     X, y = table("iris, wide")
     model = CLASSIFIERS[name](X, y).fit(X, y)
     with pytest.raises(NotImplementedError, match="32-bit"):
         converted(model, X, np.float32)
 
 
-def test_one_against_one_is_refused_where_skl2onnx_loses_the_classes():
+def test_one_vs_one_raises_where_skl2onnx_loses_the_classes():
     X, y = table("iris, text")
     with pytest.raises(NotImplementedError, match="indices of the classes"):
         converted(OneVsOneClassifier(net()).fit(X, y), X, np.float32)
@@ -425,7 +425,7 @@ def test_one_against_one_is_refused_where_skl2onnx_loses_the_classes():
         converted(OneVsOneClassifier(number()).fit(X, codes(y)), X, np.float32)
 
 
-def test_quantiles_in_a_mean_are_refused():
+def test_means_of_several_outputs_raise():
     X, y = table("diabetes")
     for model in (
         BaggingRegressor(QUANTILES, n_estimators=2),
@@ -436,8 +436,8 @@ def test_quantiles_in_a_mean_are_refused():
             converted(model.fit(X, target), X, np.float32)
 
 
-def test_integers_and_several_inputs_are_refused():
-    """skl2onnx casts the probabilities in a stack to the type of its inputs."""
+def test_integers_and_several_inputs_raise():
+    """skl2onnx casts the probabilities in a stack to the dtype of its inputs."""
     pd = pytest.importorskip("pandas")
     X, y = table("iris")
     counts = np.round(10 * X).astype(np.int64)
@@ -457,8 +457,8 @@ def test_bagging_has_no_raw_scores():
         skl2onnx.to_onnx(model, X[:1], options={"zipmap": False, "raw_scores": True})
 
 
-def test_other_estimators_are_converted_as_before():
-    """Ours are not inside, so nothing is refused, not even what skl2onnx converts wrongly."""
+def test_conversion_of_other_estimators_is_unchanged():
+    """Without our estimators inside, even conversions that skl2onnx gets wrong are allowed."""
     X, y = table("iris")
     model = CalibratedClassifierCV(LogisticRegression(), cv=2).fit(X, y)
     assert_same(model, X, np.float32)
@@ -467,7 +467,7 @@ def test_other_estimators_are_converted_as_before():
     assert p.shape == (len(X), 3)
 
 
-# -- absent packages -----------------------------------------------------------------------------
+# -- missing packages ----------------------------------------------------------------------------
 
 WITHOUT_SKOPT = """
 import sys
@@ -484,8 +484,8 @@ print(len(to_onnx(search.fit(X, X[:, 0]), X[:1]).graph.output))
 """
 
 
-def test_conversion_without_scikit_optimize():
-    found = subprocess.run(
+def test_conversion_works_without_scikit_optimize():
+    process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_SKOPT], capture_output=True, text=True
     )
-    assert found.stdout.split() == ["1"], found.stderr[-2000:]
+    assert process.stdout.split() == ["1"], process.stderr[-2000:]

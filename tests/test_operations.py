@@ -1,4 +1,4 @@
-"""Every operation of fused loops against NumPy, on booleans, numbers and constants."""
+"""Every operation of compiled loops equals NumPy for booleans, numbers and constants."""
 
 from math import inf, nan
 
@@ -26,12 +26,12 @@ def n_arguments(function):
 
 
 def operands(z, a):
-    """Return all kinds of operands made of two arrays."""
+    """Return operands of all types made from two arrays."""
     return [z, a, z > 0, a > z, *CONSTANTS]
 
 
 def expressions(function):
-    """Yield formulas of (z, a) that call a function once, on every combination of operands."""
+    """Yield formulas of (z, a) that call a function once, for every combination of operands."""
     n = len(operands(np.ones(1), np.ones(1)))
     if n_arguments(function) == 3:
         picks = [(i, j, k) for i in (0, 2, 3, 4, 6) for j in range(n) for k in (0, 2, 5, 10, 13)]
@@ -47,7 +47,7 @@ def expressions(function):
 
 
 def grid(dtype):
-    """Return every value beside four others."""
+    """Return two arrays that pair every value with four values."""
     z = np.array(VALUES, dtype)
     return np.tile(z, 4), np.concatenate([np.roll(z, shift) for shift in (0, 1, 5, 9)])
 
@@ -56,18 +56,19 @@ def by_numpy(formula, z, a):
     return np.broadcast_to(np.asarray(formula(z, a)), z.shape).astype(z.dtype)
 
 
-def assert_equal(found, expected, function):
-    np.testing.assert_array_equal(found, expected)
-    if function not in {np.maximum, np.minimum}:  # NumPy takes either of two zeros
+def assert_equal(actual, expected, function):
+    np.testing.assert_array_equal(actual, expected)
+    # NumPy may return either of two zeros.
+    if function not in {np.maximum, np.minimum}:
         zeros = expected == 0
-        np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]))
+        np.testing.assert_array_equal(np.signbit(actual[zeros]), np.signbit(expected[zeros]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("function", OPERATIONS, ids=lambda f: f.__name__)
 @np.errstate(all="ignore")
-def test_an_operation_that_is_written_out_is_numpys(function, dtype):
-    """All combinations, the loop's source run as plain Python."""
+def test_generated_code_of_an_operation_equals_numpy(function, dtype):
+    """Run the source of the loop as plain Python for all combinations."""
     z, a = grid(dtype)
     written = 0
     for formula in expressions(function):
@@ -92,7 +93,7 @@ def test_an_operation_that_is_written_out_is_numpys(function, dtype):
 
 
 def _as_rule(formula):
-    """Return the formula of (z, a) as that of a rule with one slot, which it keeps."""
+    """Turn a formula of (z, a) into that of a rule that keeps its single slot."""
     formula.outputs = [formula.outputs[0], 1]
     return formula
 
@@ -125,8 +126,8 @@ MIXED = {
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @np.errstate(all="ignore")
-def test_booleans_in_compiled_rules(dtype):
-    """Each formula as a slot's new value and as the update, in one compiled rule."""
+def test_compiled_rules_handle_booleans_like_numpy(dtype):
+    """One compiled rule uses each formula as the new value of a slot, and one as the update."""
     z, a = grid(dtype)
     formulas = [f for f in MIXED.values() if record(f, 2, dtype=dtype) is not None]
     assert len(formulas) >= len(MIXED) - 5
@@ -155,8 +156,8 @@ COMPILED = [
 
 @pytest.mark.parametrize(("name", "dtype"), COMPILED)
 @np.errstate(all="ignore")
-def test_booleans_in_activations_and_derivatives(name, dtype):
-    """Through both executions, whether the formula is fused or not."""
+def test_activations_and_derivatives_handle_booleans_like_numpy(name, dtype):
+    """Use both backends, whether the formula is compiled or not."""
     formula = MIXED[name]
 
     class Mine(Activation):
@@ -179,14 +180,14 @@ def test_booleans_in_activations_and_derivatives(name, dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("name", MIXED)
 @np.errstate(all="ignore")
-def test_booleans_in_rules_run_by_numpy(name, dtype):
+def test_rules_run_by_numpy_handle_booleans(name, dtype):
     z, a = grid(dtype)
     theta, formula = np.zeros_like(z), MIXED[name]
     NumpyKernels().update(lambda g, s: (formula(g, s), s), theta, z, [a.copy()], ())
     np.testing.assert_array_equal(-theta, by_numpy(formula, z, a))
 
 
-def test_the_two_formulas_that_were_computed_otherwise():
+def test_booleans_are_added_as_numbers_and_numbers_are_used_as_booleans():
     first, second = MIXED["sum of booleans"], MIXED["number as truth"]
     theta, slot = np.zeros(1), np.zeros(1)
     FusedKernels().update(
@@ -196,7 +197,7 @@ def test_the_two_formulas_that_were_computed_otherwise():
 
 
 @np.errstate(all="ignore")
-def test_powers_are_numpys(rng):
+def test_powers_equal_numpy(rng):
     z = np.append(rng.normal(size=50) ** 2, [0.0, -0.0, np.inf, -np.inf])
 
     def rule(g, *slots):
@@ -215,8 +216,8 @@ def test_powers_are_numpys(rng):
     "formula",
     [lambda g: g**3, np.exp, np.log, np.tanh, np.sin, np.cbrt, lambda g: np.hypot(g, 1.0)],
 )
-def test_functions_with_another_last_digit_are_left_to_numpy(formula, rng):
-    """Numba computes them by other code than NumPy."""
+def test_functions_that_round_differently_are_left_to_numpy(formula, rng):
+    """Numba computes them with other code than NumPy."""
     z = rng.normal(size=500).astype(np.float32) ** 2 + np.float32(0.1)
     kernels, slot = FusedKernels(), np.zeros_like(z)
     kernels.update(lambda g, s: (g, formula(g)), np.zeros_like(z), z, [slot], ())
@@ -224,6 +225,6 @@ def test_functions_with_another_last_digit_are_left_to_numpy(formula, rng):
     np.testing.assert_array_equal(slot, formula(z))
 
 
-def test_a_power_that_numpy_may_compute_as_a_root_is_left_to_it():
+def test_powers_that_numpy_may_compute_as_roots_are_left_to_numpy():
     assert record(lambda z: np.power(z, 0.5), 1) is None
     assert record(lambda z, s: z**s, 1, 1) is None

@@ -22,44 +22,45 @@ CONFIGS = [
     pytest.param(config, id=config["name"])
     for config in GOLDEN["configs"]
     if hasattr(optimizers, config["class"])
-    # Our Muon does not hand Nesterov's momentum on to the biases; the golden file has both.
+    # Our Muon does not apply Nesterov momentum to biases; the golden file has both variants.
     if config.get("b_by", "Adam") == "Adam"
 ]
 DECAYING = [row for row in OPTIMIZERS if row.values[0].weight_decay]
 
 
-# -- against other libraries ---------------------------------------------------------------------
+# -- comparison with other libraries -------------------------------------------------------------
 
 
-def test_problem_is_that_of_the_golden_file():
+def test_problem_matches_the_golden_file():
     np.testing.assert_allclose(gradient(START), GOLDEN["problem"]["gradient0"], rtol=1e-14)
     assert objective(START) == pytest.approx(GOLDEN["problem"]["f0"], rel=1e-14)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_trajectory_is_that_of_other_libraries(config):
+def test_trajectory_matches_other_libraries(config):
     follows_the_golden_trajectory(getattr(optimizers, config["class"]), config)
 
 
-# -- what every optimizer promises ---------------------------------------------------------------
+# -- properties of every optimizer ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_keeps_its_promises(optimizer, promise):
+def test_has_the_properties_of_every_optimizer(optimizer, promise):
     promise(optimizer)
 
 
 @pytest.mark.parametrize("optimizer", [row for row in OPTIMIZERS if not row.values[0].weight_decay])
-def test_without_decay_nothing_moves_at_a_minimum(optimizer):
+def test_minimum_is_a_fixed_point_without_decay(optimizer):
     without_decay_nothing_moves_at_a_minimum(optimizer)
 
 
 class Strict(NumpyKernels):
-    """Refuses formulas that would compute in another precision than theta's."""
+    """Kernels that refuse formulas in another precision than that of theta."""
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
-        assert type(keep) is float  # NumPy's own would turn float32 to float64
+        # A NumPy float would promote float32 to float64.
+        assert type(keep) is float
         assert all(value.dtype == theta.dtype for value in rule(grad, *slots, *scalars))
         super().update(rule, theta, grad, slots, scalars, keep)
 
@@ -76,7 +77,7 @@ def test_rules_compute_in_the_precision_of_theta(optimizer):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("size", [0.0, 1e-12, 1e12])
-def test_extreme_gradients_leave_theta_finite(optimizer, size):
+def test_extreme_gradients_keep_theta_finite(optimizer, size):
     theta = START.astype(np.float32)
     state = optimizer.init(theta, LAYOUT)
     for _ in range(3):
@@ -93,11 +94,11 @@ class Decayed(optimizers.SGD):
         self.weight_decay = weight_decay
 
 
-DECAYING.append(pytest.param(Decayed(), id="a user's own"))
+DECAYING.append(pytest.param(Decayed(), id="user-defined"))
 
 
 @pytest.mark.parametrize("optimizer", DECAYING)
-def test_decay_shrinks_weights_and_spares_biases(optimizer):
+def test_decay_shrinks_weights_but_not_biases(optimizer):
     theta = START.copy()
     state = optimizer.init(theta, LAYOUT)
     for _ in range(3):
@@ -115,7 +116,7 @@ def test_decay_without_layout_shrinks_all_of_theta(optimizer):
     assert (np.abs(theta) < np.abs(START)).all()
 
 
-def test_decay_is_a_power_in_the_number_of_steps():
+def test_decay_multiplies_over_the_steps():
     theta = START.copy()
     optimizer = Decayed(learning_rate=0.1, weight_decay=0.5)
     state = optimizer.init(theta)
@@ -124,7 +125,7 @@ def test_decay_is_a_power_in_the_number_of_steps():
     np.testing.assert_allclose(theta, START * 0.95 * 0.95 * 0.9, rtol=1e-14)
 
 
-# -- by hand -------------------------------------------------------------------------------------
+# -- hand-computed steps -------------------------------------------------------------------------
 
 
 def test_first_adam_step_has_the_length_of_the_learning_rate():
@@ -134,14 +135,15 @@ def test_first_adam_step_has_the_length_of_the_learning_rate():
     np.testing.assert_allclose(theta, [-0.1, 0.1, -0.1], rtol=2e-5)
 
 
-def test_first_rmsprop_step_is_not_corrected():
+def test_first_rmsprop_step_has_no_bias_correction():
     theta = np.zeros(2)
     optimizer = optimizers.RMSprop(learning_rate=0.1, rho=0.75)
     optimizer.step(theta, np.array([3.0, -4e5]), optimizer.init(theta))
-    np.testing.assert_allclose(theta, [-0.2, 0.2], rtol=1e-7)  # 1 / sqrt(1 - rho) = 2
+    # 1 / sqrt(1 - rho) = 2
+    np.testing.assert_allclose(theta, [-0.2, 0.2], rtol=1e-7)
 
 
-def test_momentum_adds_up_past_gradients():
+def test_momentum_accumulates_past_gradients():
     theta = np.zeros(1)
     optimizer = optimizers.SGD(learning_rate=1.0, momentum=0.5)
     state = optimizer.init(theta)
@@ -149,7 +151,8 @@ def test_momentum_adds_up_past_gradients():
     for g in (8.0, 0.0, 4.0):
         optimizer.step(theta, np.array([g]), state)
         path.append(theta[0])
-    assert path == [-8.0, -12.0, -18.0]  # velocities 8, 4, 2 + 4
+    # The velocities are 8, 4 and 2 + 4.
+    assert path == [-8.0, -12.0, -18.0]
 
 
 # -- minimizers ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What single optimizers promise beyond what all of them do; the numbers are worked out by hand."""
+"""Properties of single optimizers, with numbers worked out by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sknn_adam.optimizers.muon import orthogonalize
 
 
 def steps(optimizer, gradients, theta=0.0, layout=None):
-    """Return theta after each of some steps with given gradients, and the state."""
+    """Return theta after each step with the given gradients, and the state."""
     theta = np.array([theta]) if np.isscalar(theta) else theta.copy()
     state, path = optimizer.init(theta, layout), []
     for g in gradients:
@@ -22,12 +22,12 @@ def test_lion_steps_have_the_length_of_the_learning_rate():
     np.testing.assert_array_equal(path[:, 0], [-0.25, -0.5, -0.75, -1.0])
 
 
-def test_adagrad_steps_fade_as_one_over_the_root():
+def test_adagrad_steps_decrease_as_one_over_the_square_root():
     path, _ = steps(optimizers.Adagrad(learning_rate=1.0), [4.0] * 9)
     np.testing.assert_allclose(-np.diff(path[:, 0], prepend=0), 1 / np.sqrt(np.arange(1, 10)))
 
 
-def test_adagrad_starts_its_sum_where_it_is_told():
+def test_adagrad_starts_from_initial_accumulator_value():
     optimizer = optimizers.Adagrad(learning_rate=1.0, initial_accumulator_value=16.0)
     np.testing.assert_allclose(steps(optimizer, [3.0])[0], [[-0.6]])
 
@@ -39,7 +39,7 @@ def test_amsgrad_remembers_the_largest_gradient():
     assert abs(amsgrad[-1] - amsgrad[-2]) < 0.1 * abs(adam[-1] - adam[-2])
 
 
-def test_radam_divides_from_the_sixth_step_on():
+def test_radam_is_adaptive_from_the_sixth_step_on():
     small, _ = steps(optimizers.RAdam(learning_rate=1.0), [1.0] * 7)
     large, _ = steps(optimizers.RAdam(learning_rate=1.0), [1000.0] * 7)
     np.testing.assert_allclose(large[:5], 1000 * small[:5])
@@ -47,7 +47,7 @@ def test_radam_divides_from_the_sixth_step_on():
 
 
 @pytest.mark.parametrize("beta_2", [0.0, 0.5, 0.6])
-def test_radam_that_never_divides(beta_2):
+def test_radam_with_small_beta_2_is_never_adaptive(beta_2):
     path, _ = steps(optimizers.RAdam(learning_rate=1.0, beta_2=beta_2), [2.0] * 20)
     np.testing.assert_allclose(np.diff(path[:, 0]), -2.0)
 
@@ -55,12 +55,13 @@ def test_radam_that_never_divides(beta_2):
 def test_schedule_free_predicts_with_the_mean_of_the_iterates():
     optimizer = optimizers.ScheduleFreeAdamW(learning_rate=0.5)
     path, state = steps(optimizer, [1.0, -1.0, 1.0, 1.0])
-    z = np.cumsum([-0.5, 0.5, -0.5, -0.5])  # steps of the learning rate: all g² are 1
+    # All g² are 1, so every step has the length of the learning rate.
+    z = np.cumsum([-0.5, 0.5, -0.5, -0.5])
     np.testing.assert_allclose(path[-1] - state.gap, z[-1], atol=1e-7)
     np.testing.assert_allclose(optimizer.evaluation_point(path[-1], state), z.mean(), atol=1e-7)
 
 
-def test_prodigy_starts_late_if_gradients_do():
+def test_prodigy_starts_with_the_first_nonzero_gradient():
     path, state = steps(optimizers.Prodigy(), [0.0] * 3 + [1.0] * 300)
     assert np.isfinite(path).all()
     assert not path[:3].any()
@@ -68,7 +69,7 @@ def test_prodigy_starts_late_if_gradients_do():
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-def test_prodigy_finds_the_distance(scale):
+def test_prodigy_estimates_the_distance(scale):
     target, optimizer = scale * np.array([3.0, -2.0, 0.5]), optimizers.Prodigy()
     theta = np.zeros(3)
     state = optimizer.init(theta)
@@ -82,20 +83,22 @@ def test_prodigy_finds_the_distance(scale):
 
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (6, 6), (1, 7), (7, 1), (3, 4, 9)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_singular_values_are_brought_near_one(shape, dtype, rng):
+def test_orthogonalize_brings_singular_values_near_one(shape, dtype, rng):
     matrix = 10 * rng.normal(size=shape).astype(dtype)
-    found = orthogonalize(matrix, 1e-8)
-    assert found.dtype == dtype
-    assert found.shape == shape
+    actual = orthogonalize(matrix, 1e-8)
+    assert actual.dtype == dtype
+    assert actual.shape == shape
     U, _, V = np.linalg.svd(matrix, full_matrices=False)
-    turned = U.swapaxes(-1, -2) @ found @ V.swapaxes(-1, -2)  # diagonal: same singular vectors
-    sizes = np.diagonal(turned, axis1=-2, axis2=-1)
+    rotated = (
+        U.swapaxes(-1, -2) @ actual @ V.swapaxes(-1, -2)
+    )  # diagonal, as the singular vectors are the same
+    sizes = np.diagonal(rotated, axis1=-2, axis2=-1)
     assert (0.6 < sizes).all()
     assert (sizes < 1.3).all()
-    np.testing.assert_allclose(turned - sizes[..., None] * np.eye(sizes.shape[-1]), 0, atol=1e-4)
+    np.testing.assert_allclose(rotated - sizes[..., None] * np.eye(sizes.shape[-1]), 0, atol=1e-4)
 
 
-def test_muon_treats_every_member_on_its_own(rng):
+def test_muon_treats_members_separately(rng):
     members, shape = 3, (4, 6)
     theta, grad = rng.normal(size=(2, members, 24))
     grad[1] = 0
@@ -108,7 +111,7 @@ def test_muon_treats_every_member_on_its_own(rng):
         np.testing.assert_allclose(together[0].reshape(members, 24)[i], alone[0], rtol=1e-12)
 
 
-def test_muon_without_layout_is_adamw():
+def test_muon_without_layout_equals_adamw():
     gradients = [1.0, -3.0, 0.5]
     muon, _ = steps(optimizers.Muon(weight_decay=0.1), gradients, 2.0)
     adamw, _ = steps(optimizers.AdamW(weight_decay=0.1), gradients, 2.0)

@@ -1,4 +1,4 @@
-"""scikit-learn's own MLP as an oracle: same start, same batches, same curve, same weights."""
+"""Parity with scikit-learn's MLP: equal initial weights and batches give an equal result."""
 
 import numpy as np
 import pytest
@@ -14,29 +14,29 @@ EPOCHS = 50
 ALPHA = 0.01
 
 
-def first_weights(fan_in, fan_out):
-    """The start of both sides: a function of the fans alone."""
+def initial_weights(fan_in, fan_out):
+    """Return the initial weights of both sides, which depend only on the fans."""
     rng = np.random.default_rng([fan_in, fan_out])
     limit = np.sqrt(6 / (fan_in + fan_out))
     return rng.uniform(-limit, limit, (fan_in, fan_out)), rng.uniform(-limit, limit, fan_out)
 
 
-class SameStart(Initializer):
+class SameWeights(Initializer):
     def __call__(self, fan_in, fan_out, rng):
-        return first_weights(fan_in, fan_out)[0]
+        return initial_weights(fan_in, fan_out)[0]
 
     def bias(self, fan_in, fan_out, rng):
-        return first_weights(fan_in, fan_out)[1]
+        return initial_weights(fan_in, fan_out)[1]
 
 
-class TheirClassifierSameStart(TheirClassifier):
+class TheirClassifierSameWeights(TheirClassifier):
     def _init_coef(self, fan_in, fan_out, dtype):
-        return first_weights(fan_in, fan_out)
+        return initial_weights(fan_in, fan_out)
 
 
-class TheirRegressorSameStart(TheirRegressor):
+class TheirRegressorSameWeights(TheirRegressor):
     def _init_coef(self, fan_in, fan_out, dtype):
-        return first_weights(fan_in, fan_out)
+        return initial_weights(fan_in, fan_out)
 
 
 def binary():
@@ -55,13 +55,13 @@ def regression():
 
 
 DATA = [
-    pytest.param(binary, MLPClassifier, TheirClassifierSameStart, id="binary"),
-    pytest.param(three_classes, MLPClassifier, TheirClassifierSameStart, id="three classes"),
-    pytest.param(regression, MLPRegressor, TheirRegressorSameStart, id="regression"),
+    pytest.param(binary, MLPClassifier, TheirClassifierSameWeights, id="binary"),
+    pytest.param(three_classes, MLPClassifier, TheirClassifierSameWeights, id="three classes"),
+    pytest.param(regression, MLPRegressor, TheirRegressorSameWeights, id="regression"),
 ]
 
-# Ours, and scikit-learn's parameters for the same rule. Their epsilon stands inside the bias
-# correction; so small a one makes the two conventions equal.
+# Our optimizer, and scikit-learn's parameters for the same rule. Their epsilon is inside the bias
+# correction; a value this small makes the two conventions equal.
 RULES = [
     pytest.param(SGD(0.05), {"solver": "sgd", "momentum": 0.0}, id="sgd"),
     pytest.param(
@@ -81,10 +81,13 @@ RULES = [
 @pytest.mark.parametrize("batch_size", [50, None], ids=["minibatches", "full batch"])
 @pytest.mark.parametrize(("optimizer", "theirs"), RULES)
 @pytest.mark.parametrize(("data", "Ours", "Theirs"), DATA)
-def test_curve_and_weights_agree(data, Ours, Theirs, optimizer, theirs, batch_size, activation):
+def test_curve_and_weights_match_scikit_learn(
+    data, Ours, Theirs, optimizer, theirs, batch_size, activation
+):
     X, y = data()
     batch_size = batch_size or len(X)
-    assert len(X) % batch_size == 0  # their alpha is divided by the size of each batch
+    # scikit-learn divides alpha by the size of each batch.
+    assert len(X) % batch_size == 0
     common = {
         "hidden_layer_sizes": (12, 7),
         "activation": activation,
@@ -103,8 +106,8 @@ def test_curve_and_weights_agree(data, Ours, Theirs, optimizer, theirs, batch_si
         dtype="float64",
         optimizer=optimizer,
         alpha=ALPHA,
-        initializer=SameStart(),
-        bias_initializer=SameStart(),
+        initializer=SameWeights(),
+        bias_initializer=SameWeights(),
     ).fit(X, y)
     theirs = Theirs(
         **common, **theirs, learning_rate_init=optimizer.learning_rate, alpha=ALPHA * batch_size
@@ -128,8 +131,8 @@ def test_lbfgs_reaches_the_same_optimum(data, Ours, Theirs):
         **scaling,
         optimizer="lbfgs",
         alpha=0.1,
-        initializer=SameStart(),
-        bias_initializer=SameStart(),
+        initializer=SameWeights(),
+        bias_initializer=SameWeights(),
     ).fit(X, y)
     theirs = Theirs(**common, solver="lbfgs", alpha=0.1 * len(X), max_fun=10**6).fit(X, y)
     assert ours.converged_

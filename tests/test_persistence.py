@@ -1,4 +1,4 @@
-"""Archives: whole, small, safe, and refused where they are not."""
+"""Archives restore complete estimators, are small and safe, and are refused if invalid."""
 
 import copy
 import importlib.util
@@ -52,20 +52,20 @@ WITHOUT_PARTIAL_FIT = ("minimized", "stopped", "cross-fitted")
 ARCHIVES = Path(__file__).parent / "golden" / "archives"
 
 
-def there_and_back(model, folder):
+def save_and_load(model, folder):
     save(model, folder / "model.skops")
     return load(folder / "model.skops")
 
 
-# -- whole ---------------------------------------------------------------------------------------
+# -- completeness --------------------------------------------------------------------------------
 
 
 @BOTH
 @pytest.mark.parametrize("state", STATES)
-def test_an_archive_brings_everything_back(estimator, y, state, tmp_path):
+def test_archive_restores_the_estimator(estimator, y, state, tmp_path):
     model = small(estimator, **STATES[state]).fit(X, y)
     before = pickle.dumps(model)
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     assert pickle.dumps(model) == before
     equal(model, loaded)
     assert repr(loaded) == repr(model)
@@ -81,12 +81,13 @@ def test_an_archive_brings_everything_back(estimator, y, state, tmp_path):
 
 @BOTH
 @pytest.mark.parametrize("state", [name for name in STATES if name not in WITHOUT_PARTIAL_FIT])
-def test_training_goes_on_with_the_same_bits(estimator, y, state, tmp_path):
+def test_training_continues_with_the_same_bits(estimator, y, state, tmp_path):
     model = small(estimator, **STATES[state])
     for _ in range(2):
         model.partial_fit(X, y)
-    loaded = there_and_back(model, tmp_path)
-    if loaded._run.average is not None:  # one array here, and one there
+    loaded = save_and_load(model, tmp_path)
+    # The network that predicts uses the array of the average.
+    if loaded._run.average is not None:
         assert loaded._network.theta is loaded._run.average
     for one in (model, loaded):
         one.partial_fit(X, y).partial_fit(X[::2], y[::2])
@@ -94,19 +95,19 @@ def test_training_goes_on_with_the_same_bits(estimator, y, state, tmp_path):
 
 
 @BOTH
-def test_a_warm_start_goes_on_with_the_same_bits(estimator, y, tmp_path):
+def test_warm_start_continues_with_the_same_bits(estimator, y, tmp_path):
     model = small(estimator, warm_start=True, optimizer="lbfgs", batch_size="auto").fit(X, y)
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     equal(model.fit(X, y), loaded.fit(X, y))
 
 
 def crossed(estimator):
-    """Return several networks that leave rows out, and can go on."""
+    """Return an estimator with cross-fitted members and a warm start."""
     params = {"n_members": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
     return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
 
 
-KINDS = {
+TARGETS = {
     "two": (MLPClassifier, X[:, 0] > 0),
     "classes": (MLPClassifier, LABELS),
     "labels": (MLPClassifier, (X[:, :3] > 0).astype(int)),
@@ -123,11 +124,11 @@ def equal_members(one, other, inputs):
     assert other.history_.columns["loss"] == one.history_.columns["loss"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_cross_fitted_members_come_back_and_go_on(kind, tmp_path):
-    estimator, y = KINDS[kind]
+@pytest.mark.parametrize("target_type", TARGETS)
+def test_cross_fitted_members_are_restored_and_continue(target_type, tmp_path):
+    estimator, y = TARGETS[target_type]
     model = crossed(estimator).fit(X, y)
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     equal_members(model, loaded, X)
     before = model.coefs_[0].copy()
     equal_members(model.fit(X, y), loaded.fit(X, y), X)
@@ -136,8 +137,8 @@ def test_cross_fitted_members_come_back_and_go_on(kind, tmp_path):
 
 @BOTH
 @pytest.mark.usefixtures("python_handles_interrupts")
-def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp_path, monkeypatch):
-    """What is known of rows left out, and the patience of each, is part of it."""
+def test_interrupted_fit_of_members_resumes_from_an_archive(estimator, y, tmp_path, monkeypatch):
+    """The archive includes out-of-fold predictions and the patience of each sample."""
     model, seen, see = crossed(estimator), [], OutOfFold.see
 
     def interrupted(self, *args):
@@ -150,7 +151,7 @@ def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp
         patch.setattr(OutOfFold, "see", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     assert loaded._run.in_fit
     for name in ("z", "best", "waited"):
         np.testing.assert_array_equal(getattr(loaded._run.oof, name), getattr(model._run.oof, name))
@@ -163,8 +164,9 @@ def test_an_interrupted_fit_of_members_goes_on_from_an_archive(estimator, y, tmp
 def test_every_component_is_trusted(row, tmp_path):
     name = f"{type(row).__module__}.{type(row).__name__}"
     assert name in TRUSTED_TYPES
-    model = MLPClassifier(optimizer=row)  # never fitted: any component will do
-    assert repr(there_and_back(model, tmp_path)) == repr(model)
+    # The model is not fitted, so any component is accepted.
+    model = MLPClassifier(optimizer=row)
+    assert repr(save_and_load(model, tmp_path)) == repr(model)
 
 
 def test_every_layer_is_trusted():
@@ -176,18 +178,18 @@ def test_every_layer_is_trusted():
     assert {f"{layer.__module__}.{layer.__name__}" for layer in own} <= set(TRUSTED_TYPES)
 
 
-def test_targets_of_all_kinds(tmp_path):
+def test_all_target_types_are_restored(tmp_path):
     labels = (X[:, :3] > 0).astype(int)
     columns = np.stack([LABELS, LABELS[::-1]], axis=1)
     for y in (labels, columns, np.digitize(X[:, 0], [0]), X[:, 0] > 0):
         model = small(MLPClassifier, class_weight="balanced").fit(X, y)
-        loaded = there_and_back(model, tmp_path)
+        loaded = save_and_load(model, tmp_path)
         np.testing.assert_array_equal(loaded.predict(X), model.predict(X), strict=True)
     several = small(MLPRegressor, loss=QuantileLoss((0.1, 0.5, 0.9))).fit(X, NUMBERS)
-    np.testing.assert_array_equal(there_and_back(several, tmp_path).predict(X), several.predict(X))
+    np.testing.assert_array_equal(save_and_load(several, tmp_path).predict(X), several.predict(X))
 
 
-# -- what holds them -----------------------------------------------------------------------------
+# -- pipelines and searches ----------------------------------------------------------------------
 
 
 def holders():
@@ -225,10 +227,10 @@ def holders():
 
 
 @pytest.mark.parametrize("holder", holders())
-def test_whole_pipelines_and_searches(holder, tmp_path):
+def test_pipelines_and_searches_are_restored(holder, tmp_path):
     model = holders()[holder].fit(np.round(X, 1), LABELS)
     before = set(vars(model))
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     assert set(vars(model)) == before
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     if hasattr(model, "cv_results_"):
@@ -239,17 +241,19 @@ def test_whole_pipelines_and_searches(holder, tmp_path):
             loaded.cv_results_["rank_test_" + ("neg_log_loss" if holder == "grid" else "score")],
             model.cv_results_["rank_test_" + ("neg_log_loss" if holder == "grid" else "score")],
         )
-    loaded.fit(np.round(X, 1), LABELS)  # its spaces came along
+    # The search spaces are restored too.
+    loaded.fit(np.round(X, 1), LABELS)
     assert loaded.predict(X).shape == LABELS.shape
 
 
-def test_spaces_come_back_as_they_were(tmp_path):
+def test_search_spaces_are_restored(tmp_path):
     made = holders()
-    loaded = there_and_back(made["Bayes"], tmp_path)
+    loaded = save_and_load(made["Bayes"], tmp_path)
     (space, n), (expected, _) = loaded.search_spaces[0], made["Bayes"].search_spaces[0]
     assert n == 3
-    assert space == expected  # dimensions compare by value
-    random = there_and_back(made["random"], tmp_path).param_distributions
+    # Dimensions are compared by value.
+    assert space == expected
+    random = save_and_load(made["random"], tmp_path).param_distributions
     alpha = random["mlpclassifier__alpha"]
     assert alpha.rvs(random_state=0) == pytest.approx(
         made["random"].param_distributions["mlpclassifier__alpha"].rvs(random_state=0), rel=1e-15
@@ -269,11 +273,11 @@ def golden():
 
 
 @pytest.mark.parametrize("name", ["exact", "trained", "search", "members"])
-def test_models_with_the_arrays_of_an_older_release_predict_the_same(name, tmp_path):
-    """Weights and predictions were stored with scikit-learn 1.7; other arrays are made anew.
+def test_arrays_of_an_older_release_predict_the_same(name, tmp_path):
+    """Weights and predictions were stored with scikit-learn 1.7; other arrays are recomputed.
 
-    The archives beside them name modules of the former layout. Bits are compared where nothing is
-    rounded; elsewhere the last digit of a prediction depends on the processor.
+    The archives in the same folder name modules of a former layout. Bits are compared only without
+    rounding; otherwise the last digit of a prediction depends on the processor.
     """
     assert json.loads((ARCHIVES / "versions.json").read_text())["scikit-learn"] == "1.7.2"
     made = golden()
@@ -284,21 +288,22 @@ def test_models_with_the_arrays_of_an_older_release_predict_the_same(name, tmp_p
         net._network.theta[...] = expected["theta"]
         net._network.statistics[...] = expected["statistics"]
         scaler.mean_, scaler.scale_ = expected["mean"], expected["scale"]
-        for fitted in (model, there_and_back(model, tmp_path)):
-            found = made.bits(fitted, X)
+        for fitted in (model, save_and_load(model, tmp_path)):
+            actual = made.bits(fitted, X)
             for key in ("raw outputs", "predictions"):
-                np.testing.assert_allclose(found[key], expected[key], rtol=1e-4, atol=1e-5)
+                np.testing.assert_allclose(actual[key], expected[key], rtol=1e-4, atol=1e-5)
                 if name == "exact":
-                    np.testing.assert_array_equal(found[key], expected[key])
+                    np.testing.assert_array_equal(actual[key], expected[key])
                 elif expected[key].dtype == np.float64 and made.network(model).dtype == "float64":
-                    np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-13)
+                    np.testing.assert_allclose(actual[key], expected[key], rtol=1e-12, atol=1e-13)
 
 
-def test_the_exact_model_is_exact():
-    """By hand, in integers: no rounding anywhere, so bits are promised on every machine."""
+def test_exact_model_does_not_round():
+    """Compute in integers: without rounding, the bits are the same on every machine."""
     made = golden()
     pipeline, inputs = made.exact()
-    units = (inputs - [3, -1, 0, 2]) * [2, 8, 4, 1]  # a quarter is one
+    # The unit is a quarter.
+    units = (inputs - [3, -1, 0, 2]) * [2, 8, 4, 1]
     whole = units.astype(int).astype(object)
     for W, b in zip(pipeline[-1]._network.dense()[:], [4, 4, 4], strict=True):
         whole = whole @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
@@ -307,7 +312,7 @@ def test_the_exact_model_is_exact():
     np.testing.assert_array_equal(pipeline.predict(inputs), expected.astype(float))
 
 
-def test_versions_are_in_the_file(tmp_path):
+def test_file_contains_the_versions(tmp_path):
     data = archive(small(MLPClassifier), tmp_path)
     with ZipFile(io.BytesIO(data)) as file:
         about = json.loads(file.read("sknn_adam.json"))
@@ -316,7 +321,7 @@ def test_versions_are_in_the_file(tmp_path):
     assert about["numpy"] == np.__version__
 
 
-def test_newer_files_say_so(tmp_path):
+def test_files_of_newer_versions_raise_or_warn(tmp_path):
     data, path = archive(small(MLPClassifier).fit(X, LABELS), tmp_path), tmp_path / "new.skops"
     path.write_bytes(rewritten(data, about={"sknn_adam": "99.1.0", "format": 2}, written=2))
     with pytest.raises(ArchiveError, match=r"sknn_adam 99.1.0 in format 2.* reads format 1"):
@@ -328,7 +333,7 @@ def test_newer_files_say_so(tmp_path):
     assert load(path).predict(X).shape == LABELS.shape
 
 
-# -- safe ----------------------------------------------------------------------------------------
+# -- safety --------------------------------------------------------------------------------------
 
 HAPPENED = []
 
@@ -373,7 +378,7 @@ PLANTED = {
     "sknn_adam.callbacks.Checkpoint": node(
         "sknn_adam.callbacks", "Checkpoint", "ConstructorFromReduceNode", content=WORDS
     ),
-    # Its __setstate__ compiles a template that stands in the state.
+    # Its __setstate__ compiles a template from the state.
     "scipy.stats._continuous_distns.norm_gen": node(
         "scipy.stats._continuous_distns", "norm_gen", "ObjectNode", content=NOTHING
     ),
@@ -381,7 +386,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_types_are_refused_by_name(name, tmp_path, monkeypatch):
+def test_error_names_the_planted_type(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "planted.skops"
     pipeline = make_pipeline(StandardScaler(), small(MLPClassifier)).fit(X, LABELS)
@@ -393,8 +398,8 @@ def test_planted_types_are_refused_by_name(name, tmp_path, monkeypatch):
     assert "antigravity" not in sys.modules
 
 
-def test_what_is_planted_would_run_if_it_were_trusted(tmp_path, monkeypatch):
-    """The test above is about the refusal: the planted node itself is sound."""
+def test_planted_type_would_run_if_it_were_trusted(tmp_path, monkeypatch):
+    """The planted node is valid, so the test above really checks the refusal."""
     path = tmp_path / "planted.skops"
     path.write_bytes(planted(archive(small(MLPClassifier), tmp_path), PLANTED[
         "test_persistence.Foreign"
@@ -413,7 +418,7 @@ def test_what_is_planted_would_run_if_it_were_trusted(tmp_path, monkeypatch):
     [("dimension", "check_dimension"), ("distribution", "ttest_ind"), ("anything", "norm"),
      ("distribution", "np"), ("distribution", "rv_continuous")],
 )  # fmt: skip
-def test_descriptions_make_nothing_else(kind, name, tmp_path):
+def test_unknown_descriptions_raise(kind, name, tmp_path):
     from sknn_adam.persistence.searches import Described
 
     search = RandomizedSearchCV(small(MLPClassifier), {"alpha": Described(kind, name, [], {})})
@@ -422,7 +427,7 @@ def test_descriptions_make_nothing_else(kind, name, tmp_path):
         load(tmp_path / "model.skops")
 
 
-def test_own_components_are_refused_when_saved(tmp_path):
+def test_saving_custom_components_raises(tmp_path):
     path = tmp_path / "model.skops"
     path.write_bytes(b"what was there")
     model = small(MLPClassifier, activation=OwnReLU()).fit(X, LABELS)
@@ -437,7 +442,7 @@ def test_own_components_are_refused_when_saved(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.skops"]
 
 
-def test_the_list_names_classes_and_metrics_only():
+def test_trusted_functions_are_metrics_and_column_functions():
     assert list(TRUSTED_TYPES) == sorted(set(TRUSTED_TYPES))
     functions = []
     for name in TRUSTED_TYPES:
@@ -453,21 +458,22 @@ def test_the_list_names_classes_and_metrics_only():
     assert not any(name.startswith(("builtins.", "os.", "scipy.")) for name in TRUSTED_TYPES)
 
 
-# -- damaged -------------------------------------------------------------------------------------
+# -- damaged files -------------------------------------------------------------------------------
 
 
 def test_damaged_files_give_one_clear_error(tmp_path):
-    """The 1,000 of each kind are in tests/heavy/test_damaged.py."""
+    """tests/heavy/test_damaged.py has 1,000 of each type of damage."""
     model = make_pipeline(StandardScaler(), small(MLPClassifier, warm_start=True)).fit(X, LABELS)
     data = archive(model, tmp_path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a forged archive says of versions
+        # A forged archive may cause warnings about versions.
+        warnings.simplefilter("ignore")
         counts = damage(data, tmp_path / "damaged.skops", seed=0, n=60)
     assert counts["flipped"] == counts["cut off"] == {"refused": 60, "loaded": 0}
     assert counts["flipped inside and sealed"]["refused"] > 10
 
 
-def test_messages_of_damage(tmp_path):
+def test_error_messages_for_damaged_files(tmp_path):
     path = tmp_path / "model.skops"
     data = archive(small(MLPClassifier).fit(X, LABELS), tmp_path)
     path.write_bytes(data[:-1])
@@ -497,7 +503,7 @@ def test_messages_of_damage(tmp_path):
         load(tmp_path / "nothing.skops")
 
 
-def test_a_pipeline_for_tables_comes_back(tmp_path):
+def test_tabular_pipeline_is_restored(tmp_path):
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -512,7 +518,7 @@ def test_a_pipeline_for_tables_comes_back(tmp_path):
     for estimator in ("classifier", small(MLPClassifier)):
         model = tabular_pipeline(estimator, random_state=0).set_params(mlpclassifier__max_iter=2)
         model.fit(frame, y)
-        loaded = there_and_back(model, tmp_path)
+        loaded = save_and_load(model, tmp_path)
         np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
         np.testing.assert_array_equal(
             loaded[:-1].get_feature_names_out(), model[:-1].get_feature_names_out()
@@ -520,7 +526,7 @@ def test_a_pipeline_for_tables_comes_back(tmp_path):
         assert loaded[-1].n_members == model[-1].n_members
 
 
-def test_only_estimators_are_returned(tmp_path):
+def test_archive_of_another_object_raises(tmp_path):
     data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "list.skops"
     words = {**WORDS, "protocol": None}
     path.write_bytes(rewritten(data, lambda schema: words | {"protocol": schema["protocol"]}))
@@ -528,7 +534,7 @@ def test_only_estimators_are_returned(tmp_path):
         load(path)
 
 
-def test_what_would_fill_the_memory_is_refused(tmp_path):
+def test_archive_that_would_fill_the_memory_raises(tmp_path):
     data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "bomb.skops"
     path.write_bytes(rewritten(data, about={"blank": " " * 100_000_000}))
     assert path.stat().st_size < 200_000
@@ -539,7 +545,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path):
 # -- files ---------------------------------------------------------------------------------------
 
 
-def test_files_are_whole_or_as_they_were(tmp_path):
+def test_files_are_replaced_atomically(tmp_path):
     path = tmp_path / "file"
     with replacing(path) as file:
         file.write(b"first")
@@ -560,38 +566,39 @@ def test_archives_are_small(tmp_path):
     assert data[-LENGTH:].startswith(b"sknn_adam archive")
 
 
-def test_a_missing_package_is_named(monkeypatch, tmp_path):
+def test_error_names_the_missing_package(monkeypatch, tmp_path):
     model = small(MLPClassifier).fit(X, LABELS)
     save(model, tmp_path / "model.skops")
     monkeypatch.setitem(sys.modules, "skops", None)
     monkeypatch.setitem(sys.modules, "skops.io", None)
     with pytest.raises(ImportError, match=r"pip install 'sknn_adam\[secure\]'"):
         save(model, tmp_path / "a")
-    equal(model, load(tmp_path / "model.skops"))  # reading takes no package beyond those of a fit
+    # Loading requires no packages beyond those of fit.
+    equal(model, load(tmp_path / "model.skops"))
 
 
-def test_a_loaded_model_is_independent(tmp_path):
+def test_loaded_model_is_independent(tmp_path):
     model = small(MLPClassifier).fit(X, LABELS)
     before = outputs(model)
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     copied = copy.deepcopy(loaded)
     loaded.fit(X[:30], LABELS[:30])
     np.testing.assert_array_equal(outputs(model), before)
     np.testing.assert_array_equal(outputs(copied), before)
 
 
-# -- forged --------------------------------------------------------------------------------------
-# Archives with a right checksum; many more are in tests/heavy/test_forged_archives.py.
+# -- forged files --------------------------------------------------------------------------------
+# Archives with a valid checksum; many more are in tests/heavy/test_forged_archives.py.
 
 
 def file_of(data, *path):
-    """Return the name of the file of the array that these attributes lead to."""
+    """Return the file name of the array at this path of attributes."""
     with ZipFile(io.BytesIO(data)) as file:
-        found = json.loads(file.read("schema.json"))
+        current = json.loads(file.read("schema.json"))
     for name in path:
-        inner = found["content"]
-        found = inner[name] if isinstance(inner, list) else inner["content"][name]
-    return found["file"]
+        inner = current["content"]
+        current = inner[name] if isinstance(inner, list) else inner["content"][name]
+    return current["file"]
 
 
 def npy(array):
@@ -601,7 +608,7 @@ def npy(array):
 
 
 def nested_npz(n_bytes):
-    """Return zeros packed twice: few bytes, as sparse matrices of SciPy are stored."""
+    """Return doubly compressed zeros in the file format of SciPy's sparse matrices."""
     inner = io.BytesIO()
     with ZipFile(inner, "w", ZIP_DEFLATED) as file:
         file.writestr("data.npy", npy(np.zeros(n_bytes, np.int8)))
@@ -618,7 +625,7 @@ def slot(data, array):
 
 
 def forged_archives(folder):
-    """Yield labels and archives, all of which must be refused."""
+    """Yield labels and archives that must all be refused."""
     plain = archive(small(MLPClassifier), folder)
     run = archive(small(MLPClassifier, warm_start=True).fit(X, LABELS), folder)
     size = small(MLPClassifier).fit(X, LABELS)._network.theta.size
@@ -678,7 +685,7 @@ def _many_members(schema):
         ("MLPClassifier", "best_iter_", "0.5"), ("MLPClassifier", "optimizer_", '"adam"'),
     ],
 )  # fmt: skip
-def test_a_changed_attribute_is_refused(owner, name, value, tmp_path):
+def test_changed_attribute_raises(owner, name, value, tmp_path):
     data = archive(crossed(MLPClassifier).fit(X, LABELS), tmp_path)
     changed = []
 
@@ -695,16 +702,16 @@ def test_a_changed_attribute_is_refused(owner, name, value, tmp_path):
         load(tmp_path / "forged.skops")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
-def test_forged_archives_are_refused_in_little_time_and_memory(tmp_path):
-    found = load_all(forged_archives(tmp_path), tmp_path / "forged")
-    assert len(found) > 20
-    loaded = [label for label, outcome in found if outcome["outcome"] != "refused"]
+@pytest.mark.skipif(sys.platform != "linux", reason="memory limits require Linux")
+def test_forged_archives_are_refused_quickly_with_little_memory(tmp_path):
+    actual = load_all(forged_archives(tmp_path), tmp_path / "forged")
+    assert len(actual) > 20
+    loaded = [label for label, outcome in actual if outcome["outcome"] != "refused"]
     assert not loaded
 
 
-def test_a_sparse_matrix_in_disguise_is_not_unpacked(tmp_path):
-    """7 kB used to become 3.3 GB: the loader of sparse matrices, with the name of a list."""
+def test_disguised_sparse_matrix_is_not_unpacked(tmp_path):
+    """7 kB used to become 3.3 GB through the loader of sparse matrices under the name of a list."""
     data = archive(small(MLPClassifier), tmp_path)
     disguised = node("builtins", "list", "SparseMatrixNode", type="scipy", file="1.npz")
     forged = planted(data, disguised)
@@ -719,8 +726,8 @@ def test_a_sparse_matrix_in_disguise_is_not_unpacked(tmp_path):
         load(tmp_path / "forged.skops")
 
 
-def test_a_file_that_lies_about_its_size_is_not_unpacked(tmp_path):
-    """The directory of a zip file states a size, and zipfile unpacks first, then compares."""
+def test_file_with_a_wrong_size_is_not_unpacked(tmp_path):
+    """zipfile unpacks a file before it compares the size with that in the zip directory."""
     data = archive(small(MLPClassifier), tmp_path)
     blank = rewritten(data, lambda schema: json.dumps(schema) + " " * 3 * 10**7)
     with ZipFile(io.BytesIO(blank)) as file:
@@ -742,7 +749,7 @@ SEARCH = GridSearchCV(PIPELINE, {"net__alpha": [1.0]})
 
 
 @pytest.mark.parametrize(
-    ("model", "params", "what"),
+    ("model", "params", "reason"),
     [
         (PIPELINE, {"memory": "cache"}, "'memory' is set"),
         (SEARCH, {"estimator__memory": "cache"}, "'memory' is set"),
@@ -755,16 +762,16 @@ SEARCH = GridSearchCV(PIPELINE, {"net__alpha": [1.0]})
         (SEARCH, {"pre_dispatch": "9**9**9"}, "'pre_dispatch' is '9"),
     ],
 )
-def test_parameters_that_act_on_the_next_fit_are_refused(model, params, what, tmp_path):
-    """A Pipeline with `memory` unpickles what lies at that path."""
-    assert repr(there_and_back(model, tmp_path)) == repr(model)
+def test_saving_parameters_that_affect_the_next_fit_raises(model, params, reason, tmp_path):
+    """A Pipeline with `memory` unpickles the files at that path."""
+    assert repr(save_and_load(model, tmp_path)) == repr(model)
     changed = clone(model).set_params(**params)
-    with pytest.raises(ArchiveError, match=f"because load would refuse it: {what}"):
+    with pytest.raises(ArchiveError, match=f"because load would refuse it: {reason}"):
         save(changed, tmp_path / "model.skops")
 
 
-def test_memory_is_refused_in_a_file_too(tmp_path):
-    """The path of a Pipeline's cache used to survive, and a fit unpickled what was there."""
+def test_loading_a_pipeline_with_memory_raises(tmp_path):
+    """The cache path of a Pipeline used to be restored, and fit unpickled its files."""
     data = archive(make_pipeline(StandardScaler(), small(MLPClassifier)), tmp_path)
 
     def change(schema):
@@ -779,8 +786,8 @@ def test_memory_is_refused_in_a_file_too(tmp_path):
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n", "\t\r "])
-def test_a_plain_value_is_no_container(space, tmp_path):
-    """A dictionary that came as text would escape the check of its keys."""
+def test_container_stored_as_a_plain_value_raises(space, tmp_path):
+    """The keys of a dict stored as text would not be checked."""
     search = GridSearchCV(make_pipeline(small(MLPClassifier)), {"mlpclassifier__alpha": [0.1]})
     data = archive(search, tmp_path)
 
@@ -795,8 +802,8 @@ def test_a_plain_value_is_no_container(space, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["MT19937", "Philox"])
-def test_positions_in_generators_are_checked(name, tmp_path):
-    """NumPy reads at the position without a look at the length of the array."""
+def test_invalid_positions_in_generators_raise(name, tmp_path):
+    """NumPy reads at the position without checking the length of the array."""
     rng = np.random.Generator(getattr(np.random, name)(0))
     search = RandomizedSearchCV(small(MLPClassifier), {"alpha": [0.1]}, random_state=rng)
     data = archive(search, tmp_path)
@@ -815,22 +822,22 @@ def test_positions_in_generators_are_checked(name, tmp_path):
         load(tmp_path / "forged.skops")
 
 
-def test_keys_that_are_booleans_stay_what_they_are(tmp_path):
-    """`bool("false")` is True: both classes would get the weight of one."""
+def test_boolean_keys_are_restored(tmp_path):
+    """`bool("false")` is True, so both classes would get the same weight."""
     weights = {False: 1.0, True: 3.0}
-    loaded = there_and_back(small(MLPClassifier, class_weight=weights), tmp_path)
+    loaded = save_and_load(small(MLPClassifier, class_weight=weights), tmp_path)
     assert loaded.class_weight == weights
 
 
-def test_text_that_repeats_itself_can_be_archived(tmp_path):
-    """It is packed to so little that the limits of `load` would refuse it; so it is not packed."""
+def test_repetitive_text_can_be_archived(tmp_path):
+    """Compressed, it would exceed the limits of `load`, so it is stored uncompressed."""
     model = FunctionTransformer(kw_args={"values": [None] * 20_000})
-    loaded = there_and_back(model, tmp_path)
+    loaded = save_and_load(model, tmp_path)
     assert loaded.kw_args == model.kw_args
 
 
-def test_estimators_of_scikit_learn_come_back(tmp_path):
-    """Every kind of loader in use: random states, losses, masked and empty arrays, types."""
+def test_estimators_of_scikit_learn_are_restored(tmp_path):
+    """They use all loaders: random states, losses, masked and empty arrays, and types."""
     positive = np.abs(np.round(X))
     y = np.digitize(X[:, 0], [0.0])
     models = [
@@ -842,9 +849,9 @@ def test_estimators_of_scikit_learn_come_back(tmp_path):
         GridSearchCV(PoissonRegressor(), {"alpha": [0.1, 1.0]}, cv=2).fit(positive, y),
     ]
     for model in models:
-        loaded = there_and_back(model, tmp_path)
+        loaded = save_and_load(model, tmp_path)
         call = "predict" if hasattr(model, "predict") else "transform"
-        expected, found = getattr(model, call)(positive), getattr(loaded, call)(positive)
+        expected, actual = getattr(model, call)(positive), getattr(loaded, call)(positive)
         if hasattr(expected, "toarray"):
-            expected, found = expected.toarray(), found.toarray()
-        np.testing.assert_array_equal(found, expected, strict=True)
+            expected, actual = expected.toarray(), actual.toarray()
+        np.testing.assert_array_equal(actual, expected, strict=True)

@@ -1,4 +1,4 @@
-"""Copies of estimators: equal, independent, small, and able to go on with their training."""
+"""Copies of estimators are equal, independent and small, and can continue training."""
 
 import copy
 import pickle
@@ -42,15 +42,15 @@ COPIES = {
     "twice": lambda model, _: pickle.loads(pickle.dumps(copy.deepcopy(model))),
 }
 
-# -- copies of what was fitted -------------------------------------------------------------------
+# -- copies of fitted estimators -----------------------------------------------------------------
 
 
 @BOTH
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("how", COPIES)
-def test_a_copy_predicts_the_same(estimator, y, state, how, tmp_path):
+@pytest.mark.parametrize("method", COPIES)
+def test_copy_predicts_the_same(estimator, y, state, method, tmp_path):
     model = small(estimator, **STATES[state]).fit(X, y)
-    copied = COPIES[how](model, tmp_path)
+    copied = COPIES[method](model, tmp_path)
     equal(model, copied)
     assert copied.score(X, y) == model.score(X, y)
     assert repr(copied) == repr(model)
@@ -67,24 +67,24 @@ def test_a_copy_predicts_the_same(estimator, y, state, how, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("how", COPIES)
-def test_a_copy_is_independent(estimator, y, how, tmp_path):
+@pytest.mark.parametrize("method", COPIES)
+def test_copy_is_independent(estimator, y, method, tmp_path):
     model = small(estimator, normalization="batch").fit(X, y)
     before, weights = outputs(model), [W.copy() for W in model.coefs_]
-    copied = COPIES[how](model, tmp_path)
+    copied = COPIES[method](model, tmp_path)
     copied.fit(X[:30], y[:30])
     assert (outputs(copied) != before).any()
-    COPIES[how](model, tmp_path).partial_fit(X, y)
+    COPIES[method](model, tmp_path).partial_fit(X, y)
     np.testing.assert_array_equal(outputs(model), before)
     for one, other in zip(model.coefs_, weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @BOTH
-def test_an_unfitted_estimator_is_copied_with_its_components(estimator, y, tmp_path):
+def test_unfitted_estimator_is_copied_with_its_components(estimator, y, tmp_path):
     model = small(estimator, optimizer=SGD(learning_rate=0.3, momentum=0.5), gradient_clip=1.0)
-    for how in COPIES.values():
-        copied = how(model, tmp_path)
+    for method in COPIES.values():
+        copied = method(model, tmp_path)
         assert repr(copied) == repr(model)
         assert copied.optimizer is not model.optimizer
         assert not hasattr(copied, "coefs_")
@@ -92,22 +92,23 @@ def test_an_unfitted_estimator_is_copied_with_its_components(estimator, y, tmp_p
 
 
 @BOTH
-def test_pipelines_and_searches_are_copied(estimator, y, tmp_path):
+def test_pipelines_and_searches_can_be_copied(estimator, y, tmp_path):
     name = estimator.__name__.lower()
     model = make_pipeline(StandardScaler(), small(estimator))
     grid = {f"{name}__optimizer": ["adam", SGD(momentum=0.5)]}
     search = GridSearchCV(model, grid, cv=2).fit(X, y)
-    for how in COPIES.values():
-        copied = how(search, tmp_path)
+    for method in COPIES.values():
+        copied = method(search, tmp_path)
         np.testing.assert_array_equal(outputs(copied), outputs(search))
         assert copied.best_score_ == search.best_score_
         assert repr(copied.best_params_) == repr(search.best_params_)
 
 
-def test_components_of_a_notebook_are_copied_by_cloudpickle():
+def test_components_defined_in_a_notebook_can_be_cloudpickled():
     cloudpickle = pytest.importorskip("cloudpickle")
 
-    class Slow(SGD):  # as if written in a notebook: no module has it
+    # As in a notebook, no module contains this class.
+    class Slow(SGD):
         @staticmethod
         def rule(g, lr):
             return (0.5 * lr * g,)
@@ -124,13 +125,13 @@ def test_components_of_a_notebook_are_copied_by_cloudpickle():
     equal(model.partial_fit(X, NUMBERS), copied.partial_fit(X, NUMBERS))
 
 
-# -- going on ------------------------------------------------------------------------------------
+# -- continued training --------------------------------------------------------------------------
 
 
 @BOTH
 @pytest.mark.parametrize("optimizer", FIRST_ORDER)
 @pytest.mark.parametrize("kept_by", ["partial_fit", "warm start"])
-def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path):
+def test_training_of_a_copy_continues_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path):
     params = {
         "optimizer": optimizer,
         "normalization": "batch",
@@ -147,8 +148,8 @@ def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path
     model = small(estimator, **params, max_iter=2, warm_start=kept_by == "warm start")
     two_epochs(model)
     before = outputs(model)
-    hows = COPIES if optimizer == "adam" else ["pickle 5", "deepcopy", "joblib, mapped"]
-    copies = [COPIES[how](model, tmp_path) for how in hows]
+    methods = COPIES if optimizer == "adam" else ["pickle 5", "deepcopy", "joblib, mapped"]
+    copies = [COPIES[method](model, tmp_path) for method in methods]
     for copied in copies:
         two_epochs(copied)
     np.testing.assert_array_equal(outputs(model), before)
@@ -159,11 +160,11 @@ def test_training_goes_on_bit_for_bit(estimator, y, optimizer, kept_by, tmp_path
 
 
 @BOTH
-@pytest.mark.parametrize("how", COPIES)
-def test_weights_of_a_copy_are_views_again(estimator, y, how, tmp_path):
+@pytest.mark.parametrize("method", COPIES)
+def test_weights_of_a_copy_are_views(estimator, y, method, tmp_path):
     params = {"hidden_layer_sizes": (), "optimizer": Adam(learning_rate=0.1)}
     params |= {"target_scaling": False} if estimator is MLPRegressor else {}
-    copied = COPIES[how](small(estimator, **params).partial_fit(X, y), tmp_path)
+    copied = COPIES[method](small(estimator, **params).partial_fit(X, y), tmp_path)
     before, (W,) = outputs(copied), copied.coefs_
     first = W.copy()
     copied.partial_fit(X, y)
@@ -184,7 +185,7 @@ def weights_of(model):
 @BOTH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("state", STATES)
-def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, state):
+def test_pickle_stores_the_weights_once(estimator, y, dtype, state):
     params = {"batch_size": 50} | STATES[state]
     params |= {"hidden_layer_sizes": (200, 200), "dtype": dtype, "max_iter": 3}
     table, y = np.tile(X, (5, 1)), np.tile(y, 5)
@@ -194,7 +195,7 @@ def test_a_fitted_estimator_holds_its_weights_once(estimator, y, dtype, state):
 
 
 @BOTH
-def test_two_hundred_epochs_stay_small(estimator, y):
+def test_pickle_is_small_after_many_epochs(estimator, y):
     model = small(estimator, max_iter=200, n_iter_no_change=np.inf, early_stopping=True).fit(X, y)
     assert model.n_iter_ == 200
     assert len(pickle.dumps(model)) <= 1.05 * weights_of(model) + 20_000
@@ -203,14 +204,16 @@ def test_two_hundred_epochs_stay_small(estimator, y):
 @BOTH
 @pytest.mark.parametrize(
     ("optimizer", "vectors"),
-    [("sgd", 3), ("momentum", 4), ("adam", 5)],  # theta, its average, the best so far, the slots
+    # theta, its average, the best weights, and the slots.
+    [("sgd", 3), ("momentum", 4), ("adam", 5)],
 )
-def test_a_run_holds_neither_gradient_nor_buffers_nor_data(estimator, y, optimizer, vectors):
+def test_run_is_pickled_without_gradient_buffers_and_data(estimator, y, optimizer, vectors):
     params = {"hidden_layer_sizes": (300, 300), "batch_size": 600, "optimizer": optimizer}
     table, y = np.tile(X, (20, 1)), np.tile(y, 20)
     partial = small(estimator, **params).partial_fit(table, y)
     warm = small(estimator, **params, warm_start=True, max_iter=2).fit(table, y)
-    for model in (partial, warm):  # a gradient or a buffer of 600 x 300 would be seen
+    # A gradient or a buffer of 600 x 300 would exceed the limit.
+    for model in (partial, warm):
         assert len(pickle.dumps(model)) <= 1.05 * vectors * weights_of(model) + 20_000
 
 
@@ -218,7 +221,7 @@ def test_a_run_holds_neither_gradient_nor_buffers_nor_data(estimator, y, optimiz
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_training_and_predicting_in_parallel(backend):
+def test_estimators_can_train_and_predict_in_parallel(backend):
     models = [small(MLPClassifier, random_state=seed) for seed in range(3)]
     models += [small(MLPRegressor, normalization="batch", random_state=seed) for seed in range(3)]
     targets = [LABELS] * 3 + [NUMBERS] * 3
@@ -228,15 +231,16 @@ def test_training_and_predicting_in_parallel(backend):
         for one, other in zip(parallel(calls), expected, strict=True):
             equal(one, other)
         calls = (joblib.delayed(model.predict)(X) for model in expected)
-        for found, model in zip(parallel(calls), expected, strict=True):
-            np.testing.assert_array_equal(found, model.predict(X))
+        for actual, model in zip(parallel(calls), expected, strict=True):
+            np.testing.assert_array_equal(actual, model.predict(X))
 
-        # Arrays above a size reach other processes as read-only maps of files.
+        # Large arrays reach other processes as read-only memory maps.
         wide = small(MLPRegressor, hidden_layer_sizes=(30_000,), max_iter=1, batch_size=60)
         wide.partial_fit(X, NUMBERS)
         assert wide._network.theta.nbytes > 1.5e6
-        (found,) = parallel([joblib.delayed(wide.predict)(X)])
-        np.testing.assert_allclose(found, wide.predict(X), rtol=1e-9)  # BLAS has other threads
+        (actual,) = parallel([joblib.delayed(wide.predict)(X)])
+        # BLAS may use another number of threads there.
+        np.testing.assert_allclose(actual, wide.predict(X), rtol=1e-9)
         expected = copy.deepcopy(wide).partial_fit(X, NUMBERS)
-        (found,) = parallel([joblib.delayed(copy.deepcopy(wide).partial_fit)(X, NUMBERS)])
-        equal(found, expected)
+        (actual,) = parallel([joblib.delayed(copy.deepcopy(wide).partial_fit)(X, NUMBERS)])
+        equal(actual, expected)

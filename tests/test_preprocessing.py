@@ -1,4 +1,4 @@
-"""Transformers of columns: hand values, properties, scikit-learn's checks."""
+"""Transformers of columns: hand-computed values, properties, and scikit-learn's checks."""
 
 import numpy as np
 import pytest
@@ -12,22 +12,23 @@ BOTH = pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()],
 
 
 @parametrize_with_checks([SmoothClip(), PiecewiseLinear(), PiecewiseLinear(3, 2)])
-def test_checks_of_scikit_learn(estimator, check):
+def test_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
 # -- SmoothClip ----------------------------------------------------------------------------------
 
 
-def test_clipped_by_hand():
-    X = [[0.0], [1.0], [2.0], [3.0], [4.0]]  # median 2, quartiles 1 and 3
+def test_smooth_clip_matches_hand_computed_values():
+    # The median is 2, and the quartiles are 1 and 3.
+    X = [[0.0], [1.0], [2.0], [3.0], [4.0]]
     clip = SmoothClip(limit=1.0).fit(X)
     assert (clip.center_, clip.scale_) == (2.0, 2.0)
-    # z = 1 becomes 1 / sqrt(2), z = -3/4 becomes -3/5 (3, 4, 5 make a right angle)
+    # z = 1 becomes 1 / sqrt(2), and z = -3/4 becomes -3/5 because 3² + 4² = 5².
     np.testing.assert_allclose(clip.transform([[4.0], [0.5]]).ravel(), [0.5**0.5, -0.6])
 
 
-def test_near_the_median_it_is_the_robust_scaler(rng):
+def test_smooth_clip_equals_robust_scaler_near_the_median(rng):
     X = rng.normal(size=(500, 3)) * [1, 10, 1e-3]
     z, clipped = RobustScaler().fit_transform(X), SmoothClip(limit=3).fit_transform(X)
     near = np.abs(z) < 0.05
@@ -38,14 +39,14 @@ def test_near_the_median_it_is_the_robust_scaler(rng):
 
 
 @pytest.mark.parametrize("limit", [0.5, 3, 10.0])
-def test_the_limit_is_never_passed(rng, limit):
+def test_limit_is_never_exceeded(rng, limit):
     clip = SmoothClip(limit=limit).fit(rng.normal(size=(50, 2)))
     far = clip.transform([[1e6, -1e6], [1e300, -1e300]])
     np.testing.assert_allclose(far, [[limit, -limit]] * 2, rtol=1e-6)
     assert (np.abs(far) <= limit).all()
 
 
-def test_columns_without_quartiles_are_scaled_by_half_their_range():
+def test_columns_with_equal_quartiles_are_scaled_by_half_their_range():
     rare = np.zeros((40, 3))
     rare[0] = [6.0, 0.0, 0.0]
     rare[1, 2] = np.nan
@@ -55,7 +56,7 @@ def test_columns_without_quartiles_are_scaled_by_half_their_range():
     assert np.flatnonzero(np.isnan(clip.transform(rare)[:, 2])).tolist() == [1]
 
 
-def test_missing_values_do_not_count(rng):
+def test_missing_values_are_ignored(rng):
     X = rng.normal(size=(30, 1))
     gaps = np.vstack([X, np.full((9, 1), np.nan)])
     np.testing.assert_allclose(SmoothClip().fit(gaps).transform(X), SmoothClip().fit_transform(X))
@@ -64,7 +65,7 @@ def test_missing_values_do_not_count(rng):
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(1e300, "f8"), (1e17, "f8"), (1e10, "f4")])
-def test_rounding_of_numbers_beyond_the_exact_integers(value, dtype):
+def test_adjacent_numbers_beyond_the_exact_integers_count_as_equal(value, dtype):
     pair = np.array(
         [value, np.nextafter(np.dtype(dtype).type(value), np.dtype(dtype).type(np.inf))], dtype
     )
@@ -74,29 +75,30 @@ def test_rounding_of_numbers_beyond_the_exact_integers(value, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("value", [0.3, -1 / 3, 1e-9, 123456.7])
-def test_rounding_is_no_variation(dtype, value):
-    """Values next to each other: what different orders of one sum give."""
+def test_rounding_errors_do_not_count_as_variation(dtype, value):
+    """Adjacent floats are the results of different orders of summation."""
     value = dtype(value)
     steps = np.tile([value, np.nextafter(value, dtype(9e9)), np.nextafter(value, dtype(-9e9))], 40)
     noisy = np.append(steps, np.nan)[:, None].astype(dtype)
-    found = SmoothClip().fit_transform(noisy)
-    np.testing.assert_array_equal(found[:-1], 0)
-    assert np.isnan(found[-1])
+    actual = SmoothClip().fit_transform(noisy)
+    np.testing.assert_array_equal(actual[:-1], 0)
+    assert np.isnan(actual[-1])
     bins = PiecewiseLinear(rows_per_bin=1).fit(noisy[:-1])
     assert bins.transform(noisy[:-1]).shape == (120, 1)
-    # Most values equal but for rounding, and a few others: scaled by these.
+    # Most values are equal up to rounding, and a few others determine the scale.
     few = np.append(steps, [value + dtype(4) * abs(value), np.nan]).astype(dtype)[:, None]
-    found = SmoothClip().fit_transform(few)
-    np.testing.assert_array_equal(found[:120], 0)
-    z = 2.0  # of half the range
-    np.testing.assert_allclose(found[120], z / np.hypot(1, z / 3), rtol=1e-5)
+    actual = SmoothClip().fit_transform(few)
+    np.testing.assert_array_equal(actual[:120], 0)
+    # In units of half the range.
+    z = 2.0
+    np.testing.assert_allclose(actual[120], z / np.hypot(1, z / 3), rtol=1e-5)
     edges = PiecewiseLinear(n_bins=9, rows_per_bin=1).fit(few[:-1]).edges_[0]
     assert (np.diff(edges) > abs(value)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_small_variation_is_kept(dtype):
-    """Integers are exact, and a huge outlier is no measure of the others."""
+    """Integers are exact, and a huge outlier does not make the others count as equal."""
     large = dtype(2**23 if dtype is np.float32 else 2**51)
     X = np.tile(large + np.arange(4, dtype=dtype), 30)[:, None]
     assert len(np.unique(SmoothClip().fit_transform(X))) == 4
@@ -105,7 +107,7 @@ def test_small_variation_is_kept(dtype):
     assert len(np.unique(SmoothClip().fit_transform(X))) == 51
 
 
-def test_skrub_does_the_same(rng):
+def test_smooth_clip_matches_skrub(rng):
     skrub = pytest.importorskip("skrub")
     X = np.column_stack([rng.standard_cauchy(300), rng.integers(0, 9, 300), rng.random(300) < 0.1])
     X[5] = np.nan
@@ -116,7 +118,7 @@ def test_skrub_does_the_same(rng):
 # -- PiecewiseLinear -----------------------------------------------------------------------------
 
 
-def test_bins_by_hand():
+def test_piecewise_linear_matches_hand_computed_values():
     X = np.array([[0.0], [1.0], [2.0], [3.0], [8.0]])
     encode = PiecewiseLinear(n_bins=2, rows_per_bin=2).fit(X)
     np.testing.assert_array_equal(encode.edges_[0], [0, 2, 8])
@@ -129,7 +131,7 @@ def test_bins_by_hand():
     ("n_rows", "n_columns", "n_bins"),
     [(19, 1, 0), (20, 1, 2), (39, 2, 0), (40, 2, 2), (159, 5, 3), (160, 5, 3), (5000, 5, 32)],
 )
-def test_rows_and_columns_decide_how_many_bins_there_are(rng, n_rows, n_columns, n_bins):
+def test_number_of_bins_depends_on_rows_and_columns(rng, n_rows, n_columns, n_bins):
     X = np.column_stack([rng.normal(size=(n_rows, n_columns)), rng.random(n_rows) < 0.5])
     encode = PiecewiseLinear().fit(X)
     assert encode.transform(X).shape == (n_rows, n_columns * (1 + n_bins) + 1)
@@ -143,7 +145,7 @@ def test_repeated_values_make_fewer_bins(rng):
     assert np.isfinite(encode.transform(X)).all()
 
 
-def test_it_spans_what_splines_of_degree_one_span(rng):
+def test_piecewise_linear_spans_the_same_space_as_linear_splines(rng):
     x = np.sort(rng.gamma(2, size=(400, 1)), axis=0)
     y = np.sin(3 * x[:, 0])
     ours = PiecewiseLinear(n_bins=8, rows_per_bin=1).fit(x)
@@ -155,7 +157,7 @@ def test_it_spans_what_splines_of_degree_one_span(rng):
     assert not np.allclose(first, LinearRegression().fit(x, y).predict(x), atol=0.1)
 
 
-def test_names_of_columns():
+def test_output_columns_have_names():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"size": np.arange(6.0), "on": [0.0, 1.0] * 3})
     encode = PiecewiseLinear(n_bins=2, rows_per_bin=3).set_output(transform="pandas")
@@ -163,7 +165,7 @@ def test_names_of_columns():
     assert list(SmoothClip().fit(X).get_feature_names_out()) == ["size", "on"]
 
 
-def test_names_occur_once():
+def test_output_names_are_unique():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"a": np.arange(6.0), "a_bin0": np.arange(6.0)})
     encode = PiecewiseLinear(n_bins=2, rows_per_bin=1).set_output(transform="pandas")
@@ -172,7 +174,7 @@ def test_names_occur_once():
 
 
 @BOTH
-def test_precision_is_kept(rng, transformer):
+def test_dtype_is_kept(rng, transformer):
     X = rng.normal(size=(400, 2))
     wide, narrow = transformer.fit_transform(X), transformer.fit_transform(X.astype(np.float32))
     assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
@@ -184,7 +186,7 @@ def test_precision_is_kept(rng, transformer):
     [SmoothClip(limit=0), PiecewiseLinear(n_bins=0), PiecewiseLinear(rows_per_bin=1.5)],
     ids=str,
 )
-def test_parameters_are_checked(transformer):
+def test_invalid_parameters_raise(transformer):
     with pytest.raises(ValueError, match="parameter of"):
         transformer.fit([[1.0], [2.0]])
     assert not hasattr(transformer, "n_features_in_")

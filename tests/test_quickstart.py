@@ -1,4 +1,4 @@
-"""The code in README.md runs, and its commands are those that the project runs."""
+"""The code in README.md runs, and its commands are those of the project."""
 
 import doctest
 import re
@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_the_first_snippet_fits_a_pipeline_in_five_lines():
+def test_first_snippet_fits_a_pipeline_in_five_lines():
     assert README.index("```") == README.index("```python")
     lines = [line for line in BLOCKS[0].splitlines() if line.strip()]
     assert len(lines) == 5
@@ -23,7 +23,7 @@ def test_the_first_snippet_fits_a_pipeline_in_five_lines():
     assert model.score(X, y) > 0.99
 
 
-def test_all_python_in_the_readme_runs_from_top_to_bottom():
+def test_python_code_in_the_readme_runs_from_top_to_bottom():
     if "skopt" in README:
         pytest.importorskip("skopt")
     namespace: dict = {}
@@ -54,18 +54,18 @@ def test_all_python_in_the_readme_runs_from_top_to_bottom():
         ),
     ],
 )
-def test_a_command_follows_its_marker(marker, command):
+def test_command_follows_its_marker(marker, command):
     assert f"<!-- {marker} -->\n```bash\n{command}\n```\n" in README
 
 
-def test_links_of_the_readme_lead_to_files():
+def test_links_in_the_readme_lead_to_files():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert not missing
 
 
-def test_the_readme_names_every_exchangeable_part_and_no_unknown_name():
+def test_readme_lists_every_component_parameter_and_no_unknown_name():
     from sknn_adam import MLPClassifier, MLPRegressor
 
     tables = {**MLPRegressor._tables, **MLPClassifier._tables}
@@ -80,7 +80,7 @@ def test_the_readme_names_every_exchangeable_part_and_no_unknown_name():
     assert listed.keys() == known.keys()
     assert all(listed.values())
     assert not {
-        name: set(found) - known[name]
-        for name, found in listed.items()
-        if not known[name].issuperset(found)
+        parameter: set(names) - known[parameter]
+        for parameter, names in listed.items()
+        if not known[parameter].issuperset(names)
     }

@@ -1,4 +1,4 @@
-"""Regressors with every loss: scales, inverse links, domains, and known truths recovered."""
+"""Regressors with every loss: scales, inverse links, domains, and known distributions."""
 
 from copy import deepcopy
 
@@ -31,9 +31,9 @@ LOSSES = [pytest.param(name, id=name) for name in REGRESSION_LOSSES]
 LOSSES_AND_LEVELS = [*LOSSES, pytest.param(QuantileLoss(LEVELS), id="quantiles")]
 
 
-def smooth(rng, n_rows=400, n_outputs=1):
+def smooth(rng, n_samples=400, n_outputs=1):
     """Return features and positive targets with a little noise."""
-    X = rng.uniform(-1, 1, (n_rows, 3))
+    X = rng.uniform(-1, 1, (n_samples, 3))
     truth = np.exp(X[:, [0]] + X[:, [1]] ** 2 * np.arange(1, n_outputs + 1))
     y = truth * rng.gamma(100.0, 0.01, truth.shape)
     return X, y if n_outputs > 1 else y.ravel()
@@ -72,7 +72,7 @@ def linear(loss, **params):
     ],
     ids=["squared_error", "poisson", "gamma", "tweedie"],
 )
-def test_linear_models_are_those_of_scikit_learn(loss, theirs, target_scaling, weighted, rng):
+def test_linear_models_match_scikit_learn(loss, theirs, target_scaling, weighted, rng):
     X, y = smooth(rng)
     weight = rng.integers(1, 4, len(y)) if weighted else None
     ours = linear(loss, target_scaling=target_scaling).fit(X, y, sample_weight=weight)
@@ -83,7 +83,7 @@ def test_linear_models_are_those_of_scikit_learn(loss, theirs, target_scaling, w
 
 
 @pytest.mark.parametrize("level", [0.2, 0.5])
-def test_linear_quantiles_are_those_of_scikit_learn(level, rng):
+def test_linear_quantiles_match_scikit_learn(level, rng):
     X, y = smooth(rng)
     theirs = QuantileRegressor(quantile=level, alpha=0).fit(X, y)
     losses = [QuantileLoss(level), QuantileLoss((level, 0.95))]
@@ -127,7 +127,7 @@ def test_predictions_are_on_the_scale_of_the_targets(loss, target_scaling, rng):
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_forward_pass_and_inverse_link_give_predictions(loss, normalization, n_outputs, rng):
     if isinstance(loss, QuantileLoss) and n_outputs == 2:
-        pytest.skip("several levels are for one output")
+        pytest.skip("several levels require a single output")
     X, y = smooth(rng, 100, n_outputs)
     y = 1000 * y + (0 if loss in POSITIVE else 5e4)
     model = regressor(loss, normalization=normalization, max_iter=5).fit(X, y)
@@ -148,7 +148,7 @@ def test_forward_pass_and_inverse_link_give_predictions(loss, normalization, n_o
 
 @pytest.mark.parametrize("loss", LOSSES_AND_LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predictions_are_finite_and_of_the_type_of_X(loss, dtype, rng):
+def test_predictions_are_finite_and_have_the_dtype_of_X(loss, dtype, rng):
     X, y = smooth(rng, 60)
     model = regressor(loss, max_iter=2, dtype="float32").fit(X, 1e30 * y)
     for size in (1, 1e10, 1e35):
@@ -180,7 +180,9 @@ WRONG = [
 @pytest.mark.parametrize("target_scaling", ["auto", False])
 @pytest.mark.parametrize(("loss", "y", "message"), WRONG)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_wrong_targets_leave_an_estimator_as_it_was(loss, y, message, target_scaling, method, rng):
+def test_invalid_targets_leave_the_estimator_unchanged(
+    loss, y, message, target_scaling, method, rng
+):
     X = rng.normal(size=(4, 2))
     model = regressor(loss, target_scaling=target_scaling)
     before = deepcopy(vars(model))
@@ -195,14 +197,14 @@ def test_wrong_targets_leave_an_estimator_as_it_was(loss, y, message, target_sca
     assert model.t_ == n_steps
 
 
-def test_wrong_targets_of_weight_zero_are_not_looked_at(rng):
+def test_invalid_targets_of_weight_zero_are_ignored(rng):
     X, weight = rng.normal(size=(4, 2)), [1, 1, 0, 1]
     model = regressor("gamma", max_iter=3).fit(X, [1.0, 2.0, -5.0, 3.0], sample_weight=weight)
     same = regressor("gamma", max_iter=3).fit(X[[0, 1, 3]], [1.0, 2.0, 3.0])
     np.testing.assert_array_equal(model.predict(X), same.predict(X))
 
 
-def test_domain_holds_for_later_batches_and_for_validation(rng):
+def test_domain_is_checked_in_later_batches_and_validation(rng):
     X, y = smooth(rng, 20)
     model = regressor("poisson").partial_fit(X, y)
     model.partial_fit(X, np.zeros(20))
@@ -217,49 +219,51 @@ def test_domain_holds_for_later_batches_and_for_validation(rng):
     [("squared_error", "poisson"), ("gamma", "huber"), ("huber", "gaussian")]
     + [("quantile", QuantileLoss(LEVELS))],
 )
-def test_training_does_not_go_on_with_another_loss(first, other, rng):
+def test_training_cannot_continue_with_another_loss(first, other, rng):
     X, y = smooth(rng, 40)
     model = regressor(first, warm_start=True, max_iter=2).fit(X, y)
     for method in (model.fit, model.partial_fit):
         model.set_params(loss=other)
         with pytest.raises(ValueError, match="Training cannot be resumed with another loss"):
             method(X, y)
-    model.set_params(warm_start=False).fit(X, y, X_val=X, y_val=y)  # anew it does
+    # It can start from scratch.
+    model.set_params(warm_start=False).fit(X, y, X_val=X, y_val=y)
     assert np.isfinite(model.score(X, y))
 
 
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
-def test_tags_say_which_targets_are_allowed(loss):
+def test_tags_declare_positive_targets(loss):
     assert get_tags(MLPRegressor(loss=loss)).target_tags.positive_only == (loss in POSITIVE)
     assert not get_tags(MLPRegressor(loss="no such loss")).target_tags.positive_only
 
 
-# -- truths --------------------------------------------------------------------------------------
+# -- known distributions -------------------------------------------------------------------------
 
 
-def uneven(rng, n_rows):
-    """Return features, targets with noise that grows along the first one, and its deviation."""
-    X = rng.uniform(-1, 1, (n_rows, 2))
+def heteroscedastic(rng, n_samples):
+    """Return features, targets whose noise grows with the first feature, and its deviation."""
+    X = rng.uniform(-1, 1, (n_samples, 2))
     std = 10 * (0.2 + 0.4 * (X[:, 0] + 1))
-    return X, 30 * X[:, 1] + std * rng.normal(size=n_rows), std
+    return X, 30 * X[:, 1] + std * rng.normal(size=n_samples), std
 
 
-def test_quantiles_cover_their_share_of_new_rows(rng):
-    X, y, std = uneven(rng, 2000)
+def test_quantiles_cover_their_fraction_of_new_samples(rng):
+    X, y, std = heteroscedastic(rng, 2000)
     model = regressor(QuantileLoss(LEVELS), schedule="cosine", max_iter=40, batch_size=100)
     model.fit(X, y)
-    X, y, std = uneven(rng, 4000)
+    X, y, std = heteroscedastic(rng, 4000)
     predicted = model.predict(X)
     assert predicted.shape == (4000, 3)
     assert (np.diff(predicted, axis=1) >= 0).all()
     assert (np.diff(model.predict(1e8 * rng.normal(size=(1000, 2))), axis=1) >= 0).all()
     np.testing.assert_allclose((y[:, None] <= predicted).mean(axis=0), LEVELS, atol=0.03)
-    width = predicted[:, 2] - predicted[:, 0]  # 2 * 1.2816 deviations
+    # The expected width is 2 * 1.2816 deviations.
+    width = predicted[:, 2] - predicted[:, 0]
     assert np.mean(np.abs(width / (2.5631 * std) - 1)) < 0.12
     assert model.score(X, y) == r2_score(y, predicted[:, 1])
 
 
-def test_single_quantile_has_one_dimension(rng):
+def test_predictions_of_a_single_quantile_are_one_dimensional(rng):
     X, y = smooth(rng, 500)
     one = regressor(QuantileLoss(0.8), max_iter=40).fit(X, y)
     same = regressor(QuantileLoss((0.8,)), max_iter=40).fit(X, y)
@@ -268,10 +272,10 @@ def test_single_quantile_has_one_dimension(rng):
     assert np.mean(y <= one.predict(X)) == pytest.approx(0.8, abs=0.06)
 
 
-def test_gaussian_recovers_noise_that_differs_from_row_to_row(rng):
-    X, y, _ = uneven(rng, 2000)
+def test_gaussian_recovers_heteroscedastic_noise(rng):
+    X, y, _ = heteroscedastic(rng, 2000)
     model = regressor("gaussian", schedule="cosine", max_iter=40, batch_size=100).fit(X, y)
-    X, y, std = uneven(rng, 1000)
+    X, y, std = heteroscedastic(rng, 1000)
     mean, predicted = model.predict(X, return_std=True)
     assert mean.shape == predicted.shape == y.shape
     np.testing.assert_array_equal(mean, model.predict(X))
@@ -280,7 +284,7 @@ def test_gaussian_recovers_noise_that_differs_from_row_to_row(rng):
     assert np.std((y - mean) / predicted) == pytest.approx(1, abs=0.08)
 
 
-def test_gaussian_with_two_outputs_and_without_noise(rng):
+def test_gaussian_handles_two_outputs_without_noise(rng):
     X = rng.uniform(-1, 1, (200, 2))
     y = X * [1.0, 1000.0]
     mean, std = regressor("gaussian", max_iter=30).fit(X, y).predict(X, return_std=True)
@@ -290,16 +294,16 @@ def test_gaussian_with_two_outputs_and_without_noise(rng):
     assert (std.mean(axis=0) < [0.3, 300]).all()
 
 
-def test_standard_deviations_need_a_loss_that_predicts_them(rng):
+def test_standard_deviations_require_a_loss_that_predicts_them(rng):
     X, y = smooth(rng, 20)
     with pytest.raises(ValueError, match="HuberLoss does not"):
         regressor("huber", max_iter=1).fit(X, y).predict(X, return_std=True)
 
 
 @pytest.mark.parametrize("loss", ["poisson", "tweedie"])
-def test_means_of_counts(loss, rng):
-    def draw(n_rows):
-        X = rng.uniform(-1, 1, (n_rows, 2))
+def test_means_of_counts_are_recovered(loss, rng):
+    def draw(n_samples):
+        X = rng.uniform(-1, 1, (n_samples, 2))
         mean = np.exp(1.5 * X[:, 0] - np.abs(X[:, 1]))
         return X, mean, rng.poisson(mean).astype(float)
 
@@ -312,7 +316,7 @@ def test_means_of_counts(loss, rng):
     assert mean_poisson_deviance(y, predicted) < 1.03 * best
 
 
-def test_robust_losses_are_robust(rng):
+def test_robust_losses_resist_outliers(rng):
     X = rng.uniform(-1, 1, (600, 2))
     truth = 3 * X[:, 0]
     y = truth + 0.1 * rng.normal(size=600)
@@ -325,24 +329,25 @@ def test_robust_losses_are_robust(rng):
     assert errors["huber"] < 0.5 * errors["squared_error"]
 
 
-# -- as a part of scikit-learn -------------------------------------------------------------------
+# -- integration with scikit-learn ---------------------------------------------------------------
 
 
-def test_nested_parameters_and_searches(rng):
+def test_nested_parameters_can_be_searched(rng):
     X, y = smooth(rng, 100)
     model = regressor("huber", max_iter=5).set_params(loss__delta=0.5)
     assert model.loss.delta == 0.5
     grid = {"loss": ["quantile"], "loss__level": [0.5, LEVELS, [0.4, 0.6]]}
     search = GridSearchCV(model, grid, cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    scoring = "neg_mean_poisson_deviance"  # needs predictions above zero
+    # This score requires positive predictions.
+    scoring = "neg_mean_poisson_deviance"
     assert np.isfinite(
         cross_val_score(regressor("poisson", max_iter=3), X, y, scoring=scoring)
     ).all()
 
 
 @pytest.mark.parametrize("loss", LOSSES_AND_LEVELS)
-def test_early_stopping_by_loss_and_by_score(loss, rng):
+def test_early_stopping_works_by_loss_and_by_score(loss, rng):
     X, y = smooth(rng, 100)
     for scoring in ("loss", None):
         model = regressor(loss, early_stopping=True, scoring=scoring, max_iter=5).fit(X, y)
@@ -362,7 +367,7 @@ def test_divergence_still_leaves_finite_predictions(loss, rng):
 # -- classification ------------------------------------------------------------------------------
 
 
-def test_smoothed_probabilities_stop_short_of_certainty():
+def test_label_smoothing_bounds_probabilities():
     X, y = np.repeat([[-1.0], [1.0]], 20, axis=0), np.repeat(["no", "yes"], 20)
     params = {"optimizer": "lbfgs", "alpha": 0, "tol": 1e-12, "max_iter": 1000, "random_state": 0}
     model = MLPClassifier((), loss=LogLoss(label_smoothing=0.2), **params).fit(X, y)
@@ -374,7 +379,7 @@ def test_smoothed_probabilities_stop_short_of_certainty():
 
 
 @pytest.mark.parametrize("target_type", ["binary", "multiclass", "multilabel"])
-def test_focal_classifier(target_type, rng):
+def test_focal_loss_supports_every_target_type(target_type, rng):
     X = rng.normal(size=(400, 2))
     y = {
         "binary": (X[:, 0] > 1).astype(int),
@@ -387,8 +392,8 @@ def test_focal_classifier(target_type, rng):
     assert np.isfinite(model.predict_proba(1e6 * X)).all()
 
 
-def test_focal_loss_draws_probabilities_to_the_middle():
-    """The minimum of q (1-p)^g (-log p) + (1-q) p^g (-log(1-p)) for a share q of 0.9."""
+def test_focal_loss_moves_probabilities_toward_one_half():
+    """The minimum of q (1-p)^g (-log p) + (1-q) p^g (-log(1-p)) for a fraction q of 0.9."""
     X, y = np.zeros((100, 1)), np.repeat([1, 0], [90, 10])
     params = {"optimizer": "lbfgs", "alpha": 0, "tol": 1e-14, "max_iter": 1000, "random_state": 0}
     z = np.linspace(-5, 5, 100_001)[:, None]

@@ -1,4 +1,4 @@
-"""MLPRegressor: outputs, the scale of targets, and other libraries' answers."""
+"""MLPRegressor: outputs, the scale of targets, and comparisons with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ def small(**params):
     return MLPRegressor(**defaults | {"optimizer": Adam(learning_rate=0.01)} | params)
 
 
-def test_one_output():
+def test_single_output_is_learned():
     model = small().fit(X, SMOOTH)
     assert (model.n_outputs_, model.out_activation_) == (1, "identity")
     assert model.predict(X).shape == (200,)
     assert model.score(X, SMOOTH) > 0.95
 
 
-def test_several_outputs_of_any_scale():
+def test_outputs_can_have_different_scales():
     y = np.c_[SMOOTH, 1e6 * X[:, 0] - 1e7, 1e-6 * SMOOTH**2]
     model = small().fit(X, y)
     assert model.n_outputs_ == 3
@@ -36,20 +36,20 @@ def test_several_outputs_of_any_scale():
     assert r2_score(y, model.predict(X), multioutput="raw_values").min() > 0.8
 
 
-def test_a_column_of_targets_is_taken_with_a_warning():
+def test_column_vector_of_targets_warns():
     with pytest.warns(DataConversionWarning, match="column-vector"):
         column = small(max_iter=3).fit(X, SMOOTH[:, None])
     np.testing.assert_array_equal(column.predict(X), small(max_iter=3).fit(X, SMOOTH).predict(X))
 
 
 @pytest.mark.parametrize("y", [SMOOTH.tolist(), (100 * SMOOTH).astype(int), SMOOTH > 0], ids=type)
-def test_targets_of_other_types(y):
+def test_targets_can_have_other_types(y):
     model = small(max_iter=3).fit(X, y)
     expected = small(max_iter=3).fit(X, np.asarray(y, dtype=float))
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
-# -- the scale of targets ------------------------------------------------------------------------
+# -- scale of targets ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shift", [0.0, -3e4])
@@ -63,7 +63,7 @@ def test_predictions_follow_the_scale_of_targets(scale, shift):
     assert r2_score((scale * SMOOTH + shift) / scale, moved / scale) > 0.95
 
 
-def test_without_scaling_the_network_sees_the_targets_as_they_are():
+def test_targets_are_not_scaled_if_target_scaling_is_false():
     y = 1000 * SMOOTH
     assert small(max_iter=10, target_scaling=False).fit(X, y).score(X, y) < 0.1
     assert small(max_iter=10, target_scaling=True).fit(X, y).score(X, y) > 0.5
@@ -77,22 +77,22 @@ def test_without_scaling_the_network_sees_the_targets_as_they_are():
 
 
 @pytest.mark.parametrize("value", [0.0, -7.5, 1e200])
-def test_a_constant_target_is_predicted(value):
+def test_constant_target_is_predicted(value):
     y = np.c_[np.full(200, value), SMOOTH]
     model = small(max_iter=100).fit(X, y)
     np.testing.assert_allclose(model.predict(X)[:, 0], value, atol=0.1 * max(1, abs(value) / 1e3))
     assert r2_score(SMOOTH, model.predict(X)[:, 1]) > 0.9
 
 
-def test_scaling_is_weighted():
-    # A row that hardly counts must not stretch the scale of all the others.
+def test_scaling_uses_sample_weights():
+    # A sample with a negligible weight must not determine the scale.
     y, weight = SMOOTH.copy(), np.ones(200)
     y[0], weight[0] = 1e6, 1e-18
     model = small(batch_size=1000).fit(X, y, sample_weight=weight)
     assert r2_score(SMOOTH[1:], model.predict(X)[1:]) > 0.8
 
 
-def test_scaling_is_learned_at_the_first_partial_fit():
+def test_scaling_is_fitted_at_the_first_partial_fit():
     model = small(optimizer=SGD(learning_rate=1e-15)).partial_fit(X, SMOOTH)
     before = model.predict(X)
     model.partial_fit(X, 100 * SMOOTH + 1000)
@@ -110,20 +110,21 @@ def test_huge_targets_give_finite_predictions():
 @pytest.mark.parametrize("size", [1e3, 1e30, -1e30])
 @pytest.mark.parametrize("loss", MLPRegressor._tables["loss"])
 def test_every_loss_predicts_finite_numbers(loss, size):
-    y = np.exp(SMOOTH)  # in the domain of every loss
+    # These targets are in the domain of every loss.
+    y = np.exp(SMOOTH)
     for dtype in (np.float64, np.float32):
         model = small(loss=loss, max_iter=10).fit(X.astype(dtype), y)
         assert np.isfinite(model.predict((size * X).astype(dtype))).all()
         assert np.isfinite(model.loss_curve_).all()
 
 
-# -- other libraries' answers --------------------------------------------------------------------
+# -- comparisons with scikit-learn ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_outputs", [1, 2])
-def test_without_hidden_layers_it_is_ridge_regression(n_outputs, weighted):
-    # The oracle is scikit-learn, which penalizes the sum of squares: alpha times the total weight.
+def test_network_without_hidden_layers_equals_ridge_regression(n_outputs, weighted):
+    # scikit-learn penalizes the sum of squares, so its alpha is multiplied by the total weight.
     y = np.c_[DIABETES, SMOOTH][:, :n_outputs].squeeze()
     weight = np.linspace(0.2, 3, 200) if weighted else np.ones(200)
     model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0.1, tol=1e-8, max_iter=2000)
@@ -134,7 +135,7 @@ def test_without_hidden_layers_it_is_ridge_regression(n_outputs, weighted):
 
 
 @pytest.mark.parametrize("target_scaling", ["auto", False])
-def test_without_penalty_it_is_linear_regression(target_scaling):
+def test_network_without_penalty_equals_linear_regression(target_scaling):
     model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0, tol=1e-9, max_iter=5000)
     model.set_params(target_scaling=target_scaling, batch_size="auto").fit(X, DIABETES)
     oracle = LinearRegression().fit(X, DIABETES)

@@ -1,4 +1,4 @@
-"""What a release needs besides code; `.ci/release` builds one and tries it."""
+"""Requirements of a release besides code; `.ci/release` builds one and tries it."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ FOR_DEVELOPERS = {"docs", "test", "bench"}
 EXTRAS = set(PROJECT["project"]["optional-dependencies"]) - FOR_DEVELOPERS
 
 
-def test_one_version_everywhere():
+def test_version_is_the_same_everywhere():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.*)$", citation, re.M)[1] == sknn_adam.__version__
     assert PROJECT["project"]["dynamic"] == ["version"]
@@ -24,7 +24,7 @@ def test_one_version_everywhere():
     assert "## [Unreleased]" in changes or f"## [{sknn_adam.__version__}]" in changes
 
 
-def test_every_extra_is_tried_alone():
+def test_every_extra_is_tried_separately():
     tree = ast.parse((ROOT / "tests" / "release" / "smoke.py").read_text(encoding="utf-8"))
     tried = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert tried == EXTRAS | {"nothing"}
@@ -33,22 +33,22 @@ def test_every_extra_is_tried_alone():
     assert set(listed) == tried
 
 
-def test_the_last_trial_was_of_all_extras():
-    found = json.loads((ROOT / "tests" / "results" / "release.json").read_text())
-    assert {row["extra"] for row in found["environments"]} == EXTRAS | {"nothing"}
-    assert all(row["works"] for row in found["environments"])
-    sizes = {row["extra"]: row["packages"] for row in found["environments"]}
+def test_last_trial_included_all_extras():
+    results = json.loads((ROOT / "tests" / "results" / "release.json").read_text())
+    assert {row["extra"] for row in results["environments"]} == EXTRAS | {"nothing"}
+    assert all(row["works"] for row in results["environments"])
+    sizes = {row["extra"]: row["packages"] for row in results["environments"]}
     assert all(sizes["nothing"] < n for extra, n in sizes.items() if extra != "nothing")
-    assert sorted(Path(name).suffix for name in found["files"]) == [".gz", ".whl"]
+    assert sorted(Path(name).suffix for name in results["files"]) == [".gz", ".whl"]
 
 
-def test_the_tests_need_every_extra():
+def test_extra_for_tests_includes_every_extra():
     needed = PROJECT["project"]["optional-dependencies"]["test"]
     named = set(re.search(r"\[(.*)\]", next(n for n in needed if "sknn-adam" in n))[1].split(","))
     assert named == EXTRAS
 
 
-def test_the_source_archive_has_what_builds_and_tests_it():
+def test_source_archive_includes_the_files_to_build_and_test_it():
     included = {path.strip("/") for path in PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"][
         "include"
     ]}  # fmt: skip
@@ -56,13 +56,14 @@ def test_the_source_archive_has_what_builds_and_tests_it():
     assert all((ROOT / path).exists() for path in included)
 
 
-def test_workflows_say_what_they_should():
+def test_workflows_publish_tags_after_the_tests():
     yaml = pytest.importorskip("yaml")
     publish, tests = (
         yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
         for name in ("publish", "tests")
     )
-    assert publish[True]["push"] == {"tags": ["v*"]}  # YAML reads the key "on" as true
+    # YAML reads the key "on" as true.
+    assert publish[True]["push"] == {"tags": ["v*"]}
     last = publish["jobs"]["publish"]
     assert set(last["needs"]) == {"build", "tests"}
     assert "tag" in last["if"]

@@ -1,4 +1,4 @@
-"""Training that goes on gives the bits of training that never stopped."""
+"""Resumed training gives the same bits as uninterrupted training."""
 
 import pickle
 import signal
@@ -25,7 +25,8 @@ X = RNG.normal(size=(50, 4))
 LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0], [-1, 1])]
 NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
 
-EPOCHS, BATCHES = 6, 4  # 50 rows in batches of 16
+# 50 samples in batches of 16.
+EPOCHS, BATCHES = 6, 4
 
 OPTIMIZERS = {
     "sgd": SGD(learning_rate=0.05, momentum=0.9),
@@ -42,7 +43,7 @@ SCHEDULES = {
     "constant": "constant",
     "cosine": "cosine",
     "step": Step(drop=0.5, every=2),
-    "plateau": Plateau(drop=0.5, patience=1, tol=1.0),  # drops again and again
+    "plateau": Plateau(drop=0.5, patience=1, tol=1.0),  # drops repeatedly
 }
 NO_PROGRESS = {name: s for name, s in SCHEDULES.items() if name != "cosine"}
 
@@ -71,16 +72,18 @@ def make(estimator, optimizer="adam", network="plain", schedule="constant", **pa
 
 
 def bits(model):
-    """Everything that training has made, as comparable values."""
-    untold = "seconds", "clip_rate"  # Ctrl-C is pressed by a clipping
-    rows = [{k: v for k, v in row.items() if k not in untold} for row in model.history_]
-    rows.append(repr(list(model.history_.layers)))  # where nan equals nan
+    """Return all results of training as comparable values."""
+    # Seconds vary, and clip rates are recorded where a clipping presses Ctrl-C.
+    ignored = "seconds", "clip_rate"
+    rows = [{k: v for k, v in row.items() if k not in ignored} for row in model.history_]
+    # In a repr, nan equals nan.
+    rows.append(repr(list(model.history_.layers)))
     arrays = [*model.coefs_, *model.intercepts_, model._network.theta, model._network.statistics]
     outputs = model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
     return rows, [array.tobytes() for array in (*arrays, outputs)], model.t_
 
 
-def same(a, b):
+def assert_same(a, b):
     (rows_a, arrays_a, t_a), (rows_b, arrays_b, t_b) = bits(a), bits(b)
     assert rows_a == rows_b
     assert arrays_a == arrays_b
@@ -98,7 +101,7 @@ def copied(model):
 @ALL_OPTIMIZERS
 @ALL_NETWORKS
 @ALL_SCHEDULES
-def test_partial_fits_are_a_fit(estimator, y, optimizer, network, schedule):
+def test_partial_fits_equal_a_fit(estimator, y, optimizer, network, schedule):
     whole = make(estimator, optimizer, network, schedule).fit(X, y)
     parts = make(estimator, optimizer, network, schedule)
     for _ in range(EPOCHS // 2):
@@ -106,9 +109,10 @@ def test_partial_fits_are_a_fit(estimator, y, optimizer, network, schedule):
     parts = copied(parts)
     for _ in range(EPOCHS - EPOCHS // 2):
         parts.partial_fit(X, y)
-    same(whole, parts)
+    assert_same(whole, parts)
     rates = whole.history_["learning_rate"]
-    assert (len(set(rates)) > 1) == (schedule != "constant")  # else the schedule was not tested
+    # The schedule did change the rates.
+    assert (len(set(rates)) > 1) == (schedule != "constant")
 
 
 @BOTH
@@ -116,16 +120,16 @@ def test_partial_fits_are_a_fit(estimator, y, optimizer, network, schedule):
 @ALL_NETWORKS
 @pytest.mark.parametrize("schedule", NO_PROGRESS)
 @pytest.mark.parametrize("k", [1, 4])
-def test_a_warm_fit_adds_epochs(estimator, y, optimizer, network, schedule, k):
+def test_warm_start_adds_epochs(estimator, y, optimizer, network, schedule, k):
     whole = make(estimator, optimizer, network, schedule).fit(X, y)
     warm = make(estimator, optimizer, network, schedule, warm_start=True, max_iter=k).fit(X, y)
     warm = copied(warm).set_params(max_iter=EPOCHS - k).fit(X, y)
-    same(whole, warm)
+    assert_same(whole, warm)
     assert warm.n_iter_ == EPOCHS - k
 
 
 @BOTH
-def test_a_warm_fit_begins_a_schedule_of_progress_anew(estimator, y):
+def test_warm_start_restarts_a_schedule_that_uses_progress(estimator, y):
     warm = make(estimator, schedule="cosine", warm_start=True).fit(X, y)
     first = warm.history_["learning_rate"]
     again = warm.fit(X, y).history_["learning_rate"][EPOCHS:]
@@ -133,20 +137,20 @@ def test_a_warm_fit_begins_a_schedule_of_progress_anew(estimator, y):
 
 
 @BOTH
-def test_weights_given_in_parts_are_weights_of_a_fit(estimator, y):
+def test_sample_weights_of_partial_fits_equal_those_of_a_fit(estimator, y):
     weight = np.linspace(0, 2, len(X))
     whole = make(estimator, network="everything").fit(X, y, weight)
     parts = make(estimator, network="everything")
     for _ in range(EPOCHS):
         parts.partial_fit(X, y, sample_weight=weight)
-    same(whole, parts)
+    assert_same(whole, parts)
 
 
-# -- interrupted ---------------------------------------------------------------------------------
+# -- interrupted training ------------------------------------------------------------------------
 
 
 class PressCtrlC(Clipping):
-    """Clips nothing, and interrupts the process in one of its steps."""
+    """A component that does not clip, but interrupts the process in one of its steps."""
 
     def __init__(self, at=None):
         self.at = at
@@ -168,32 +172,32 @@ def interrupted(model, y, step):
     return model.set_params(gradient_clip=None)
 
 
-# In the first step, within an epoch, in its last step, in the last step of all.
+# Within an epoch, and in the last step of one.
 @BOTH
 @ALL_OPTIMIZERS
 @ALL_NETWORKS
 @ALL_SCHEDULES
 @pytest.mark.parametrize("step", [2 * BATCHES + 2, 3 * BATCHES])
-def test_an_interrupted_fit_goes_on(estimator, y, optimizer, network, schedule, step):
+def test_interrupted_fit_resumes(estimator, y, optimizer, network, schedule, step):
     whole = make(estimator, optimizer, network, schedule).fit(X, y)
     model = interrupted(make(estimator, optimizer, network, schedule), y, step)
     assert model.n_iter_ == step // BATCHES
     model = copied(model).set_params(warm_start=True).fit(X, y)
-    same(whole, model)
+    assert_same(whole, model)
     assert (model.n_iter_, model.stop_reason_) == (EPOCHS, "max_iter")
 
 
 @BOTH
 @pytest.mark.parametrize("step", [1, BATCHES, EPOCHS * BATCHES])
 @pytest.mark.parametrize("copy", [copied, lambda model: model], ids=["pickled", "kept"])
-def test_interruptions_at_the_ends(estimator, y, step, copy):
+def test_fit_interrupted_at_the_start_or_end_resumes(estimator, y, step, copy):
     whole = make(estimator, network="everything", schedule="cosine").fit(X, y)
     model = make(estimator, network="everything", schedule="cosine", warm_start=True)
-    same(whole, copy(interrupted(model, y, step)).fit(X, y))
+    assert_same(whole, copy(interrupted(model, y, step)).fit(X, y))
 
 
 @BOTH
-def test_interrupted_again_and_again(estimator, y):
+def test_fit_interrupted_repeatedly_resumes(estimator, y):
     whole = make(estimator, "sgd", "everything", "plateau").fit(X, y)
     model = make(estimator, "sgd", "everything", "plateau", warm_start=True)
     for step in range(1, EPOCHS * BATCHES, 5):
@@ -203,12 +207,12 @@ def test_interrupted_again_and_again(estimator, y):
             model.fit(X, y)
         assert model.t_ == step
         model = copied(model)
-    same(whole, model.set_params(gradient_clip=None).fit(X, y))
+    assert_same(whole, model.set_params(gradient_clip=None).fit(X, y))
 
 
 @BOTH
-def test_interrupted_early_stopping_goes_on(estimator, y):
-    """The rows held out stay held out, and patience and best weights are remembered."""
+def test_interrupted_early_stopping_resumes(estimator, y):
+    """Held-out samples, patience and best weights are kept."""
     params = {
         "early_stopping": True,
         "validation_fraction": 0.3,
@@ -223,30 +227,31 @@ def test_interrupted_early_stopping_goes_on(estimator, y):
         model = interrupted(make(estimator, **params, warm_start=True), y, step)
         assert len(model.history_) < whole.n_iter_
         model = copied(model).fit(X, y)
-        same(whole, model)
+        assert_same(whole, model)
         assert model.best_iter_ == whole.best_iter_
 
 
 @BOTH
-@pytest.mark.parametrize(("n_rows", "batch_size"), [(200, 16), (20, 16), (50, 5), (50, 50)])
-def test_an_interrupted_fit_goes_on_with_other_rows(estimator, y, n_rows, batch_size):
-    """Or other batches: the epoch that was interrupted begins anew, over all rows."""
+@pytest.mark.parametrize(("n_samples", "batch_size"), [(200, 16), (20, 16), (50, 5), (50, 50)])
+def test_interrupted_fit_resumes_with_other_data(estimator, y, n_samples, batch_size):
+    """With other samples or batches, the interrupted epoch restarts with all samples."""
     model = interrupted(make(estimator, warm_start=True), y, 2 * BATCHES + 2)
-    rows = np.resize(np.arange(len(X)), n_rows)
-    if n_rows < len(X) and y is LABELS:
+    rows = np.resize(np.arange(len(X)), n_samples)
+    if n_samples < len(X) and y is LABELS:
         rows[:3] = [np.argmax(y == name) for name in "abc"]
     model.set_params(batch_size=batch_size).fit(X[rows], y[rows])
     assert model.n_iter_ == EPOCHS
-    assert model.t_ == 2 * BATCHES + 2 + (EPOCHS - 2) * -(-n_rows // batch_size)
+    assert model.t_ == 2 * BATCHES + 2 + (EPOCHS - 2) * -(-n_samples // batch_size)
 
 
 @BOTH
-def test_without_warm_start_an_interrupted_fit_begins_anew(estimator, y):
+def test_interrupted_fit_starts_from_scratch_without_warm_start(estimator, y):
     model = interrupted(make(estimator, network="everything"), y, 7)
-    same(make(estimator, network="everything").fit(X, y), model.fit(X, y))
+    assert_same(make(estimator, network="everything").fit(X, y), model.fit(X, y))
 
 
-LATE = {  # settings, and what the uninterrupted training ends with
+# Settings, and the stop reason of uninterrupted training.
+LATE = {
     "plain": ({"max_iter": 2}, "max_iter"),
     "tol": ({"max_iter": 9, "tol": 1e3, "n_iter_no_change": 1, "schedule": "plateau"}, "tol"),
     "early_stopping": (
@@ -261,14 +266,15 @@ PACKAGE = str(Path(history.__file__).parents[1])
 
 
 def traced(model, y, at=None):
-    """Fit; return the lines of the package after the first epoch. Press Ctrl-C before one."""
+    """Fit, pressing Ctrl-C before line `at`; return the lines run after the first epoch."""
     lines, ended = [], False
 
     def trace(frame, event, argument):
         nonlocal ended
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        ended = ended or frame.f_code.co_name == "watch"  # at the end of the first epoch
+        # The first epoch ends with `watch`.
+        ended = ended or frame.f_code.co_name == "watch"
         if event == "line" and ended:
             lines.append((frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno))
             if len(lines) - 1 == at:
@@ -287,8 +293,8 @@ def traced(model, y, at=None):
 
 @pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize("late", LATE)
-def test_interrupted_at_any_line_after_the_first_epoch(late):
-    """Before the last visit of lines, most of them after the last epoch."""
+def test_fit_interrupted_at_any_line_after_the_first_epoch_resumes(late):
+    """Interrupt before the last visit of a line; most of these lines follow the last epoch."""
     params, reason = LATE[late]
     warm_start = late in ("plain", "members")
     unfitted = make(MLPClassifier, **params, warm_start=warm_start)
@@ -299,7 +305,8 @@ def test_interrupted_at_any_line_after_the_first_epoch(late):
     assert whole.stop_reason_ == reason
     names = [name for _, name, _ in lines]
     end = max(i for i, name in enumerate(names) if name == "out_of_patience")
-    if late == "lbfgs":  # its memory is that of the minimizer: only what comes after it is resumed
+    if late == "lbfgs":
+        # The minimizer keeps its own memory, so only interruptions after it can be resumed.
         end = max(i for i, name in enumerate(names) if name == "fun")
     visits = sorted({line: i for i, line in enumerate(lines)}.values())
     events = [i for i in visits if i > end][:: 2 if late == "plain" else 8]
@@ -312,7 +319,7 @@ def test_interrupted_at_any_line_after_the_first_epoch(late):
         where = lines[i]
         assert (model.stop_reason_, model.converged_) == (None, False), where
         model.set_params(warm_start=True).fit(X, LABELS)
-        same(whole, model)
+        assert_same(whole, model)
         assert (model.n_iter_, model.stop_reason_) == (whole.n_iter_, reason), where
         assert model.best_iter_ == pytest.approx(whole.best_iter_), where
 
@@ -321,8 +328,8 @@ def test_interrupted_at_any_line_after_the_first_epoch(late):
 
 
 @BOTH
-def test_partial_fit_after_a_plain_fit_goes_on_from_the_weights(estimator, y):
-    """With a new state of the optimizer, and counting on."""
+def test_partial_fit_after_a_fit_continues_from_the_weights(estimator, y):
+    """The state of the optimizer is new, but epochs continue to be counted."""
     fitted = make(estimator).fit(X, y)
     theta = fitted._network.theta.copy()
     fitted.set_params(optimizer=Adam(learning_rate=1e-9)).partial_fit(X, y)
@@ -334,7 +341,7 @@ def test_partial_fit_after_a_plain_fit_goes_on_from_the_weights(estimator, y):
 
 
 @BOTH
-def test_history_of_endless_training_is_bounded(estimator, y, monkeypatch):
+def test_history_of_long_training_is_bounded(estimator, y, monkeypatch):
     monkeypatch.setattr(history, "MOST_ROWS", 20)
     model, sizes = make(estimator), []
     for _ in range(75):
@@ -344,12 +351,13 @@ def test_history_of_endless_training_is_bounded(estimator, y, monkeypatch):
     assert min(sizes[20:]) >= 10
     assert {len(column) for column in model.history_.columns.values()} == {sizes[-1]}
     epochs = model.history_["epoch"]
-    assert epochs == list(range(75 - sizes[-1] + 1, 76))  # the last ones
+    # The last epochs are kept.
+    assert epochs == list(range(75 - sizes[-1] + 1, 76))
     assert model.n_iter_ == 75
 
 
 @BOTH
-def test_early_stopping_is_for_fit_only(estimator, y):
+def test_partial_fit_does_not_support_early_stopping(estimator, y):
     model = make(estimator, early_stopping=True)
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         model.partial_fit(X, y)
@@ -357,7 +365,7 @@ def test_early_stopping_is_for_fit_only(estimator, y):
 
 
 @BOTH
-def test_a_schedule_that_has_run_out_warns_once(estimator, y):
+def test_exhausted_schedule_warns_once(estimator, y):
     model = make(estimator, schedule="cosine", max_iter=3, averaging=None)
     for _ in range(3):
         model.partial_fit(X, y)
@@ -365,15 +373,17 @@ def test_a_schedule_that_has_run_out_warns_once(estimator, y):
     with pytest.warns(UserWarning, match=r"Cosine\(\) has run out after max_iter=3") as caught:
         model.partial_fit(X, y)
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # points to the user's line
+    # The warning points to the user's line.
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.partial_fit(X, y)
-    np.testing.assert_array_equal(model._network.theta, theta)  # its last factor is 0
+    # The last factor of the schedule is 0.
+    np.testing.assert_array_equal(model._network.theta, theta)
 
 
 @BOTH
-def test_a_schedule_without_progress_never_runs_out(estimator, y):
+def test_schedule_without_progress_is_never_exhausted(estimator, y):
     model = make(estimator, schedule="step", max_iter=3)
     for _ in range(8):
         model.partial_fit(X, y)
@@ -385,9 +395,10 @@ def test_a_schedule_without_progress_never_runs_out(estimator, y):
 
 
 class Failing:
-    """Mixed into a component: raises in its call of this number, counted from 1."""
+    """A mixin for components that raises in a given call, counted from 1."""
 
-    countdown = None  # a list of one number, or None for a component that never fails
+    # A list of one number, or None for a component that never fails.
+    countdown = None
 
     def count(self):
         if self.countdown is not None:
@@ -404,7 +415,7 @@ class FailingClip(Failing, Clipping):
 
 
 class FailingStep(Failing, Adam):
-    """Keeps state of its own, and fails when theta, state and grad have changed already."""
+    """An optimizer with its own state that fails after theta, state and grad have changed."""
 
     def init(self, theta, layout=None):
         state = super().init(theta, layout)
@@ -446,7 +457,7 @@ FAILING = {
 
 
 def state_of(model):
-    """Everything but the time that epochs took."""
+    """Return the complete state without the duration of epochs."""
     run = vars(model._run).copy()
     run["network"] = run["_spare"] = None
     run["optimizer_state"] = vars(run["optimizer_state"]) | {"kernels": None}
@@ -459,33 +470,36 @@ def state_of(model):
 
 
 @BOTH
-@pytest.mark.parametrize("part", FAILING)
+@pytest.mark.parametrize("parameter", FAILING)
 @pytest.mark.parametrize("call", [1, 3, 4])
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_an_error_in_partial_fit_leaves_everything_as_it_was(
-    estimator, y, part, call, n_members, monkeypatch
+def test_error_in_partial_fit_leaves_the_estimator_unchanged(
+    estimator, y, parameter, call, n_members, monkeypatch
 ):
-    monkeypatch.setattr(history, "MOST_ROWS", 3)  # the failing call is the one that would trim
+    # The failing call is the one that would trim the history.
+    monkeypatch.setattr(history, "MOST_ROWS", 3)
     params = {"normalization": "batch", "dropout": 0.2, "averaging": "ema", "record": "all"}
-    model = make(estimator, **params, n_members=n_members).set_params(**{part: FAILING[part]()})
+    model = make(estimator, **params, n_members=n_members).set_params(
+        **{parameter: FAILING[parameter]()}
+    )
     for _ in range(3):
         model.partial_fit(X, y)
     twin, before = copied(model), state_of(model)
     attributes, predicted = vars(model).copy(), model.predict(X)
-    monkeypatch.setattr(FAILING[part], "countdown", [call])
+    monkeypatch.setattr(FAILING[parameter], "countdown", [call])
     with pytest.raises(RuntimeError, match="a bug of the user"):
         model.partial_fit(X, y)
-    monkeypatch.setattr(FAILING[part], "countdown", None)
+    monkeypatch.setattr(FAILING[parameter], "countdown", None)
     assert state_of(model) == before
     assert vars(model).keys() == attributes.keys()
     assert all(vars(model)[name] is value for name, value in attributes.items())
     np.testing.assert_array_equal(model.predict(X), predicted)
-    same(model.partial_fit(X, y), twin.partial_fit(X, y))
+    assert_same(model.partial_fit(X, y), twin.partial_fit(X, y))
 
 
 @BOTH
-def test_a_warning_that_is_an_error_undoes_partial_fit(estimator, y):
-    """Divergence is found after the epoch, and reported after everything has been published."""
+def test_warning_raised_as_an_error_undoes_partial_fit(estimator, y):
+    """Divergence is detected after the epoch and reported after all attributes are set."""
     model = make(estimator).partial_fit(X, y)
     before = state_of(model)
     model.set_params(optimizer=Adam(learning_rate=1e300))
@@ -496,8 +510,8 @@ def test_a_warning_that_is_an_error_undoes_partial_fit(estimator, y):
     assert state_of(model) == before
 
 
-def test_memory_for_undoing_is_not_saved():
-    """A saved estimator holds weights, best weights, their average and two slots, and no more."""
+def test_undo_state_is_not_pickled():
+    """A pickle contains only weights, best weights, their average and two slots."""
     model = make(MLPClassifier, averaging="ema")
     model.set_params(hidden_layer_sizes=(2000,)).partial_fit(X, LABELS)
     size = model._run.network.theta.nbytes

@@ -1,4 +1,4 @@
-"""Weights and validation rows reach the estimators through pipelines and searches."""
+"""Sample weights and validation data reach estimators through pipelines and searches."""
 
 import inspect
 
@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import Adam, MLPClassifier, MLPRegressor
 
 RNG = np.random.default_rng(0)
-X = 100 + 5 * RNG.normal(size=(60, 4))  # far from scaled: a step left out shows
+# The features are not standardized, so that a skipped scaler would be detected.
+X = 100 + 5 * RNG.normal(size=(60, 4))
 LABELS = np.where(X @ [1.0, -1.0, 1.0, -1.0] > 3 * RNG.normal(size=60), "yes", "no")
 NUMBERS = X @ [1.0, -1.0, 2.0, 0.0] + RNG.normal(size=60)
 WEIGHT = RNG.uniform(0.1, 5, size=60)
@@ -39,7 +40,7 @@ def outputs(model, inputs):
 
 
 def validation(y):
-    """Targets for the validation rows."""
+    """Return targets for the validation samples."""
     return np.resize(y, 25)
 
 
@@ -53,11 +54,11 @@ def routing():
         yield
 
 
-# -- what can be asked for -----------------------------------------------------------------------
+# -- signatures and requests ---------------------------------------------------------------------
 
 
 @BOTH
-def test_signatures(estimator, y):
+def test_validation_data_are_keyword_only(estimator, y):
     parameters = inspect.signature(estimator.fit).parameters
     assert list(parameters)[:4] == ["self", "X", "y", "sample_weight"]
     for name in ("X_val", "y_val", "sample_weight_val"):
@@ -72,17 +73,17 @@ def test_signatures(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("routing")
-def test_requests(estimator, y):
+def test_metadata_can_be_requested(estimator, y):
     requests = small(estimator).get_metadata_routing()
     names = {"sample_weight", "X_val", "y_val", "sample_weight_val"}
     assert requests.fit.requests == dict.fromkeys(names) | {"groups": False}
     classes = {"classes"} if estimator is MLPClassifier else set()
     assert requests.partial_fit.requests == dict.fromkeys({"sample_weight"} | classes)
     assert requests.score.requests == {"sample_weight": None}
-    asking = small(estimator).set_fit_request(sample_weight=True, X_val=True, y_val="rows")
+    requesting = small(estimator).set_fit_request(sample_weight=True, X_val=True, y_val="rows")
     expected = {"sample_weight": True, "X_val": True, "y_val": "rows", "sample_weight_val": None}
     expected["groups"] = False
-    for net in (asking, clone(asking)):
+    for net in (requesting, clone(requesting)):
         assert net.get_metadata_routing().fit.requests == expected
 
 
@@ -91,12 +92,12 @@ def test_requests(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("routing")
-def test_weights_through_a_pipeline_in_a_search(estimator, y):
+def test_weights_are_routed_through_a_pipeline_in_a_search(estimator, y):
     net = small(estimator).set_fit_request(sample_weight=True)
     scaler = StandardScaler().set_fit_request(sample_weight=True)
     folds = KFold(3, shuffle=True, random_state=0)
     grid = {"mlp__optimizer__learning_rate": [1e-4, 0.02]}
-    # A scorer of its own: by default scikit-learn 1.7 finds the request of `score` in no pipeline.
+    # By default, scikit-learn 1.7 does not find the request of `score` in a pipeline.
     scorer = get_scorer("accuracy" if estimator is MLPClassifier else "r2")
     scorer = scorer.set_score_request(sample_weight=True)
     model = Pipeline([("scale", scaler), ("mlp", net)])
@@ -110,7 +111,8 @@ def test_weights_through_a_pipeline_in_a_search(estimator, y):
             expected = alone.score(scale.transform(X[test]), y[test], WEIGHT[test])
             assert search.cv_results_[f"split{k}_test_score"][i] == pytest.approx(expected)
             unweighted = alone.score(scale.transform(X[test]), y[test])
-            assert unweighted != pytest.approx(expected)  # else nothing was shown
+            # The weights make a difference.
+            assert unweighted != pytest.approx(expected)
     scale = StandardScaler().fit(X, sample_weight=WEIGHT)
     alone = small(estimator).set_params(
         **{name.removeprefix("mlp__"): value for name, value in search.best_params_.items()}
@@ -121,7 +123,7 @@ def test_weights_through_a_pipeline_in_a_search(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("routing")
-def test_weights_that_nobody_asked_for_are_an_error(estimator, y):
+def test_unrequested_weights_raise(estimator, y):
     silent = GridSearchCV(small(estimator), {"alpha": [0.1]}, cv=2)
     with pytest.raises(UnsetMetadataPassedError, match=r"\[sample_weight\] are passed"):
         silent.fit(X, y, sample_weight=WEIGHT)
@@ -134,7 +136,7 @@ def test_weights_that_nobody_asked_for_are_an_error(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("routing")
-def test_weights_under_another_name(estimator, y):
+def test_weights_can_be_requested_under_another_name(estimator, y):
     net = small(estimator).set_fit_request(sample_weight="importance")
     scaler = StandardScaler().set_fit_request(sample_weight=False)
     model = make_pipeline(scaler, net).fit(X, y, importance=WEIGHT)
@@ -144,7 +146,7 @@ def test_weights_under_another_name(estimator, y):
 
 
 @BOTH
-def test_weights_without_routing(estimator, y):
+def test_weights_can_be_passed_without_routing(estimator, y):
     table = StandardScaler().fit_transform(X)
     expected = small(estimator).fit(table, y, WEIGHT)
     model = pipeline(small(estimator)).fit(X, y, mlp__sample_weight=WEIGHT)
@@ -165,7 +167,7 @@ def test_weights_without_routing(estimator, y):
 
 @BOTH
 @pytest.mark.parametrize("enabled", [True, False])
-def test_weights_through_other_meta_estimators(estimator, y, enabled):
+def test_weights_reach_other_meta_estimators(estimator, y, enabled):
     multi = MultiOutputClassifier if estimator is MLPClassifier else MultiOutputRegressor
     with config_context(enable_metadata_routing=enabled):
         net = small(estimator)
@@ -183,7 +185,7 @@ def test_weights_through_other_meta_estimators(estimator, y, enabled):
         np.testing.assert_array_equal(outputs(vote, X), outputs(expected, X))
 
 
-# -- validation rows -----------------------------------------------------------------------------
+# -- validation data -----------------------------------------------------------------------------
 
 STOPPING = [{}, {"early_stopping": True}, {"early_stopping": True, "scoring": None}]
 
@@ -204,7 +206,7 @@ def validated_by_hand(estimator, y, params, weight_val=WEIGHT_VAL):
 @BOTH
 @pytest.mark.parametrize("params", STOPPING, ids=str)
 @pytest.mark.usefixtures("routing")
-def test_validation_rows_are_transformed_by_the_pipeline(estimator, y, params):
+def test_validation_data_are_transformed_by_the_pipeline(estimator, y, params):
     asked = dict.fromkeys(["sample_weight", "X_val", "y_val", "sample_weight_val"], True)
     net = small(estimator, **params).set_fit_request(**asked)
     scaler = StandardScaler().set_fit_request(sample_weight=False)
@@ -230,7 +232,7 @@ def test_validation_rows_are_transformed_by_the_pipeline(estimator, y, params):
 
 @BOTH
 @pytest.mark.usefixtures("routing")
-def test_validation_rows_in_a_search_are_those_of_each_fold(estimator, y):
+def test_validation_data_are_transformed_in_each_fold_of_a_search(estimator, y):
     net = small(estimator, early_stopping=True).set_fit_request(X_val=True, y_val=True)
     model = pipeline(net, transform_input=["X_val"])
     folds = KFold(3)
@@ -252,13 +254,14 @@ def test_validation_rows_in_a_search_are_those_of_each_fold(estimator, y):
 
 @BOTH
 @pytest.mark.parametrize("params", STOPPING, ids=str)
-def test_validation_rows_without_routing(estimator, y, params):
+def test_validation_data_can_be_passed_without_routing(estimator, y, params):
     scale = StandardScaler().fit(X)
     model = pipeline(small(estimator, **params)).fit(
         X,
         y,
         mlp__sample_weight=WEIGHT,
-        mlp__X_val=scale.transform(X_VAL),  # the pipeline cannot know that this is a table
+        # Without routing, the pipeline does not transform X_val.
+        mlp__X_val=scale.transform(X_VAL),
         mlp__y_val=validation(y),
         mlp__sample_weight_val=WEIGHT_VAL,
     )
@@ -267,7 +270,7 @@ def test_validation_rows_without_routing(estimator, y, params):
     np.testing.assert_array_equal(outputs(model, X), outputs(expected, scale.transform(X)))
 
 
-# -- nothing else depends on the switch ----------------------------------------------------------
+# -- training does not depend on routing ---------------------------------------------------------
 
 
 @BOTH

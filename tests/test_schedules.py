@@ -27,12 +27,12 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("name", "expected"), GOLDEN)
-def test_factors_are_those_of_optax(name, expected):
+def test_factors_match_optax(name, expected):
     schedule = schedules.SCHEDULES.make(name)
     state = schedule.init()
     steps = load_golden("schedules")["steps"]
-    found = [schedule(Clock(step=t, epoch=t, progress=t / 100), state) for t in steps]
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    actual = [schedule(Clock(step=t, epoch=t, progress=t / 100), state) for t in steps]
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_factors_are_those_of_optax(name, expected):
         (Warmup("linear", steps=1), 1, 0.5, 0),
     ],
 )
-def test_closed_values(schedule, start, middle, end):
+def test_factors_match_closed_forms_at_start_middle_and_end(schedule, start, middle, end):
     state = schedule.init()
-    found = [schedule(Clock(progress=p), state) for p in (0.0, 0.5, 1.0)]
-    np.testing.assert_allclose(found, [start, middle, end], rtol=1e-14, atol=1e-15)
+    actual = [schedule(Clock(progress=p), state) for p in (0.0, 0.5, 1.0)]
+    np.testing.assert_allclose(actual, [start, middle, end], rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -79,23 +79,23 @@ def test_uses_progress_is_declared(schedule):
     assert (len(factors) > 1) == schedule.uses_progress
 
 
-# -- courses that follow epochs, steps or the loss -----------------------------------------------
+# -- schedules that depend on epochs, steps or the loss ------------------------------------------
 
 
-def course(schedule, epochs=(), steps=(), losses=()):
+def factors_of(schedule, epochs=(), steps=(), losses=()):
     state = schedule.init()
     clocks = [Clock(epoch=e) for e in epochs] + [Clock(step=s) for s in steps]
     clocks += [Clock(epoch=e, loss=loss) for e, loss in enumerate(losses, start=1)]
     return [schedule(clock, state) for clock in clocks]
 
 
-def test_step_falls_after_every_so_many_epochs():
-    assert course(Step(0.5, every=3), epochs=range(7)) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+def test_step_drops_after_a_number_of_epochs():
+    assert factors_of(Step(0.5, every=3), epochs=range(7)) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_inverse_scaling_is_a_power_of_the_epoch():
-    found = course(InverseScaling(2.0), epochs=(0, 1, 3))
-    np.testing.assert_allclose(found, [1, 1 / 4, 1 / 16], rtol=1e-15)
+    actual = factors_of(InverseScaling(2.0), epochs=(0, 1, 3))
+    np.testing.assert_allclose(actual, [1, 1 / 4, 1 / 16], rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +103,21 @@ def test_inverse_scaling_is_a_power_of_the_epoch():
     [
         ([9, 8, 7, 6, 5], [1, 1, 1, 1, 1]),
         ([9, 9, 9, 9, 9], [1, 1, 0.5, 0.5, 0.25]),
-        ([9, 9, 8, 9, 9], [1, 1, 1, 1, 0.5]),  # progress starts the count anew
-        ([9, 8.95, 8.9, 8.85, 8.8], [1, 1, 0.5, 0.5, 0.25]),  # falls, but by less than tol
+        ([9, 9, 8, 9, 9], [1, 1, 1, 1, 0.5]),  # an improvement resets the count
+        ([9, 8.95, 8.9, 8.85, 8.8], [1, 1, 0.5, 0.5, 0.25]),  # falls by less than tol
         ([9, 9.5, 9.2, 8.95, 8.8], [1, 1, 0.5, 0.5, 0.5]),
         ([-1, -2, -2, -2, -3], [1, 1, 1, 0.5, 0.5]),
     ],
 )
-def test_plateau_falls_when_the_loss_does_not(losses, factors):
-    assert course(Plateau(0.5, patience=2, tol=0.1), losses=losses) == factors
+def test_plateau_drops_when_the_loss_does_not_fall(losses, factors):
+    assert factors_of(Plateau(0.5, patience=2, tol=0.1), losses=losses) == factors
 
 
-def test_plateau_looks_at_the_loss_once_per_epoch():
+def test_plateau_checks_the_loss_once_per_epoch():
     plateau = Plateau(0.5, patience=1)
     state = plateau.init()
-    for _ in range(5):  # the batches of the first epoch: there is no loss yet
+    # The batches of the first epoch have no loss yet.
+    for _ in range(5):
         assert plateau(Clock(epoch=0), state) == 1
     for _ in range(5):
         assert plateau(Clock(epoch=1, loss=3.0), state) == 1
@@ -133,12 +134,12 @@ def test_states_of_two_runs_are_separate():
     assert plateau(Clock(epoch=1, loss=1.0), other) == 1
 
 
-def test_warmup_rises_and_multiplies():
-    assert course(Warmup(steps=4), steps=range(6)) == [0.25, 0.5, 0.75, 1, 1, 1]
+def test_warmup_rises_and_multiplies_its_schedule():
+    assert factors_of(Warmup(steps=4), steps=range(6)) == [0.25, 0.5, 0.75, 1, 1, 1]
     warmup, state = Warmup("cosine", steps=2), Warmup("cosine", steps=2).init()
     assert warmup(Clock(step=0, progress=0.0), state) == 0.5
     assert warmup(Clock(step=9, progress=0.5), state) == pytest.approx(0.5)
-    assert course(Warmup(Plateau(0.5, 1), steps=1), losses=[3, 3, 3]) == [1, 0.5, 0.25]
+    assert factors_of(Warmup(Plateau(0.5, 1), steps=1), losses=[3, 3, 3]) == [1, 0.5, 0.25]
 
 
 def test_warmup_nests_a_schedule_by_name_or_instance():
@@ -155,12 +156,12 @@ def test_warmup_nests_a_schedule_by_name_or_instance():
         Warmup(Warmup("cosin")).validate()
 
 
-def test_users_schedule_inside_a_warmup():
+def test_user_defined_schedule_works_inside_a_warmup():
     class Half(Schedule):
         def __call__(self, clock, state=None):
             return 0.5
 
-    assert course(Warmup(Half(), steps=2), steps=(0, 1, 2)) == [0.25, 0.5, 0.5]
+    assert factors_of(Warmup(Half(), steps=2), steps=(0, 1, 2)) == [0.25, 0.5, 0.5]
 
 
 def test_clock_starts_at_zero():

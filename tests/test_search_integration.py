@@ -1,4 +1,4 @@
-"""Networks in Pipelines, tuned by grid, random and Bayesian search."""
+"""Networks in pipelines can be tuned by grid, random and Bayesian searches."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def bayes_search(optimizers, n_jobs):
     return skopt.BayesSearchCV(pipeline(), space, n_iter=7, **options)
 
 
-# The Gaussian processes of scikit-optimize crawl where their threads wait for a busy processor.
+# The Gaussian processes of scikit-optimize are slow if their threads wait for a busy processor.
 @pytest.fixture(autouse=True)
 def _one_thread():
     with threadpool_limits(1, "blas"):
@@ -73,14 +73,14 @@ SEARCHES = [grid_search, random_search, bayes_search]
 
 
 def outcome(search):
-    """What must be equal in two runs: all scores, all rates, the predictions of the best."""
+    """Return results to compare: all rates, all scores, and predictions of the best network."""
     rates = np.array([params[RATE] for params in search.cv_results_["params"]])
     scores = [search.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
     return rates, np.array(scores), search.predict_proba(X)
 
 
 @pytest.mark.parametrize("make", SEARCHES)
-def test_a_search_over_names_and_instances_is_reproducible(make):
+def test_search_over_names_and_instances_is_reproducible(make):
     optimizers = [clone(o, safe=False) for o in OPTIMIZERS]
     before = [vars(o).copy() for o in optimizers if not isinstance(o, str)]
     searches = [make(optimizers, n_jobs).fit(X, Y) for n_jobs in (2, 2, 1)]
@@ -92,7 +92,7 @@ def test_a_search_over_names_and_instances_is_reproducible(make):
 
 
 @pytest.mark.parametrize("make", SEARCHES)
-def test_the_best_network_was_trained_with_the_best_parameters(make):
+def test_best_network_was_trained_with_the_best_parameters(make):
     search = make(OPTIMIZERS, 1).fit(X, Y)
     mlp = search.best_estimator_["mlp"]
     chosen = search.best_params_["mlp__optimizer"]
@@ -104,7 +104,7 @@ def test_the_best_network_was_trained_with_the_best_parameters(make):
     assert search.best_score_ > 0.7
 
 
-def test_a_nested_rate_gives_names_and_instances_the_same_scores():
+def test_nested_rate_gives_names_and_instances_the_same_scores():
     search = grid_search(["adam", Adam(), Adam(learning_rate=0.5)], 1).fit(X, Y)
     by_optimizer = search.cv_results_["mean_test_score"].reshape(3, 2)
     np.testing.assert_array_equal(by_optimizer[0], by_optimizer[1])
@@ -112,7 +112,7 @@ def test_a_nested_rate_gives_names_and_instances_the_same_scores():
     assert by_optimizer[0, 0] != by_optimizer[0, 1]
 
 
-def test_a_regressor_is_searched_with_scaled_targets():
+def test_regressor_can_be_searched_with_large_targets():
     target = 1e5 * X[:, 3] - 1e6
     model = Pipeline([("scale", StandardScaler()), ("mlp", MLPRegressor((8,), random_state=0))])
     grid = {"mlp__optimizer": ["adam", SGD(momentum=0.9)], RATE: [0.001, 0.05]}
@@ -122,9 +122,9 @@ def test_a_regressor_is_searched_with_scaled_targets():
     assert 0.5 < search.best_score_ <= 1
 
 
-def test_a_diverging_candidate_gets_a_finite_score_in_a_bayesian_search():
+def test_diverging_candidate_gets_a_finite_score_in_a_bayesian_search():
     skopt = pytest.importorskip("skopt")
-    # Rectifiers die before anything overflows; linear units do not.
+    # ReLU units die before anything overflows; linear units do not.
     model = pipeline(optimizer="sgd", activation="identity", hidden_layer_sizes="8x4")
     search = skopt.BayesSearchCV(
         model,
@@ -142,7 +142,7 @@ def test_a_diverging_candidate_gets_a_finite_score_in_a_bayesian_search():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_a_diverging_regressor_gets_a_finite_score():
+def test_diverging_regressor_gets_a_finite_score():
     model = MLPRegressor((8,), max_iter=20, batch_size=20, random_state=0)
     grid = {"optimizer": [SGD(learning_rate=1e3), "adam"]}
     folds = KFold(3, shuffle=True, random_state=0)
@@ -153,7 +153,7 @@ def test_a_diverging_regressor_gets_a_finite_score():
     assert search.best_params_["optimizer"] == "adam"
 
 
-def test_spending_the_epochs_is_no_reason_to_warn_in_a_search():
+def test_reaching_max_iter_does_not_warn_in_a_search():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search = grid_search(OPTIMIZERS, 1).fit(X, Y)
@@ -163,7 +163,7 @@ def test_spending_the_epochs_is_no_reason_to_warn_in_a_search():
 
 
 @pytest.mark.parametrize("random_state", [7, np.random.RandomState(7)], ids=["int", "RandomState"])
-def test_the_number_of_processes_does_not_change_a_bit(random_state):
+def test_result_does_not_depend_on_the_number_of_processes(random_state):
     model = MLPClassifier((8,), max_iter=5, random_state=random_state)
     one = cross_val_predict(clone(model), X, Y, cv=3, method="predict_proba", n_jobs=1)
     two = cross_val_predict(clone(model), X, Y, cv=3, method="predict_proba", n_jobs=2)

@@ -1,4 +1,4 @@
-"""Results of searches: tables, comparisons, importance, files, pictures."""
+"""Results of searches: tables, comparisons, importance, files and plots."""
 
 import json
 import sys
@@ -72,14 +72,14 @@ def pruned():
     return search.fit(StandardScaler().fit_transform(X), Y)
 
 
-def test_a_table_holds_the_figures_of_the_search(grid):
+def test_table_contains_the_results_of_the_search(grid):
     frame = results_frame(grid)
-    found = grid.cv_results_
+    results = grid.cv_results_
     assert len(frame) == 6
-    np.testing.assert_array_equal(frame["score"], found["mean_test_score"])
-    np.testing.assert_array_equal(frame["rank"], found["rank_test_score"])
+    np.testing.assert_array_equal(frame["score"], results["mean_test_score"])
+    np.testing.assert_array_equal(frame["rank"], results["rank_test_score"])
     np.testing.assert_array_equal(frame["candidate"], range(1, 7))
-    seconds = 3 * (found["mean_fit_time"] + found["mean_score_time"])
+    seconds = 3 * (results["mean_fit_time"] + results["mean_score_time"])
     np.testing.assert_allclose(frame["seconds"], seconds)
     np.testing.assert_allclose(frame["elapsed"], np.cumsum(seconds))
     assert set(frame["n_splits"]) == {3}
@@ -107,7 +107,7 @@ def test_halving_ranks_later_rounds_first(halving):
     assert best.isna().tolist() == [True] * 6 + [False]
 
 
-def test_pruned_trials_tell_their_epochs_and_do_not_compete(pruned):
+def test_pruned_trials_have_fewer_resources_and_are_not_best(pruned):
     frame = results_frame(pruned)
     states = [trial.state.name for trial in pruned.trials_]
     stopped = np.array([state == "PRUNED" for state in states])
@@ -120,7 +120,7 @@ def test_pruned_trials_tell_their_epochs_and_do_not_compete(pruned):
     assert compare_searches({"": pruned})["best"].iloc[-1] == pruned.best_score_
 
 
-def test_optuna_without_pruning(pruned):
+def test_optuna_searches_without_pruning_have_a_table(pruned):
     optuna = pytest.importorskip("optuna")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -132,7 +132,7 @@ def test_optuna_without_pruning(pruned):
     assert (frame["fit_seconds"] > 0).all()
 
 
-def test_bayesian_searches_have_a_table_too():
+def test_bayesian_searches_have_a_table():
     skopt = pytest.importorskip("skopt")
     space = search_space(MODEL, "bayes", include=["learning_rate", "batch_size"])
     search = skopt.BayesSearchCV(
@@ -145,20 +145,20 @@ def test_bayesian_searches_have_a_table_too():
     assert set(frame["n_splits"]) == {2}
 
 
-def test_several_scorers():
+def test_metric_selects_one_of_several_scorers():
     scoring = ["accuracy", "neg_log_loss"]
     search = GridSearchCV(MODEL, {RATE: [0.001, 0.1]}, scoring=scoring, refit="neg_log_loss", cv=2)
     search.fit(X, Y)
-    found = search.cv_results_
-    np.testing.assert_array_equal(results_frame(search)["score"], found["mean_test_neg_log_loss"])
+    results = search.cv_results_
+    np.testing.assert_array_equal(results_frame(search)["score"], results["mean_test_neg_log_loss"])
     accuracy = results_frame(search, metric="accuracy")["score"]
-    np.testing.assert_array_equal(accuracy, found["mean_test_accuracy"])
+    np.testing.assert_array_equal(accuracy, results["mean_test_accuracy"])
     with pytest.raises(ValueError, match="accuracy"):
         results_frame(search, metric="auc")
 
 
 @pytest.mark.parametrize("bad", [MODEL, 3, GridSearchCV(MODEL, {RATE: [0.1]})])
-def test_what_is_no_fitted_search(bad):
+def test_objects_other_than_fitted_searches_raise(bad):
     with pytest.raises(ValueError, match="fitted search"):
         results_frame(bad)
 
@@ -166,7 +166,7 @@ def test_what_is_no_fitted_search(bad):
 # -- comparison -----------------------------------------------------------------------------------
 
 
-def test_best_so_far(grid, random):
+def test_comparison_has_the_best_score_so_far(grid, random):
     frame = compare_searches({"grid": grid, "random": [random, random]})
     assert frame.groupby(["search", "repeat"]).size().to_dict() == {
         ("grid", 0): 6, ("random", 0): 8, ("random", 1): 8,
@@ -179,7 +179,7 @@ def test_best_so_far(grid, random):
             compare_searches(bad)
 
 
-def test_a_single_search_is_named_after_its_class(grid):
+def test_single_search_is_named_after_its_class(grid):
     expected = compare_searches({"GridSearchCV": grid})
     pd.testing.assert_frame_equal(compare_searches(grid), expected)
     table = compare_searches(results_frame(grid))
@@ -187,7 +187,7 @@ def test_a_single_search_is_named_after_its_class(grid):
     np.testing.assert_array_equal(table["best"], expected["best"])
 
 
-def test_the_parameter_that_decides_is_the_most_important():
+def test_decisive_parameter_is_the_most_important():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -209,7 +209,7 @@ def test_the_parameter_that_decides_is_the_most_important():
 # -- files ----------------------------------------------------------------------------------------
 
 
-def test_a_saved_table_comes_back(grid, random, tmp_path):
+def test_saved_table_can_be_loaded(grid, random, tmp_path):
     for name, search in (("grid", grid), ("random", random)):
         path = tmp_path / f"{name}.json"
         save_results(search, path)
@@ -227,7 +227,7 @@ def test_a_saved_table_comes_back(grid, random, tmp_path):
         assert compare_searches({"": path and loaded})["best"].max() == search.best_score_
 
 
-def test_infinite_scores_survive_in_strict_json(tmp_path):
+def test_infinite_scores_are_restored_from_strict_json(tmp_path):
     path = tmp_path / "x.json"
     frame = pd.DataFrame({"p": [1, 2, 3], "score": [np.inf, -np.inf, np.nan]})
     save_results(frame, path)
@@ -245,14 +245,14 @@ def test_infinite_scores_survive_in_strict_json(tmp_path):
     ],
     ids=["empty", "list", "half", "later"],
 )
-def test_files_that_are_no_tables(text, message, tmp_path):
+def test_invalid_files_raise(text, message, tmp_path):
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_results(path)
 
 
-def test_a_failed_write_leaves_the_old_file(grid, tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(grid, tmp_path, monkeypatch):
     path = tmp_path / "x.json"
     save_results(grid, path)
     before = path.read_text()
@@ -262,13 +262,13 @@ def test_a_failed_write_leaves_the_old_file(grid, tmp_path, monkeypatch):
     assert path.read_text() == before
 
 
-def test_pandas_missing(grid, monkeypatch):
+def test_missing_pandas_raises(grid, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"sknn_adam\[search\]"):
         results_frame(grid)
 
 
-# -- pictures -------------------------------------------------------------------------------------
+# -- plots ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ def plt():
     plt.close("all")
 
 
-def test_a_search_is_drawn(plt, grid, random):
+def test_search_can_be_plotted(plt, grid, random):
     from sknn_adam.search import SearchDisplay
 
     display = SearchDisplay.from_search(random)
@@ -298,15 +298,15 @@ def test_a_search_is_drawn(plt, grid, random):
         SearchDisplay.from_search(grid, parameters=["nothing"])
 
 
-def test_few_candidates_are_drawn_without_importance(plt):
+def test_few_candidates_are_plotted_without_importance(plt):
     from sknn_adam.search import SearchDisplay
 
     frame = pd.DataFrame({"alpha": [0.1, 0.2]})
-    found = GridSearchCV(MODEL, {"mlpclassifier__alpha": list(frame["alpha"])}, cv=2).fit(X, Y)
-    assert len(SearchDisplay.from_search(found).axes_) == 2
+    search = GridSearchCV(MODEL, {"mlpclassifier__alpha": list(frame["alpha"])}, cv=2).fit(X, Y)
+    assert len(SearchDisplay.from_search(search).axes_) == 2
 
 
-def test_searches_are_compared_in_a_picture(plt, grid, random, halving):
+def test_searches_can_be_compared_in_a_plot(plt, grid, random, halving):
     from sknn_adam.search import ComparisonDisplay
 
     searches = {"grid": grid, "random": [random, random], "halving": halving}

@@ -1,4 +1,4 @@
-"""Ready search spaces: what is in them, and that the real searches take them as they are."""
+"""Ready search spaces: their content, and the searches that accept them."""
 
 import copy
 import pickle
@@ -35,7 +35,7 @@ from sknn_adam.search import search_space
 from sknn_adam.search.distributions import distribution_over
 
 IRIS = load_iris(return_X_y=True)
-DIABETES = tuple(part[:120] for part in load_diabetes(return_X_y=True))
+DIABETES = tuple(array[:120] for array in load_diabetes(return_X_y=True))
 METHODS = ["grid", "random", "bayes", "optuna"]
 RATE = "mlp__optimizer__learning_rate"
 
@@ -46,13 +46,13 @@ def _one_thread():
         yield
 
 
-def pipeline(kind=MLPClassifier, **params):
-    mlp = kind((8,), max_iter=4, random_state=0).set_params(**params)
+def pipeline(estimator=MLPClassifier, **params):
+    mlp = estimator((8,), max_iter=4, random_state=0).set_params(**params)
     return Pipeline([("scale", StandardScaler()), ("mlp", mlp)])
 
 
 def candidates(space, method, n=40):
-    """Draw candidates from a space of any kind."""
+    """Draw candidates from the space of any search."""
     if method == "grid":
         return list(ParameterGrid(space))
     if method == "random":
@@ -60,11 +60,11 @@ def candidates(space, method, n=40):
             warnings.filterwarnings("ignore", "The total space", UserWarning)
             return list(ParameterSampler(space, n, random_state=0))
     if method == "bayes":
-        parts = [part for part, _ in space] if isinstance(space, list) else [space]
+        subspaces = [subspace for subspace, _ in space] if isinstance(space, list) else [space]
         return [
-            {name: d.rvs(1, random_state=i)[0] for name, d in part.items()}
-            for part in parts
-            for i in range(n // len(parts))
+            {name: d.rvs(1, random_state=i)[0] for name, d in subspace.items()}
+            for subspace in subspaces
+            for i in range(n // len(subspaces))
         ]
     optuna = pytest.importorskip("optuna")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -90,19 +90,20 @@ def make_search(method, model, space, n, n_jobs, seed=0):
         return search(model, space, n_trials=n, random_state=seed, **options)
 
 
-# -- every real search takes the space ------------------------------------------------------------
+# -- searches accept their spaces ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_search_takes_the_space_as_it_is(method, task, size):
+def test_search_accepts_the_space(method, task, size):
     if method == "grid" and size == "large":
         pytest.skip("thousands of candidates; the next test draws them")
     pytest.importorskip({"bayes": "skopt", "optuna": "optuna_integration"}.get(method, "sklearn"))
-    kind = MLPClassifier if task == "classification" else MLPRegressor
-    model = pipeline(kind)
-    exclude = ["hidden_layer_sizes", "max_iter"]  # for speed
+    estimator = MLPClassifier if task == "classification" else MLPRegressor
+    model = pipeline(estimator)
+    # These parameters are excluded for speed.
+    exclude = ["hidden_layer_sizes", "max_iter"]
     space = search_space(model, method, size=size, exclude=exclude, scalers=True, n_iter=4)
     if method == "grid":
         space["scale"] = space["scale"][:2]
@@ -112,7 +113,7 @@ def test_a_search_takes_the_space_as_it_is(method, task, size):
     assert set(search.best_params_) <= set(search.best_estimator_.get_params())
     rows = (IRIS if task == "classification" else DIABETES)[0][:2]
     assert np.isfinite(search.best_estimator_.predict(rows)).all()
-    # what was given is as it was
+    # The given model is unchanged.
     assert model["mlp"].optimizer == "adam"
     assert model["mlp"].hidden_layer_sizes == (8,)
 
@@ -124,28 +125,28 @@ def test_every_candidate_can_be_fitted(method, size, optimizer):
     pytest.importorskip({"bayes": "skopt", "optuna": "optuna"}.get(method, "sklearn"))
     model = pipeline(optimizer=optimizer)
     space = search_space(model, method, size=size, n_iter=40)
-    found = candidates(space, method)
+    drawn = candidates(space, method)
     rng = np.random.default_rng(1)
-    for i in rng.choice(len(found), min(12, len(found)), replace=False):
-        given = {**found[i], "mlp__max_iter": 1}
+    for i in rng.choice(len(drawn), min(12, len(drawn)), replace=False):
+        given = {**drawn[i], "mlp__max_iter": 1}
         given["mlp__hidden_layer_sizes"] = (4,)
         fitted = pipeline(optimizer=optimizer).set_params(**given).fit(*IRIS)
-        nested = {k for k in found[i] if k.startswith("mlp__optimizer__")}
+        nested = {k for k in drawn[i] if k.startswith("mlp__optimizer__")}
         names = {f"mlp__optimizer__{k}" for k in fitted["mlp"].optimizer_.get_params()}
         assert nested <= names
 
 
 @pytest.mark.parametrize("search", [HalvingGridSearchCV, HalvingRandomSearchCV])
-def test_halving_spends_epochs(search):
+def test_halving_uses_epochs_as_its_resource(search):
     model = pipeline()
     method = "grid" if search is HalvingGridSearchCV else "random"
     space = search_space(model, method, include=["learning_rate", "dropout"])
-    found = search(
+    fitted = search(
         model, space, resource="mlp__max_iter", min_resources=2, max_resources=8, factor=2, cv=2,
         random_state=0,
     ).fit(*IRIS)  # fmt: skip
-    assert max(found.cv_results_["n_resources"]) == 8
-    assert found.best_estimator_["mlp"].n_iter_ == 8
+    assert max(fitted.cv_results_["n_resources"]) == 8
+    assert fitted.best_estimator_["mlp"].n_iter_ == 8
 
 
 def test_optuna_prunes_through_partial_fit():
@@ -153,7 +154,8 @@ def test_optuna_prunes_through_partial_fit():
     search_class = pytest.importorskip("optuna_integration").OptunaSearchCV
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     X, y = IRIS
-    model = MLPClassifier((8,), max_iter=300, random_state=0)  # of the refit; pruning has its own
+    # This max_iter is that of the refit; pruning has its own.
+    model = MLPClassifier((8,), max_iter=300, random_state=0)
     space = search_space(model, "optuna", include="learning_rate")
     study = optuna.create_study(
         direction="maximize",
@@ -172,14 +174,15 @@ def test_optuna_prunes_through_partial_fit():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_same_seed_same_candidates_for_one_process_and_two(method):
+def test_candidates_do_not_depend_on_the_number_of_processes(method):
     pytest.importorskip({"bayes": "skopt", "optuna": "optuna_integration"}.get(method, "sklearn"))
     model = pipeline()
     space = search_space(model, method, include=["learning_rate", "dropout"])
     both = []
     for n_jobs in (1, 2):
         if method == "optuna" and n_jobs == 2:
-            n_jobs = 1  # threads: the order of its trials decides what is proposed next
+            # With threads, the order of the trials would determine the next proposals.
+            n_jobs = 1
         search = make_search(method, model, space, 5, n_jobs).fit(*IRIS)
         if method == "optuna":
             both.append([(t.params, t.value) for t in search.trials_])
@@ -189,10 +192,10 @@ def test_same_seed_same_candidates_for_one_process_and_two(method):
     assert both[0] == both[1]
 
 
-# -- what is in a space ---------------------------------------------------------------------------
+# -- content of a space --------------------------------------------------------------------------
 
 
-def test_ranges_lie_inside_what_the_parameters_allow():
+def test_ranges_contain_valid_values_only():
     components = [row.values[0] for row in rows.COMPONENTS]
     assert any(component.ranges for component in components)
     for component in components:
@@ -206,16 +209,18 @@ def test_ranges_lie_inside_what_the_parameters_allow():
                 type(component)(**{name: value}).validate()
 
 
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_ranges_of_the_estimators_are_allowed_values(kind):
-    for name, declared in kind.ranges.items():
+@pytest.mark.parametrize("estimator_class", [MLPClassifier, MLPRegressor])
+def test_ranges_of_the_estimators_contain_valid_values_only(estimator_class):
+    for name, declared in estimator_class.ranges.items():
         for value in declared.values if isinstance(declared, Choices) else declared.points():
-            estimator = kind((4, 4), max_iter=1).set_params(**{name: value})
-            estimator.set_params(max_iter=1).fit(*DIABETES if kind is MLPRegressor else IRIS)
+            estimator = estimator_class((4, 4), max_iter=1).set_params(**{name: value})
+            estimator.set_params(max_iter=1).fit(
+                *DIABETES if estimator_class is MLPRegressor else IRIS
+            )
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_learning_rates_lie_around_the_default(name):
+def test_learning_rates_are_centered_on_the_default(name):
     optimizer = OPTIMIZERS.make(name)
     space = search_space(MLPClassifier(optimizer=name), exclude="hidden_layer_sizes")
     if not optimizer.ranges:
@@ -227,27 +232,27 @@ def test_learning_rates_lie_around_the_default(name):
     )
 
 
-def test_a_small_grid_has_24_candidates_and_sizes_grow():
+def test_small_grid_has_24_candidates_and_sizes_grow():
     model = pipeline()
     grids = [search_space(model, "grid", size=size) for size in SIZES]
     assert prod(len(values) for values in grids[0].values()) == 24
     assert set(grids[0]) < set(grids[1])
     assert isinstance(grids[2], list)
-    assert all(set(grids[1]) < set(part) for part in grids[2])
-    given = [part["mlp__optimizer"] for part in grids[2]]
+    assert all(set(grids[1]) < set(subspace) for subspace in grids[2])
+    given = [subspace["mlp__optimizer"] for subspace in grids[2]]
     assert given == [["adam"], ["adamw"], ["nesterov"], ["rmsprop"]]
-    assert all("mlp__optimizer__weight_decay" not in part for part in grids[2][2:])
+    assert all("mlp__optimizer__weight_decay" not in subspace for subspace in grids[2][2:])
 
 
-def test_the_given_optimizer_leads_a_large_space_once():
+def test_given_optimizer_is_first_in_a_large_space():
     given = AdamW(beta_1=0.85)
     space = search_space(MLPClassifier(optimizer=given), "random", size="large")
-    optimizers = [part["optimizer"][0] for part in space]
+    optimizers = [subspace["optimizer"][0] for subspace in space]
     assert optimizers[0] is given
     assert [o for o in optimizers[1:]] == ["adam", "nesterov", "rmsprop"]
 
 
-def test_a_user_s_own_optimizer_and_its_range():
+def test_user_defined_optimizer_can_declare_ranges():
     class Careful(Optimizer):
         ranges = {"learning_rate": Range(0.5, 2.0, relative=True), "caution": Choices((1, 2))}
 
@@ -266,7 +271,7 @@ def test_a_user_s_own_optimizer_and_its_range():
     assert space["optimizer__learning_rate"].support() == (0.1, 0.4)
 
 
-def test_points_leave_out_the_ends():
+def test_points_exclude_the_ends():
     assert Range(1.0, 5.0).points() == [2.0, 3.0, 4.0]
     assert Range(1e-4, 1.0, log=True).points() == [1e-3, 1e-2, 1e-1]
 
@@ -293,7 +298,7 @@ def test_names_have_the_right_prefix(model, prefix):
     assert set(space) <= set(model.get_params())
 
 
-def test_two_networks_are_searched_together():
+def test_two_networks_can_be_searched_together():
     model = Pipeline(
         [("first", TransformedTargetRegressor(MLPRegressor())), ("mlp", MLPRegressor())]
     )
@@ -303,23 +308,23 @@ def test_two_networks_are_searched_together():
     assert len(large) == 16
 
 
-def test_scalers_of_pipelines_and_column_transformers():
+def test_scalers_of_pipelines_and_column_transformers_can_be_searched():
     columns = ColumnTransformer(
         [("left", MinMaxScaler(), [0, 1]), ("right", StandardScaler(), [2, 3])]
     )
     model = make_pipeline(columns, MLPClassifier((4,), max_iter=1))
     space = search_space(model, "random", include="learning_rate", scalers=True)
-    found = [name for name in space if not name.endswith("learning_rate")]
-    assert found == ["columntransformer__left", "columntransformer__right"]
-    assert [str(v) for v in space[found[0]]] == [
+    names = [name for name in space if not name.endswith("learning_rate")]
+    assert names == ["columntransformer__left", "columntransformer__right"]
+    assert [str(v) for v in space[names[0]]] == [
         "passthrough", "MinMaxScaler()", "StandardScaler()", "MinMaxScaler(feature_range=(-1, 1))",
         "RobustScaler()", "QuantileTransformer(n_quantiles=50, output_distribution='normal')",
     ]  # fmt: skip
-    for scaler in space[found[0]]:
-        model.set_params(**{found[0]: scaler}).fit(*IRIS)
+    for scaler in space[names[0]]:
+        model.set_params(**{names[0]: scaler}).fit(*IRIS)
 
 
-def test_a_depth_that_another_parameter_fixes_is_kept():
+def test_depth_fixed_by_another_parameter_is_kept():
     model = MLPClassifier((10, 10), activation=["relu", "tanh"])
     space = search_space(model, "grid", size="small")
     assert space["hidden_layer_sizes"] == ["128-128", "256-256"]
@@ -327,7 +332,7 @@ def test_a_depth_that_another_parameter_fixes_is_kept():
     assert "hidden_layer_sizes" not in search_space(model, "grid", size="small")
 
 
-def test_include_and_exclude():
+def test_include_and_exclude_select_parameters():
     model = pipeline()
     assert set(search_space(model, include=["normalization", RATE])) == {"mlp__normalization", RATE}
     small = search_space(model, size="small", exclude=RATE)
@@ -336,10 +341,10 @@ def test_include_and_exclude():
     assert isinstance(search_space(model, include=["optimizer", "learning_rate"]), list)
 
 
-# -- the traps of scikit-optimize and Optuna ------------------------------------------------------
+# -- limitations of scikit-optimize and Optuna ---------------------------------------------------
 
 
-def test_parts_of_a_bayesian_space_add_up():
+def test_iterations_of_bayesian_subspaces_add_up():
     pytest.importorskip("skopt")
     for n_iter in (4, 7, 50, None):
         space = search_space(pipeline(), "bayes", size="large", n_iter=n_iter)
@@ -347,13 +352,14 @@ def test_parts_of_a_bayesian_space_add_up():
         assert all(type(n) is int for _, n in space)
 
 
-def test_bayesian_and_optuna_spaces_hold_what_their_searches_can():
+def test_bayesian_and_optuna_spaces_contain_supported_values_only():
     skopt = pytest.importorskip("skopt")
     for size in SIZES:
         space = search_space(pipeline(), "bayes", size=size)
-        for part in [p for p, _ in space] if isinstance(space, list) else [space]:
-            for dimension in part.values():
-                assert isinstance(dimension, skopt.space.Dimension)  # no list, no pair of ends
+        for subspace in [p for p, _ in space] if isinstance(space, list) else [space]:
+            for dimension in subspace.values():
+                # Neither a list nor a pair of ends.
+                assert isinstance(dimension, skopt.space.Dimension)
                 if isinstance(dimension, skopt.space.Categorical):
                     assert not any(isinstance(v, tuple | list) for v in dimension.categories)
     optuna = pytest.importorskip("optuna")
@@ -361,15 +367,15 @@ def test_bayesian_and_optuna_spaces_hold_what_their_searches_can():
         warnings.simplefilter("error")
         for size in SIZES:
             space = search_space(pipeline(), "optuna", size=size)
-            for found in space.values():
-                assert isinstance(found, optuna.distributions.BaseDistribution)
+            for distribution in space.values():
+                assert isinstance(distribution, optuna.distributions.BaseDistribution)
                 assert all(
                     v is None or isinstance(v, bool | int | float | str)
-                    for v in getattr(found, "choices", ())
+                    for v in getattr(distribution, "choices", ())
                 )
 
 
-def test_an_instance_in_an_optuna_space_is_not_changed_by_nested_names():
+def test_nested_names_do_not_change_an_instance_in_an_optuna_space():
     pytest.importorskip("optuna")
     given = Adam(learning_rate=0.002)
     model = pipeline(optimizer=given)
@@ -380,7 +386,7 @@ def test_an_instance_in_an_optuna_space_is_not_changed_by_nested_names():
     assert given.learning_rate == 0.002
 
 
-def test_a_tuple_goes_into_no_categorical_but_its_string_does():
+def test_categorical_supports_strings_but_not_tuples():
     skopt = pytest.importorskip("skopt")
     space = {"mlp__hidden_layer_sizes": skopt.space.Categorical([(8,), (8, 4)])}
     with pytest.raises(ValueError, match=r"size 1|inhomogeneous|1-dimensional"):
@@ -393,7 +399,7 @@ def test_a_tuple_goes_into_no_categorical_but_its_string_does():
 
 
 @pytest.mark.filterwarnings("ignore:The objective has been evaluated:UserWarning")
-def test_the_way_around_metadata_routing_in_bayesian_searches():
+def test_bayesian_searches_have_a_workaround_for_metadata_routing():
     pytest.importorskip("skopt")
     X, y = IRIS
     space = search_space(pipeline(), "bayes", include="learning_rate")
@@ -409,7 +415,7 @@ def test_the_way_around_metadata_routing_in_bayesian_searches():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_diverging_candidate_does_not_end_a_bayesian_search():
+def test_diverging_candidate_does_not_stop_a_bayesian_search():
     skopt = pytest.importorskip("skopt")
     model = pipeline(optimizer="sgd")
     space = {RATE: skopt.space.Real(1e20, 1e30, prior="log-uniform")}
@@ -432,14 +438,14 @@ def test_a_diverging_candidate_does_not_end_a_bayesian_search():
     ],
     ids=["method", "size", "include", "exclude", "empty", "n_iter"],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     if arguments.get("method") == "bayes":
         pytest.importorskip("skopt")
     with pytest.raises(ValueError, match=message):
         search_space(pipeline(), **arguments)
 
 
-def test_no_network_inside():
+def test_estimators_without_a_network_raise():
     with pytest.raises(ValueError, match="no instance of MLPClassifier or MLPRegressor"):
         search_space(make_pipeline(StandardScaler(), LinearRegression()))
     with pytest.raises(TypeError, match="Pass an instance"):
@@ -448,7 +454,7 @@ def test_no_network_inside():
         search_space(3)
 
 
-def test_no_scaler_inside():
+def test_scalers_require_a_scaler_in_the_pipeline():
     with pytest.raises(ValueError, match="make_pipeline"):
         search_space(make_pipeline(FunctionTransformer(), MLPClassifier()), scalers=True)
 
@@ -456,13 +462,13 @@ def test_no_scaler_inside():
 @pytest.mark.parametrize(
     ("method", "package"), [("bayes", "skopt.space"), ("optuna", "optuna.distributions")]
 )
-def test_a_missing_package_is_named(method, package, monkeypatch):
+def test_error_names_the_missing_package(method, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match="pip install"):
         search_space(MLPClassifier(), method)
 
 
-def test_a_space_for_another_search_is_named_in_its_error():
+def test_error_names_the_method_for_the_search():
     model, match = MLPClassifier(max_iter=2), r"loguniform\(1e-06, 0.01\).*{}='{}'"
     space = search_space(model, include="alpha")
     with pytest.raises(TypeError, match=match.format("GridSearchCV needs method", "grid")):
@@ -473,7 +479,7 @@ def test_a_space_for_another_search_is_named_in_its_error():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_distributions_are_those_of_scipy(log):
+def test_distributions_match_scipy(log):
     made = distribution_over(Range(0.1, 0.4, log=log))
     expected = stats.loguniform(0.1, 0.4) if log else stats.uniform(0.1, 0.4 - 0.1)
     assert isinstance(made, type(expected))

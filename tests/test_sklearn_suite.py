@@ -1,7 +1,7 @@
-"""scikit-learn's own tests of its MLP, run against ours behind its parameter names.
+"""scikit-learn's own tests of its MLP, run against our estimators with its parameter names.
 
-The tests are those of the installed scikit-learn, imported and not copied. `DIFFERENCES` gives the
-reason for each one that cannot hold; all others pass.
+The tests are imported from the installed scikit-learn, not copied. `DIFFERENCES` gives the reason
+for each test that cannot pass; all others pass.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from sknn_adam.optimizers import LBFGS
 from sknn_adam.schedules import InverseScaling, Plateau
 
 PRIVATE = "reads or sets private attributes of scikit-learn's implementation"
-BUDGET = "expects a warning when max_iter is spent; here stop_reason_ and converged_ tell"
+BUDGET = "expects a warning at max_iter; here stop_reason_ and converged_ report it"
 
 DIFFERENCES = {
     "test_fit": PRIVATE,
@@ -33,14 +33,14 @@ DIFFERENCES = {
     "test_mlp_warm_start_no_convergence": BUDGET,
     "test_nonfinite_params": "divergence keeps the best finite weights and warns",
     "test_mlp_diverging_loss": "training stops at the first epoch that is not finite",
-    "test_verbose_sgd": "the table says 'epoch' where scikit-learn says 'Iteration'",
-    "test_early_stopping_stratified": "a class of one row stays in the training part",
-    "test_mlp_loading_from_joblib_partial_fit": "fit refuses a single row",
+    "test_verbose_sgd": "the table has 'epoch' where scikit-learn prints 'Iteration'",
+    "test_early_stopping_stratified": "a class with one sample stays in the training set",
+    "test_mlp_loading_from_joblib_partial_fit": "fit refuses a single sample",
 }
 
 
 class TheirNames(BaseEstimator):
-    """Takes scikit-learn's parameters and hands them to one of our estimators."""
+    """An estimator with scikit-learn's parameters that delegates to one of ours."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class TheirNames(BaseEstimator):
                 setattr(self, name, value)
 
     def _ours(self, X):
-        n_rows = X.shape[0] if issparse(X) else len(X)
-        batch = n_rows if self.solver == "lbfgs" else min(200, n_rows)
+        n_samples = X.shape[0] if issparse(X) else len(X)
+        batch = n_samples if self.solver == "lbfgs" else min(200, n_samples)
         batch = batch if self.batch_size == "auto" else self.batch_size
         optimizer = {
             "sgd": SGD(self.learning_rate_init, self.momentum, self.nesterovs_momentum),
@@ -91,12 +91,14 @@ class TheirNames(BaseEstimator):
         params = {
             "optimizer": optimizer,
             "schedule": schedule if self.solver == "sgd" else "constant",
-            "alpha": self.alpha / batch,  # theirs is divided by the batch
+            # scikit-learn divides alpha by the size of the batch.
+            "alpha": self.alpha / batch,
             "initializer": "glorot_uniform",
             "bias_initializer": "glorot_uniform",
             "l1_ratio": 0.0,
             "averaging": None,
-            "dtype": str(getattr(X, "dtype", "auto")),  # theirs is that of X
+            # scikit-learn uses the dtype of X.
+            "dtype": str(getattr(X, "dtype", "auto")),
             "scoring": None,
         }
         same = (
@@ -156,6 +158,6 @@ def global_random_seed():
     return 42
 
 
-def test_the_suite_is_about_ours():
+def test_suite_uses_our_estimators():
     assert suite.MLPClassifier is OurClassifier
     assert np.mean([name in DIFFERENCES for name in vars(suite) if name.startswith("test_")]) < 0.4

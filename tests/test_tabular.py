@@ -1,4 +1,4 @@
-"""A table as it is: columns of every kind, in every kind of table, through the ready pipeline."""
+"""The ready pipeline accepts all types of columns in all types of tables."""
 
 import pickle
 import subprocess
@@ -30,7 +30,7 @@ FIRST = datetime(2020, 1, 1)
 
 
 def values():
-    """Columns as lists, None where a value is missing."""
+    """Return columns as lists, with None for missing values."""
     rng = np.random.default_rng(0)
     gaps = rng.random(N) < 0.1
     numbers = rng.normal(size=N)
@@ -52,7 +52,7 @@ NUMBERS = np.nan_to_num(np.array(COLUMNS["size"], dtype=float)) + np.array(
 )
 LABELS = np.where(NUMBERS > 0, "yes", "no")
 BOTH = pytest.mark.parametrize(
-    ("kind", "y"), [("classifier", LABELS), ("regressor", NUMBERS)], ids=["clf", "reg"]
+    ("task", "y"), [("classifier", LABELS), ("regressor", NUMBERS)], ids=["clf", "reg"]
 )
 FRAMES = pytest.mark.parametrize("library", ["pandas", "polars"])
 
@@ -61,9 +61,9 @@ def frame(library, columns=COLUMNS):
     return pytest.importorskip(library).DataFrame(columns)
 
 
-def small(kind, **params):
-    """The pipeline with a network that trains in no time."""
-    made = MLPClassifier if kind == "classifier" else MLPRegressor
+def small(task, **params):
+    """Return the pipeline with a network that trains fast."""
+    made = MLPClassifier if task == "classifier" else MLPRegressor
     net = made(hidden_layer_sizes=(8,), max_iter=15, n_iter_no_change=np.inf, random_state=0)
     return tabular_pipeline(net, random_state=0, **params)
 
@@ -73,15 +73,15 @@ def outputs(model, X):
 
 
 def chosen(model):
-    """The columns of each kind."""
+    """Return the columns of each type."""
     return {name: columns for name, _, columns in model["columns"].transformers_ if len(columns)}
 
 
-# -- what a column holds -------------------------------------------------------------------------
+# -- column types --------------------------------------------------------------------------------
 
 
 @FRAMES
-def test_kinds_of_columns(library):
+def test_column_types_are_detected(library):
     model = small("classifier").fit(frame(library), LABELS)
     assert chosen(model) == {
         "numbers": ["size", "count", "constant"],
@@ -91,9 +91,9 @@ def test_kinds_of_columns(library):
     }
 
 
-def test_kinds_of_pandas():
+def test_column_types_of_pandas_are_detected():
     pd = pytest.importorskip("pandas")
-    kinds = {
+    column_types = {
         "numbers": [
             pd.Series([1, None, 2], dtype="Int64"),
             pd.Series([1.5, None], dtype="Float64"),
@@ -117,13 +117,13 @@ def test_kinds_of_pandas():
         ],
         "sparse": [pd.Series([0.0, 1.0], dtype=pd.SparseDtype(float))],
     }
-    for kind, columns in kinds.items():
-        assert [column_type(column) for column in columns] == [kind] * len(columns)
+    for expected, columns in column_types.items():
+        assert [column_type(column) for column in columns] == [expected] * len(columns)
 
 
-def test_kinds_of_polars():
+def test_column_types_of_polars_are_detected():
     pl = pytest.importorskip("polars")
-    kinds = {
+    column_types = {
         "numbers": [pl.Series([1, None]), pl.Series([1.5, None]), pl.Series([1], dtype=pl.Decimal)],
         "categories": [
             pl.Series(["a", None]),
@@ -133,50 +133,52 @@ def test_kinds_of_polars():
         ],
         "dates": [pl.Series([date(2020, 1, 1), None]), pl.Series([FIRST, None])],
     }
-    for kind, columns in kinds.items():
-        assert [column_type(column) for column in columns] == [kind] * len(columns)
+    for expected, columns in column_types.items():
+        assert [column_type(column) for column in columns] == [expected] * len(columns)
 
 
 @pytest.mark.parametrize(
-    ("value", "what"),
+    ("value", "type_name"),
     [([1, 2], "list"), ({"a": 1}, "dict"), (timedelta(days=1), "timedelta"), (2j, "complex")],
 )
-def test_what_cannot_be_used_is_refused_by_name(value, what):
+def test_error_names_the_unsupported_column(value, type_name):
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"fine": np.arange(30.0), "odd": [value] * 30})
     model = small("classifier")
-    with pytest.raises(TypeError, match=rf"Column 'odd' contains {what}.*numbers, texts"):
+    with pytest.raises(TypeError, match=rf"Column 'odd' contains {type_name}.*numbers, texts"):
         model.fit(X, LABELS[:30])
     assert not hasattr(model["columns"], "transformers_")
 
 
-def test_durations_and_lists_of_polars_are_refused_by_name():
+def test_error_names_the_unsupported_column_of_polars():
     pl = pytest.importorskip("polars")
     for odd in ([timedelta(days=1)], [[1, 2]], [{"a": 1}]):
         with pytest.raises(TypeError, match="Column 'odd' contains"):
             small("regressor").fit(pl.DataFrame({"odd": odd * 30}), NUMBERS[:30])
 
 
-def test_words_by_hand():
+def test_as_words_matches_hand_computed_values():
     X = np.array([["a", 1.0, True], [None, 2.5, False], ["b", np.nan, None]], dtype=object)
     expected = [["a", "1", "True"], ["missing", "2.5", "False"], ["b", "missing", "missing"]]
     assert as_words(X).tolist() == expected
 
 
-def test_dates_by_hand():
+def test_as_dates_matches_hand_computed_values():
     moments = ["1970-01-01", "1970-01-02T12:00", "1977-01-01", "NaT"]
     rows = as_dates(np.array(moments, dtype="datetime64[s]")[:, None])
     np.testing.assert_array_equal(rows[:, 0], [0, 1.5, 7 * 365 + 2, np.nan])
     np.testing.assert_allclose(rows[0, 1:], [0, 1, 0, 1, 0, 1], atol=1e-12)
-    np.testing.assert_allclose(rows[1, 5:], [0, -1], atol=1e-12)  # noon
-    np.testing.assert_allclose(rows[2, 1:3], [0, 1], atol=0.02)  # a new year
+    # Noon.
+    np.testing.assert_allclose(rows[1, 5:], [0, -1], atol=1e-12)
+    # A new year.
+    np.testing.assert_allclose(rows[2, 1:3], [0, 1], atol=0.02)
     assert np.isnan(rows[3]).all()
     week = as_dates(np.array(["2024-03-04", "2024-03-11"], dtype="datetime64[D]")[:, None])
     np.testing.assert_allclose(*week[:, 3:5], atol=1e-9)
 
 
 @FRAMES
-def test_dates_with_a_time_zone_are_brought_to_utc(library):
+def test_dates_with_a_time_zone_are_converted_to_utc(library):
     moments = [datetime(2024, 7, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 0, tzinfo=UTC)]
     column = frame(library, {"at": moments})["at"]
     if library == "pandas":
@@ -191,8 +193,8 @@ def test_dates_with_a_time_zone_are_brought_to_utc(library):
 
 
 @pytest.mark.parametrize("clock", ["00:00", "08:37", "23:59:59.123457"])
-def test_one_time_of_day_is_one_phase(clock):
-    """Rounding of the phase would be scaled up to a column that looks as if it varied."""
+def test_constant_time_of_day_has_a_constant_phase(clock):
+    """Scaling would amplify rounding errors of the phase to apparent variation."""
     pd = pytest.importorskip("pandas")
     days = pd.DataFrame({"d": pd.date_range(f"2020-01-01T{clock}", periods=1000)})
     model = tabular_pipeline(Ridge())
@@ -207,7 +209,7 @@ def test_one_time_of_day_is_one_phase(clock):
     np.testing.assert_allclose(as_dates(days)[:, 5:], [expected] * 1000, atol=1e-15)
 
 
-def test_one_weekday_is_one_phase():
+def test_constant_weekday_has_a_constant_phase():
     weeks = np.arange("1950-01-02", "2090-01-01", 7, dtype="datetime64[D]")[:, None]
     assert (np.ptp(as_dates(weeks)[:, 3:], axis=0) == 0).all()
 
@@ -216,10 +218,10 @@ def test_one_weekday_is_one_phase():
 
 
 @BOTH
-def test_frames_and_arrays_are_one(kind, y):
+def test_frames_and_arrays_give_the_same_predictions(task, y):
     tables = [frame("pandas"), frame("polars")]
     tables.append(np.array(list(zip(*COLUMNS.values(), strict=True)), dtype=object))
-    models = [small(kind).fit(X, y) for X in tables]
+    models = [small(task).fit(X, y) for X in tables]
     first = outputs(models[0], tables[0])
     assert np.ptp(first) > 0.1
     for model, X in zip(models, tables, strict=True):
@@ -228,27 +230,28 @@ def test_frames_and_arrays_are_one(kind, y):
 
 
 @BOTH
-def test_it_learns_from_every_kind_of_column(kind, y):
-    model = tabular_pipeline(kind, recipe="fast", random_state=0)
+def test_pipeline_learns_from_every_column_type(task, y):
+    model = tabular_pipeline(task, recipe="fast", random_state=0)
     X = frame("pandas")
     assert cross_val_predict(model, X, y).shape == y.shape
     assert model.fit(X, y).score(X, y) > 0.8
-    one = X.assign(colour="red")  # nothing of it is left out
+    # Predictions depend on the column of text.
+    one = X.assign(colour="red")
     assert not np.allclose(outputs(model, one), outputs(model, X), atol=0.1)
 
 
 @FRAMES
-def test_order_of_columns_and_new_ones(library):
+def test_column_order_and_new_columns_are_irrelevant(library):
     X = frame(library)
     model = small("regressor").fit(X, NUMBERS)
-    turned = frame(library, dict(reversed(COLUMNS.items())) | {"new": [1.0] * N})
-    np.testing.assert_array_equal(model.predict(turned), model.predict(X))
+    reordered = frame(library, dict(reversed(COLUMNS.items())) | {"new": [1.0] * N})
+    np.testing.assert_array_equal(model.predict(reordered), model.predict(X))
     with pytest.raises(ValueError, match=r"columns are missing.*town"):
         model.predict(frame(library, {k: v for k, v in COLUMNS.items() if k != "town"}))
 
 
 def named(*names):
-    """A frame of two numbers and a text under these names; the first column decides the class."""
+    """Return a frame with these column names, and classes that depend on its first column."""
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(1)
     columns = [rng.normal(size=N), rng.choice(["x", "y"], N), rng.normal(size=N)]
@@ -269,32 +272,32 @@ def named(*names):
     ],
     ids=str,
 )
-def test_names_that_are_no_strings_are_names(names):
+def test_column_names_need_not_be_strings(names):
     X, y = named(*names)
     model = tabular_pipeline(LogisticRegression()).fit(X, y)
     assert model.score(X, y) > 0.95
-    found = model.predict_proba(X)
+    actual = model.predict_proba(X)
     for order in ([2, 0, 1], [1, 2, 0], [2, 1, 0]):
-        np.testing.assert_array_equal(model.predict_proba(X.iloc[:, order]), found)
+        np.testing.assert_array_equal(model.predict_proba(X.iloc[:, order]), actual)
     more = X.iloc[:, [1, 0, 2]].copy()
     more.insert(0, ("new", 7) if isinstance(names[0], tuple) else 77, 1.0)
-    np.testing.assert_array_equal(model.predict_proba(more), found)
-    np.testing.assert_array_equal(model.predict_proba(X.to_numpy(dtype=object)), found)
+    np.testing.assert_array_equal(model.predict_proba(more), actual)
+    np.testing.assert_array_equal(model.predict_proba(X.to_numpy(dtype=object)), actual)
     with pytest.raises(ValueError, match="columns are missing"):
         model.predict(X.iloc[:, :2])
     with pytest.raises(ValueError, match="columns are missing"):
         model.predict(named("a", "b", "c")[0])
 
 
-def test_the_columns_of_an_array_are_numbered():
+def test_columns_of_an_array_are_numbered():
     X, y = named(0, 1, 2)
     model = tabular_pipeline(LogisticRegression()).fit(X.to_numpy(dtype=object), y)
-    found = model.predict_proba(X.to_numpy(dtype=object))
-    np.testing.assert_array_equal(model.predict_proba(X), found)
-    np.testing.assert_array_equal(model.predict_proba(X[[2, 1, 0]]), found)
+    actual = model.predict_proba(X.to_numpy(dtype=object))
+    np.testing.assert_array_equal(model.predict_proba(X), actual)
+    np.testing.assert_array_equal(model.predict_proba(X[[2, 1, 0]]), actual)
 
 
-def test_names_that_cannot_be_used_are_refused():
+def test_invalid_column_names_raise():
     model = tabular_pipeline(LogisticRegression())
     with pytest.raises(ValueError, match=r"must be unique.* Got 'a' more than once"):
         model.fit(*named("a", "b", "a"))
@@ -308,7 +311,8 @@ def test_names_that_cannot_be_used_are_refused():
     with pytest.raises(ValueError, match=r"columns are missing: \['a', 'b', 'c'\]"):
         model.predict(named(0, 1, 2)[0])
     X = named("a", "b", "c")[0]
-    X[7] = 1.0  # beside the columns of fit, and so it does not matter
+    # The name of an additional column does not matter.
+    X[7] = 1.0
     assert model.predict(X).shape == (N,)
 
 
@@ -317,7 +321,7 @@ FORMS = ["bool", "int8", "float64", "boolean", "Int64", "object", "category", "n
 
 
 def truths(form):
-    """Yes and no in one of many forms."""
+    """Return a column of truth values in one of many forms."""
     pd = pytest.importorskip("pandas")
     column = pd.Series(TRUTH)
     if form == "numbers":
@@ -346,18 +350,19 @@ def test_true_and_one_are_the_same_level(fitted):
         assert model.score(polars.DataFrame({"flag": column}), TRUTH) == 1
 
 
-def test_text_stays_text():
+def test_text_is_not_parsed_as_truth_values_or_numbers():
     X = np.where(TRUTH, "True", "False").astype(object)[:, None]
     model = tabular_pipeline(LogisticRegression()).fit(X, TRUTH)
     assert model.score(TRUTH.astype(object)[:, None], TRUTH) == 1
     ones = np.where(TRUTH, "1", "0").astype(object)[:, None]
-    assert len(set(model.predict(ones))) == 1  # levels that fit did not see
+    # fit did not see these levels.
+    assert len(set(model.predict(ones))) == 1
     model.fit(ones, TRUTH)
     assert model.score(TRUTH.astype(int).astype(object)[:, None], TRUTH) == 1
 
 
 @FRAMES
-def test_levels_and_gaps_that_fit_did_not_see(library):
+def test_unseen_levels_and_gaps_are_supported(library):
     model = small("classifier").fit(frame(library), LABELS)
     odd = {
         **{name: [None, column[1]] for name, column in COLUMNS.items()},
@@ -377,7 +382,7 @@ def test_rare_levels_are_pooled():
     assert rare.shape == (3, 3)
 
 
-def test_columns_without_values_or_with_one():
+def test_columns_with_at_most_one_value_are_supported():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"none": [np.nan] * 40, "void": [None] * 40, "one": 3.0, "x": range(40)})
     model = small("regressor").fit(X, np.arange(40.0))
@@ -385,7 +390,7 @@ def test_columns_without_values_or_with_one():
     assert np.isfinite(model.predict(later)).all()
 
 
-def test_sparse_tables(rng):
+def test_sparse_tables_are_supported(rng):
     dense = rng.random((N, 6)) * (rng.random((N, 6)) < 0.3)
     pd = pytest.importorskip("pandas")
     for X in (csr_array(dense), pd.DataFrame.sparse.from_spmatrix(csr_array(dense))):
@@ -394,7 +399,7 @@ def test_sparse_tables(rng):
         assert np.isfinite(model.predict_proba(X)).all()
 
 
-def test_missing_values_of_pandas_in_objects():
+def test_missing_values_of_pandas_in_object_columns_are_supported():
     pd = pytest.importorskip("pandas")
     given = [1, 2.5, pd.NA, None, float("nan"), 3] * 20
     plain = np.array(given[:2] + [np.nan] * 3 + given[-1:], dtype=float).tolist() * 20
@@ -410,7 +415,7 @@ def test_missing_values_of_pandas_in_objects():
     np.testing.assert_array_equal(model.predict(one), expected[2:3])
 
 
-def test_sparse_columns_of_pandas():
+def test_sparse_columns_of_pandas_are_supported():
     pd = pytest.importorskip("pandas")
     colour = pd.Series([f"c{i % 3}" for i in range(N)])
     y = np.arange(N) % 3 + 0.5
@@ -419,7 +424,7 @@ def test_sparse_columns_of_pandas():
     assert list(chosen(model)) == ["sparse"]
     for table in (sparse, dense, dense.astype(int)):
         np.testing.assert_allclose(model.predict(table), y, atol=1e-6)
-    # A sparse column that is not filled with zeros is one of plain numbers.
+    # A sparse column that is not filled with zeros is treated as dense numbers.
     numbers = np.where(np.arange(N) % 2, NUMBERS, np.nan)
     plain = tabular_pipeline(Ridge()).fit(pd.DataFrame({"x": numbers}), NUMBERS)
     for fill in (np.nan, 1.0):
@@ -431,7 +436,7 @@ def test_sparse_columns_of_pandas():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinity_is_refused_by_the_name_of_the_column(value):
+def test_error_names_the_column_with_infinity(value):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     columns = {
         "fine": NUMBERS,
@@ -455,14 +460,14 @@ def test_infinity_is_refused_by_the_name_of_the_column(value):
         fitted.predict(tables[0])
 
 
-def test_integers_beyond_floats_are_refused_by_name():
+def test_error_names_the_column_with_integers_beyond_floats():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"huge": pd.Series([1, 2, 10**400] * 40, dtype=object)})
     with pytest.raises(ValueError, match=r"Column 'huge' contains .* too large for float64"):
         small("regressor").fit(X, NUMBERS)
 
 
-def test_names_of_features():
+def test_output_features_have_names():
     model = small("classifier").fit(frame("pandas"), LABELS)
     names = list(model[:-1].get_feature_names_out())
     assert names[:2] == ["size", "size_bin0"]
@@ -474,7 +479,7 @@ def test_names_of_features():
 
 @FRAMES
 @pytest.mark.parametrize("output", ["pandas", "polars"])
-def test_output_as_frames(library, output):
+def test_output_can_be_a_frame(library, output):
     X = frame(library)
     pytest.importorskip(output)
     plain = small("classifier").fit(X, LABELS)
@@ -487,7 +492,7 @@ def test_output_as_frames(library, output):
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
 @pytest.mark.parametrize("globally", [False, True])
-def test_names_that_collide_get_a_number(output, globally):
+def test_colliding_names_get_a_number(output, globally):
     pd = pytest.importorskip("pandas")
     pytest.importorskip(output)
     rng = np.random.default_rng(0)
@@ -498,9 +503,9 @@ def test_names_that_collide_get_a_number(output, globally):
     X.loc[::9, "a"] = np.nan
     model = small("classifier")
     plain = clone(model).fit(X, LABELS)
-    found = plain["columns"].get_feature_names_out()
-    assert len(set(found)) == len(found)
-    assert {*X.columns[:-3], "c_x", "a_bin0_2"} <= set(found)
+    actual = plain["columns"].get_feature_names_out()
+    assert len(set(actual)) == len(actual)
+    assert {*X.columns[:-3], "c_x", "a_bin0_2"} <= set(actual)
     expected = plain.predict_proba(X)
     if not globally:
         model.set_output(transform=output)
@@ -508,18 +513,18 @@ def test_names_that_collide_get_a_number(output, globally):
         table = model.fit(X, LABELS)["columns"].transform(X)
         np.testing.assert_array_equal(model.predict_proba(X), expected)
         prepared = model["columns"].fit_transform(X, LABELS)
-    assert list(prepared.columns) == list(found)
-    assert list(table.columns) == list(found)
+    assert list(prepared.columns) == list(actual)
+    assert list(table.columns) == list(actual)
     np.testing.assert_array_equal(table.to_numpy(), plain["columns"].transform(X))
 
 
-def test_numbers_of_names_by_hand():
+def test_unique_names_match_hand_computed_ones():
     assert unique_names(["a", "b", "a", "a_2", "a"]).tolist() == ["a", "b", "a_3", "a_2", "a_4"]
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
 @pytest.mark.parametrize("globally", [False, True])
-def test_sparse_tables_as_frames(rng, output, globally):
+def test_sparse_tables_can_be_output_as_frames(rng, output, globally):
     pytest.importorskip(output)
     X = csr_array(rng.random((N, 6)) * (rng.random((N, 6)) < 0.2))
     plain = small("classifier").fit(X, LABELS)
@@ -534,13 +539,13 @@ def test_sparse_tables_as_frames(rng, output, globally):
     np.testing.assert_array_equal(np.asarray(table), plain["columns"].transform(X).toarray())
 
 
-# -- as a part of scikit-learn -------------------------------------------------------------------
+# -- integration with scikit-learn ---------------------------------------------------------------
 
 
 @BOTH
-def test_clones_and_pickles(kind, y):
+def test_clones_and_pickles_predict_the_same(task, y):
     X = frame("pandas")
-    model = small(kind).fit(X, y)
+    model = small(task).fit(X, y)
     for other in (clone(model).fit(X, y), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
     assert "SmoothClip" in repr(model)
@@ -566,7 +571,7 @@ def test_searches_reach_every_step():
     )
 
 
-def test_any_estimator_can_stand_at_the_end():
+def test_any_estimator_can_be_the_last_step():
     X = frame("polars")
     assert tabular_pipeline(LogisticRegression(max_iter=1000)).fit(X, LABELS).score(X, LABELS) > 0.9
     reduced = Pipeline([("few", PCA(5)), ("ridge", Ridge())])
@@ -594,10 +599,11 @@ INTEGERS = np.random.default_rng(0).integers(0, 100, N)
 def test_many_levels_become_one_column_in_regression(y):
     X = frame("pandas", {"town": COLUMNS["town"]})
     columns = tabular_pipeline("regressor", random_state=0)["columns"]
-    found = columns.fit_transform(X, y)
-    assert found.shape == (N, 1)
-    shifted = np.array(y, dtype=float) + 0.25  # beyond doubt no classes
-    np.testing.assert_allclose(found, clone(columns).fit_transform(X, shifted), atol=1e-5)
+    actual = columns.fit_transform(X, y)
+    assert actual.shape == (N, 1)
+    # Fractions cannot be classes.
+    shifted = np.array(y, dtype=float) + 0.25
+    np.testing.assert_allclose(actual, clone(columns).fit_transform(X, shifted), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -613,13 +619,13 @@ def test_many_levels_become_one_column_in_regression(y):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_estimator_decides_what_integers_are(estimator, width):
+def test_estimator_determines_whether_integers_are_classes(estimator, width):
     X = frame("pandas", {"town": COLUMNS["town"]})
     for y in (INTEGERS % 3, INTEGERS % 3 * 1.0):
         assert tabular_pipeline(estimator)["columns"].fit_transform(X, y).shape == (N, width)
 
 
-def test_several_targets():
+def test_several_targets_require_another_encoder():
     X = frame("pandas")
     targets = np.column_stack([NUMBERS, -NUMBERS])
     few = X.drop(columns="town")
@@ -637,7 +643,7 @@ def test_several_targets():
     assert model.fit(X, targets).predict(X).shape == (N, 2)
 
 
-def test_weights(rng):
+def test_sample_weights_reach_the_network(rng):
     X = frame("pandas")
     weight = rng.uniform(0.1, 4, N)
     plain = small("classifier").fit(X, LABELS, mlpclassifier__sample_weight=weight)
@@ -649,26 +655,26 @@ def test_weights(rng):
 
 
 @BOTH
-def test_validation_rows_are_prepared_too(kind, y):
+def test_validation_data_are_transformed(task, y):
     X = frame("pandas")
     held, rest = X[:40], X[40:].reset_index(drop=True)
     with config_context(enable_metadata_routing=True):
-        model = small(kind)
+        model = small(task)
         model[-1].set_params(early_stopping=True)
         model.fit(rest, y[40:], X_val=held, y_val=y[:40])
         scores = model[-1].validation_scores_
         prepared = model["columns"].transform(held)
     net = clone(model[-1])
-    # The target encoder is cross-fitted, hence what the network saw cannot be had by `transform`.
+    # The target encoder is cross-fitted, so `transform` does not give the input of the network.
     columns = clone(model["columns"]).fit_transform(rest, y[40:])
     net.fit(columns, y[40:], X_val=prepared, y_val=y[:40])
     assert scores == net.validation_scores_
 
 
 @BOTH
-def test_random_state_decides_everything(kind, y):
+def test_random_state_determines_the_result(task, y):
     X = frame("pandas")
-    models = [tabular_pipeline(kind, recipe="fast", random_state=s) for s in (0, 0, 1)]
+    models = [tabular_pipeline(task, recipe="fast", random_state=s) for s in (0, 0, 1)]
     first, same, other = (outputs(model.fit(X, y), X) for model in models)
     np.testing.assert_array_equal(first, same)
     assert not np.allclose(first, other)
@@ -676,16 +682,16 @@ def test_random_state_decides_everything(kind, y):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @BOTH
-def test_recipes_are_parameters_of_the_network(kind, y, recipe):
-    model = tabular_pipeline(kind, recipe=recipe, random_state=3)
-    assert isinstance(model[-1], MLPClassifier if kind == "classifier" else MLPRegressor)
+def test_recipes_set_parameters_of_the_network(task, y, recipe):
+    model = tabular_pipeline(task, recipe=recipe, random_state=3)
+    assert isinstance(model[-1], MLPClassifier if task == "classifier" else MLPRegressor)
     assert model[-1].random_state == 3
     assert repr(model.set_params(**model.get_params()))
     model[-1].set_params(max_iter=2)
     assert np.isfinite(outputs(model.fit(frame("pandas"), y), frame("pandas"))).all()
 
 
-def test_rare_classes():
+def test_rare_classes_warn():
     X = frame("pandas")
     y = np.where(np.arange(N) < 3, "rare", LABELS)
     model = tabular_pipeline("classifier", random_state=0).set_params(mlpclassifier__max_iter=2)
@@ -697,7 +703,7 @@ def test_rare_classes():
         model.fit(X[:10], y[:10])
 
 
-def test_bad_names():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"'regresor' is not a known estimator.*mean 'regressor'"):
         tabular_pipeline("regresor")
     with pytest.raises(
@@ -709,23 +715,25 @@ def test_bad_names():
             tabular_pipeline(wrong)
 
 
-def test_it_is_imported_when_it_is_asked_for():
+def test_pipeline_is_imported_lazily():
     code = "import sys, sknn_adam; print('sklearn.compose' in sys.modules, hasattr(sknn_adam, 'x'))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "False"]
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split() == ["False", "False"]
     assert "tabular_pipeline" in dir(sknn_adam)
 
 
-# -- beside skrub --------------------------------------------------------------------------------
+# -- combination with skrub ----------------------------------------------------------------------
 
 
 @BOTH
-def test_inside_the_pipeline_of_skrub(kind, y):
+def test_estimators_work_in_pipelines_of_skrub(task, y):
     skrub = pytest.importorskip("skrub")
     X = frame("pandas")
-    net = small(kind)[-1].set_params(max_iter=100, optimizer__learning_rate=0.01)
+    net = small(task)[-1].set_params(max_iter=100, optimizer__learning_rate=0.01)
     model = skrub.tabular_pipeline(net).fit(X, y)
     assert model[-1].n_iter_ == 100
     assert model.score(X, y) > 0.7
-    ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(kind))]).fit(X, y)
-    np.testing.assert_array_equal(outputs(ours, X), outputs(small(kind).fit(X, y), X))
+    ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(task))]).fit(X, y)
+    np.testing.assert_array_equal(outputs(ours, X), outputs(small(task).fit(X, y), X))

@@ -1,4 +1,4 @@
-"""Threads: of BLAS, which a fit limits and leaves as it was, and of the user."""
+"""BLAS threads, whose number a fit limits and restores, and threads of the user."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def small(estimator, **params):
 
 
 def large(estimator, **params):
-    """A network whose products are worth several threads, and rows for it."""
+    """Return a network with products large enough for several threads, and features for it."""
     params = {"hidden_layer_sizes": (512,), "batch_size": 1024, "max_iter": 1} | params
     return small(estimator, **params), np.random.default_rng(0).normal(size=(1024, 64))
 
@@ -41,7 +41,7 @@ def outputs(model, inputs=X):
     return getattr(model, "predict_proba", model.predict)(inputs)
 
 
-def equal(a, b):
+def assert_equal(a, b):
     for one, other in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -55,9 +55,9 @@ def all_are(n_threads, seen):
 
 
 class Watched(Activation):
-    """A linear unit that tells how many threads BLAS has whenever it is used.
+    """A linear unit that records the number of BLAS threads whenever it is used.
 
-    It is told what to do then, which may be to wait or to raise.
+    It then calls `then`, which may wait or raise.
     """
 
     def __init__(self, seen=None, then=None):
@@ -75,7 +75,7 @@ class Watched(Activation):
 
 @pytest.fixture
 def busy_threads():
-    """Threads take turns far more often, so that they meet where they should not."""
+    """Switch threads far more often to provoke race conditions."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -97,7 +97,7 @@ def two_threads():
     ("optimizer", "method"), [("adam", "fit"), ("adam", "partial_fit"), ("lbfgs", "fit")]
 )
 @pytest.mark.usefixtures("two_threads")
-def test_a_small_network_trains_on_one_thread(estimator, y, optimizer, method):
+def test_small_network_trains_on_one_thread(estimator, y, optimizer, method):
     seen = []
     model = small(estimator, activation=Watched(seen), optimizer=optimizer, batch_size="auto")
     getattr(model, method)(X, y)
@@ -107,7 +107,7 @@ def test_a_small_network_trains_on_one_thread(estimator, y, optimizer, method):
 
 @BOTH
 @pytest.mark.usefixtures("two_threads")
-def test_a_large_network_trains_on_the_threads_there_are(estimator, y):
+def test_large_network_trains_on_the_available_threads(estimator, y):
     seen = []
     model, table = large(estimator, activation=Watched(seen))
     y = np.resize(y, len(table))
@@ -121,7 +121,7 @@ def test_a_large_network_trains_on_the_threads_there_are(estimator, y):
 
 @BOTH
 @pytest.mark.usefixtures("two_threads")
-def test_prediction_never_limits_threads(estimator, y):
+def test_prediction_does_not_limit_threads(estimator, y):
     seen = []
     model = small(estimator, activation=Watched(seen)).fit(X, y)
     for method in ("predict", "predict_proba", "decision_function"):
@@ -136,7 +136,7 @@ def test_prediction_never_limits_threads(estimator, y):
 
 @BOTH
 def test_bits_of_a_small_network_do_not_depend_on_threads(estimator, y):
-    # 400 features and units: products that BLAS would share out, were it allowed to.
+    # BLAS would split products of this size between threads if it were allowed to.
     table = np.random.default_rng(0).normal(size=(90, 400))
     y = np.resize(y, 90)
     params = {"hidden_layer_sizes": (200, 200), "batch_size": 45, "normalization": "batch"}
@@ -145,19 +145,19 @@ def test_bits_of_a_small_network_do_not_depend_on_threads(estimator, y):
         with threadpool_limits(limit, "blas"):
             fitted.append(small(estimator, **params).fit(table, y))
     for model in fitted[1:]:
-        equal(model, fitted[0])
+        assert_equal(model, fitted[0])
 
 
 @BOTH
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_bits_of_a_large_network_are_those_of_equal_threads(estimator, y, limit):
+def test_bits_of_a_large_network_are_equal_for_equal_threads(estimator, y, limit):
     model, table = large(estimator, max_iter=3)
     y = np.resize(y, len(table))
     with threadpool_limits(limit, "blas"):
-        equal(clone(model).fit(table, y), model.fit(table, y))
+        assert_equal(clone(model).fit(table, y), model.fit(table, y))
 
 
-# -- BLAS afterwards -----------------------------------------------------------------------------
+# -- BLAS after a fit ----------------------------------------------------------------------------
 
 
 class Broken(Exception):
@@ -181,7 +181,8 @@ def test_limits_are_lifted_after_an_error(estimator, y, error, method):
     assert seen == [{1}]
     assert blas_threads() == {2}
     seen.clear()
-    small(estimator, activation=Watched(seen)).fit(X, y)  # the next one is limited again
+    # The next fit is limited again.
+    small(estimator, activation=Watched(seen)).fit(X, y)
     assert all_are(1, seen)
     assert blas_threads() == {2}
 
@@ -202,7 +203,7 @@ def test_limits_are_lifted_after_a_scorer_or_divergence_ends_training(estimator,
 
 @pytest.mark.parametrize("first_to_leave", ["first to enter", "last to enter"])
 @pytest.mark.usefixtures("two_threads")
-def test_fits_that_overlap(first_to_leave):
+def test_overlapping_fits_restore_the_limit(first_to_leave):
     for _ in range(3):
         entered, leave, seen = Event(), Event(), ([], [])
 
@@ -211,19 +212,22 @@ def test_fits_that_overlap(first_to_leave):
             assert leave.wait(30)
 
         waiting = small(MLPRegressor, activation=Watched(seen[0], wait), batch_size=60, max_iter=2)
-        waiting.set_params(record=False)  # the recorder looks at activations, too
+        # Recording would also call the activation.
+        waiting.set_params(record=False)
         other = small(MLPClassifier, activation=Watched(seen[1]))
         thread = Thread(target=waiting.fit, args=(X, NUMBERS))
         if first_to_leave == "last to enter":
             thread.start()
             assert entered.wait(30)
-            other.fit(X, LABELS)  # enters and leaves while the other is at work
+            # This fit starts and ends while the other is running.
+            other.fit(X, LABELS)
             assert blas_threads() == {1}
         else:
             inside = Watched(
                 seen[1], lambda t=thread, e=entered: (t.ident or t.start(), e.wait(30))
             )
-            other.set_params(activation=inside).fit(X, LABELS)  # leaves while the other goes on
+            # This fit ends while the other continues.
+            other.set_params(activation=inside).fit(X, LABELS)
             assert blas_threads() == {1}
         leave.set()
         thread.join(30)
@@ -235,7 +239,7 @@ def test_fits_that_overlap(first_to_leave):
 
 
 @pytest.mark.usefixtures("two_threads", "busy_threads")
-def test_many_fits_and_failures_in_threads_leave_no_trace():
+def test_fits_and_failures_in_threads_restore_the_limit():
     barrier = Barrier(4)
 
     def work(i):
@@ -267,28 +271,31 @@ def test_many_fits_and_failures_in_threads_leave_no_trace():
     ids=["clf", "reg"],
 )
 @pytest.mark.usefixtures("busy_threads")
-def test_predictions_in_threads_are_those_of_one(estimator, y, n_calls, params):
+def test_predictions_in_threads_equal_those_of_one_thread(estimator, y, n_calls, params):
     model = small(estimator, hidden_layer_sizes="32-16", **params).fit(X, y)
-    tables = [X[i % 57 : i % 57 + 1 + i % 4] for i in range(228)]  # of 1 to 4 rows
+    # Tables of 1 to 4 samples.
+    tables = [X[i % 57 : i % 57 + 1 + i % 4] for i in range(228)]
     expected = [outputs(model, table) for table in tables]
     assert len({array.tobytes() for array in expected}) > 200
     numbers = np.random.default_rng(0).integers(len(tables), size=n_calls)
     with ThreadPoolExecutor(8) as pool:
-        shares = np.array_split(numbers, 80)
-        found = pool.map(lambda share: [outputs(model, tables[i]) for i in share], shares)
-        found = [array for share in found for array in share]
-    assert len(found) == n_calls
-    wrong = [i for i, array in zip(numbers, found, strict=True) if (array != expected[i]).any()]
+        chunks = np.array_split(numbers, 80)
+        predictions = pool.map(lambda chunk: [outputs(model, tables[i]) for i in chunk], chunks)
+        predictions = [array for chunk in predictions for array in chunk]
+    assert len(predictions) == n_calls
+    wrong = [
+        i for i, array in zip(numbers, predictions, strict=True) if (array != expected[i]).any()
+    ]
     assert not wrong
 
 
 @BOTH
 @pytest.mark.usefixtures("busy_threads")
-def test_prediction_next_to_training_of_another_estimator(estimator, y):
-    parts = {"optimizer": Adam(learning_rate=0.01), "normalization": BatchNorm()}
-    model = small(estimator, **parts).fit(X, y)
+def test_prediction_is_not_affected_by_training_of_another_estimator(estimator, y):
+    components = {"optimizer": Adam(learning_rate=0.01), "normalization": BatchNorm()}
+    model = small(estimator, **components).fit(X, y)
     expected = outputs(model)
-    training = small(estimator, **parts, max_iter=100, n_iter_no_change=np.inf)
+    training = small(estimator, **components, max_iter=100, n_iter_no_change=np.inf)
     alone = clone(training).fit(X, y)
     thread = Thread(target=training.fit, args=(X, y))
     thread.start()
@@ -297,12 +304,12 @@ def test_prediction_next_to_training_of_another_estimator(estimator, y):
         np.testing.assert_array_equal(outputs(model), expected)
         n_predictions += 1
     thread.join()
-    equal(training, alone)
+    assert_equal(training, alone)
 
 
 @BOTH
 @pytest.mark.usefixtures("busy_threads")
-def test_fits_in_threads_may_share_every_component(estimator, y):
+def test_fits_in_threads_can_share_every_component(estimator, y):
     shared = {
         "optimizer": RMSprop(learning_rate=0.01, momentum=0.5, centered=True),
         "initializer": VarianceScaling(0.5),
@@ -311,14 +318,18 @@ def test_fits_in_threads_may_share_every_component(estimator, y):
         "gradient_clip": ClipByNorm(0.1),
         "averaging": "ema",
     }
-    states = {name: vars(part).copy() for name, part in shared.items() if name != "averaging"}
+    states = {
+        name: vars(component).copy() for name, component in shared.items() if name != "averaging"
+    }
     models = [small(estimator, max_iter=10, random_state=i, **shared) for i in range(8)]
     serial = [clone(model).fit(X, y) for model in models]
     assert all(model.optimizer is shared["optimizer"] for model in models)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda model: model.fit(X, y), models))
     for one, other in zip(together, serial, strict=True):
-        equal(one, other)
+        assert_equal(one, other)
         assert one.loss_curve_ == other.loss_curve_
     assert (together[0].coefs_[0] != together[1].coefs_[0]).any()
-    assert {name: vars(part) for name, part in shared.items() if name != "averaging"} == states
+    assert {
+        name: vars(component) for name, component in shared.items() if name != "averaging"
+    } == states

@@ -27,7 +27,7 @@ from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import SGD, Adam
 from sknn_adam.schedules import Constant, Cosine, Schedule
 
-N_ROWS = 23
+N_SAMPLES = 23
 
 
 def network_of(normalization=None, outputs=1, dtype=np.float64):
@@ -43,13 +43,13 @@ def start(plan, seed=0, **options):
     return run
 
 
-def regression(rng, n_rows=N_ROWS):
-    x = rng.normal(size=(n_rows, 3))
+def regression(rng, n_samples=N_SAMPLES):
+    x = rng.normal(size=(n_samples, 3))
     return x, np.sin(x[:, :1]) + x[:, 1:2] * x[:, 2:]
 
 
-def data_of(plan, rng, weight=None, n_rows=N_ROWS):
-    return Data(*regression(rng, n_rows), weight, plan.batch_size, np.float64)
+def data_of(plan, rng, weight=None, n_samples=N_SAMPLES):
+    return Data(*regression(rng, n_samples), weight, plan.batch_size, np.float64)
 
 
 PLAN = Plan(SquaredError(), Adam(learning_rate=0.01), Constant(), batch_size=5, max_iter=20)
@@ -65,7 +65,7 @@ def dense(x):
 
 
 def read(data, rng):
-    """Return copies of all batches, shuffled by `rng` if given: the buffers are used again."""
+    """Return copies of all batches, because buffers are reused; `rng` shuffles if given."""
     order = None if rng is None else data.order(rng)
     batches = (data.batch(i, order) for i in range(data.n_batches))
     return [(dense(x), y.copy(), None if w is None else w.copy()) for x, y, w, _ in batches]
@@ -75,14 +75,15 @@ def read(data, rng):
 @pytest.mark.parametrize("given", [np.float32, np.float64])
 @pytest.mark.parametrize("wanted", [np.float32, np.float64])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_batches_hold_every_row_once(container, given, wanted, shuffle, rng):
-    X = np.arange(N_ROWS * 3, dtype=given).reshape(N_ROWS, 3)
-    y, weight = np.arange(N_ROWS), np.arange(N_ROWS) / 10
+def test_batches_contain_every_sample_once(container, given, wanted, shuffle, rng):
+    X = np.arange(N_SAMPLES * 3, dtype=given).reshape(N_SAMPLES, 3)
+    y, weight = np.arange(N_SAMPLES), np.arange(N_SAMPLES) / 10
     batches = read(Data(container(X), y, weight, 5, wanted), rng if shuffle else None)
     assert [len(x) for x, _, _ in batches] == [5, 5, 5, 5, 3]
     for x, codes, w in batches:
         assert x.dtype == wanted
-        np.testing.assert_array_equal(x, X[codes])  # rows, targets and weights stay together
+        # Features, targets and weights stay together.
+        np.testing.assert_array_equal(x, X[codes])
         np.testing.assert_allclose(w, (weight / weight.mean())[codes], rtol=1e-6)
     order = np.concatenate([codes for _, codes, _ in batches])
     np.testing.assert_array_equal(np.sort(order), y)
@@ -91,9 +92,9 @@ def test_batches_hold_every_row_once(container, given, wanted, shuffle, rng):
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_batches_of_some_rows(container, shuffle, rng):
-    X = np.arange(2 * N_ROWS * 3, dtype=float).reshape(2 * N_ROWS, 3)
-    index = rng.permutation(2 * N_ROWS)[:N_ROWS]
+def test_batches_contain_every_sample_of_a_subset_once(container, shuffle, rng):
+    X = np.arange(2 * N_SAMPLES * 3, dtype=float).reshape(2 * N_SAMPLES, 3)
+    index = rng.permutation(2 * N_SAMPLES)[:N_SAMPLES]
     data = Data(container(X), index, index / 10, 5, np.float64, index)
     batches = read(data, rng if shuffle else None)
     for x, y, weight in batches:
@@ -105,17 +106,17 @@ def test_batches_of_some_rows(container, shuffle, rng):
 
 
 @pytest.mark.parametrize("batch_size", [1, 22, 23, 24, 1000])
-def test_numbers_of_batches(batch_size, rng):
+def test_number_of_batches_is_rounded_up(batch_size, rng):
     data = data_of(replace(PLAN, batch_size=batch_size), rng)
-    assert data.batch_size == min(batch_size, N_ROWS)
+    assert data.batch_size == min(batch_size, N_SAMPLES)
     batches = read(data, rng)
-    assert sum(len(x) for x, _, _ in batches) == N_ROWS
-    assert len(batches) == data.n_batches == -(-N_ROWS // data.batch_size)
+    assert sum(len(x) for x, _, _ in batches) == N_SAMPLES
+    assert len(batches) == data.n_batches == -(-N_SAMPLES // data.batch_size)
     assert all(weight is None for _, _, weight in batches)
 
 
 def test_shuffling_is_reproducible_and_differs_between_epochs(rng):
-    data = Data(np.zeros((N_ROWS, 1)), np.arange(N_ROWS), None, 5, np.float64)
+    data = Data(np.zeros((N_SAMPLES, 1)), np.arange(N_SAMPLES), None, 5, np.float64)
 
     def order(generator):
         return np.concatenate([y for _, y, _ in read(data, generator)])
@@ -144,7 +145,7 @@ def test_features_are_never_copied_as_a_whole(container, wanted, shuffle, rng):
     assert peak < X.nbytes / 4
 
 
-def test_read_only_features_are_fine(rng):
+def test_read_only_data_are_supported(rng):
     x, y = regression(rng)
     x.flags.writeable = y.flags.writeable = False
     run = start(PLAN)
@@ -152,10 +153,10 @@ def test_read_only_features_are_fine(rng):
     assert len(run.history) == 2
 
 
-# -- the objective -------------------------------------------------------------------------------
+# -- objective -----------------------------------------------------------------------------------
 
 
-def test_penalty_by_hand():
+def test_penalty_matches_hand_computed_values():
     theta, grad = np.array([3.0, -4.0, 0.0]), np.ones(3)
     assert Penalty(0.5, 0.0).add(0.0, theta, grad) == pytest.approx(0.5 * 25 / 2)
     np.testing.assert_allclose(grad, [1 + 1.5, 1 - 2, 1])
@@ -169,7 +170,7 @@ def test_penalty_by_hand():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_penalty_sees_weights_only_and_adds_to_the_gradient(dtype, rng):
+def test_penalty_applies_to_weights_only_and_adds_to_the_gradient(dtype, rng):
     network = network_of(BatchNorm(), dtype=dtype)
     network.prepare()
     network.theta += 0.5
@@ -185,7 +186,7 @@ def test_penalty_sees_weights_only_and_adds_to_the_gradient(dtype, rng):
     assert network.grad.dtype == dtype
 
 
-def test_zero_weights_and_repetitions(rng):
+def test_integer_weights_equal_repeated_samples(rng):
     network = network_of()
     network.prepare()
     x, y = regression(rng, 4)
@@ -195,8 +196,8 @@ def test_zero_weights_and_repetitions(rng):
     np.testing.assert_allclose(gradient, network.grad, rtol=1e-12, atol=1e-15)
 
 
-def test_batches_of_light_rows_stay_light(rng):
-    """Weights are relative to the whole fit and not cancelled by their own batch."""
+def test_weights_are_not_normalized_per_batch(rng):
+    """Weights are relative to those of all samples of the fit."""
     network = network_of()
     network.prepare()
     x, y = regression(rng, 4)
@@ -204,11 +205,11 @@ def test_batches_of_light_rows_stay_light(rng):
     assert objective(network, PLAN, Batch(x, y, np.full(4, 0.1))) == pytest.approx(0.1 * whole)
 
 
-# -- the step ------------------------------------------------------------------------------------
+# -- step ----------------------------------------------------------------------------------------
 
 
-def test_the_gradient_of_loss_and_penalty_is_clipped_and_stepped(rng):
-    """With clipping before the penalty or after the step, the change of theta has another norm."""
+def test_gradient_of_loss_and_penalty_is_clipped_before_the_step(rng):
+    """Clipping before the penalty or after the step would give a change of another norm."""
     plan = replace(PLAN, alpha=10.0, clip=ClipByNorm(0.01), optimizer=SGD(learning_rate=0.5))
     run = start(plan)
     network = run.network
@@ -221,7 +222,7 @@ def test_the_gradient_of_loss_and_penalty_is_clipped_and_stepped(rng):
     np.testing.assert_allclose(network.theta, expected, rtol=0, atol=1e-9)
 
 
-def test_step_returns_the_loss_before_it_and_takes_the_factor(rng):
+def test_step_returns_the_previous_loss_and_applies_the_factor(rng):
     plan = replace(PLAN, optimizer=SGD(learning_rate=0.2))
     run = start(plan)
     run.network.prepare()
@@ -233,7 +234,7 @@ def test_step_returns_the_loss_before_it_and_takes_the_factor(rng):
 
 
 @pytest.mark.parametrize("bad", [nan, inf, 1e200])
-def test_non_finite_loss_changes_nothing(bad, rng):
+def test_nonfinite_loss_skips_the_update(bad, rng):
     run = start(PLAN)
     run.network.prepare()
     x, y = regression(rng)
@@ -250,7 +251,7 @@ def test_non_finite_loss_changes_nothing(bad, rng):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS + MINIMIZERS)
 def test_every_optimizer_trains_a_network(optimizer, rng):
-    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS if optimizer.full_batch else 5)
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_SAMPLES if optimizer.full_batch else 5)
     run = start(plan)
     data = data_of(plan, rng)
     first = objective_of(run, plan, data)
@@ -285,8 +286,8 @@ def test_history_has_a_row_per_epoch(rng):
 
 
 def test_recorded_loss_is_the_mean_over_samples_before_each_update(rng):
-    """A rate of 1e-9 leaves the weights as they are; one batch is recorded before its update."""
-    for rate, batch_size, rtol in ((1e-9, 5, 1e-7), (0.1, N_ROWS, 1e-14)):
+    """A rate of 1e-9 hardly changes the weights; a single batch is recorded before its update."""
+    for rate, batch_size, rtol in ((1e-9, 5, 1e-7), (0.1, N_SAMPLES, 1e-14)):
         plan = replace(PLAN, alpha=0.1, batch_size=batch_size, optimizer=SGD(learning_rate=rate))
         run, data = start(plan), data_of(plan, rng)
         expected = objective_of(run, plan, data)
@@ -294,7 +295,7 @@ def test_recorded_loss_is_the_mean_over_samples_before_each_update(rng):
         assert run.history["loss"] == [pytest.approx(expected, rel=rtol)]
 
 
-def test_clock_and_factors(rng):
+def test_schedule_receives_the_clock_and_scales_the_rate(rng):
     class Watching(Schedule):
         def __call__(self, clock, state=None):
             seen.append((clock.step, clock.epoch, clock.progress))
@@ -310,15 +311,15 @@ def test_clock_and_factors(rng):
     assert epochs == tuple(np.repeat(range(6), 5))
     np.testing.assert_allclose(progress, np.minimum(1, np.arange(30) / 20), atol=1e-15)
     assert run.history["learning_rate"] == [0.005] * 6
-    # A new fit starts the course of the schedule anew; steps and epochs go on.
+    # A new fit restarts the progress of the schedule; steps and epochs continue.
     run.new_fit()
     seen.clear()
     train(run, plan, data, 1)
     assert seen[0] == (30, 6, 0.0)
 
 
-def test_training_in_parts_is_training_in_one_go(rng):
-    """Also through a pickle: a run holds everything."""
+def test_training_in_parts_equals_uninterrupted_training(rng):
+    """The run can be pickled in between, as it contains the complete state."""
     plan = replace(PLAN, schedule=Cosine(), alpha=0.01, n_iter_no_change=inf)
     data = data_of(plan, rng)
     whole = start(plan, normalization=BatchNorm())
@@ -342,7 +343,7 @@ def test_equal_seeds_give_equal_bits(rng):
     assert (runs[0].network.theta != runs[2].network.theta).any()
 
 
-def test_without_shuffling_the_generator_is_left_alone(rng):
+def test_generator_is_not_used_without_shuffling(rng):
     run = start(PLAN)
     before = run.rng.bit_generator.state
     train(run, replace(PLAN, shuffle=False), data_of(PLAN, rng), 2)
@@ -361,7 +362,7 @@ def test_sparse_features_train_the_same_network(rng):
         np.testing.assert_allclose(theta, thetas[0], rtol=1e-9, atol=1e-12)
 
 
-def test_no_epochs_change_nothing(rng):
+def test_zero_epochs_have_no_effect(rng):
     run = start(PLAN)
     theta = run.network.theta.copy()
     train(run, PLAN, data_of(PLAN, rng), 0)
@@ -373,7 +374,7 @@ def test_no_epochs_change_nothing(rng):
 
 
 class Scripted(SquaredError):
-    """Lets the epochs have these losses, whatever the network does."""
+    """A loss with the given values in successive epochs."""
 
     def __init__(self, losses=()):
         self.losses = losses
@@ -383,7 +384,7 @@ class Scripted(SquaredError):
 
 
 class Counting(SGD):
-    """Lets theta grow by 1 in every step."""
+    """An optimizer that adds 1 to theta in every step."""
 
     slots = ("m",)
 
@@ -393,9 +394,9 @@ class Counting(SGD):
 
 
 def scripted(losses, **options):
-    """Return a plan of full batches whose epochs have these losses."""
+    """Return a plan of full batches whose epochs have the given losses."""
     return replace(
-        PLAN, loss=Scripted(iter(losses)), optimizer=Counting(), batch_size=N_ROWS, **options
+        PLAN, loss=Scripted(iter(losses)), optimizer=Counting(), batch_size=N_SAMPLES, **options
     )
 
 
@@ -403,18 +404,18 @@ def scripted(losses, **options):
 @pytest.mark.parametrize(
     ("losses", "tol", "patience", "epochs"),
     [
-        ([5, 4, 3, 2, 1, 0, 0, 0], 0.5, 2, None),  # falls enough until the budget is spent
+        ([5, 4, 3, 2, 1, 0, 0, 0], 0.5, 2, None),  # falls enough in every epoch
         ([5, 4, 4, 4, 4, 4, 4, 4], 0.5, 2, 5),
-        ([5, 4.9, 4.8, 4.7, 4.6, 4.5, 4.4, 4.3], 0.5, 2, 4),  # falls, but by less than tol
-        ([5, 6, 7, 4, 5, 6, 7, 8], 0.5, 2, 7),  # an improvement starts the count anew
-        ([5, 5, 5, 5, 5, 5, 5, 5], 0.0, 2, None),  # equal is no rise at tol 0
+        ([5, 4.9, 4.8, 4.7, 4.6, 4.5, 4.4, 4.3], 0.5, 2, 4),  # falls by less than tol
+        ([5, 6, 7, 4, 5, 6, 7, 8], 0.5, 2, 7),  # an improvement resets the count
+        ([5, 5, 5, 5, 5, 5, 5, 5], 0.0, 2, None),  # at tol=0, equal losses do not use up patience
         ([5, 6, 7, 8, 9, 9, 9, 9], 0.0, 2, 4),
-        ([-1, -1, -1, -1, -1, -1, -1, -1], 0.1, 1, 3),  # negative losses are nothing special
+        ([-1, -1, -1, -1, -1, -1, -1, -1], 0.1, 1, 3),  # negative losses
         ([-1, -2, -3, -4, -5, -6, -7, -8], 0.1, 1, None),
         ([5, 5, 5, 5, 5, 5, 5, 5], 0.5, inf, None),
     ],
 )
-def test_patience(losses, tol, patience, epochs, rng):
+def test_training_stops_when_patience_runs_out(losses, tol, patience, epochs, rng):
     plan = scripted(losses, tol=tol, n_iter_no_change=patience)
     run = start(plan)
     train(run, plan, data_of(plan, rng), 6 if epochs is None else len(losses))
@@ -441,7 +442,8 @@ def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
     np.testing.assert_array_equal(run.network.theta, theta + 2)
     np.testing.assert_array_equal(run.network.statistics, statistics[1])
     assert run.best_epoch == 2
-    assert not run.optimizer_state.m.any()  # what it remembers belongs to other weights
+    # The state of the optimizer belongs to other weights and is reset.
+    assert not run.optimizer_state.m.any()
 
 
 @pytest.mark.usefixtures("plain_numpy")
@@ -449,12 +451,12 @@ def test_divergence_ends_training_at_the_best_finite_weights(bad, rng):
     ("losses", "epochs"),
     [
         ([1.0, 1e9, 1e9, 2.0], 4),
-        ([1.0, 0.5, 1e11, 1.0], 2),  # finite, but beyond hope
-        ([0.0, 1e-3, 1e-3, 1e-3], 4),  # a start at zero is no measure
+        ([1.0, 0.5, 1e11, 1.0], 2),  # finite, but an explosion
+        ([0.0, 1e-3, 1e-3, 1e-3], 4),  # a first loss of zero cannot be a reference
         ([1e15, 1e16, 1e16, 1e16], 4),
     ],
 )
-def test_explosion_is_measured_by_the_first_loss(losses, epochs, rng):
+def test_explosion_is_relative_to_the_first_loss(losses, epochs, rng):
     plan = scripted(losses, n_iter_no_change=inf)
     run = start(plan)
     train(run, plan, data_of(plan, rng), 4)
@@ -462,7 +464,7 @@ def test_explosion_is_measured_by_the_first_loss(losses, epochs, rng):
     assert run.clock.epoch == epochs
 
 
-def test_divergence_in_the_first_epoch_restores_the_start(rng):
+def test_divergence_in_the_first_epoch_restores_the_initial_weights(rng):
     plan = replace(PLAN, optimizer=SGD(learning_rate=1e200))
     run = start(plan, normalization=BatchNorm())
     theta, statistics = run.network.theta.copy(), run.network.statistics.copy()
@@ -474,8 +476,8 @@ def test_divergence_in_the_first_epoch_restores_the_start(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_divergence_stops_within_the_batch(dtype, rng):
-    """Weights grow from step to step; no step follows the first loss that is not finite."""
+def test_divergence_stops_within_the_epoch(dtype, rng):
+    """Weights grow in every step, but no step follows the first nonfinite loss."""
     plan = replace(PLAN, optimizer=SGD(learning_rate=30.0), tol=0.0, n_iter_no_change=inf)
     run = start(plan, dtype=dtype)
     x, y = (part.astype(dtype) for part in regression(rng))
@@ -486,8 +488,8 @@ def test_divergence_stops_within_the_batch(dtype, rng):
     assert all(np.isfinite(row["loss"]) for row in run.history)
 
 
-@pytest.mark.parametrize("where", [0, N_ROWS - 1])
-def test_one_bad_target_is_divergence(where, rng):
+@pytest.mark.parametrize("where", [0, N_SAMPLES - 1])
+def test_single_nan_target_is_divergence(where, rng):
     x, y = regression(rng)
     y[where] = nan
     run = start(PLAN)
@@ -497,31 +499,31 @@ def test_one_bad_target_is_divergence(where, rng):
 
 
 @pytest.mark.parametrize("optimizer", MINIMIZERS)
-def test_minimizers_survive_divergence(optimizer, rng):
+def test_minimizers_restore_the_weights_after_divergence(optimizer, rng):
     x, y = regression(rng)
     y[3] = inf
-    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS)
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_SAMPLES)
     run = start(plan)
     theta = run.network.theta.copy()
-    train(run, plan, Data(x, y, None, N_ROWS, np.float64), 5)
+    train(run, plan, Data(x, y, None, N_SAMPLES, np.float64), 5)
     assert run.stop_reason == "diverged"
     np.testing.assert_array_equal(run.network.theta, theta)
 
 
 @pytest.mark.parametrize("optimizer", MINIMIZERS)
-def test_minimizers_predict_with_what_they_found(optimizer, rng):
+def test_minimizers_predict_with_their_solution(optimizer, rng):
     """There is no path of small steps to average."""
-    plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS, averaging=EMA(0.9))
+    plan = replace(PLAN, optimizer=optimizer, batch_size=N_SAMPLES, averaging=EMA(0.9))
     run = start(plan)
     train(run, plan, data_of(plan, rng), 5)
     np.testing.assert_array_equal(run.point(plan), run.network.theta)
 
 
 @pytest.mark.parametrize("optimizer", MINIMIZERS)
-def test_minimizers_tell_why_they_stopped(optimizer, rng):
-    data = data_of(replace(PLAN, batch_size=N_ROWS), rng)
+def test_minimizers_report_the_stop_reason(optimizer, rng):
+    data = data_of(replace(PLAN, batch_size=N_SAMPLES), rng)
     for max_iter, tol, reason in ((2, 1e-12, "max_iter"), (500, 1e-2, "tol")):
-        plan = replace(PLAN, optimizer=optimizer, batch_size=N_ROWS, tol=tol)
+        plan = replace(PLAN, optimizer=optimizer, batch_size=N_SAMPLES, tol=tol)
         run = start(plan)
         train(run, plan, data, max_iter)
         assert run.stop_reason == reason
@@ -529,7 +531,7 @@ def test_minimizers_tell_why_they_stopped(optimizer, rng):
         assert len(run.history) == run.clock.epoch
         losses = run.history["loss"]
         assert losses == sorted(losses, reverse=True)
-        # the last loss is that of the weights it ends with
+        # The last loss is that of the final weights.
         last = objective_of(run, plan, data)
         assert last == pytest.approx(losses[-1], rel=1e-12)
 
@@ -538,7 +540,7 @@ def test_minimizers_tell_why_they_stopped(optimizer, rng):
 
 
 def scored(scores):
-    """Return a validation that gives these scores and remembers what it saw."""
+    """Return a validation function with the given scores, and the weights that it receives."""
     remaining, seen = iter(scores), []
 
     def validate(network):
@@ -567,7 +569,7 @@ def test_early_stopping_restores_the_best_weights_and_statistics(rng):
     np.testing.assert_array_equal(run.network.statistics, kept[1])
 
 
-def test_early_stopping_that_spends_the_budget_restores_the_best_too(rng):
+def test_early_stopping_restores_the_best_weights_after_all_epochs(rng):
     validate, seen = scored([1, 3, 2])
     plan = replace(PLAN, early_stopping=True)
     run = start(plan)
@@ -597,7 +599,7 @@ def test_validation_without_early_stopping_is_only_recorded(rng):
     np.testing.assert_array_equal(run.network.theta, plain.network.theta)
 
 
-def test_score_that_is_not_a_number_is_no_rise(rng):
+def test_nan_score_is_not_an_improvement(rng):
     validate, seen = scored([1, nan, nan, nan, nan])
     plan = replace(PLAN, n_iter_no_change=2, early_stopping=True)
     run = start(plan)
@@ -607,7 +609,7 @@ def test_score_that_is_not_a_number_is_no_rise(rng):
     np.testing.assert_array_equal(run.network.theta, seen[0])
 
 
-def test_only_scores_that_are_not_numbers_leave_finite_weights(rng):
+def test_scores_that_are_all_nan_leave_finite_weights(rng):
     validate, _ = scored([nan] * 5)
     plan = replace(PLAN, n_iter_no_change=2, early_stopping=True)
     run = start(plan)
@@ -616,7 +618,7 @@ def test_only_scores_that_are_not_numbers_leave_finite_weights(rng):
     assert np.isfinite(run.network.theta).all()
 
 
-def test_negative_scores_are_nothing_special(rng):
+def test_early_stopping_supports_negative_scores(rng):
     plan = replace(PLAN, n_iter_no_change=1, tol=0.1, early_stopping=True)
     validate, _ = scored([-9, -8, -7, -6.95, -6.94, 0])
     run = start(plan)
@@ -625,7 +627,7 @@ def test_negative_scores_are_nothing_special(rng):
     assert run.best_score == -6.94
 
 
-def test_validation_sees_the_evaluation_point(rng):
+def test_validation_uses_the_evaluation_point(rng):
     class Shifted(SGD):
         def evaluation_point(self, theta, state):
             return theta + 1
@@ -642,7 +644,7 @@ def test_validation_sees_the_evaluation_point(rng):
 # -- callbacks and interruptions -----------------------------------------------------------------
 
 
-def test_callback_sees_every_epoch_and_may_stop(rng):
+def test_callback_is_called_every_epoch_and_can_stop(rng):
     seen = []
 
     def on_epoch(run):
@@ -657,13 +659,14 @@ def test_callback_sees_every_epoch_and_may_stop(rng):
 
 @pytest.mark.usefixtures("python_handles_interrupts")
 @pytest.mark.parametrize("at", [1, 7, 10])
-def test_interrupted_training_is_consistent_and_goes_on(at, rng):
+def test_interrupted_training_can_be_resumed(at, rng):
     class Interrupted(Adam):
         def step(self, theta, grad, state, lr_scale=1.0):
             if state.t + 1 == at and not hasattr(state, "interrupted"):
                 state.interrupted = True
                 signal.raise_signal(signal.SIGINT)
-            super().step(theta, grad, state, lr_scale)  # the step is finished all the same
+            # The step is completed nevertheless.
+            super().step(theta, grad, state, lr_scale)
 
     plan = replace(PLAN, n_iter_no_change=inf)
     data = data_of(plan, rng)
@@ -681,7 +684,7 @@ def test_interrupted_training_is_consistent_and_goes_on(at, rng):
     np.testing.assert_array_equal(run.network.theta, whole.network.theta)
 
 
-def test_training_in_a_thread_leaves_signals_alone(rng):
+def test_training_in_a_thread_does_not_change_signal_handlers(rng):
     run, before = start(PLAN), signal.getsignal(signal.SIGINT)
     worker = Thread(target=train, args=(run, PLAN, data_of(PLAN, rng), 2))
     worker.start()
@@ -696,7 +699,7 @@ def test_training_in_a_thread_leaves_signals_alone(rng):
 @pytest.mark.parametrize(
     ("batch_size", "width", "limited"), [(5, 4, True), (2000, 3000, False), (64, 100, True)]
 )
-def test_threads_are_a_function_of_the_shapes(batch_size, width, limited):
+def test_thread_limit_depends_on_the_shapes(batch_size, width, limited):
     network = build(3, (width,), 1, [Tanh()])
     data = Data(np.zeros((2000, 3)), np.zeros(2000), None, batch_size, np.float64)
     context = training._threads(network, data)
@@ -704,7 +707,7 @@ def test_threads_are_a_function_of_the_shapes(batch_size, width, limited):
     assert isinstance(context, nullcontext) != limited
 
 
-def test_small_networks_train_on_one_blas_thread_and_leave_no_trace(rng):
+def test_small_networks_train_on_one_blas_thread_and_restore_the_limit(rng):
     def blas_threads():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
@@ -720,11 +723,11 @@ def test_small_networks_train_on_one_blas_thread_and_leave_no_trace(rng):
         assert blas_threads() == {2}
 
 
-def test_overflow_in_training_raises_no_warnings_and_leaves_settings(rng):
+def test_overflow_in_training_does_not_warn_or_change_settings(rng):
     before = np.geterr()
     plan = replace(PLAN, loss=LogLoss(), optimizer=SGD(learning_rate=1e300), tol=0.0)
     run = start(plan)
     x, _ = regression(rng)
-    train(run, plan, Data(x, np.arange(N_ROWS) % 2, None, 5, np.float64), 3)
+    train(run, plan, Data(x, np.arange(N_SAMPLES) % 2, None, 5, np.float64), 3)
     assert np.geterr() == before
     assert np.isfinite(run.network.theta).all()

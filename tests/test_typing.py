@@ -1,4 +1,4 @@
-"""Types: the public face is complete, and a user's program passes mypy in its strict mode."""
+"""The public interface is fully typed, and a user's program passes mypy in strict mode."""
 
 import inspect
 import os
@@ -29,11 +29,11 @@ def mypy(*arguments, folder=None):
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
 
 
-def test_a_program_passes_in_strict_mode(tmp_path):
+def test_program_passes_in_strict_mode(tmp_path):
     program = ROOT / "tests" / "typed" / "public_face.py"
-    found = mypy("--strict", "--ignore-missing-imports", "--follow-imports=silent",
+    result = mypy("--strict", "--ignore-missing-imports", "--follow-imports=silent",
                  "--cache-dir", str(tmp_path), str(program), folder=tmp_path)  # fmt: skip
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_strict_mode_finds_wrong_arguments(tmp_path):
@@ -45,14 +45,14 @@ def test_strict_mode_finds_wrong_arguments(tmp_path):
         "MLPClassifier().fit([[0.0]])\n"
         "MLPClassifier(solver='adam')\n"
     )
-    found = mypy("--strict", "--ignore-missing-imports", "--follow-imports=silent",
+    result = mypy("--strict", "--ignore-missing-imports", "--follow-imports=silent",
                  "--cache-dir", str(tmp_path / "cache"), str(program), folder=tmp_path)  # fmt: skip
-    lines = [int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error:" in line]
-    assert lines == [2, 3, 4, 5], found.stdout + found.stderr
+    lines = [int(line.split(":")[1]) for line in result.stdout.splitlines() if ": error:" in line]
+    assert lines == [2, 3, 4, 5], result.stdout + result.stderr
 
 
 def public():
-    """Yield (name, function) of all public functions, constructors and methods."""
+    """Yield (name, function) for all public functions, constructors and methods."""
     seen = set()
     for module in map(import_module, MODULES):
         for name in getattr(module, "__all__", ()):
@@ -80,7 +80,8 @@ def test_everything_public_is_annotated():
         signature = inspect.signature(inspect.unwrap(function))
         parameters = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
         empty = [p.name for p in parameters if p.annotation is p.empty]
-        typed = name.endswith(".__init__") and parameters  # mypy asks for no more
+        # mypy does not require a return annotation for such constructors.
+        typed = name.endswith(".__init__") and parameters
         if signature.return_annotation is signature.empty and not typed:
             empty.append("return")
         missing += [f"{name}: {', '.join(empty)}"] if empty else []
@@ -88,5 +89,5 @@ def test_everything_public_is_annotated():
     assert not missing, "\n".join(missing)
 
 
-def test_the_marker_is_shipped():
+def test_py_typed_marker_is_shipped():
     assert (Path(sknn_adam.__file__).parent / "py.typed").read_bytes() == b""

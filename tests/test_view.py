@@ -1,4 +1,4 @@
-"""The notebook view: layers, shapes and numbers of parameters, alone and inside others."""
+"""The notebook view: layers, shapes and parameter counts, alone and in other estimators."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def model(**params):
     ],
     ids=["alone", "Pipeline", "search"],
 )
-def test_layers_with_their_parameters(holder):
+def test_view_shows_layers_with_their_parameters(holder):
     assert "Dense" not in holder._repr_html_()
     html = holder.fit(X, Y)._repr_html_()
     # Weights and biases, scale and shift of the normalization, slopes of PReLU.
@@ -39,7 +39,7 @@ def test_layers_with_their_parameters(holder):
         assert f"{number} parameters" in html
 
 
-def test_numbers_add_up_to_the_parameters_of_the_network():
+def test_parameter_counts_add_up_to_those_of_the_network():
     regressor = MLPRegressor((300, 10), normalization="rms", max_iter=1).fit(X, Y)
     html = regressor._repr_html_()
     numbers = [300 * 4 + 300 + 300, 10 * 300 + 10 + 10, 10 + 1]

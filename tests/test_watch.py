@@ -1,4 +1,4 @@
-"""Formulas of users that read what changes, or that override a method: run as they are written."""
+"""User-defined formulas that read changing values or override a method run as written."""
 
 import sys
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ SEEN: list = []
 
 
 class Linear(Activation):
-    """slope * z, the slope from somewhere."""
+    """slope * z; subclasses read the slope in other ways."""
 
     needs_z = False
     step = 0
@@ -69,7 +69,7 @@ class BySuper(Linear):
 
 
 class Counting(Linear):
-    """Changes itself in its third call."""
+    """An activation that changes in its third call."""
 
     def __call__(self, z):
         self.step += 1
@@ -90,7 +90,7 @@ class Importing(Linear):
 
 
 class ByType(Linear):
-    """Treats arrays in another way than what records a formula."""
+    """An activation that treats arrays differently from the objects that record a formula."""
 
     def __call__(self, z):
         return z * (2.0 if isinstance(z, np.ndarray) else 0.5)
@@ -137,7 +137,7 @@ def activated(kernels, activation):
 
 
 @pytest.fixture
-def everything(monkeypatch):
+def change_slope(monkeypatch):
     """Return a function that sets the slope wherever activations read it."""
     config = SimpleNamespace(slope=2.0)
     monkeypatch.setitem(sys.modules, "config_of_this_test", config)
@@ -156,29 +156,29 @@ def everything(monkeypatch):
 @pytest.mark.parametrize(
     "activation", [Linear, Global, ByName, ByObject, ByProperty, BySuper, Importing]
 )
-def test_a_slope_that_changes_is_read_again(activation, kernels, everything):
+def test_changed_slope_is_read_again(activation, kernels, change_slope):
     kernels, activation = kernels(), activation()
     assert activated(kernels, activation) == 2
     assert activated(kernels, activation) == 2
-    everything(activation, 5.0)
+    change_slope(activation, 5.0)
     assert activated(kernels, activation) == 5
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("activation", [ByType, ByNameOfType])
-def test_a_formula_that_asks_for_types_sees_arrays(activation, kernels):
+def test_formula_that_checks_types_receives_arrays(activation, kernels):
     assert activated(kernels(), activation()) == 2
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("activation", [Counting, Listing, ByDescriptor, ByGetattr])
-@pytest.mark.usefixtures("everything")
-def test_an_activation_that_counts_is_called_as_often_as_by_numpy(activation, kernels):
+@pytest.mark.usefixtures("change_slope")
+def test_stateful_activation_is_called_as_often_as_by_numpy(activation, kernels):
     kernels, activation = kernels(), activation()
     assert [activated(kernels, activation) for _ in range(4)] == [2, 2, 5, 5]
 
 
-def test_a_slope_in_an_enclosing_function():
+def test_changed_slope_in_an_enclosing_function_is_read_again():
     slope = 2.0
 
     class Closure(Linear):
@@ -192,7 +192,7 @@ def test_a_slope_in_an_enclosing_function():
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_a_derivative_that_changes(kernels):
+def test_changed_derivative_is_used(kernels):
     kernels, activation = kernels(), Linear()
     for slope in (2.0, 5.0):
         activation.slope = slope
@@ -203,7 +203,7 @@ def test_a_derivative_that_changes(kernels):
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_a_rule_that_changes(kernels):
+def test_changed_rule_is_used(kernels):
     class Mine(Optimizer):
         slots = ()
         factor = 2.0
@@ -227,8 +227,8 @@ def test_a_rule_that_changes(kernels):
     np.testing.assert_array_equal(theta, -7)
 
 
-def test_an_activation_that_is_changed_within_a_fit(monkeypatch, rng):
-    """The fused backend replays calls without the layers."""
+def test_activation_changed_within_a_fit_is_used(monkeypatch, rng):
+    """The Numba backend replays calls without the layers."""
 
     class Changing(Schedule):
         def __call__(self, clock, state=None):
@@ -236,7 +236,7 @@ def test_an_activation_that_is_changed_within_a_fit(monkeypatch, rng):
             return 1.0
 
     X = rng.normal(size=(90, 4))
-    found, done, replay = [], [], FusedKernels.replay
+    weights, done, replay = [], [], FusedKernels.replay
     monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
     for kernels in ("numpy", "fused"):
         monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
@@ -250,15 +250,15 @@ def test_an_activation_that_is_changed_within_a_fit(monkeypatch, rng):
             record=False,
             random_state=0,
         )
-        found.append(model.fit(X, X[:, 0]).coefs_)
-    # Of 24 steps all but the first two and the two after the change.
+        weights.append(model.fit(X, X[:, 0]).coefs_)
+    # All 24 steps are replayed except the first two and the two after the change.
     assert len(done) == 24 - 4
-    for a, b in zip(*found, strict=True):
+    for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_what_is_built_in_is_recorded():
-    """Nothing of it is mistaken for state."""
+def test_built_in_formulas_are_recorded():
+    """Their attributes are not mistaken for state."""
     for make in ACTIVATIONS.entries.values():
         activation = make()
         assert (
@@ -286,7 +286,7 @@ class ShiftedByOut(Linear):
 
 
 class ReadsBack(Linear):
-    """Reads z after it has written out, which may be the same array."""
+    """An activation that reads z after writing out, which may be the same array."""
 
     def apply(self, z, out):
         np.multiply(z, 3.0, out=out)
@@ -304,25 +304,25 @@ class Mixin:
 
 
 class ByMixin(Mixin, Tanh):
-    """A mixin's formula before that of the base."""
+    """The formula of the mixin precedes that of the base class."""
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize(
-    ("activation", "expected", "apart"),
+    ("activation", "expected", "expected_apart"),
     [(Shifted, 8, 8), (ShiftedByOut, 8, 8), (ReadsBack, 6, 4), (Twice, 2, 2), (ByMixin, 3, 3)],
 )
-def test_the_newest_definition_counts(activation, expected, apart, kernels):
+def test_most_derived_definition_is_used(activation, expected, expected_apart, kernels):
     kernels, activation = kernels(), activation()
     assert activated(kernels, activation) == expected
     z, out = np.ones((2, 3)), np.empty((2, 3))
     kernels.activate(activation, z, np.zeros(3), out)
-    np.testing.assert_array_equal(out, apart)
+    np.testing.assert_array_equal(out, expected_apart)
     np.testing.assert_array_equal(z, 1)
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_a_loss_that_overrides_the_gradient_alone(kernels, rng):
+def test_loss_can_override_value_or_gradient_alone(kernels, rng):
     class Halved(SquaredError):
         def gradient(self, y, z):
             return super().gradient(y, z) / 2
@@ -343,7 +343,7 @@ def test_a_loss_that_overrides_the_gradient_alone(kernels, rng):
     np.testing.assert_allclose(same, gradient)
 
 
-def test_an_optimizer_that_decays_in_its_own_way():
+def test_optimizer_can_override_decay():
     class Shrinking(AdamW):
         def decay(self, theta, state, lr):
             theta *= 0.5
