@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler, scale
 
 from sknn_adam import SGD, MLPClassifier, MLPRegressor
 from sknn_adam.initializers import Constant, RandomNormal
+from sknn_adam.inspection import Findings
 
 KINDS = (
     "vanishing_gradients",
@@ -143,11 +144,18 @@ class Case:
     reference: float = np.nan  # test score of the healthy network
 
 
-def train(model, case):
-    """Fit the model and return its score on the test set."""
+def fit_quietly(model, X, y, **options):
+    """Fit the model without warnings and return it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(*case.fit, **case.options)
+        return model.fit(X, y, **options)
+
+
+def train(model, case):
+    """Fit the model and return its score on the test set."""
+    fit_quietly(model, *case.fit, **case.options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return model.score(*case.test)
 
 
@@ -459,8 +467,9 @@ BREAK = {
 }
 
 
-def repaired(model: Any, params: dict, cures: str) -> Any:
+def repaired(model: Any, findings: Findings) -> Any:
     """Return a copy with the suggested parameters, and a scaler if only the text suggests one."""
+    params, cures = findings.params, " ".join(finding.cure for finding in findings)
     changed = clone(model).set_params(**params)
     if "StandardScaler" in cures and not any("steps" in name for name in params):
         if not any(isinstance(value, StandardScaler) for value in params.values()):

@@ -85,7 +85,7 @@ def evaluate(case):
     }
     if case.kind in HEALTHY:
         return row
-    model = repaired(case.model, findings.params, " ".join(finding.cure for finding in findings))
+    model = repaired(case.model, findings)
     row["cured"] = round(train(model, case), 3)
     row["left"] = [finding.kind for finding in findings_of(case, model)[0]]
     row["params"] = {name: repr(value) for name, value in findings.params.items()}

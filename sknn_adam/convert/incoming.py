@@ -103,7 +103,7 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
     else:
         estimator = MLPRegressor(loss=model.loss, target_scaling=False, **params)
     if fitted:
-        _copy_state(estimator, model, n_samples)
+        _copy_fitted_state(estimator, model, n_samples)
     return estimator
 
 
@@ -155,7 +155,7 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
     }
 
 
-def _copy_state(estimator: Any, model: Any, n_samples: int | None) -> None:
+def _copy_fitted_state(estimator: Any, model: Any, n_samples: int | None) -> None:
     """Copy the weights, counters and moments of a fitted network to the estimator."""
     architecture = Architecture.of(estimator)
     widths = [len(b) for b in model.intercepts_[:-1]]
