@@ -29,8 +29,12 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 RULES = Path(__file__).with_name("prose.toml")
 SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".yml", ".yaml"}
-# Generated from results files, or data.
-LEFT_OUT = ("docs/prose.toml", "docs/_build/", "tests/golden/archives")
+# Patterns to avoid, generated files, and data.
+LEFT_OUT = (
+    *("docs/prose.toml", "docs/_build/", "docs/generated/", "docs/auto_examples/"),
+    "tests/golden/archives",
+)
+FOLDERS = ("sknn_adam", "tests", "benchmarks", "docs", ".github", ".ci")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"(])")
 
 
@@ -140,14 +144,22 @@ def plain(text: str) -> str:
 
 
 def tracked(commit: str = "") -> list[str]:
-    """Return the paths of the tracked files with prose, now or in a commit."""
-    command = ["ls-tree", "-r", "--name-only", commit] if commit else ["ls-files"]
-    names = git(*command).splitlines()
+    """Return the paths of the tracked files with prose, now or in a commit.
+
+    In a copy without a repository, return all files of the project's folders.
+    """
+    if commit:
+        names = git("ls-tree", "-r", "--name-only", commit).splitlines()
+    elif (ROOT / ".git").exists():
+        names = git("ls-files").splitlines()
+    else:
+        paths = [*ROOT.glob("*.*"), *(p for folder in FOLDERS for p in (ROOT / folder).rglob("*"))]
+        names = sorted(path.relative_to(ROOT).as_posix() for path in paths if path.is_file())
     return [n for n in names if Path(n).suffix in SUFFIXES and not n.startswith(LEFT_OUT)]
 
 
 def git(*command: str) -> str:
-    """Return what git prints."""
+    """Return the output of a git command."""
     done = subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
