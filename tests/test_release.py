@@ -71,3 +71,41 @@ def test_workflows_publish_tags_after_the_tests():
     suite = next(s for s in tests["jobs"]["prerelease"]["steps"] if s.get("id") == "suite")
     assert suite["continue-on-error"] is True
     assert suite["run"].endswith("--sklearn pre")
+
+
+def workflows():
+    """Return the text of every workflow by name."""
+    folder = ROOT / ".github" / "workflows"
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yml"))}
+
+
+def test_actions_are_pinned_by_hash():
+    used = [line for text in workflows().values() for line in text.splitlines() if "uses:" in line]
+    actions = [line for line in used if "uses: ./" not in line]
+    assert len(actions) > 5
+    for line in actions:
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v[\d.]+$", line), line
+
+
+def test_every_stage_of_ci_is_a_job():
+    yaml = pytest.importorskip("yaml")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    stages = re.search(r"^stages=\$\{\*:-(.*)\}$", script, re.M)[1].split()
+    job = yaml.safe_load(workflows()["tests.yml"])["jobs"]["run"]
+    assert sorted(" ".join(job["strategy"]["matrix"]["stages"]).split()) == sorted(stages)
+    described = re.findall(r"^#   (\w+) {2,}\S", script, re.M)
+    assert described == stages
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert all(f"`{stage}`" in contributing for stage in stages)
+
+
+def test_addresses_of_the_project_are_those_that_the_workflow_checks():
+    source = PROJECT["project"]["urls"]["Source"]
+    assert all(address.startswith(source) for address in PROJECT["project"]["urls"].values())
+    assert f'Source = "{source}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert "^Source = " in workflows()["publish.yml"]
+
+
+def test_no_claim_of_systems_that_the_tests_do_not_cover():
+    systems = [c for c in PROJECT["project"]["classifiers"] if c.startswith("Operating System")]
+    assert systems == ["Operating System :: POSIX :: Linux"]
