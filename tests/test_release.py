@@ -99,6 +99,15 @@ def test_every_stage_of_ci_is_a_job():
     assert all(f"`{stage}`" in contributing for stage in stages)
 
 
+def test_files_that_ci_leaves_out_exist():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    names = re.search(r"left_out=\((.*?)\)", script, re.S)[1].split()
+    assert len(names) > 20
+    paths = [ROOT / "tests" / f"test_{name}.py" for name in names]
+    paths += [ROOT / path for path in re.findall(r"--ignore=(tests/\w+\.py)", script)]
+    assert all(path.exists() for path in paths)
+
+
 def test_addresses_of_the_project_are_those_that_the_workflow_checks():
     source = PROJECT["project"]["urls"]["Source"]
     assert all(address.startswith(source) for address in PROJECT["project"]["urls"].values())
