@@ -1,4 +1,4 @@
-"""The code of the optimizer pages runs, and its class passes the tests of built-in optimizers."""
+"""The code of add_an_optimizer.md runs, and its optimizer passes the tests of built-in ones."""
 
 import importlib
 import pickle
@@ -38,7 +38,7 @@ X = StandardScaler().fit_transform(X)
 
 @pytest.fixture(scope="module")
 def AdaBelief(tmp_path_factory):
-    """Import the class of the page from a file, as a user would."""
+    """Import the optimizer of the page from a file, as a user would."""
     folder = tmp_path_factory.mktemp("users_own")
     (folder / "adabelief.py").write_text(BLOCKS[0])
     sys.path.insert(0, str(folder))
@@ -80,7 +80,7 @@ def test_other_components_of_the_page_are_correct():
     assert ((W != 0).sum(axis=0) == 2).all()
 
 
-# -- its class, tested like the built-in optimizers ----------------------------------------------
+# -- its optimizer, tested like the built-in ones --------------------------------------------------
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -99,7 +99,7 @@ def test_callbacks_do_not_change_training(estimator, y):
     ids=["batch_norm", "ema", "schedule_free", "lbfgs"],
 )
 def test_snapshots_equal_shorter_fits(estimator, y, params):
-    """They do not share memory with the weights, which keep changing."""
+    """Snapshots do not share memory with the weights, which keep changing."""
     watcher = Watcher()
     model = small(estimator, **params, max_iter=4).set_callbacks(watcher).fit(X, y)
     assert len(watcher.models) == 5
@@ -241,7 +241,7 @@ def test_scoring_monitor_works_in_a_search_over_a_pipeline(estimator, y):
     assert len(epochs) == (2 * 2 + 1) * 3
     assert np.isfinite(epochs).all()
     score = search.best_estimator_.score(X, y)
-    # The refit on all samples is among them.
+    # One of the curves is that of the refit on all samples.
     assert any(epoch == pytest.approx(score) for epoch in epochs)
 
 
@@ -340,7 +340,7 @@ def test_every_must_be_a_positive_int(every, tmp_path):
 
 @BOTH
 def test_checkpoints_work_without_callbacks(estimator, y, tmp_path):
-    """Save explicitly between two calls of partial_fit, which works with any scikit-learn."""
+    """Save explicitly between calls of partial_fit; this works with any scikit-learn version."""
     path = tmp_path / "run.checkpoint"
     model = small(estimator).partial_fit(X, y).partial_fit(X, y)
     Checkpoint(path).save(model)

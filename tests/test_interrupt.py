@@ -32,7 +32,7 @@ def press_ctrl_c():
 
 
 class CountedClip(Clipping):
-    """A component that does not clip, but interrupts the process at a step counted from 1."""
+    """A clipping that only presses Ctrl-C in one step, counted from 1."""
 
     def __init__(self, steps=()):
         self.steps = steps
@@ -45,7 +45,7 @@ class CountedClip(Clipping):
 
 
 class Scorer:
-    """A scorer that returns the given scores and interrupts at one of its calls."""
+    """A scorer that returns the given scores and presses Ctrl-C in one of its calls."""
 
     def __init__(self, scores, at):
         self.scores, self.at, self.calls = scores, at, 0

@@ -73,7 +73,7 @@ def make(estimator, optimizer="adam", network="plain", schedule="constant", **pa
 
 def bits(model):
     """Return all results of training as comparable values."""
-    # Seconds vary, and clip rates are recorded where a clipping presses Ctrl-C.
+    # Seconds vary, and a clip rate is recorded only if PressCtrlC is the clipping.
     ignored = "seconds", "clip_rate"
     rows = [{k: v for k, v in row.items() if k not in ignored} for row in model.history_]
     # In a repr, nan equals nan.
@@ -94,7 +94,7 @@ def copied(model):
     return pickle.loads(pickle.dumps(model))
 
 
-# -- by epochs -----------------------------------------------------------------------------------
+# -- epoch by epoch-------------------------------------------------------------------------------
 
 
 @BOTH
@@ -111,7 +111,7 @@ def test_partial_fits_equal_a_fit(estimator, y, optimizer, network, schedule):
         parts.partial_fit(X, y)
     assert_same(whole, parts)
     rates = whole.history_["learning_rate"]
-    # The schedule did change the rates.
+    # The schedules other than the constant one change the rate.
     assert (len(set(rates)) > 1) == (schedule != "constant")
 
 
@@ -150,7 +150,7 @@ def test_sample_weights_of_partial_fits_equal_those_of_a_fit(estimator, y):
 
 
 class PressCtrlC(Clipping):
-    """A component that does not clip, but interrupts the process in one of its steps."""
+    """A clipping that only presses Ctrl-C in one step."""
 
     def __init__(self, at=None):
         self.at = at
@@ -266,7 +266,7 @@ PACKAGE = str(Path(history.__file__).parents[1])
 
 
 def traced(model, y, at=None):
-    """Fit, pressing Ctrl-C before line `at`; return the lines run after the first epoch."""
+    """Fit, pressing Ctrl-C before line `at`; return the lines executed after the first epoch."""
     lines, ended = [], False
 
     def trace(frame, event, argument):
@@ -294,7 +294,7 @@ def traced(model, y, at=None):
 @pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize("late", LATE)
 def test_fit_interrupted_at_any_line_after_the_first_epoch_resumes(late):
-    """Interrupt before the last visit of a line; most of these lines follow the last epoch."""
+    """Interrupt before a line runs for the last time, mostly after the end of the last epoch."""
     params, reason = LATE[late]
     warm_start = late in ("plain", "members")
     unfitted = make(MLPClassifier, **params, warm_start=warm_start)
@@ -484,7 +484,7 @@ def test_error_in_partial_fit_leaves_the_estimator_unchanged(
     )
     for _ in range(3):
         model.partial_fit(X, y)
-    twin, before = copied(model), state_of(model)
+    other, before = copied(model), state_of(model)
     attributes, predicted = vars(model).copy(), model.predict(X)
     monkeypatch.setattr(FAILING[parameter], "countdown", [call])
     with pytest.raises(RuntimeError, match="a bug of the user"):
@@ -494,7 +494,7 @@ def test_error_in_partial_fit_leaves_the_estimator_unchanged(
     assert vars(model).keys() == attributes.keys()
     assert all(vars(model)[name] is value for name, value in attributes.items())
     np.testing.assert_array_equal(model.predict(X), predicted)
-    assert_same(model.partial_fit(X, y), twin.partial_fit(X, y))
+    assert_same(model.partial_fit(X, y), other.partial_fit(X, y))
 
 
 @BOTH

@@ -286,7 +286,7 @@ def test_history_has_a_row_per_epoch(rng):
 
 
 def test_recorded_loss_is_the_mean_over_samples_before_each_update(rng):
-    """A rate of 1e-9 hardly changes the weights; a single batch is recorded before its update."""
+    """Use a rate too small to change the weights, then a single batch."""
     for rate, batch_size, rtol in ((1e-9, 5, 1e-7), (0.1, N_SAMPLES, 1e-14)):
         plan = replace(PLAN, alpha=0.1, batch_size=batch_size, optimizer=SGD(learning_rate=rate))
         run, data = start(plan), data_of(plan, rng)
@@ -370,7 +370,7 @@ def test_zero_epochs_have_no_effect(rng):
     assert len(run.history) == 0
 
 
-# -- when training ends --------------------------------------------------------------------------
+# -- end of training -----------------------------------------------------------------------------
 
 
 class Scripted(SquaredError):
