@@ -130,12 +130,12 @@ def test_partial_fit_with_pickling_equals_one_fit(AdaBelief, optimizer):
     optimizer = AdaBelief() if optimizer == "AdaBelief" else OPTIMIZERS[optimizer]()
     if optimizer.full_batch:
         pytest.skip("has no partial_fit")
-    whole = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
-    pieces = clone(whole)
+    one_fit = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
+    parts = clone(one_fit)
     for _ in range(4):
-        pieces = pickle.loads(pickle.dumps(pieces.partial_fit(X, Y, classes=np.unique(Y))))
-    expected = whole.fit(X, Y).predict_proba(X)
-    np.testing.assert_array_equal(pieces.predict_proba(X), expected)
+        parts = pickle.loads(pickle.dumps(parts.partial_fit(X, Y, classes=np.unique(Y))))
+    expected = one_fit.fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(parts.predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])

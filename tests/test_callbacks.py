@@ -311,16 +311,16 @@ def assert_same_training(a, b):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_resuming_from_any_checkpoint_gives_the_same_result(estimator, y, name, tmp_path):
     path = tmp_path / "run.checkpoint"
-    whole = small(estimator, **SETTINGS[name]).fit(X, y)
+    uninterrupted = small(estimator, **SETTINGS[name]).fit(X, y)
     watched = small(estimator, **SETTINGS[name]).set_callbacks(Keep(path)).fit(X, y)
-    assert_same_training(watched, whole)
+    assert_same_training(watched, uninterrupted)
     expected = {"early_stopping": "early_stopping", "tol": "tol"}.get(name, "max_iter")
-    assert whole.stop_reason_ == expected
-    for n_epochs in range(1, whole.n_iter_ + 1):
+    assert uninterrupted.stop_reason_ == expected
+    for n_epochs in range(1, uninterrupted.n_iter_ + 1):
         resumed = Checkpoint.load(path.with_suffix(f".{n_epochs}"))
         assert resumed.n_iter_ == n_epochs
         assert resumed.warm_start
-        assert_same_training(resumed.fit(X, y), whole)
+        assert_same_training(resumed.fit(X, y), uninterrupted)
 
 
 @NEEDS_CALLBACKS

@@ -161,11 +161,11 @@ def test_multioutput_classes_of_weight_zero_are_improbable():
 
 
 def test_partial_fit_and_warm_start_keep_a_class_of_weight_zero():
-    whole = small().fit(X, WORDS, NO_C)
+    one_fit = small().fit(X, WORDS, NO_C)
     parts = small()
     for _ in range(6):
         parts.partial_fit(X, WORDS, sample_weight=NO_C)
-    np.testing.assert_array_equal(outputs(whole), outputs(parts))
+    np.testing.assert_array_equal(outputs(one_fit), outputs(parts))
     warm = small(warm_start=True).fit(X, WORDS, NO_C).fit(X, WORDS, NO_C)
     assert warm.fit(X, WORDS).classes_.tolist() == ["a", "b", "c"]
     with pytest.raises(ValueError, match="same classes as in the previous call"):
@@ -369,10 +369,10 @@ def test_partial_fit_of_multioutput_targets():
         model.partial_fit(X[start : start + 10], COLUMNS[start : start + 10], classes=names)
     assert [part.shape[1] for part in model.predict_proba(X)] == [3, 2, 5]
     assert model.n_iter_ == 8
-    whole, parts = small().fit(X, COLUMNS), small()
+    one_fit, parts = small().fit(X, COLUMNS), small()
     for _ in range(6):
         parts.partial_fit(X, COLUMNS)
-    np.testing.assert_array_equal(outputs(whole), outputs(parts))
+    np.testing.assert_array_equal(outputs(one_fit), outputs(parts))
     with pytest.raises(ValueError, match="missing in the first call"):
         model.partial_fit(X, np.full_like(COLUMNS, 7))
     with pytest.raises(ValueError, match="differs from the classes of the first call"):

@@ -507,7 +507,7 @@ def test_replayed_calls_equal_those_of_the_layers(params, target_type, weighted,
 def test_resumption_from_a_pickle_is_exact(rng):
     X, y = rng.normal(size=(90, 4)), rng.integers(3, size=90)
     common = {"batch_size": 32, "random_state": 0, "tol": 0.0}
-    whole = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
+    one_fit = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
     parts = MLPClassifier((7,), max_iter=6, **common)
     for _ in range(3):
         parts.partial_fit(X, y)
@@ -515,7 +515,7 @@ def test_resumption_from_a_pickle_is_exact(rng):
     parts = pickle.loads(pickle.dumps(parts))
     for _ in range(3):
         parts.partial_fit(X, y)
-    for a, b in zip(whole.coefs_, parts.coefs_, strict=True):
+    for a, b in zip(one_fit.coefs_, parts.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -567,10 +567,10 @@ def test_numba_is_not_imported_for_small_epochs():
 def test_backend_does_not_depend_on_the_number_of_epochs(n_samples, monkeypatch, rng):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
     X, y = rng.normal(size=(n_samples, 64)).astype(np.float32), rng.integers(10, size=n_samples)
-    whole = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
+    one_fit = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
     parts = MLPClassifier(max_iter=1, warm_start=True, random_state=0).fit(X, y)
     parts.set_params(max_iter=11).fit(X, y)
-    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
+    np.testing.assert_array_equal(one_fit.coefs_[0], parts.coefs_[0])
 
 
 def test_cache_is_reused_and_damaged_files_are_replaced(tmp_path):

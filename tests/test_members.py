@@ -448,10 +448,10 @@ def test_sample_and_class_weights_matter():
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
 @BOTH
 def test_sparse_equals_dense(estimator, y, container):
-    holes = np.where(np.abs(X) > 0.5, X, 0)
+    with_zeros = np.where(np.abs(X) > 0.5, X, 0)
     one, other = (
-        cross_fitted(estimator).fit(holes, y),
-        cross_fitted(estimator).fit(container(holes), y),
+        cross_fitted(estimator).fit(with_zeros, y),
+        cross_fitted(estimator).fit(container(with_zeros), y),
     )
     np.testing.assert_allclose(outputs(one), outputs(other, container(X)), rtol=1e-9)
     np.testing.assert_allclose(one.oof_prediction_, other.oof_prediction_, rtol=1e-9)
@@ -530,11 +530,11 @@ def test_class_unseen_by_a_member_does_not_stop_its_training(scoring):
         model = cross_fitted(MLPClassifier, **params)
         with pytest.warns(UserWarning, match="trained without the class"):
             models.append(model.fit(shifted, y))
-    alike = [
+    unaffected = [
         all(np.array_equal(other.coefs_[0][m], models[0].coefs_[0][m]) for other in models)
         for m in range(3)
     ]
-    assert sum(alike) == 1
+    assert sum(unaffected) == 1
 
 
 def test_groups_prevent_leakage_of_targets():
@@ -566,11 +566,11 @@ def test_pickled_estimator_predicts_and_continues_identically(estimator, y):
 @pytest.mark.parametrize("optimizer", ["adam", "prodigy", "muon", "schedule_free_adamw"])
 def test_partial_fit_equals_fit(estimator, y, optimizer):
     params = {"optimizer": optimizer, "dropout": 0.1, "batch_size": 16, "n_iter_no_change": inf}
-    whole = small(estimator, max_iter=4, **params).fit(X, y)
+    one_fit = small(estimator, max_iter=4, **params).fit(X, y)
     parts = small(estimator, max_iter=4, **params)
     for _ in range(4):
         parts = pickle.loads(pickle.dumps(parts.partial_fit(X, y)))
-    np.testing.assert_array_equal(outputs(parts), outputs(whole))
+    np.testing.assert_array_equal(outputs(parts), outputs(one_fit))
 
 
 @pytest.mark.skipif(
@@ -580,16 +580,16 @@ def test_partial_fit_equals_fit(estimator, y, optimizer):
 def test_training_resumes_from_a_checkpoint_of_members(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     params = {"max_iter": 30, "n_iter_no_change": 4, "batch_size": 16, "dropout": 0.1}
-    whole = cross_fitted(estimator, **params).fit(X, y)
+    uninterrupted = cross_fitted(estimator, **params).fit(X, y)
     model = cross_fitted(estimator, **params).set_callbacks(Checkpoint(path, every=7)).fit(X, y)
     assert model.n_iter_ > 7
     resumed = Checkpoint.load(path)
     assert resumed.n_iter_ % 7 == 0
     resumed.fit(X, y)
     for one in (model, resumed):
-        np.testing.assert_array_equal(outputs(one), outputs(whole))
-        np.testing.assert_array_equal(one.oof_prediction_, whole.oof_prediction_)
-        assert one.history_["loss"] == whole.history_["loss"]
+        np.testing.assert_array_equal(outputs(one), outputs(uninterrupted))
+        np.testing.assert_array_equal(one.oof_prediction_, uninterrupted.oof_prediction_)
+        assert one.history_["loss"] == uninterrupted.history_["loss"]
 
 
 def test_clone_gives_the_same_result():

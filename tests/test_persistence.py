@@ -155,8 +155,8 @@ def test_interrupted_fit_of_members_resumes_from_an_archive(estimator, y, tmp_pa
     assert loaded._run.in_fit
     for name in ("z", "best", "waited"):
         np.testing.assert_array_equal(getattr(loaded._run.oof, name), getattr(model._run.oof, name))
-    whole = cross_fitted(estimator).fit(X, y)
-    equal_members(whole, loaded.fit(X, y), X)
+    uninterrupted = cross_fitted(estimator).fit(X, y)
+    equal_members(uninterrupted, loaded.fit(X, y), X)
     assert loaded.n_iter_ > 5
 
 
@@ -304,11 +304,11 @@ def test_exact_model_does_not_round():
     pipeline, inputs = made.exact()
     # Count in quarters, so that all numbers are integers.
     units = (inputs - [3, -1, 0, 2]) * [2, 8, 4, 1]
-    whole = units.astype(int).astype(object)
+    exact = units.astype(int).astype(object)
     for W, b in zip(pipeline[-1]._network.dense()[:], [4, 4, 4], strict=True):
-        whole = whole @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
-        whole = np.maximum(whole, 0) if W is not pipeline[-1]._network.dense()[-1] else whole
-    expected = whole[:, 0] / 4 / 4 + 8
+        exact = exact @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
+        exact = np.maximum(exact, 0) if W is not pipeline[-1]._network.dense()[-1] else exact
+    expected = exact[:, 0] / 4 / 4 + 8
     np.testing.assert_array_equal(pipeline.predict(inputs), expected.astype(float))
 
 
