@@ -1,4 +1,4 @@
-"""The code of the optimizer pages runs, and its class passes the tests of built-in optimizers."""
+"""The code of add_an_optimizer.md runs, and its optimizer passes the tests of built-in ones."""
 
 import importlib
 import pickle
@@ -38,7 +38,7 @@ X = StandardScaler().fit_transform(X)
 
 @pytest.fixture(scope="module")
 def AdaBelief(tmp_path_factory):
-    """Import the class of the page from a file, as a user would."""
+    """Import the optimizer of the page from a file, as a user would."""
     folder = tmp_path_factory.mktemp("users_own")
     (folder / "adabelief.py").write_text(BLOCKS[0])
     sys.path.insert(0, str(folder))
@@ -80,7 +80,7 @@ def test_other_components_of_the_page_are_correct():
     assert ((W != 0).sum(axis=0) == 2).all()
 
 
-# -- its class, tested like the built-in optimizers ----------------------------------------------
+# -- its optimizer, tested like the built-in ones --------------------------------------------------
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -130,12 +130,12 @@ def test_partial_fit_with_pickling_equals_one_fit(AdaBelief, optimizer):
     optimizer = AdaBelief() if optimizer == "AdaBelief" else OPTIMIZERS[optimizer]()
     if optimizer.full_batch:
         pytest.skip("has no partial_fit")
-    whole = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
-    pieces = clone(whole)
+    one_fit = MLPClassifier((10,), optimizer=optimizer, batch_size=20, max_iter=4, random_state=0)
+    parts = clone(one_fit)
     for _ in range(4):
-        pieces = pickle.loads(pickle.dumps(pieces.partial_fit(X, Y, classes=np.unique(Y))))
-    expected = whole.fit(X, Y).predict_proba(X)
-    np.testing.assert_array_equal(pieces.predict_proba(X), expected)
+        parts = pickle.loads(pickle.dumps(parts.partial_fit(X, Y, classes=np.unique(Y))))
+    expected = one_fit.fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(parts.predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])

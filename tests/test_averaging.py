@@ -46,7 +46,7 @@ def test_average_of_constant_weights_is_those_weights(averaging, dtype):
 
 
 class Watched(SGD):
-    """SGD that records its path."""
+    """SGD that records theta after every step."""
 
     def init(self, theta, layout=None):
         state = super().init(theta, layout)

@@ -1,4 +1,4 @@
-"""Every mistake raises an error that names it and leaves a fitted estimator unchanged."""
+"""Invalid input raises an error that names the mistake and leaves a fitted estimator unchanged."""
 
 import copy
 import inspect
@@ -28,9 +28,9 @@ NUMBERS = X @ [1.0, -2.0, 0.5]
 
 
 def with_value(array, value):
-    spoiled = np.array(array)
-    spoiled[3] = value
-    return spoiled
+    changed = np.array(array)
+    changed[3] = value
+    return changed
 
 
 @pytest.fixture
@@ -236,12 +236,12 @@ def test_prediction_before_training_raises(method):
         getattr(MLPClassifier(), method)(*args)
 
 
-# -- values that only look like numbers ----------------------------------------------------------
+# -- non-numeric and masked values --------------------------------------------------------------
 
 DAYS = np.datetime64("2020-01-01", "ns") + np.arange(24) * np.timedelta64(1, "D")
 WITH_NAT = with_value(DAYS, np.datetime64("NaT"))
 PYTHON = DAYS.astype("M8[us]")
-NOT_NUMBERS = {
+NON_NUMERIC = {
     "dates": DAYS,
     "dates and NaT": WITH_NAT,
     "durations": DAYS - DAYS[0],
@@ -256,7 +256,7 @@ NOT_NUMBERS = {
     "masked": np.ma.masked_array(np.ones(24), np.arange(24) == 3),
 }
 REFUSED = "has dates or times|contains NaN, None|records|[13] masked values"
-OTHERS = pytest.mark.parametrize("bad", NOT_NUMBERS.values(), ids=NOT_NUMBERS)
+EACH_NON_NUMERIC = pytest.mark.parametrize("bad", NON_NUMERIC.values(), ids=NON_NUMERIC)
 
 
 def as_column(values):
@@ -267,8 +267,8 @@ def as_column(values):
     return np.stack([values] * 3, axis=1)
 
 
-@OTHERS
-def test_features_that_only_look_like_numbers_raise(classifier, regressor, bad):
+@EACH_NON_NUMERIC
+def test_non_numeric_features_raise(classifier, regressor, bad):
     bad = as_column(bad)
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         for call in (
@@ -281,8 +281,8 @@ def test_features_that_only_look_like_numbers_raise(classifier, regressor, bad):
             raises_without_side_effects(model, call, ValueError, REFUSED)
 
 
-@OTHERS
-def test_targets_that_only_look_like_numbers_raise(regressor, bad):
+@EACH_NON_NUMERIC
+def test_non_numeric_targets_raise(regressor, bad):
     for call in (
         lambda m: m.fit(X, bad),
         lambda m: m.partial_fit(X, bad),
@@ -293,8 +293,8 @@ def test_targets_that_only_look_like_numbers_raise(regressor, bad):
         raises_without_side_effects(regressor, call, ValueError, REFUSED)
 
 
-@OTHERS
-def test_weights_that_only_look_like_numbers_raise(classifier, regressor, bad):
+@EACH_NON_NUMERIC
+def test_non_numeric_weights_raise(classifier, regressor, bad):
     for model, y in (classifier, LABELS), (regressor, NUMBERS):
         for call in (
             lambda m, y=y: m.fit(X, y, sample_weight=bad),
@@ -304,9 +304,9 @@ def test_weights_that_only_look_like_numbers_raise(classifier, regressor, bad):
             raises_without_side_effects(model, call, ValueError, REFUSED)
 
 
-@OTHERS
+@EACH_NON_NUMERIC
 @pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()])
-def test_transformers_refuse_values_that_only_look_like_numbers(transformer, bad):
+def test_transformers_refuse_non_numeric_values(transformer, bad):
     fitted = clone(transformer).fit(X)
     for call in (clone(transformer).fit, fitted.transform):
         with pytest.raises(ValueError, match=REFUSED):
@@ -341,9 +341,9 @@ def test_missing_labels_and_groups_raise(classifier, case):
         lambda m: m.score(X, bad),
     ):
         raises_without_side_effects(classifier, call, ValueError, match)
-    crossed = MLPRegressor((4,), n_members=2, early_stopping=True, max_iter=2)
+    cross_fitted = MLPRegressor((4,), n_members=2, early_stopping=True, max_iter=2)
     with pytest.raises(ValueError, match=match.replace("y ", "groups ")):
-        crossed.fit(X, NUMBERS, groups=bad)
+        cross_fitted.fit(X, NUMBERS, groups=bad)
 
 
 @pytest.mark.parametrize("given", [np.array([1.0, np.inf] * 12, object), [1.0, -np.inf] * 12])
@@ -354,7 +354,7 @@ def test_infinity_in_object_targets_raises(regressor, given):
 
 
 def test_dates_are_valid_labels_and_groups():
-    """Labels and groups are only compared."""
+    """Labels and groups are only tested for equality and sorted."""
     y = np.repeat(DAYS[:3], 8)
     model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, y)
     codes = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, np.repeat([0, 1, 2], 8))
@@ -707,21 +707,21 @@ def test_subclass_constructor_errors_name_the_right_class():
         Forwarding(learning_rate=13)
 
 
-@pytest.mark.parametrize("made", [MLPClassifier(alpha=0.1), Adam(0.1), Tanh(), AMSGrad(0.3)])
-def test_hints_preserve_signatures_and_copies(made):
-    cls = type(made)
+@pytest.mark.parametrize("instance", [MLPClassifier(alpha=0.1), Adam(0.1), Tanh(), AMSGrad(0.3)])
+def test_constructor_hints_preserve_signatures_and_copies(instance):
+    cls = type(instance)
     given = inspect.signature(inspect.unwrap(cls.__init__))
     own = list(given.parameters.values())[1:]  # without self
     assert list(inspect.signature(cls).parameters.values()) == own
-    assert sorted(made.get_params(deep=False)) == sorted(p.name for p in own)
+    assert sorted(instance.get_params(deep=False)) == sorted(p.name for p in own)
     for again in (
-        clone(made),
-        copy.deepcopy(made),
-        copy.copy(made),
-        pickle.loads(pickle.dumps(made)),
+        clone(instance),
+        copy.deepcopy(instance),
+        copy.copy(instance),
+        pickle.loads(pickle.dumps(instance)),
     ):
         assert type(again) is cls
-        assert repr(again) == repr(made)
+        assert repr(again) == repr(instance)
 
 
 def test_constructors_only_assign():

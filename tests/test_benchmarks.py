@@ -1,4 +1,4 @@
-"""The benchmarks run, and the docs quote their measured results. No timing is asserted."""
+"""The benchmarks run, and the docs quote their results. No test asserts a timing."""
 
 import re
 
@@ -9,7 +9,7 @@ fit = pytest.importorskip("benchmarks.fit", reason="run from the checkout: pytho
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("size", fit.SIZES[:3], ids=[name for name, *_ in fit.SIZES[:3]])
-def test_all_sides_do_the_same_work(monkeypatch, size):
+def test_all_implementations_do_the_same_work(monkeypatch, size):
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
     name, hidden, batch, _ = size
     row = fit.measure(name, hidden, batch, epochs=2, repeats=1, seed=0)
@@ -61,7 +61,7 @@ def test_every_benchmark_has_a_section_and_an_origin():
         rendered |= {module.__name__.removeprefix("benchmarks."), name}
     assert commands <= rendered
     folders = {path.name for path in _records.RESULTS.iterdir() if path.is_dir()}
-    assert folders <= rendered | {"pairs_only"}  # a part of the rows of "pairs"
+    assert folders <= rendered | {"pairs_only"}  # only some rows of "pairs"
 
 
 def test_records_are_added_and_never_overwritten(tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def test_ratios_to_the_full_batch_are_paired_by_table():
     rows += [row("b", small.FULL, 0.09), row("b", "other", 0.19)]
     logs = small.log_ratios(rows, 30, "other", "error")
     assert logs == pytest.approx({"a": -log(2), "b": log(2)})
-    # The sample deviation of +-log 2 is sqrt(2) log 2, divided by sqrt(2) for two tables.
+    # The standard deviation of +-log 2 is sqrt(2) log 2; two tables divide it by sqrt(2).
     assert small.summary(list(logs.values())) == {
         "ratio": pytest.approx(1),
         "se": pytest.approx(log(2)),

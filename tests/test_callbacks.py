@@ -99,7 +99,7 @@ def test_callbacks_do_not_change_training(estimator, y):
     ids=["batch_norm", "ema", "schedule_free", "lbfgs"],
 )
 def test_snapshots_equal_shorter_fits(estimator, y, params):
-    """They do not share memory with the weights, which keep changing."""
+    """Snapshots do not share memory with the weights, which keep changing."""
     watcher = Watcher()
     model = small(estimator, **params, max_iter=4).set_callbacks(watcher).fit(X, y)
     assert len(watcher.models) == 5
@@ -241,7 +241,7 @@ def test_scoring_monitor_works_in_a_search_over_a_pipeline(estimator, y):
     assert len(epochs) == (2 * 2 + 1) * 3
     assert np.isfinite(epochs).all()
     score = search.best_estimator_.score(X, y)
-    # The refit on all samples is among them.
+    # One of the curves is that of the refit on all samples.
     assert any(epoch == pytest.approx(score) for epoch in epochs)
 
 
@@ -311,16 +311,16 @@ def assert_same_training(a, b):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_resuming_from_any_checkpoint_gives_the_same_result(estimator, y, name, tmp_path):
     path = tmp_path / "run.checkpoint"
-    whole = small(estimator, **SETTINGS[name]).fit(X, y)
+    uninterrupted = small(estimator, **SETTINGS[name]).fit(X, y)
     watched = small(estimator, **SETTINGS[name]).set_callbacks(Keep(path)).fit(X, y)
-    assert_same_training(watched, whole)
+    assert_same_training(watched, uninterrupted)
     expected = {"early_stopping": "early_stopping", "tol": "tol"}.get(name, "max_iter")
-    assert whole.stop_reason_ == expected
-    for n_epochs in range(1, whole.n_iter_ + 1):
+    assert uninterrupted.stop_reason_ == expected
+    for n_epochs in range(1, uninterrupted.n_iter_ + 1):
         resumed = Checkpoint.load(path.with_suffix(f".{n_epochs}"))
         assert resumed.n_iter_ == n_epochs
         assert resumed.warm_start
-        assert_same_training(resumed.fit(X, y), whole)
+        assert_same_training(resumed.fit(X, y), uninterrupted)
 
 
 @NEEDS_CALLBACKS
@@ -340,7 +340,7 @@ def test_every_must_be_a_positive_int(every, tmp_path):
 
 @BOTH
 def test_checkpoints_work_without_callbacks(estimator, y, tmp_path):
-    """Save explicitly between two calls of partial_fit, which works with any scikit-learn."""
+    """Save explicitly between calls of partial_fit; this works with any scikit-learn version."""
     path = tmp_path / "run.checkpoint"
     model = small(estimator).partial_fit(X, y).partial_fit(X, y)
     Checkpoint(path).save(model)

@@ -1,4 +1,4 @@
-"""Class and sample weights, multioutput classification, and the scaling of targets."""
+"""Class and sample weights, multioutput classification, and target scaling."""
 
 import warnings
 
@@ -66,27 +66,27 @@ def test_class_of_weight_zero_is_known_but_not_learned():
     """Its samples count toward the batch size but have no influence."""
     model = small(class_weight={"c": 0}).fit(X, WORDS)
     assert model.classes_.tolist() == ["a", "b", "c"]
-    spoiled = np.where((WORDS == "c")[:, None], 3.0, X)
-    assert_close(model, small(class_weight={"c": 0}).fit(spoiled, WORDS))
+    changed = np.where((WORDS == "c")[:, None], 3.0, X)
+    assert_close(model, small(class_weight={"c": 0}).fit(changed, WORDS))
 
 
 def test_absent_classes_are_ignored_if_all_others_have_a_weight():
-    """As in scikit-learn's compute_class_weight: a fold may lack a rare class."""
+    """As in scikit-learn's compute_class_weight, because a fold may lack a rare class."""
     given = {"a": 1.0, "b": 2.0, "c": 5.0, "d": 9.0, 7: 1.0}
     assert_close(
         small(class_weight=given).fit(X, WORDS), small(class_weight={"b": 2, "c": 5}).fit(X, WORDS)
     )
-    few = WORDS != "c"
+    not_c = WORDS != "c"
     weights = dict(
         zip(
             "ab",
-            compute_class_weight(given, classes=np.array(["a", "b"]), y=WORDS[few]),
+            compute_class_weight(given, classes=np.array(["a", "b"]), y=WORDS[not_c]),
             strict=True,
         )
     )
     assert_close(
-        small(class_weight=given).fit(X[few], WORDS[few]),
-        small(class_weight=weights).fit(X[few], WORDS[few]),
+        small(class_weight=given).fit(X[not_c], WORDS[not_c]),
+        small(class_weight=weights).fit(X[not_c], WORDS[not_c]),
     )
     columns = [{0: 1, 1: 2, 2: 3, 9: 4}, {5: 1, 6: 2, 7: 9}, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}]
     known = [{0: 1, 1: 2, 2: 3}, {5: 1, 6: 2}, {0: 1}]
@@ -115,29 +115,29 @@ NO_C = np.where(WORDS == "c", 0.0, SAMPLE_WEIGHT)
     ],
     ids=str,
 )
-def test_class_without_weight_remains_a_class(params):
+def test_class_of_weight_zero_remains_a_class(params):
     model = small(max_iter=60, **params).fit(X, WORDS, NO_C)
     assert model.classes_.tolist() == ["a", "b", "c"]
     p = model.predict_proba(X)
     assert p.shape == (80, 3)
     assert p[:, 2].mean() < 0.05
     assert "c" not in model.predict(X)
-    some = WORDS != "c"
-    assert model.score(X[some], WORDS[some]) > 0.7
+    not_c = WORDS != "c"
+    assert model.score(X[not_c], WORDS[not_c]) > 0.7
     # Without early stopping, a fit without the class trains on the same samples.
     if "early_stopping" not in params:
         alone = small(max_iter=60, **params)
-        alone.fit(X[some], WORDS[some], SAMPLE_WEIGHT[some])
+        alone.fit(X[not_c], WORDS[not_c], SAMPLE_WEIGHT[not_c])
         assert np.abs(p[:, :2] - alone.predict_proba(X)).mean() < 0.1
     if params.get("n_members", 1) > 1:
         assert model.oof_prediction_.shape == (80, 3)
 
 
 def test_samples_of_weight_zero_have_no_influence():
-    spoiled = np.where((WORDS == "c")[:, None], 1e3, X)
+    changed = np.where((WORDS == "c")[:, None], 1e3, X)
     for params in ({}, {"early_stopping": True}, {"class_weight": "balanced"}):
         one = small(**params).fit(X, WORDS, NO_C)
-        assert_close(one, small(**params).fit(spoiled, WORDS, NO_C))
+        assert_close(one, small(**params).fit(changed, WORDS, NO_C))
 
 
 def test_weighted_class_is_always_predicted_if_the_other_has_weight_zero():
@@ -148,7 +148,7 @@ def test_weighted_class_is_always_predicted_if_the_other_has_weight_zero():
     assert model.predict_proba(X)[:, 1].mean() < 0.05
 
 
-def test_multioutput_values_of_weight_zero_are_improbable():
+def test_multioutput_classes_of_weight_zero_are_improbable():
     weight = np.where((COLUMNS[:, 0] == 2) | (COLUMNS[:, 2] == 0), 0.0, 1.0)
     model = small(max_iter=60).fit(X, COLUMNS, weight)
     assert [classes.tolist() for classes in model.classes_] == [[0, 1, 2], [5, 6], [0, 1, 2, 3]]
@@ -161,11 +161,11 @@ def test_multioutput_values_of_weight_zero_are_improbable():
 
 
 def test_partial_fit_and_warm_start_keep_a_class_of_weight_zero():
-    whole = small().fit(X, WORDS, NO_C)
+    one_fit = small().fit(X, WORDS, NO_C)
     parts = small()
     for _ in range(6):
         parts.partial_fit(X, WORDS, sample_weight=NO_C)
-    np.testing.assert_array_equal(outputs(whole), outputs(parts))
+    np.testing.assert_array_equal(outputs(one_fit), outputs(parts))
     warm = small(warm_start=True).fit(X, WORDS, NO_C).fit(X, WORDS, NO_C)
     assert warm.fit(X, WORDS).classes_.tolist() == ["a", "b", "c"]
     with pytest.raises(ValueError, match="same classes as in the previous call"):
@@ -369,10 +369,10 @@ def test_partial_fit_of_multioutput_targets():
         model.partial_fit(X[start : start + 10], COLUMNS[start : start + 10], classes=names)
     assert [part.shape[1] for part in model.predict_proba(X)] == [3, 2, 5]
     assert model.n_iter_ == 8
-    whole, parts = small().fit(X, COLUMNS), small()
+    one_fit, parts = small().fit(X, COLUMNS), small()
     for _ in range(6):
         parts.partial_fit(X, COLUMNS)
-    np.testing.assert_array_equal(outputs(whole), outputs(parts))
+    np.testing.assert_array_equal(outputs(one_fit), outputs(parts))
     with pytest.raises(ValueError, match="missing in the first call"):
         model.partial_fit(X, np.full_like(COLUMNS, 7))
     with pytest.raises(ValueError, match="differs from the classes of the first call"):
@@ -383,7 +383,7 @@ def test_partial_fit_of_multioutput_targets():
 
 @pytest.mark.parametrize("values", [(-1, 1), (1, 2), (0, 2), (0.0, 3.0)])
 def test_columns_of_two_values_other_than_0_and_1_are_classes(values):
-    """A matrix of 0 and 1 holds labels; any other two values are classes."""
+    """Columns of 0 and 1 form a label matrix; any other two values are classes."""
     y = np.array(values)[MATRIX]
     model = small(max_iter=60).fit(X, y)
     assert [classes.tolist() for classes in model.classes_] == [list(values)] * 3
@@ -402,7 +402,7 @@ def test_output_with_a_single_class_is_constant():
     assert (model.predict_proba(X)[1] == 1).all()
 
 
-# -- scaling of targets --------------------------------------------------------------------------
+# -- target scaling ------------------------------------------------------------------------------
 
 NUMBERS = 10 * np.sin(X[:, 0]) + 3 * X[:, 1] ** 2 + 100
 

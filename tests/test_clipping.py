@@ -69,8 +69,8 @@ def test_clip_by_layer_norm_clips_each_array_separately(rng):
     grad = ClipByLayerNorm(0.5)(given.copy(), LAYOUT)
     assert np.linalg.norm(grad[:6]) == pytest.approx(0.5, rel=1e-14)
     np.testing.assert_array_equal(grad[6:], given[6:])
-    whole = ClipByLayerNorm(0.5)(given.copy())
-    np.testing.assert_array_equal(whole, ClipByNorm(0.5)(given.copy()))
+    actual = ClipByLayerNorm(0.5)(given.copy())
+    np.testing.assert_array_equal(actual, ClipByNorm(0.5)(given.copy()))
 
 
 def test_clipping_matches_hand_computed_values():

@@ -1,4 +1,4 @@
-"""User-defined components of wrong shape raise the same errors with NumPy and with Numba."""
+"""User-defined components with output of the wrong shape raise the same errors in both backends."""
 
 import re
 import subprocess
@@ -267,7 +267,7 @@ for slot in {slots}:
 
 @pytest.mark.usefixtures("kernels")
 def test_slots_of_the_wrong_size_raise():
-    """Run in a separate process, because unchecked sizes crash it or corrupt its memory."""
+    """Run in a separate process, because an unchecked size crashes it or corrupts its memory."""
     script = FIT.format(slots=SLOTS)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=100
@@ -323,14 +323,14 @@ def test_loops_check_their_arrays_before_writing(name, compiled, rng):
             for length in (array.shape[axis] - 1, 0):
                 wrong = arrays()
                 wrong[i] = np.ascontiguousarray(np.take(array, range(length), axis=axis))
-                # Without a check, plain Python would raise IndexError; compiled loops would go on.
+                # Without a check, Python would raise IndexError, and compiled loops would go on.
                 try:
                     getattr(_loops, name)(*[a.copy() for a in wrong])
                 except ValueError as error:
                     refused += 1
                     with pytest.raises(ValueError, match=re.escape(str(error))):
                         function(*wrong)
-        # The integers of penalize are bounds of slices.
+        # The integers of penalize are slice bounds, not indices.
         if array.dtype.kind == "i" and name != "penalize":
             for number in (-1, 6):
                 wrong = arrays()
@@ -349,6 +349,6 @@ def test_rule_with_short_slots_raises_outside_a_network():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_classifier_with_members_still_fits():
+def test_shape_checks_accept_a_classifier_with_members():
     model = MLPClassifier((5,), max_iter=3, n_members=2, random_state=0).fit(X, X[:, 0] > 0)
     assert model.predict(X).shape == (60,)

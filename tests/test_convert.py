@@ -111,9 +111,9 @@ def test_curves_and_stop_reasons_are_converted(early_stopping):
     back = to_sklearn(ours)
     for name in ("n_iter_", "loss_", "best_loss_", "loss_curve_", "validation_scores_"):
         assert getattr(back, name) == getattr(theirs, name), name
-    spent = from_sklearn(TheirClassifier((8,), max_iter=3).fit(X, y))
-    assert spent.stop_reason_ == "max_iter"
-    assert not spent.converged_
+    stopped = from_sklearn(TheirClassifier((8,), max_iter=3).fit(X, y))
+    assert stopped.stop_reason_ == "max_iter"
+    assert not stopped.converged_
 
 
 def test_feature_names_and_float32_are_converted():
@@ -133,7 +133,7 @@ def test_feature_names_and_float32_are_converted():
 # -- continued training --------------------------------------------------------------------------
 
 RULES = [
-    # epsilon is too small for its place inside or outside the root to matter.
+    # With such a small epsilon, it does not matter whether it is inside or outside the root.
     {"solver": "adam", "epsilon": 1e-30},
     {"solver": "sgd", "momentum": 0.0},
     {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": False},
@@ -146,7 +146,7 @@ RULES = [
     ("Theirs", "data"), [TABLES[1], TABLES[4]], ids=["three classes", "regression"]
 )
 def test_training_continues_like_scikit_learn(Theirs, data, rule):
-    """Moments, steps and penalty are converted: five more epochs of each give the same weights."""
+    """Moments, step count and penalty are converted, so five more epochs give the same weights."""
     X, y = data()
     X, y = X[:150], y[:150] if Theirs is TheirClassifier else scale(y[:150])
     theirs = Theirs(
@@ -184,7 +184,7 @@ def test_scikit_learn_continues_after_conversion():
     theirs.partial_fit(X, y)
     assert theirs.loss_curve_[-1] < before
     assert len(theirs.loss_curve_) == len(ours.loss_curve_) + 1
-    # Training theirs does not change ours.
+    # Training scikit-learn's network does not change ours.
     np.testing.assert_allclose(ours.predict_proba(X), expected, atol=1e-6)
 
 
@@ -242,8 +242,8 @@ def test_parameters_survive_a_round_trip(Theirs, params):
     assert back == expected
 
 
-def test_adaptive_rate_stops_when_that_of_scikit_learn_does():
-    """It is divided by 5 until it is below 1e-6: 0.005 / 5^6 = 3e-7."""
+def test_adaptive_rate_stops_as_in_scikit_learn():
+    """The rate is divided by 5 until it is below 1e-6: 0.005 / 5^6 = 3e-7."""
     theirs = TheirClassifier(
         solver="sgd", learning_rate="adaptive", learning_rate_init=0.005, n_iter_no_change=2
     )

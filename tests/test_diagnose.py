@@ -1,4 +1,4 @@
-"""The diagnosis reports deliberate faults, and its parameters cure them."""
+"""The diagnosis reports deliberate faults, and the parameters that it suggests cure them."""
 
 import re
 import warnings

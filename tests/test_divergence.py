@@ -1,4 +1,4 @@
-"""Diverging training ends with finite weights and a reason. All stop reasons are tested here."""
+"""Divergence leaves finite weights and sets stop_reason_. All stop reasons are tested here."""
 
 import pickle
 import warnings
@@ -152,7 +152,7 @@ def test_absurd_learning_rates_give_finite_predictions(estimator, y, dtype, opti
 def test_learning_rates_near_the_largest_number_diverge(
     estimator, y, n_members, name, backend, monkeypatch
 ):
-    """Squares and products of such rates overflow, which is reported as divergence."""
+    """Squares and products of such rates overflow; training must report this as divergence."""
     monkeypatch.setenv("SKNN_ADAM_KERNELS", backend)
     for dtype, rate in product(("float32", "float64"), (1e155, 1e300, 1e308)):
         optimizer = OPTIMIZERS.make(name).set_params(learning_rate=rate)
@@ -260,7 +260,7 @@ def test_search_over_diverging_candidates_has_finite_scores(estimator, y):
     with pytest.warns(ConvergenceWarning, match="diverged") as caught:
         search.fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    # There is not one warning per fit.
+    # The search warns once, not once per fit.
     assert len(caught) == 1
     assert caught[0].filename == __file__
 

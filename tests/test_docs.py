@@ -119,7 +119,7 @@ def test_parameters_on_the_skorch_page_exist():
 
 
 def test_mapping_from_skorch_gives_the_same_network():
-    """Map as in migration_skorch.md, with the same initial weights and batches."""
+    """Convert as in migration_skorch.md, with the same initial weights and batches."""
     torch = pytest.importorskip("torch")
     skorch = pytest.importorskip("skorch")
     from sklearn.datasets import load_iris
@@ -307,9 +307,9 @@ def load_check_site():
 
 
 def test_no_page_has_a_name_reserved_by_sphinx():
-    """Sphinx generates pages of these names and overwrites others."""
-    own = {"search", "genindex", "modindex", "py-modindex", "searchindex", "objects"}
-    assert not own & {path.stem for path in DOCS.glob("*.md")}
+    """Sphinx generates pages with these names, which would overwrite ours."""
+    reserved = {"search", "genindex", "modindex", "py-modindex", "searchindex", "objects"}
+    assert not reserved & {path.stem for path in DOCS.glob("*.md")}
 
 
 def test_lost_pages_are_detected(tmp_path):

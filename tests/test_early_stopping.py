@@ -1,4 +1,4 @@
-"""Validation: which samples and score, when training stops, and which weights are restored."""
+"""Validation: samples, scores, the end of training, and the restored weights."""
 
 import warnings
 
@@ -57,12 +57,12 @@ def outputs(model, inputs=X):
 
 
 def unfitted(model):
-    """Return whether the estimator has no attributes but its parameters."""
+    """Return whether the estimator has no attributes other than its parameters."""
     return vars(model).keys() == model.get_params(deep=False).keys()
 
 
 class Scripted:
-    """A scorer that returns the given scores one after the other."""
+    """A scorer that returns the given scores in turn."""
 
     def __init__(self, scores):
         self.scores = iter(scores)
@@ -144,7 +144,7 @@ def test_restored_network_has_the_best_score(estimator, y):
     assert model.best_iter_ < model.n_iter_
 
 
-# -- when training stops -------------------------------------------------------------------------
+# -- end of training -----------------------------------------------------------------------------
 
 
 @BOTH
@@ -183,7 +183,7 @@ def test_scores_that_are_all_nan_warn(estimator, y):
     assert np.isfinite(outputs(model)).all()
 
 
-# -- which score ---------------------------------------------------------------------------------
+# -- scores --------------------------------------------------------------------------------------
 
 HALF = np.arange(90) % 2 == 0
 
@@ -266,7 +266,7 @@ def test_failing_scorer_leaves_the_estimator_unfitted(estimator, y):
     assert unfitted(model)
 
 
-# -- which samples -------------------------------------------------------------------------------
+# -- validation samples --------------------------------------------------------------------------
 
 
 @BOTH
@@ -318,12 +318,12 @@ def test_all_samples_are_trained_on_if_validation_data_are_given(estimator, y, e
 def test_samples_of_weight_zero_are_neither_held_out_nor_counted(estimator, y):
     weight = np.ones(90)
     weight[::3] = 0
-    spoiled = X.copy()
-    spoiled[::3] = 1e6
-    model = small(estimator, validation_fraction=0.5).fit(spoiled, y, weight)
+    changed = X.copy()
+    changed[::3] = 1e6
+    model = small(estimator, validation_fraction=0.5).fit(changed, y, weight)
     kept = small(estimator, validation_fraction=0.5).fit(X[weight > 0], y[weight > 0])
     np.testing.assert_array_equal(outputs(model), outputs(kept))
-    one = small(estimator).fit(X, y, X_val=spoiled, y_val=y, sample_weight_val=weight)
+    one = small(estimator).fit(X, y, X_val=changed, y_val=y, sample_weight_val=weight)
     two = small(estimator).fit(X, y, X_val=X[weight > 0], y_val=y[weight > 0])
     np.testing.assert_allclose(one.validation_scores_, two.validation_scores_, rtol=1e-9)
 
@@ -342,7 +342,7 @@ def test_split_is_stratified():
     ids=lambda counts: f"{len(counts)} classes of {min(counts)} to {max(counts)} samples",
 )
 def test_small_classes_keep_a_training_sample(counts):
-    """This holds for any seed and for more classes than held-out samples."""
+    """Try many seeds, and more classes than held-out samples."""
     y = np.repeat(np.arange(len(counts)), counts)
     for seed in range(40):
         train, held = hold_out(90, 0.1, y, seed)
@@ -439,7 +439,7 @@ def test_unknown_classes_in_y_val_raise():
     assert unfitted(model)
 
 
-def test_y_val_of_another_form_raises():
+def test_y_val_must_match_the_target_type_and_domain():
     with pytest.raises(ValueError, match=r"y must be labels of shape \(n_samples,\)"):
         small(MLPClassifier).fit(X, LABELS, X_val=X, y_val=(X[:, :2] > 0).astype(int))
     with pytest.raises(ValueError, match=r"y has 2 outputs, but MLPRegressor was fitted with 1"):
@@ -494,7 +494,7 @@ def test_valid_input_does_not_warn(estimator, y):
         small(estimator, scoring=None).fit(X, y, X_val=X.tolist(), y_val=y.tolist())
 
 
-def test_initial_weights_at_a_minimum_converge():
+def test_training_stops_at_once_if_the_initial_weights_are_a_minimum():
     X, y = np.zeros((4, 1)), np.array([-1.0, 1.0, -1.0, 1.0])
     model = MLPRegressor((), optimizer="lbfgs", initializer="zeros", early_stopping=True)
     model.fit(X, y, X_val=X, y_val=y)

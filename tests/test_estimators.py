@@ -204,12 +204,12 @@ STEPS_PER_EPOCH = [
 
 @pytest.mark.parametrize(("n_samples", "classes", "numbers"), STEPS_PER_EPOCH)
 def test_steps_per_epoch_by_default(n_samples, classes, numbers):
-    some = np.resize(X, (n_samples, 5))
+    repeated_X = np.resize(X, (n_samples, 5))
     for estimator, y, steps in ((MLPClassifier, LABELS, classes), (MLPRegressor, NUMBERS, numbers)):
-        model = small(estimator, max_iter=3).fit(some, np.resize(y, n_samples))
+        model = small(estimator, max_iter=3).fit(repeated_X, np.resize(y, n_samples))
         assert model.t_ == 3 * steps
         line_search = small(estimator, max_iter=3, optimizer="lbfgs")
-        assert line_search.fit(some, np.resize(y, n_samples)).t_ == 3
+        assert line_search.fit(repeated_X, np.resize(y, n_samples)).t_ == 3
 
 
 def test_defaults_learn_a_small_table():
@@ -249,9 +249,9 @@ def test_samples_of_weight_zero_are_dropped(estimator, y):
     weight = RNG.uniform(0.5, 2, size=60)
     weight[::3] = 0
     kept = weight > 0
-    spoiled = X.copy()
-    spoiled[~kept] = 1e6
-    model = small(estimator, batch_size=16).fit(spoiled, y, weight)
+    changed = X.copy()
+    changed[~kept] = 1e6
+    model = small(estimator, batch_size=16).fit(changed, y, weight)
     assert_equal(model, small(estimator, batch_size=16).fit(X[kept], y[kept], weight[kept]))
     # 40 samples make 3 batches.
     assert model.t_ == 5 * 3
@@ -268,7 +268,7 @@ def test_batches_do_not_cancel_weights(estimator, y):
     assert np.abs(outputs(weighted) - outputs(model.fit(X, scaled))).max() > 1e-4
 
 
-# -- repetition ----------------------------------------------------------------------------------
+# -- equal results -------------------------------------------------------------------------------
 
 
 def components():
@@ -312,7 +312,7 @@ def test_random_state_determines_the_result(estimator, y):
 @BOTH
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "momentum"])
 def test_epochs_add_up(estimator, y, optimizer):
-    """Five epochs of fit, partial_fit, a warm start or a pickle halfway give the same result."""
+    """One fit equals five epochs of partial_fit, also with a warm start or a pickle in between."""
     params = {"optimizer": optimizer, "batch_size": 16, "normalization": "batch"}
     once = small(estimator, **params).fit(X, y)
 

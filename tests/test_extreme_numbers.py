@@ -48,7 +48,7 @@ def outputs(model, X=X):
 
 
 def assert_same(a, b, y):
-    """Compare up to the rounding of the weights multiplied by the factor."""
+    """Compare with a tolerance, because scaled weights are rounded."""
     size = 1 if hasattr(a, "classes_") else np.abs(y).max()
     np.testing.assert_allclose(outputs(a) / size, outputs(b) / size, rtol=0, atol=1e-12)
     np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, rtol=1e-12)
@@ -152,7 +152,7 @@ def test_scaling_targets_scales_predictions(factor, dtype, weight):
 
 
 def test_targets_at_both_ends_of_the_range_can_be_scaled():
-    """Mean and deviation are those of -1 and 1, multiplied by the largest number."""
+    """Mean and standard deviation are those of -1 and 1, multiplied by the largest number."""
     largest = np.finfo(np.float64).max
     y = largest * np.array([[1.0], [-1.0], [1.0], [1.0]])
     shift, scale = SquaredError().scaling(y)
@@ -276,7 +276,7 @@ def test_predictions_agree_with_training_or_divergence_is_reported(
 @pytest.mark.parametrize("n_members", [1, 2])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_outlier_that_dominates_running_statistics_is_reported(n_members, early_stopping):
-    """Without overflow, the running statistics still make all other samples look alike."""
+    """Nothing overflows, but the running statistics make all other samples look alike."""
     x = np.random.default_rng(1).normal(size=(400, 4))
     y = x[:, 0] + 10
     x[7, 1] = 1e8

@@ -1,4 +1,4 @@
-"""The Numba backend equals NumPy up to rounding, and its own features work."""
+"""The Numba backend: the same results as NumPy up to rounding, its choice, and its cache."""
 
 import inspect
 import os
@@ -77,7 +77,7 @@ def test_every_rule_is_compiled_and_steps_like_numpy(name, dtype, rng):
 
 def test_custom_rule_is_compiled_if_it_is_elementwise(dtype, rng):
     class Mine(Adam):
-        """A formula with many functions."""
+        """An optimizer whose rule uses many functions."""
 
         slots = ("m",)
 
@@ -121,7 +121,7 @@ def test_rule_can_return_old_slots(dtype):
 
 # -- activations -----------------------------------------------------------------------------------
 
-# The others call functions that are faster in NumPy.
+# The other activations call functions that are faster in NumPy.
 FUSED = {"identity", "relu", "leaky_relu"}
 VALUES = [-np.inf, -1e30, -3.0, -0.0, 0.0, 1e-30, 0.5, 3.0, np.inf, np.nan]
 
@@ -271,11 +271,11 @@ def test_loops_equal_numpy(monkeypatch, dtype, rng):
         tables += [np.asfortranarray(X) for X in tables] + [rng.normal(size=(5, 8))[:, ::2]]
         for X in tables:
             X.setflags(write=False)
-            taken = kernels.gather(X, rows, np.empty((3, 4), X.dtype), np.empty((3, 4), dtype))
-            np.testing.assert_array_equal(taken, X[rows].astype(dtype))
+            gathered = kernels.gather(X, rows, np.empty((3, 4), X.dtype), np.empty((3, 4), dtype))
+            np.testing.assert_array_equal(gathered, X[rows].astype(dtype))
         X = rng.integers(9, size=(5, 4)).T
-        taken = kernels.gather(X, rows, np.empty((3, 5), X.dtype), np.empty((3, 5), dtype))
-        np.testing.assert_array_equal(taken, X[rows])
+        gathered = kernels.gather(X, rows, np.empty((3, 5), X.dtype), np.empty((3, 5), dtype))
+        np.testing.assert_array_equal(gathered, X[rows])
         y = np.array([0, 2, 1] * 3)
         for weight in (None, np.arange(9).astype(dtype)):
             expected = LogLoss(0.1).mean_and_gradient(y, z, weight)
@@ -327,7 +327,7 @@ PRODUCTS = [
     ((90, 120), (3, 120, 100), False, 2),  # members that share a table
     ((30, 400), (2, 400, 100), True, 2),
     ((100, 100), (100, 100), False, None),  # a million multiplications are not split
-    ((101, 100), (100, 110), False, None),  # no equal blocks
+    ((101, 100), (100, 110), False, None),  # cannot be split into equal blocks
     ((28, 400), (400, 100), True, None),  # too few rows per block
     ((400, 300), (300, 200), False, None),  # too many blocks
     ((1100, 1), (1, 1000), False, None),  # vectors
@@ -338,7 +338,7 @@ PRODUCTS = [
 
 
 @pytest.mark.parametrize(("a_shape", "b_shape", "transposed", "n_blocks"), PRODUCTS)
-def test_products_in_blocks_equal_whole_products(
+def test_products_in_blocks_equal_products_at_once(
     monkeypatch, a_shape, b_shape, transposed, n_blocks, dtype, rng
 ):
     monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
@@ -391,7 +391,7 @@ def test_only_some_libraries_have_fast_small_products(monkeypatch, pools, fast):
         _fused._small_is_fast.cache_clear()
 
 
-# -- whole fits ------------------------------------------------------------------------------------
+# -- complete fits ---------------------------------------------------------------------------------
 
 PARAMS = [
     {},
@@ -448,13 +448,13 @@ LAYOUTS = {
 def test_memory_layout_of_a_table_is_irrelevant(layout, kernels, monkeypatch, rng):
     monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
     X, y = rng.normal(size=(90, 5)), rng.integers(3, size=90)
-    lay, params = LAYOUTS[layout]
+    arrange, params = LAYOUTS[layout]
     model = MLPClassifier((8, 5), max_iter=6, batch_size=32, record=False, random_state=0)
     model.set_params(**params).fit(X, y)
     expected = model._network.theta
     done, replay = [], FusedKernels.replay
     monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
-    model.fit(lay(X), y)
+    model.fit(arrange(X), y)
     # Products with a column-major table round differently.
     if layout == "one batch":
         np.testing.assert_allclose(model._network.theta, expected, rtol=1e-4, atol=1e-6)
@@ -507,7 +507,7 @@ def test_replayed_calls_equal_those_of_the_layers(params, target_type, weighted,
 def test_resumption_from_a_pickle_is_exact(rng):
     X, y = rng.normal(size=(90, 4)), rng.integers(3, size=90)
     common = {"batch_size": 32, "random_state": 0, "tol": 0.0}
-    whole = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
+    one_fit = MLPClassifier((7,), max_iter=6, **common).fit(X, y)
     parts = MLPClassifier((7,), max_iter=6, **common)
     for _ in range(3):
         parts.partial_fit(X, y)
@@ -515,7 +515,7 @@ def test_resumption_from_a_pickle_is_exact(rng):
     parts = pickle.loads(pickle.dumps(parts))
     for _ in range(3):
         parts.partial_fit(X, y)
-    for a, b in zip(whole.coefs_, parts.coefs_, strict=True):
+    for a, b in zip(one_fit.coefs_, parts.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -567,10 +567,10 @@ def test_numba_is_not_imported_for_small_epochs():
 def test_backend_does_not_depend_on_the_number_of_epochs(n_samples, monkeypatch, rng):
     monkeypatch.delenv("SKNN_ADAM_KERNELS", raising=False)
     X, y = rng.normal(size=(n_samples, 64)).astype(np.float32), rng.integers(10, size=n_samples)
-    whole = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
+    one_fit = MLPClassifier(max_iter=12, random_state=0).fit(X, y)
     parts = MLPClassifier(max_iter=1, warm_start=True, random_state=0).fit(X, y)
     parts.set_params(max_iter=11).fit(X, y)
-    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
+    np.testing.assert_array_equal(one_fit.coefs_[0], parts.coefs_[0])
 
 
 def test_cache_is_reused_and_damaged_files_are_replaced(tmp_path):
@@ -653,7 +653,7 @@ class Counting(Recordable):
 
 
 class Later(Recordable):
-    """A layer that only passes its input on at first and does not claim to be replayable."""
+    """A layer that is the identity at first and does not declare itself replayable."""
 
     replayable = False
     passes = 0
@@ -691,7 +691,7 @@ def test_layer_that_cannot_be_replayed_is_detected(layer, members, batch_size, m
         results.append((run.history["loss"], network.theta))
         n_replayed = len(done)
         monkeypatch.setattr(FusedKernels, "begin", NumpyKernels.begin)
-    # The check replays the others at most once.
+    # The other layers are replayed at most once, to check them.
     assert (n_replayed > 1) == (layer is Recordable)
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])

@@ -1,4 +1,4 @@
-"""Gradients of whole networks against central differences of the objective, in float64."""
+"""Gradients of complete networks equal central differences of the objective, in float64."""
 
 from copy import deepcopy
 from itertools import count
@@ -52,7 +52,7 @@ def make(activation, normalization, outputs):
         network.initialize(GlorotNormal(), VarianceScaling(), rng)
         for block, _, role in network.layout:
             if role != "weight":
-                # Formulas might rely on the initial values of these parameters.
+                # The initial values of these parameters could hide errors in formulas.
                 network.theta[block] += rng.uniform(-0.3, 0.3, block.stop - block.start)
             else:
                 # The L1 penalty has a kink at 0.
@@ -65,7 +65,7 @@ def make(activation, normalization, outputs):
 
 
 def check(network, plan, x, y, weight=None):
-    """Compare the whole gradient and that of each array."""
+    """Compare the full gradient and the gradient of each array."""
     batch = Batch(x, y, weight)
     objective(network, plan, batch)
     gradient = network.grad.copy()
@@ -76,8 +76,8 @@ def check(network, plan, x, y, weight=None):
     for block, shape, role in network.layout:
         error = np.linalg.norm(gradient[block] - expected[block])
         # The gradient of an array may be exactly zero, as for a bias before batch normalization.
-        own = max(np.linalg.norm(expected[block]), 1e-4 * size)
-        assert error < 1e-6 * own, f"{role} of shape {shape}"
+        scale = max(np.linalg.norm(expected[block]), 1e-4 * size)
+        assert error < 1e-6 * scale, f"{role} of shape {shape}"
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -76,7 +76,7 @@ def test_uniform_weights_fill_their_bounds(initializer, fans, bound, rng):
 
 
 @pytest.mark.parametrize("initializer", [GlorotNormal(), HeNormal(), VarianceScaling()])
-def test_normal_weights_have_the_tails_of_a_normal(initializer, rng):
+def test_normal_weights_have_the_tails_of_a_normal_distribution(initializer, rng):
     W = initializer(1000, 1000, rng)
     assert (np.abs(W) < W.std()).mean() == pytest.approx(0.6827, rel=0.01)
     assert (np.abs(W) > 3 * W.std()).mean() == pytest.approx(0.0027, rel=0.1)

@@ -151,9 +151,9 @@ def test_sparse_features_are_not_converted_to_dense(estimator, container):
     where = rng.integers(n_rows, size=n_stored), rng.integers(n_features, size=n_stored)
     table = container(sparse.coo_array((np.ones(n_stored), where), shape=(n_rows, n_features)))
     y = (np.bincount(where[0], where[1] < 2000, minlength=n_rows) > 0).astype(int)
-    # The weights take 0.8 MB; a dense batch of 500 samples would take 100.
+    # The weights take 0.8 MB; a dense batch of 500 samples would take 100 MB.
     model = small(estimator, hidden_layer_sizes=(4,), batch_size=500, max_iter=2)
-    # The memory of imports is not measured.
+    # A first fit, so that the memory taken by imports is not measured.
     model.fit(table[:1000], y[:1000]).score(table[:9], y[:9])
     tracemalloc.start()
     try:
@@ -270,7 +270,7 @@ def test_predictions_have_the_dtype_of_features_or_network(dtype, given):
 
 # -- memory-mapped files -------------------------------------------------------------------------
 
-# Few samples are dropped or held out, so that a copy of the others would be detected.
+# So few samples are dropped or held out that a copy of the others would be detected.
 PARTS = {
     "shuffled": ({}, None),
     "in order": ({"shuffle": False}, None),
@@ -312,7 +312,7 @@ def test_memory_mapped_file_is_read_batch_by_batch(estimator, y, dtype, order, t
         tracemalloc.stop()
     np.testing.assert_array_equal(predicted, outputs(in_memory, np.array(table, order=order)))
     assert path.read_bytes() == content
-    # Targets, permutations and predictions take 3 MB; the table takes 8 or 16.
+    # Targets, permutations and predictions take 3 MB; the table takes 8 or 16 MB.
     assert in_training < 0.6 * table.nbytes
     assert in_prediction < 0.6 * table.nbytes
 
@@ -461,7 +461,7 @@ def test_sparse_columns_of_pandas_stay_sparse(estimator, y):
 @BOTH
 def test_integer_column_names_are_ignored_and_mixed_ones_raise(estimator, y):
     pandas = pytest.importorskip("pandas")
-    # The columns are 0, 1, ...
+    # The columns are named 0, 1, ...
     model = small(estimator).fit(pandas.DataFrame(X), y)
     assert not hasattr(model, "feature_names_in_")
     np.testing.assert_array_equal(outputs(model), outputs(small(estimator).fit(X, y)))

@@ -32,7 +32,7 @@ def press_ctrl_c():
 
 
 class CountedClip(Clipping):
-    """A component that does not clip, but interrupts the process at a step counted from 1."""
+    """A clipping that only presses Ctrl-C in one step, counted from 1."""
 
     def __init__(self, steps=()):
         self.steps = steps
@@ -45,7 +45,7 @@ class CountedClip(Clipping):
 
 
 class Scorer:
-    """A scorer that returns the given scores and interrupts at one of its calls."""
+    """A scorer that returns the given scores and presses Ctrl-C in one of its calls."""
 
     def __init__(self, scores, at):
         self.scores, self.at, self.calls = scores, at, 0
@@ -117,9 +117,9 @@ def test_interrupt_in_the_last_epoch_can_be_resumed(estimator, y):
     """Resumed training stops in the same epoch with the same best weights."""
     scores = [1, 3, 2, 2, 2, 9, 9, 9]
     params = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.0, "warm_start": True}
-    whole = small(estimator, scoring=Scorer(scores, None), **params)
-    whole.fit(X, y, X_val=X, y_val=y)
-    assert (whole.n_iter_, whole.stop_reason_) == (5, "early_stopping")
+    uninterrupted = small(estimator, scoring=Scorer(scores, None), **params)
+    uninterrupted.fit(X, y, X_val=X, y_val=y)
+    assert (uninterrupted.n_iter_, uninterrupted.stop_reason_) == (5, "early_stopping")
     model = small(estimator, scoring=Scorer(scores, 5), **params)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y, X_val=X, y_val=y)
@@ -127,7 +127,7 @@ def test_interrupt_in_the_last_epoch_can_be_resumed(estimator, y):
     assert model.stop_reason_ is None
     model.fit(X, y, X_val=X, y_val=y)
     assert (model.n_iter_, model.stop_reason_, model.best_iter_) == (5, "early_stopping", 2)
-    np.testing.assert_array_equal(outputs(model), outputs(whole))
+    np.testing.assert_array_equal(outputs(model), outputs(uninterrupted))
 
 
 @BOTH
@@ -169,7 +169,7 @@ def test_interrupt_in_a_minimizer_discards_the_trial_point(estimator, y, normali
 
     Bad.calls, Bad.at = [], None
     params = {"optimizer": "lbfgs", "batch_size": "auto", "normalization": normalization}
-    whole = small(estimator, loss=Bad(), **params, max_iter=3).fit(X, y)
+    uninterrupted = small(estimator, loss=Bad(), **params, max_iter=3).fit(X, y)
     n_calls = len(Bad.calls)
     # The first trial point of the fourth iteration.
     Bad.calls, Bad.at = [], n_calls + 1
@@ -178,7 +178,7 @@ def test_interrupt_in_a_minimizer_discards_the_trial_point(estimator, y, normali
         model.fit(X, y)
     check_consistent(model)
     assert model.n_iter_ == 3
-    np.testing.assert_allclose(outputs(model), outputs(whole), rtol=1e-10)
+    np.testing.assert_allclose(outputs(model), outputs(uninterrupted), rtol=1e-10)
 
 
 @BOTH

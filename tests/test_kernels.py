@@ -19,11 +19,11 @@ from sknn_adam.activations import Activation, Tanh
 SIZES = [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]
 
 
-# -- the same formula, in blocks and at once -----------------------------------------------------
+# -- computation in blocks -----------------------------------------------------------------------
 
 
 def rule(g, m, v, rate, keep):
-    """Use every argument, elementwise."""
+    """Compute an elementwise update from every argument."""
     m = keep * m + g
     v = np.maximum(v, g * g)
     return rate * m / (1 + v), m, v
@@ -31,7 +31,7 @@ def rule(g, m, v, rate, keep):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_update_in_blocks_equals_the_whole_formula(size, dtype, rng):
+def test_update_in_blocks_equals_the_formula_at_once(size, dtype, rng):
     theta, g, m, v = rng.normal(size=(4, size)).astype(dtype)
     scalars = dtype(0.25), dtype(0.5)
     step, new_m, new_v = rule(g, m, v, *scalars)
@@ -205,7 +205,7 @@ def test_one_blas_thread_can_overlap_in_two_threads():
 
 @pytest.mark.usefixtures("two_threads")
 def test_one_blas_thread_works_in_a_worker_after_the_main_thread():
-    """threadpoolctl 3.8 would ignore the worker here."""
+    """threadpoolctl 3.8 would ignore a limit set by the worker."""
     seen = []
 
     def work():

@@ -1,4 +1,4 @@
-"""The history of each layer, compared with closed forms and properties."""
+"""The history of each layer: comparisons with hand-computed values, and properties."""
 
 import pickle
 

@@ -13,7 +13,7 @@ from sknn_adam.initializers import Constant, GlorotUniform, Zeros
 
 
 def dense(fan_in, fan_out, members=None, dtype=np.float64):
-    """Return a dense layer with random weights that are views into its network."""
+    """Return a dense layer with random weights and its network as an attribute."""
     layer = Dense(fan_in, fan_out, "glorot_uniform")
     network = Network([layer], dtype, members)
     network.theta[...] = np.random.default_rng(3).normal(size=network.theta.size)
@@ -82,7 +82,7 @@ def test_dense_members_are_independent(container, own_input, rng):
         np.testing.assert_allclose(layer.grad_b[k], g[k].sum(axis=0), rtol=1e-12)
 
 
-def test_dense_computes_other_gradients_without_input_gradient(rng):
+def test_dense_can_skip_the_gradient_of_its_input(rng):
     layer, ws = dense(4, 3), Workspace(training=True)
     g = rng.normal(size=(6, 3))
     layer.forward(rng.normal(size=(6, 4)), ws)
@@ -169,7 +169,7 @@ def test_dropout_keeps_the_mean_and_drops_the_given_fraction(rate, dropped, rng)
     x = rng.normal(size=(2000, 100))
     y = layer.forward(x.copy(), ws)
     values, counts = np.unique(y.round(9), return_counts=True)
-    # All dropped units are equal.
+    # All dropped units have the same value.
     assert counts.max() / y.size == pytest.approx(rate, rel=0.02)
     assert dropped or values[counts.argmax()] == 0
     assert y.mean() == pytest.approx(0, abs=0.01)
@@ -237,7 +237,7 @@ def test_state_excludes_views_and_gradients():
             assert name in vars(layer)
 
 
-def test_layer_folds_to_itself_by_default(rng):
+def test_fold_returns_the_given_arrays_by_default(rng):
     W, b = rng.normal(size=(4, 3)), rng.normal(size=3)
     folded = Layer().fold(W, b)
     assert folded[0] is W

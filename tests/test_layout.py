@@ -33,11 +33,11 @@ FORBIDDEN = {"torch", "jax", "optax", "skorch"}
 ONLY_INSIDE_FUNCTIONS = {"skopt", "numba", "matplotlib", "rich", "pandas", "optuna"}
 ONLY_INSIDE_FUNCTIONS |= {"skops", "skl2onnx", "onnx", "onnxruntime"}
 
-# Public components that have no name, with the reason.
+# Public components without a name, each with the reason.
 WITHOUT_NAME = {
     "Constant": "initializers.Constant is for biases; its default is the name 'zeros'",
 }
-# Optimizers without golden trajectories, with the reason.
+# Optimizers without golden trajectories, each with the reason.
 WITHOUT_GOLDEN: dict[str, str] = {}
 
 # Where a module is tested, if not in tests/test_<module>.py.
@@ -57,7 +57,7 @@ TESTED_IN = {
 
 
 def module_name(path):
-    """Return the rung's module: ``optimizers`` for ``optimizers/adam.py``."""
+    """Return the module on the ladder: ``optimizers`` for ``optimizers/adam.py``."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

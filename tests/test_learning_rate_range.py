@@ -1,4 +1,4 @@
-"""The learning rate range test equals steps done by hand and has no side effects."""
+"""The learning rate range test equals hand-computed steps and has no side effects."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_losses_match_gradient_descent_by_hand():
     weights = 0.9 ** np.arange(20)[::-1]
     means = [np.average(seen[: k + 1], weights=weights[-k - 1 :]) for k in range(20)]
     np.testing.assert_allclose(result.losses, means, rtol=1e-9)
-    # The loss fell until the end.
+    # The loss fell until the end, so the suggestion is a tenth of the last rate.
     assert result.suggestion == pytest.approx(0.1 / 10)
 
 

@@ -25,7 +25,7 @@ from sknn_adam.losses import (
     TweedieLoss,
 )
 
-# Entries of losses.json that a loss reproduces.
+# Entries of losses.json, each with the loss that reproduces it.
 GOLDEN = {
     "cross_entropy": LogLoss(),
     "cross_entropy_smoothed": LogLoss(label_smoothing=0.1),
@@ -260,7 +260,7 @@ def test_members_are_independent(loss, target_type, weighted, rng):
 
 
 @pytest.mark.parametrize(("loss", "target_type"), LOSSES_AND_TARGETS)
-def test_single_sample_equals_its_part_of_a_batch(loss, target_type, rng):
+def test_single_sample_gives_the_same_as_in_a_batch(loss, target_type, rng):
     y, z = problem(loss, target_type, rng)
     value, gradient = loss.mean_and_gradient(y[2:3], z[2:3].copy())
     assert value == pytest.approx(loss.value(y, z)[2], rel=1e-14)

@@ -141,7 +141,7 @@ def test_variance_is_bounded_monotonic_and_smooth():
     assert (np.diff(s) >= -1e-13).all()
     inside = (u >= -20) & (u <= 40)
     np.testing.assert_allclose(s[inside], u[inside], rtol=1e-12, atol=1e-12)
-    # Without an error, this is the slope of s.
+    # For an error of 0, this is the slope of s.
     slope = 2 * loss.gradient(np.zeros((len(u), 1)), z)[:, 1]
     assert np.abs(np.diff(slope)).max() < 0.01
 

@@ -59,7 +59,7 @@ def small(estimator, **params):
     return estimator(**defaults | {"optimizer": Adam(0.02)} | params)
 
 
-def crossed(estimator, **params):
+def cross_fitted(estimator, **params):
     return small(estimator, **{"early_stopping": True, "max_iter": 15} | params)
 
 
@@ -93,7 +93,7 @@ def network_of(members=None, normalization=None, seed=0):
 
 
 def together_and_alone(plan, data, each, n_epochs=4, n_members=3, **options):
-    """Train members and the same networks separately; return the run and the networks."""
+    """Train members together, and equal networks separately; return the run and the networks."""
     network = network_of(n_members, **options)
     singles = [network.member(m) for m in range(n_members)]
     run = Members(network, np.random.default_rng(1))
@@ -119,14 +119,14 @@ def test_members_train_like_separate_networks(params, normalization):
     plan, (x, y) = replace(PLAN, **params), table()
     data = Data(x, y, None, plan.batch_size, np.float64)
     run, singles = together_and_alone(plan, data, lambda m: data, normalization=normalization)
-    found = run.network.at(run.point(plan))
+    actual = run.network.at(run.point(plan))
     # Batch normalization cancels the bias before it, so the gradient of the bias is rounding noise.
     # Adam scales the noise up, and older OpenBLAS builds sum in another order for several members.
     old = parse_version(np.__version__) < parse_version("2")
     noise = 1e-9 if old and isinstance(normalization, BatchNorm) else 1e-12
     for m, single in enumerate(singles):
-        np.testing.assert_allclose(found.member(m).theta, single.theta, rtol=1e-9, atol=noise)
-        np.testing.assert_allclose(found.predict(x)[m], single.predict(x), rtol=1e-9, atol=noise)
+        np.testing.assert_allclose(actual.member(m).theta, single.theta, rtol=1e-9, atol=noise)
+        np.testing.assert_allclose(actual.predict(x)[m], single.predict(x), rtol=1e-9, atol=noise)
 
 
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=str)
@@ -145,14 +145,14 @@ def test_held_out_samples_have_no_influence_on_a_member(normalization):
 
 
 def test_compiled_members_equal_numpy(monkeypatch):
-    found = []
+    results = []
     for kernels in ("numpy", "fused"):
         monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
         for y, loss in ((LABELS, "log_loss"), (MATRIX, "log_loss"), (NUMBERS, "squared_error")):
             estimator = MLPRegressor if loss == "squared_error" else MLPClassifier
-            model = crossed(estimator, batch_size=16, dropout=0.1, loss=loss).fit(X, y)
-            found.append(outputs(model))
-    for a, b in zip(found[:3], found[3:], strict=True):
+            model = cross_fitted(estimator, batch_size=16, dropout=0.1, loss=loss).fit(X, y)
+            results.append(outputs(model))
+    for a, b in zip(results[:3], results[3:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
@@ -197,12 +197,12 @@ def test_smallest_members_train_like_separate_networks(n_features, batch_size):
 def test_diverged_member_does_not_affect_the_others(bad, params):
     plan, (x, y) = replace(PLAN, averaging=EMA(0.9), **params), table()
     data, thetas = Data(x, y, None, 7, np.float64), []
-    for poison in (None, bad):
+    for value in (None, bad):
         run = Members(network_of(3, normalization=BatchNorm()), np.random.default_rng(1))
         run.begin(plan)
         train(run, plan, data, 2)
-        if poison:
-            run.network.dense()[-1].W[1] = poison
+        if value:
+            run.network.dense()[-1].W[1] = value
         train(run, plan, data, 3)
         assert run.stop_reason is None
         thetas.append([run.network.at(run.point(plan)).member(m).theta for m in range(3)])
@@ -241,7 +241,7 @@ def test_estimator_reports_the_number_of_diverged_members(monkeypatch):
 
 
 @ALL
-@pytest.mark.parametrize("make", [small, crossed])
+@pytest.mark.parametrize("make", [small, cross_fitted])
 def test_predictions_are_means_over_members(estimator, y, make):
     model = make(estimator).fit(X, y)
     each = model.member_predictions(X)
@@ -249,9 +249,9 @@ def test_predictions_are_means_over_members(estimator, y, make):
     assert len(each) == 3
     np.testing.assert_allclose(outputs(model), each.mean(axis=0), rtol=1e-12)
     if estimator is MLPClassifier:
-        found = model.predict(X)
-        assert found.shape == y.shape
-        assert model.score(X, y) == (found == y).reshape(60, -1).all(axis=1).mean()
+        actual = model.predict(X)
+        assert actual.shape == y.shape
+        assert model.score(X, y) == (actual == y).reshape(60, -1).all(axis=1).mean()
 
 
 def test_decision_function_is_that_of_the_mean_probability():
@@ -275,11 +275,11 @@ def test_decision_function_is_exact_where_probabilities_round():
 @BOTH
 @pytest.mark.parametrize("normalization", [None, "batch"])
 def test_plain_forward_pass_gives_the_member_predictions(estimator, y, normalization):
-    model = crossed(estimator, normalization=normalization).fit(X, y)
+    model = cross_fitted(estimator, normalization=normalization).fit(X, y)
     (W, V), (b, c) = model.coefs_, model.intercepts_
     z = np.maximum(X @ W + b[:, None], 0) @ V + c[:, None]
-    found = softmax(z, axis=-1) if estimator is MLPClassifier else z[..., 0]
-    np.testing.assert_allclose(found, model.member_predictions(X), rtol=1e-9)
+    actual = softmax(z, axis=-1) if estimator is MLPClassifier else z[..., 0]
+    np.testing.assert_allclose(actual, model.member_predictions(X), rtol=1e-9)
 
 
 def test_standard_deviation_is_that_of_the_mixture():
@@ -306,17 +306,17 @@ def test_quantiles_of_members_do_not_cross():
 # -- held-out samples ----------------------------------------------------------------------------
 
 
-def test_score_of_the_others_excludes_the_sample_itself(rng):
+def test_leave_one_out_scores_exclude_the_sample_itself(rng):
     loss, weight = rng.normal(size=9), rng.random(9) + 0.1
-    found = leave_one_out_scores(loss, weight)
+    actual = leave_one_out_scores(loss, weight)
     for i in range(9):
         others = np.arange(9) != i
         mean = np.average(loss[others], weights=weight[others])
-        assert found[i] == pytest.approx(-mean, rel=1e-12)
+        assert actual[i] == pytest.approx(-mean, rel=1e-12)
         changed = loss.copy()
         changed[i] = 1e300
         # Equal to the last bit.
-        assert leave_one_out_scores(changed, weight)[i] == found[i]
+        assert leave_one_out_scores(changed, weight)[i] == actual[i]
 
 
 def test_out_of_fold_keeps_the_best_epoch_of_every_sample():
@@ -346,7 +346,7 @@ def test_target_of_a_sample_does_not_affect_its_own_prediction(estimator, y, sco
         params["scoring"] = None
     if estimator is MLPRegressor:
         params["target_scaling"] = False
-    model = crossed(estimator, **params).fit(X, y)
+    model = cross_fitted(estimator, **params).fit(X, y)
     assert len(set(model.best_iter_)) > 1
     epochs = set()
     for i in range(0, 60, 3):
@@ -358,7 +358,7 @@ def test_target_of_a_sample_does_not_affect_its_own_prediction(estimator, y, sco
         # Samples of other folds, whose members were trained on sample i.
         rest = np.arange(60) % 3 != i % 3
         assert (other.oof_prediction_[rest] != model.oof_prediction_[rest]).any()
-    # This holds although the length of training changes.
+    # The prediction stays the same although the length of training changes.
     assert len(epochs) > 1
 
 
@@ -366,7 +366,7 @@ def test_out_of_fold_score_of_noise_is_chance():
     rng, scores = np.random.default_rng(0), []
     for draw in range(50):
         noise, y = rng.normal(size=(60, 5)), rng.integers(2, size=60)
-        model = crossed(MLPClassifier, random_state=draw, batch_size=30, optimizer=Adam(0.01))
+        model = cross_fitted(MLPClassifier, random_state=draw, batch_size=30, optimizer=Adam(0.01))
         scores.append(model.fit(noise, y).oof_score_)
     error = np.std(scores, ddof=1) / 50**0.5
     assert abs(np.mean(scores) - 0.5) < 2.5 * error < 0.05
@@ -374,9 +374,12 @@ def test_out_of_fold_score_of_noise_is_chance():
 
 @ALL
 def test_out_of_fold_predictions_have_the_right_shape_and_score(estimator, y):
-    model = crossed(estimator, max_iter=60).fit(X, y)
-    oof, found = model.oof_prediction_, model.predict_proba if estimator is MLPClassifier else None
-    shown = found(X) if found else model.predict(X)
+    model = cross_fitted(estimator, max_iter=60).fit(X, y)
+    oof, predict_proba = (
+        model.oof_prediction_,
+        model.predict_proba if estimator is MLPClassifier else None,
+    )
+    shown = predict_proba(X) if predict_proba else model.predict(X)
     if isinstance(oof, list):
         assert [part.shape for part in oof] == [part.shape for part in shown]
         return
@@ -385,23 +388,23 @@ def test_out_of_fold_predictions_have_the_right_shape_and_score(estimator, y):
         assert model.oof_score_ == pytest.approx(r2_score(y, oof), rel=1e-12)
         assert 0.1 < model.oof_score_ < model.score(X, y)
     elif y.ndim == 1:
-        guess = model.classes_[oof.argmax(axis=1)]
-        assert model.oof_score_ == pytest.approx(accuracy_score(y, guess), rel=1e-12)
+        predicted = model.classes_[oof.argmax(axis=1)]
+        assert model.oof_score_ == pytest.approx(accuracy_score(y, predicted), rel=1e-12)
         assert 0.5 < model.oof_score_ < 1
 
 
 def test_out_of_fold_score_is_that_of_the_scorer():
-    model = crossed(MLPClassifier, scoring="roc_auc").fit(X, CODES > 0)
+    model = cross_fitted(MLPClassifier, scoring="roc_auc").fit(X, CODES > 0)
     assert model.oof_score_ == roc_auc_score(CODES > 0, model.oof_prediction_[:, 1])
 
 
 def test_each_member_keeps_its_best_epoch():
     params = {"n_iter_no_change": 3, "hidden_layer_sizes": (50,), "alpha": 0.0}
-    model = crossed(MLPRegressor, max_iter=300, **params).fit(X, NUMBERS)
+    model = cross_fitted(MLPRegressor, max_iter=300, **params).fit(X, NUMBERS)
     assert model.best_iter_.shape == (3,)
     assert model.stop_reason_ == "early_stopping"
     assert len(set(model.best_iter_)) == 3
-    short = crossed(MLPRegressor, max_iter=int(model.best_iter_[1]), **params).fit(X, NUMBERS)
+    short = cross_fitted(MLPRegressor, max_iter=int(model.best_iter_[1]), **params).fit(X, NUMBERS)
     np.testing.assert_allclose(
         short.member_predictions(X)[1], model.member_predictions(X)[1], rtol=1e-12
     )
@@ -424,29 +427,32 @@ def test_given_validation_data_score_every_member(estimator, y):
 
 def test_samples_of_weight_zero_get_the_mean_prediction():
     weight = np.where(np.arange(60) % 4, 2.0, 0.0)
-    model = crossed(MLPRegressor).fit(X, NUMBERS, weight)
-    few = crossed(MLPRegressor).fit(X[weight > 0], NUMBERS[weight > 0])
+    model = cross_fitted(MLPRegressor).fit(X, NUMBERS, weight)
+    few = cross_fitted(MLPRegressor).fit(X[weight > 0], NUMBERS[weight > 0])
     np.testing.assert_array_equal(model.oof_prediction_[weight > 0], few.oof_prediction_)
     np.testing.assert_array_equal(model.oof_prediction_[weight == 0], model.predict(X)[weight == 0])
 
 
 def test_sample_and_class_weights_matter():
     weight = RNG.random(60) + 0.1
-    plain = outputs(crossed(MLPClassifier).fit(X, LABELS))
-    weighted = crossed(MLPClassifier).fit(X, LABELS, weight)
+    plain = outputs(cross_fitted(MLPClassifier).fit(X, LABELS))
+    weighted = cross_fitted(MLPClassifier).fit(X, LABELS, weight)
     assert np.abs(outputs(weighted) - plain).max() > 1e-6
-    scaled = crossed(MLPClassifier).fit(X, LABELS, 8 * weight)
+    scaled = cross_fitted(MLPClassifier).fit(X, LABELS, 8 * weight)
     np.testing.assert_allclose(outputs(scaled), outputs(weighted), rtol=1e-12)
     by_class = dict(zip("abc", [1.0, 2.0, 5.0], strict=True))
-    one = crossed(MLPClassifier, class_weight=by_class).fit(X, LABELS)
+    one = cross_fitted(MLPClassifier, class_weight=by_class).fit(X, LABELS)
     assert np.abs(outputs(one) - plain).max() > 1e-6
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
 @BOTH
 def test_sparse_equals_dense(estimator, y, container):
-    holes = np.where(np.abs(X) > 0.5, X, 0)
-    one, other = crossed(estimator).fit(holes, y), crossed(estimator).fit(container(holes), y)
+    with_zeros = np.where(np.abs(X) > 0.5, X, 0)
+    one, other = (
+        cross_fitted(estimator).fit(with_zeros, y),
+        cross_fitted(estimator).fit(container(with_zeros), y),
+    )
     np.testing.assert_allclose(outputs(one), outputs(other, container(X)), rtol=1e-9)
     np.testing.assert_allclose(one.oof_prediction_, other.oof_prediction_, rtol=1e-9)
 
@@ -499,7 +505,7 @@ def test_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
     y = np.where(CODES > 0, "a", "b")
     y[:n_rare] = "c"
     shifted = X + 6.0 * (y == "c")[:, None]
-    model = crossed(MLPClassifier, n_members=5, max_iter=60, batch_size=len(X))
+    model = cross_fitted(MLPClassifier, n_members=5, max_iter=60, batch_size=len(X))
     with pytest.warns(UserWarning, match="fewer samples than the 5 cross-fitted"):
         model.fit(shifted, y)
     assert (model.predict(shifted[:n_rare]) == "c").all()
@@ -511,24 +517,24 @@ def test_rare_class_is_learned_and_predicted_out_of_fold(n_rare):
 
 @pytest.mark.parametrize("scoring", ["loss", "default"])
 def test_class_unseen_by_a_member_does_not_stop_its_training(scoring):
-    """The loss of such a sample only grows, so its weights must not depend on it."""
+    """The loss of the held-out sample only grows; it must not affect the member's weights."""
     y = np.repeat([0, 1, 2], [30, 29, 1])
     params = {"max_iter": 40, "n_iter_no_change": inf, "random_state": 1}
     if scoring != "loss":
         params["scoring"] = None
-    found = []
+    models = []
     for far in (0.0, 2.0, 30.0):
         shifted = X.copy()
         shifted[:, 0] += 2 * y
         shifted[-1] += far
-        model = crossed(MLPClassifier, **params)
+        model = cross_fitted(MLPClassifier, **params)
         with pytest.warns(UserWarning, match="trained without the class"):
-            found.append(model.fit(shifted, y))
-    alike = [
-        all(np.array_equal(other.coefs_[0][m], found[0].coefs_[0][m]) for other in found)
+            models.append(model.fit(shifted, y))
+    unaffected = [
+        all(np.array_equal(other.coefs_[0][m], models[0].coefs_[0][m]) for other in models)
         for m in range(3)
     ]
-    assert sum(alike) == 1
+    assert sum(unaffected) == 1
 
 
 def test_groups_prevent_leakage_of_targets():
@@ -537,7 +543,7 @@ def test_groups_prevent_leakage_of_targets():
     rows, noise = rng.normal(size=(20, 5)), rng.normal(size=20)
     inputs, y, groups = np.repeat(rows, 4, axis=0), np.repeat(noise, 4), np.repeat(np.arange(20), 4)
     params = {"max_iter": 300, "hidden_layer_sizes": (50,), "n_members": 4, "tol": 0.0}
-    model = crossed(MLPRegressor, **params)
+    model = cross_fitted(MLPRegressor, **params)
     assert clone(model).fit(inputs, y).oof_score_ > 0.8
     assert clone(model).fit(inputs, y, groups=groups).oof_score_ < 0.2
 
@@ -547,7 +553,7 @@ def test_groups_prevent_leakage_of_targets():
 
 @ALL
 def test_pickled_estimator_predicts_and_continues_identically(estimator, y):
-    model = crossed(estimator, warm_start=True, dropout=0.1, normalization="batch").fit(X, y)
+    model = cross_fitted(estimator, warm_start=True, dropout=0.1, normalization="batch").fit(X, y)
     copied = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(outputs(copied), outputs(model))
     for one in (model, copied):
@@ -560,11 +566,11 @@ def test_pickled_estimator_predicts_and_continues_identically(estimator, y):
 @pytest.mark.parametrize("optimizer", ["adam", "prodigy", "muon", "schedule_free_adamw"])
 def test_partial_fit_equals_fit(estimator, y, optimizer):
     params = {"optimizer": optimizer, "dropout": 0.1, "batch_size": 16, "n_iter_no_change": inf}
-    whole = small(estimator, max_iter=4, **params).fit(X, y)
+    one_fit = small(estimator, max_iter=4, **params).fit(X, y)
     parts = small(estimator, max_iter=4, **params)
     for _ in range(4):
         parts = pickle.loads(pickle.dumps(parts.partial_fit(X, y)))
-    np.testing.assert_array_equal(outputs(parts), outputs(whole))
+    np.testing.assert_array_equal(outputs(parts), outputs(one_fit))
 
 
 @pytest.mark.skipif(
@@ -574,20 +580,20 @@ def test_partial_fit_equals_fit(estimator, y, optimizer):
 def test_training_resumes_from_a_checkpoint_of_members(estimator, y, tmp_path):
     path = tmp_path / "run.checkpoint"
     params = {"max_iter": 30, "n_iter_no_change": 4, "batch_size": 16, "dropout": 0.1}
-    whole = crossed(estimator, **params).fit(X, y)
-    model = crossed(estimator, **params).set_callbacks(Checkpoint(path, every=7)).fit(X, y)
+    uninterrupted = cross_fitted(estimator, **params).fit(X, y)
+    model = cross_fitted(estimator, **params).set_callbacks(Checkpoint(path, every=7)).fit(X, y)
     assert model.n_iter_ > 7
     resumed = Checkpoint.load(path)
     assert resumed.n_iter_ % 7 == 0
     resumed.fit(X, y)
     for one in (model, resumed):
-        np.testing.assert_array_equal(outputs(one), outputs(whole))
-        np.testing.assert_array_equal(one.oof_prediction_, whole.oof_prediction_)
-        assert one.history_["loss"] == whole.history_["loss"]
+        np.testing.assert_array_equal(outputs(one), outputs(uninterrupted))
+        np.testing.assert_array_equal(one.oof_prediction_, uninterrupted.oof_prediction_)
+        assert one.history_["loss"] == uninterrupted.history_["loss"]
 
 
 def test_clone_gives_the_same_result():
-    model = crossed(MLPClassifier).fit(X, LABELS)
+    model = cross_fitted(MLPClassifier).fit(X, LABELS)
     np.testing.assert_array_equal(outputs(clone(model).fit(X, LABELS)), outputs(model))
 
 
@@ -644,7 +650,7 @@ FOUR = np.repeat(["a", "b"], [56, 4])
     ],
 )
 def test_invalid_input_raises_before_training(estimator, y, params, fit_params, message):
-    model = crossed(estimator, **params)
+    model = cross_fitted(estimator, **params)
     before = dict(vars(model))
     with pytest.raises(ValueError, match=message):
         model.fit(X, y, **fit_params)
@@ -654,7 +660,7 @@ def test_invalid_input_raises_before_training(estimator, y, params, fit_params, 
 @BOTH
 def test_partial_fit_does_not_support_cross_fitting(estimator, y):
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
-        crossed(estimator).partial_fit(X, y)
+        cross_fitted(estimator).partial_fit(X, y)
 
 
 def test_warm_start_with_another_number_of_members_raises():

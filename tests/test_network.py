@@ -157,7 +157,7 @@ def test_copies_are_independent_and_have_their_own_views(variant, copying, rng):
     together = np.concatenate([piece.ravel() for _, piece in arrays(copied)])
     np.testing.assert_array_equal(together, np.arange(copied.theta.size))
     copied.prepare()
-    # Training continues.
+    # The copy can continue training.
     copied.backward(np.ones_like(copied.forward(x)))
     assert copied.grad.any()
 
@@ -388,7 +388,7 @@ def test_prediction_is_finite_even_if_it_overflows(dtype):
     actual = z.predict(np.array([[largest], [-largest]], dtype))
     assert actual[0, 0] > 1e15
     assert actual[0, 0] == -actual[1, 0]
-    # A score of the predictions is finite, too.
+    # So is a squared error of the predictions.
     assert np.isfinite(1e4 * actual**2).all()
 
 

@@ -62,7 +62,7 @@ def test_onnxruntime_predicts_the_same(case):
     ],
 )
 def test_onnxruntime_predicts_the_same_in_double_precision(case):
-    """The tolerance is near rounding errors, except for GELU, whose error function is float32."""
+    """The tolerance is close to rounding errors, except for GELU, whose erf is float32."""
     model, name, targets = CASES[case]
     before = copy.copy(CASES[case])
     CASES["double"] = clone(model).set_params(dtype="float64"), name, targets
@@ -99,7 +99,7 @@ def test_batch_normalization_is_folded():
 
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
 def test_members_are_stacked_matrices(normalization):
-    """Ten members take as many operators as three; only the mean adds to those of one network."""
+    """Ten members need as many operators as three; a single network only lacks their mean."""
     nodes = {}
     for n in (1, 3, 10):
         model = MLPRegressor(**SMALL, normalization=normalization, n_members=n).fit(X, NUMBERS)
@@ -386,7 +386,7 @@ def test_error_names_the_missing_package(monkeypatch):
         register()
 
 
-def test_tables_are_the_original_ones():
+def test_tables_are_those_of_scikit_learn():
     assert [len(table(name)[0]) for name in ("breast cancer", "wine", "diabetes")] == [
         569,
         178,

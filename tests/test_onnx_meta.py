@@ -45,7 +45,7 @@ DTYPES = [np.float32, np.float64]
 
 
 def table(name):
-    """Return a table by name; 'iris, text' is iris with classes that are text."""
+    """Return a table by name; 'iris, text' is iris with strings as classes."""
     name, _, classes = name.partition(", ")
     load = {"breast cancer": load_breast_cancer, "iris": load_iris, "diabetes": load_diabetes}
     X, y = load[name](return_X_y=True)
@@ -227,7 +227,7 @@ def test_boosting_of_boolean_classes_raises():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("inside", [net(), net(n_members=3), piped(net())])
 def test_one_vs_one_predicts_the_same(inside, dtype):
-    """Sums of scores decide its votes, so it needs the scores of decision_function."""
+    """Sums of scores break ties between votes, so the graph needs those of decision_function."""
     for name in ("breast cancer", "iris"):
         X, y = table(name)
         model = OneVsOneClassifier(inside).fit(X, y)
@@ -337,7 +337,7 @@ def test_multioutput_classifiers_have_no_raw_scores():
 
 
 def shared(X, y):
-    """Return a vote of one frozen network with and without calibration."""
+    """Return a vote of the same frozen network with and without calibration."""
     one = frozen(X, codes(y))
     return vote(one, CalibratedClassifierCV(one, cv=2))
 

@@ -47,7 +47,7 @@ def expressions(function):
 
 
 def grid(dtype):
-    """Return two arrays that pair every value with four values."""
+    """Return two arrays in which every value is paired with four values."""
     z = np.array(VALUES, dtype)
     return np.tile(z, 4), np.concatenate([np.roll(z, shift) for shift in (0, 1, 5, 9)])
 
@@ -93,7 +93,7 @@ def test_generated_code_of_an_operation_equals_numpy(function, dtype):
 
 
 def _as_rule(formula):
-    """Turn a formula of (z, a) into that of a rule that keeps its single slot."""
+    """Turn a recorded formula of (z, a) into a rule that leaves its only slot unchanged."""
     formula.outputs = [formula.outputs[0], 1]
     return formula
 
@@ -127,7 +127,7 @@ MIXED = {
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @np.errstate(all="ignore")
 def test_compiled_rules_handle_booleans_like_numpy(dtype):
-    """One compiled rule uses each formula as the new value of a slot, and one as the update."""
+    """In one compiled rule, each formula gives the new value of a slot; one is also the update."""
     z, a = grid(dtype)
     formulas = [f for f in MIXED.values() if record(f, 2, dtype=dtype) is not None]
     assert len(formulas) >= len(MIXED) - 5
@@ -217,7 +217,7 @@ def test_powers_equal_numpy(rng):
     [lambda g: g**3, np.exp, np.log, np.tanh, np.sin, np.cbrt, lambda g: np.hypot(g, 1.0)],
 )
 def test_functions_that_round_differently_are_left_to_numpy(formula, rng):
-    """Numba computes them with other code than NumPy."""
+    """Numba and NumPy implement these functions differently."""
     z = rng.normal(size=500).astype(np.float32) ** 2 + np.float32(0.1)
     kernels, slot = FusedKernels(), np.zeros_like(z)
     kernels.update(lambda g, s: (g, formula(g)), np.zeros_like(z), z, [slot], ())

@@ -56,7 +56,7 @@ def test_minimum_is_a_fixed_point_without_decay(optimizer):
 
 
 class Strict(NumpyKernels):
-    """Kernels that refuse formulas in another precision than that of theta."""
+    """Kernels that require rules to compute in the precision of theta."""
 
     def update(self, rule, theta, grad, slots, scalars, keep=1.0):
         # A NumPy float would promote float32 to float64.
@@ -116,7 +116,7 @@ def test_decay_without_layout_shrinks_all_of_theta(optimizer):
     assert (np.abs(theta) < np.abs(START)).all()
 
 
-def test_decay_multiplies_over_the_steps():
+def test_decay_compounds_over_the_steps():
     theta = START.copy()
     optimizer = Decayed(learning_rate=0.1, weight_decay=0.5)
     state = optimizer.init(theta)

@@ -15,7 +15,7 @@ ALPHA = 0.01
 
 
 def initial_weights(fan_in, fan_out):
-    """Return the initial weights of both sides, which depend only on the fans."""
+    """Return the initial weights for both libraries, which depend only on the fans."""
     rng = np.random.default_rng([fan_in, fan_out])
     limit = np.sqrt(6 / (fan_in + fan_out))
     return rng.uniform(-limit, limit, (fan_in, fan_out)), rng.uniform(-limit, limit, fan_out)

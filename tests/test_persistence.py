@@ -86,7 +86,7 @@ def test_training_continues_with_the_same_bits(estimator, y, state, tmp_path):
     for _ in range(2):
         model.partial_fit(X, y)
     loaded = save_and_load(model, tmp_path)
-    # The network that predicts uses the array of the average.
+    # Predictions use the average itself, not a copy of it.
     if loaded._run.average is not None:
         assert loaded._network.theta is loaded._run.average
     for one in (model, loaded):
@@ -101,7 +101,7 @@ def test_warm_start_continues_with_the_same_bits(estimator, y, tmp_path):
     equal(model.fit(X, y), loaded.fit(X, y))
 
 
-def crossed(estimator):
+def cross_fitted(estimator):
     """Return an estimator with cross-fitted members and a warm start."""
     params = {"n_members": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
     return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
@@ -127,7 +127,7 @@ def equal_members(one, other, inputs):
 @pytest.mark.parametrize("target_type", TARGETS)
 def test_cross_fitted_members_are_restored_and_continue(target_type, tmp_path):
     estimator, y = TARGETS[target_type]
-    model = crossed(estimator).fit(X, y)
+    model = cross_fitted(estimator).fit(X, y)
     loaded = save_and_load(model, tmp_path)
     equal_members(model, loaded, X)
     before = model.coefs_[0].copy()
@@ -139,7 +139,7 @@ def test_cross_fitted_members_are_restored_and_continue(target_type, tmp_path):
 @pytest.mark.usefixtures("python_handles_interrupts")
 def test_interrupted_fit_of_members_resumes_from_an_archive(estimator, y, tmp_path, monkeypatch):
     """The archive includes out-of-fold predictions and the patience of each sample."""
-    model, seen, see = crossed(estimator), [], OutOfFold.see
+    model, seen, see = cross_fitted(estimator), [], OutOfFold.see
 
     def interrupted(self, *args):
         see(self, *args)
@@ -155,8 +155,8 @@ def test_interrupted_fit_of_members_resumes_from_an_archive(estimator, y, tmp_pa
     assert loaded._run.in_fit
     for name in ("z", "best", "waited"):
         np.testing.assert_array_equal(getattr(loaded._run.oof, name), getattr(model._run.oof, name))
-    whole = crossed(estimator).fit(X, y)
-    equal_members(whole, loaded.fit(X, y), X)
+    uninterrupted = cross_fitted(estimator).fit(X, y)
+    equal_members(uninterrupted, loaded.fit(X, y), X)
     assert loaded.n_iter_ > 5
 
 
@@ -274,10 +274,10 @@ def golden():
 
 @pytest.mark.parametrize("name", ["exact", "trained", "search", "members"])
 def test_arrays_of_an_older_release_predict_the_same(name, tmp_path):
-    """Weights and predictions were stored with scikit-learn 1.7; other arrays are recomputed.
+    """Compare with weights and predictions stored with scikit-learn 1.7; the rest is recomputed.
 
-    The archives in the same folder name modules of a former layout. Bits are compared only without
-    rounding; otherwise the last digit of a prediction depends on the processor.
+    The archives in the same folder refer to modules of an earlier layout. Only the model that does
+    not round is compared bit for bit; other predictions depend on the processor in the last digit.
     """
     assert json.loads((ARCHIVES / "versions.json").read_text())["scikit-learn"] == "1.7.2"
     made = golden()
@@ -299,16 +299,16 @@ def test_arrays_of_an_older_release_predict_the_same(name, tmp_path):
 
 
 def test_exact_model_does_not_round():
-    """Compute in integers: without rounding, the bits are the same on every machine."""
+    """Compare with integer arithmetic. Without rounding, all machines give the same bits."""
     made = golden()
     pipeline, inputs = made.exact()
-    # The unit is a quarter.
+    # Count in quarters, so that all numbers are integers.
     units = (inputs - [3, -1, 0, 2]) * [2, 8, 4, 1]
-    whole = units.astype(int).astype(object)
+    exact = units.astype(int).astype(object)
     for W, b in zip(pipeline[-1]._network.dense()[:], [4, 4, 4], strict=True):
-        whole = whole @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
-        whole = np.maximum(whole, 0) if W is not pipeline[-1]._network.dense()[-1] else whole
-    expected = whole[:, 0] / 4 / 4 + 8
+        exact = exact @ W.W.astype(int).astype(object) + b * W.b.astype(int).astype(object)
+        exact = np.maximum(exact, 0) if W is not pipeline[-1]._network.dense()[-1] else exact
+    expected = exact[:, 0] / 4 / 4 + 8
     np.testing.assert_array_equal(pipeline.predict(inputs), expected.astype(float))
 
 
@@ -462,7 +462,7 @@ def test_trusted_functions_are_metrics_and_column_functions():
 
 
 def test_damaged_files_give_one_clear_error(tmp_path):
-    """tests/heavy/test_damaged.py has 1,000 of each type of damage."""
+    """tests/heavy/test_damaged.py tries 1,000 damaged files of each type."""
     model = make_pipeline(StandardScaler(), small(MLPClassifier, warm_start=True)).fit(X, LABELS)
     data = archive(model, tmp_path)
     with warnings.catch_warnings():
@@ -686,7 +686,7 @@ def _many_members(schema):
     ],
 )  # fmt: skip
 def test_changed_attribute_raises(owner, name, value, tmp_path):
-    data = archive(crossed(MLPClassifier).fit(X, LABELS), tmp_path)
+    data = archive(cross_fitted(MLPClassifier).fit(X, LABELS), tmp_path)
     changed = []
 
     def change(schema):
@@ -711,7 +711,7 @@ def test_forged_archives_are_refused_quickly_with_little_memory(tmp_path):
 
 
 def test_disguised_sparse_matrix_is_not_unpacked(tmp_path):
-    """7 kB used to become 3.3 GB through the loader of sparse matrices under the name of a list."""
+    """A sparse matrix in the place of a list used to expand from 7 kB to 3.3 GB."""
     data = archive(small(MLPClassifier), tmp_path)
     disguised = node("builtins", "list", "SparseMatrixNode", type="scipy", file="1.npz")
     forged = planted(data, disguised)
@@ -771,7 +771,7 @@ def test_saving_parameters_that_affect_the_next_fit_raises(model, params, reason
 
 
 def test_loading_a_pipeline_with_memory_raises(tmp_path):
-    """The cache path of a Pipeline used to be restored, and fit unpickled its files."""
+    """The cache path of a Pipeline used to be restored, so fit unpickled the files in it."""
     data = archive(make_pipeline(StandardScaler(), small(MLPClassifier)), tmp_path)
 
     def change(schema):
@@ -787,7 +787,7 @@ def test_loading_a_pipeline_with_memory_raises(tmp_path):
 
 @pytest.mark.parametrize("space", ["", " ", "\n", "\t\r "])
 def test_container_stored_as_a_plain_value_raises(space, tmp_path):
-    """The keys of a dict stored as text would not be checked."""
+    """The keys of a dict that is stored as text would escape the checks."""
     search = GridSearchCV(make_pipeline(small(MLPClassifier)), {"mlpclassifier__alpha": [0.1]})
     data = archive(search, tmp_path)
 
@@ -823,7 +823,7 @@ def test_invalid_positions_in_generators_raise(name, tmp_path):
 
 
 def test_boolean_keys_are_restored(tmp_path):
-    """`bool("false")` is True, so both classes would get the same weight."""
+    """With `bool("false")`, which is True, both classes would get the same weight."""
     weights = {False: 1.0, True: 3.0}
     loaded = save_and_load(small(MLPClassifier, class_weight=weights), tmp_path)
     assert loaded.class_weight == weights

@@ -76,7 +76,7 @@ def test_adjacent_numbers_beyond_the_exact_integers_count_as_equal(value, dtype)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("value", [0.3, -1 / 3, 1e-9, 123456.7])
 def test_rounding_errors_do_not_count_as_variation(dtype, value):
-    """Adjacent floats are the results of different orders of summation."""
+    """Summation in another order may give an adjacent float."""
     value = dtype(value)
     steps = np.tile([value, np.nextafter(value, dtype(9e9)), np.nextafter(value, dtype(-9e9))], 40)
     noisy = np.append(steps, np.nan)[:, None].astype(dtype)
@@ -89,7 +89,7 @@ def test_rounding_errors_do_not_count_as_variation(dtype, value):
     few = np.append(steps, [value + dtype(4) * abs(value), np.nan]).astype(dtype)[:, None]
     actual = SmoothClip().fit_transform(few)
     np.testing.assert_array_equal(actual[:120], 0)
-    # In units of half the range.
+    # The outlier is 4 |value| above the median, and half the range is 2 |value|.
     z = 2.0
     np.testing.assert_allclose(actual[120], z / np.hypot(1, z / 3), rtol=1e-5)
     edges = PiecewiseLinear(n_bins=9, rows_per_bin=1).fit(few[:-1]).edges_[0]

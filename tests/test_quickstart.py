@@ -1,4 +1,4 @@
-"""The code in README.md runs, and its commands are those of the project."""
+"""README.md: its code runs, and its commands, links and tables are correct."""
 
 import doctest
 import re

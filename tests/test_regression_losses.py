@@ -241,7 +241,7 @@ def test_tags_declare_positive_targets(loss):
 
 
 def heteroscedastic(rng, n_samples):
-    """Return features, targets whose noise grows with the first feature, and its deviation."""
+    """Return features, targets whose noise grows with the first feature, and the noise level."""
     X = rng.uniform(-1, 1, (n_samples, 2))
     std = 10 * (0.2 + 0.4 * (X[:, 0] + 1))
     return X, 30 * X[:, 1] + std * rng.normal(size=n_samples), std
@@ -257,7 +257,7 @@ def test_quantiles_cover_their_fraction_of_new_samples(rng):
     assert (np.diff(predicted, axis=1) >= 0).all()
     assert (np.diff(model.predict(1e8 * rng.normal(size=(1000, 2))), axis=1) >= 0).all()
     np.testing.assert_allclose((y[:, None] <= predicted).mean(axis=0), LEVELS, atol=0.03)
-    # The expected width is 2 * 1.2816 deviations.
+    # The expected width is 2 * 1.2816 standard deviations.
     width = predicted[:, 2] - predicted[:, 0]
     assert np.mean(np.abs(width / (2.5631 * std) - 1)) < 0.12
     assert model.score(X, y) == r2_score(y, predicted[:, 1])

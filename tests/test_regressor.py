@@ -1,4 +1,4 @@
-"""MLPRegressor: outputs, the scale of targets, and comparisons with scikit-learn."""
+"""MLPRegressor: outputs, target scaling, and comparisons with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_targets_can_have_other_types(y):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
-# -- scale of targets ----------------------------------------------------------------------------
+# -- target scaling ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shift", [0.0, -3e4])

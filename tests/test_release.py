@@ -1,4 +1,4 @@
-"""Requirements of a release besides code; `.ci/release` builds one and tries it."""
+"""Requirements of a release other than code. `.ci/release` builds a release and tries it."""
 
 import ast
 import json

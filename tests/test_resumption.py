@@ -73,7 +73,7 @@ def make(estimator, optimizer="adam", network="plain", schedule="constant", **pa
 
 def bits(model):
     """Return all results of training as comparable values."""
-    # Seconds vary, and clip rates are recorded where a clipping presses Ctrl-C.
+    # Seconds vary, and a clip rate is recorded only if PressCtrlC is the clipping.
     ignored = "seconds", "clip_rate"
     rows = [{k: v for k, v in row.items() if k not in ignored} for row in model.history_]
     # In a repr, nan equals nan.
@@ -94,7 +94,7 @@ def copied(model):
     return pickle.loads(pickle.dumps(model))
 
 
-# -- by epochs -----------------------------------------------------------------------------------
+# -- epoch by epoch-------------------------------------------------------------------------------
 
 
 @BOTH
@@ -102,16 +102,16 @@ def copied(model):
 @ALL_NETWORKS
 @ALL_SCHEDULES
 def test_partial_fits_equal_a_fit(estimator, y, optimizer, network, schedule):
-    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    uninterrupted = make(estimator, optimizer, network, schedule).fit(X, y)
     parts = make(estimator, optimizer, network, schedule)
     for _ in range(EPOCHS // 2):
         parts.partial_fit(X, y)
     parts = copied(parts)
     for _ in range(EPOCHS - EPOCHS // 2):
         parts.partial_fit(X, y)
-    assert_same(whole, parts)
-    rates = whole.history_["learning_rate"]
-    # The schedule did change the rates.
+    assert_same(uninterrupted, parts)
+    rates = uninterrupted.history_["learning_rate"]
+    # The schedules other than the constant one change the rate.
     assert (len(set(rates)) > 1) == (schedule != "constant")
 
 
@@ -121,10 +121,10 @@ def test_partial_fits_equal_a_fit(estimator, y, optimizer, network, schedule):
 @pytest.mark.parametrize("schedule", NO_PROGRESS)
 @pytest.mark.parametrize("k", [1, 4])
 def test_warm_start_adds_epochs(estimator, y, optimizer, network, schedule, k):
-    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    uninterrupted = make(estimator, optimizer, network, schedule).fit(X, y)
     warm = make(estimator, optimizer, network, schedule, warm_start=True, max_iter=k).fit(X, y)
     warm = copied(warm).set_params(max_iter=EPOCHS - k).fit(X, y)
-    assert_same(whole, warm)
+    assert_same(uninterrupted, warm)
     assert warm.n_iter_ == EPOCHS - k
 
 
@@ -139,18 +139,18 @@ def test_warm_start_restarts_a_schedule_that_uses_progress(estimator, y):
 @BOTH
 def test_sample_weights_of_partial_fits_equal_those_of_a_fit(estimator, y):
     weight = np.linspace(0, 2, len(X))
-    whole = make(estimator, network="everything").fit(X, y, weight)
+    uninterrupted = make(estimator, network="everything").fit(X, y, weight)
     parts = make(estimator, network="everything")
     for _ in range(EPOCHS):
         parts.partial_fit(X, y, sample_weight=weight)
-    assert_same(whole, parts)
+    assert_same(uninterrupted, parts)
 
 
 # -- interrupted training ------------------------------------------------------------------------
 
 
 class PressCtrlC(Clipping):
-    """A component that does not clip, but interrupts the process in one of its steps."""
+    """A clipping that only presses Ctrl-C in one step."""
 
     def __init__(self, at=None):
         self.at = at
@@ -179,11 +179,11 @@ def interrupted(model, y, step):
 @ALL_SCHEDULES
 @pytest.mark.parametrize("step", [2 * BATCHES + 2, 3 * BATCHES])
 def test_interrupted_fit_resumes(estimator, y, optimizer, network, schedule, step):
-    whole = make(estimator, optimizer, network, schedule).fit(X, y)
+    uninterrupted = make(estimator, optimizer, network, schedule).fit(X, y)
     model = interrupted(make(estimator, optimizer, network, schedule), y, step)
     assert model.n_iter_ == step // BATCHES
     model = copied(model).set_params(warm_start=True).fit(X, y)
-    assert_same(whole, model)
+    assert_same(uninterrupted, model)
     assert (model.n_iter_, model.stop_reason_) == (EPOCHS, "max_iter")
 
 
@@ -191,14 +191,14 @@ def test_interrupted_fit_resumes(estimator, y, optimizer, network, schedule, ste
 @pytest.mark.parametrize("step", [1, BATCHES, EPOCHS * BATCHES])
 @pytest.mark.parametrize("copy", [copied, lambda model: model], ids=["pickled", "kept"])
 def test_fit_interrupted_at_the_start_or_end_resumes(estimator, y, step, copy):
-    whole = make(estimator, network="everything", schedule="cosine").fit(X, y)
+    uninterrupted = make(estimator, network="everything", schedule="cosine").fit(X, y)
     model = make(estimator, network="everything", schedule="cosine", warm_start=True)
-    assert_same(whole, copy(interrupted(model, y, step)).fit(X, y))
+    assert_same(uninterrupted, copy(interrupted(model, y, step)).fit(X, y))
 
 
 @BOTH
 def test_fit_interrupted_repeatedly_resumes(estimator, y):
-    whole = make(estimator, "sgd", "everything", "plateau").fit(X, y)
+    uninterrupted = make(estimator, "sgd", "everything", "plateau").fit(X, y)
     model = make(estimator, "sgd", "everything", "plateau", warm_start=True)
     for step in range(1, EPOCHS * BATCHES, 5):
         countdown = list(range(step - getattr(model, "t_", 0)))
@@ -207,7 +207,7 @@ def test_fit_interrupted_repeatedly_resumes(estimator, y):
             model.fit(X, y)
         assert model.t_ == step
         model = copied(model)
-    assert_same(whole, model.set_params(gradient_clip=None).fit(X, y))
+    assert_same(uninterrupted, model.set_params(gradient_clip=None).fit(X, y))
 
 
 @BOTH
@@ -221,14 +221,14 @@ def test_interrupted_early_stopping_resumes(estimator, y):
         "tol": 0.01,
         "network": "everything",
     }
-    whole = make(estimator, **params).fit(X, y)
-    assert whole.stop_reason_ == "early_stopping"
-    for step in (2, (whole.n_iter_ - 1) * 3 + 1):
+    uninterrupted = make(estimator, **params).fit(X, y)
+    assert uninterrupted.stop_reason_ == "early_stopping"
+    for step in (2, (uninterrupted.n_iter_ - 1) * 3 + 1):
         model = interrupted(make(estimator, **params, warm_start=True), y, step)
-        assert len(model.history_) < whole.n_iter_
+        assert len(model.history_) < uninterrupted.n_iter_
         model = copied(model).fit(X, y)
-        assert_same(whole, model)
-        assert model.best_iter_ == whole.best_iter_
+        assert_same(uninterrupted, model)
+        assert model.best_iter_ == uninterrupted.best_iter_
 
 
 @BOTH
@@ -266,7 +266,7 @@ PACKAGE = str(Path(history.__file__).parents[1])
 
 
 def traced(model, y, at=None):
-    """Fit, pressing Ctrl-C before line `at`; return the lines run after the first epoch."""
+    """Fit, pressing Ctrl-C before line `at`; return the lines executed after the first epoch."""
     lines, ended = [], False
 
     def trace(frame, event, argument):
@@ -294,15 +294,15 @@ def traced(model, y, at=None):
 @pytest.mark.usefixtures("plain_numpy")
 @pytest.mark.parametrize("late", LATE)
 def test_fit_interrupted_at_any_line_after_the_first_epoch_resumes(late):
-    """Interrupt before the last visit of a line; most of these lines follow the last epoch."""
+    """Interrupt before a line runs for the last time, mostly after the end of the last epoch."""
     params, reason = LATE[late]
     warm_start = late in ("plain", "members")
     unfitted = make(MLPClassifier, **params, warm_start=warm_start)
     if late == "lbfgs":
         unfitted.set_params(optimizer=LBFGS())
-    whole = clone(unfitted)
-    lines = traced(whole, LABELS)
-    assert whole.stop_reason_ == reason
+    uninterrupted = clone(unfitted)
+    lines = traced(uninterrupted, LABELS)
+    assert uninterrupted.stop_reason_ == reason
     names = [name for _, name, _ in lines]
     end = max(i for i, name in enumerate(names) if name == "out_of_patience")
     if late == "lbfgs":
@@ -319,9 +319,9 @@ def test_fit_interrupted_at_any_line_after_the_first_epoch_resumes(late):
         where = lines[i]
         assert (model.stop_reason_, model.converged_) == (None, False), where
         model.set_params(warm_start=True).fit(X, LABELS)
-        assert_same(whole, model)
-        assert (model.n_iter_, model.stop_reason_) == (whole.n_iter_, reason), where
-        assert model.best_iter_ == pytest.approx(whole.best_iter_), where
+        assert_same(uninterrupted, model)
+        assert (model.n_iter_, model.stop_reason_) == (uninterrupted.n_iter_, reason), where
+        assert model.best_iter_ == pytest.approx(uninterrupted.best_iter_), where
 
 
 # -- partial_fit ---------------------------------------------------------------------------------
@@ -484,7 +484,7 @@ def test_error_in_partial_fit_leaves_the_estimator_unchanged(
     )
     for _ in range(3):
         model.partial_fit(X, y)
-    twin, before = copied(model), state_of(model)
+    other, before = copied(model), state_of(model)
     attributes, predicted = vars(model).copy(), model.predict(X)
     monkeypatch.setattr(FAILING[parameter], "countdown", [call])
     with pytest.raises(RuntimeError, match="a bug of the user"):
@@ -494,7 +494,7 @@ def test_error_in_partial_fit_leaves_the_estimator_unchanged(
     assert vars(model).keys() == attributes.keys()
     assert all(vars(model)[name] is value for name, value in attributes.items())
     np.testing.assert_array_equal(model.predict(X), predicted)
-    assert_same(model.partial_fit(X, y), twin.partial_fit(X, y))
+    assert_same(model.partial_fit(X, y), other.partial_fit(X, y))
 
 
 @BOTH

@@ -207,8 +207,8 @@ def validated_by_hand(estimator, y, params, weight_val=WEIGHT_VAL):
 @pytest.mark.parametrize("params", STOPPING, ids=str)
 @pytest.mark.usefixtures("routing")
 def test_validation_data_are_transformed_by_the_pipeline(estimator, y, params):
-    asked = dict.fromkeys(["sample_weight", "X_val", "y_val", "sample_weight_val"], True)
-    net = small(estimator, **params).set_fit_request(**asked)
+    requested = dict.fromkeys(["sample_weight", "X_val", "y_val", "sample_weight_val"], True)
+    net = small(estimator, **params).set_fit_request(**requested)
     scaler = StandardScaler().set_fit_request(sample_weight=False)
     model = Pipeline([("scale", scaler), ("mlp", net)], transform_input=["X_val"])
     model.fit(

@@ -1,4 +1,4 @@
-"""Ready search spaces: their content, and the searches that accept them."""
+"""Ready-made search spaces: their content, and the searches that accept them."""
 
 import copy
 import pickle
@@ -271,7 +271,7 @@ def test_user_defined_optimizer_can_declare_ranges():
     assert space["optimizer__learning_rate"].support() == (0.1, 0.4)
 
 
-def test_points_exclude_the_ends():
+def test_points_exclude_the_ends_of_a_range():
     assert Range(1.0, 5.0).points() == [2.0, 3.0, 4.0]
     assert Range(1e-4, 1.0, log=True).points() == [1e-3, 1e-2, 1e-1]
 
@@ -358,7 +358,7 @@ def test_bayesian_and_optuna_spaces_contain_supported_values_only():
         space = search_space(pipeline(), "bayes", size=size)
         for subspace in [p for p, _ in space] if isinstance(space, list) else [space]:
             for dimension in subspace.values():
-                # Neither a list nor a pair of ends.
+                # Not a list or a (low, high) pair.
                 assert isinstance(dimension, skopt.space.Dimension)
                 if isinstance(dimension, skopt.space.Categorical):
                     assert not any(isinstance(v, tuple | list) for v in dimension.categories)

@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of its MLP, run against our estimators with its parameter names.
+"""scikit-learn's tests of its MLP, run against our estimators under its parameter names.
 
 The tests are imported from the installed scikit-learn, not copied. `DIFFERENCES` gives the reason
 for each test that cannot pass; all others pass.

@@ -1,4 +1,4 @@
-"""The ready pipeline accepts all types of columns in all types of tables."""
+"""The ready-network_class pipeline accepts all types of columns in all types of tables."""
 
 import pickle
 import subprocess
@@ -63,8 +63,10 @@ def frame(library, columns=COLUMNS):
 
 def small(task, **params):
     """Return the pipeline with a network that trains fast."""
-    made = MLPClassifier if task == "classifier" else MLPRegressor
-    net = made(hidden_layer_sizes=(8,), max_iter=15, n_iter_no_change=np.inf, random_state=0)
+    network_class = MLPClassifier if task == "classifier" else MLPRegressor
+    net = network_class(
+        hidden_layer_sizes=(8,), max_iter=15, n_iter_no_change=np.inf, random_state=0
+    )
     return tabular_pipeline(net, random_state=0, **params)
 
 
@@ -320,8 +322,8 @@ TRUTH = np.random.default_rng(2).random(N) < 0.5
 FORMS = ["bool", "int8", "float64", "boolean", "Int64", "object", "category", "numbers", "mixed"]
 
 
-def truths(form):
-    """Return a column of truth values in one of many forms."""
+def boolean_frame(form):
+    """Return a frame with one Boolean column, stored in the given form."""
     pd = pytest.importorskip("pandas")
     column = pd.Series(TRUTH)
     if form == "numbers":
@@ -339,10 +341,10 @@ def truths(form):
 
 @pytest.mark.parametrize("fitted", FORMS)
 def test_true_and_one_are_the_same_level(fitted):
-    model = tabular_pipeline(LogisticRegression()).fit(truths(fitted), TRUTH)
+    model = tabular_pipeline(LogisticRegression()).fit(boolean_frame(fitted), TRUTH)
     for form in FORMS:
-        assert model.score(truths(form), TRUTH) == 1
-    gap = truths("object")
+        assert model.score(boolean_frame(form), TRUTH) == 1
+    gap = boolean_frame("object")
     gap.iloc[0] = None
     assert model.score(gap[1:], TRUTH[1:]) == 1
     polars = pytest.importorskip("polars")
@@ -350,7 +352,7 @@ def test_true_and_one_are_the_same_level(fitted):
         assert model.score(polars.DataFrame({"flag": column}), TRUTH) == 1
 
 
-def test_text_is_not_parsed_as_truth_values_or_numbers():
+def test_text_is_not_parsed_as_booleans_or_numbers():
     X = np.where(TRUTH, "True", "False").astype(object)[:, None]
     model = tabular_pipeline(LogisticRegression()).fit(X, TRUTH)
     assert model.score(TRUTH.astype(object)[:, None], TRUTH) == 1
@@ -424,7 +426,7 @@ def test_sparse_columns_of_pandas_are_supported():
     assert list(chosen(model)) == ["sparse"]
     for table in (sparse, dense, dense.astype(int)):
         np.testing.assert_allclose(model.predict(table), y, atol=1e-6)
-    # A sparse column that is not filled with zeros is treated as dense numbers.
+    # Sparse columns whose fill value is not 0 are treated as dense.
     numbers = np.where(np.arange(N) % 2, NUMBERS, np.nan)
     plain = tabular_pipeline(Ridge()).fit(pd.DataFrame({"x": numbers}), NUMBERS)
     for fill in (np.nan, 1.0):

@@ -1,4 +1,4 @@
-"""BLAS threads, whose number a fit limits and restores, and threads of the user."""
+"""The limit on BLAS threads during and after a fit, and calls in threads of the user."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -259,7 +259,7 @@ def test_fits_and_failures_in_threads_restore_the_limit():
     assert blas_threads() == {2}
 
 
-# -- threads of the user -------------------------------------------------------------------------
+# -- user threads --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,8 @@ def test_weights_are_not_normalized_per_batch(rng):
     network = network_of()
     network.prepare()
     x, y = regression(rng, 4)
-    whole = objective(network, PLAN, Batch(x, y))
-    assert objective(network, PLAN, Batch(x, y, np.full(4, 0.1))) == pytest.approx(0.1 * whole)
+    unweighted = objective(network, PLAN, Batch(x, y))
+    assert objective(network, PLAN, Batch(x, y, np.full(4, 0.1))) == pytest.approx(0.1 * unweighted)
 
 
 # -- step ----------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_history_has_a_row_per_epoch(rng):
 
 
 def test_recorded_loss_is_the_mean_over_samples_before_each_update(rng):
-    """A rate of 1e-9 hardly changes the weights; a single batch is recorded before its update."""
+    """Use a rate too small to change the weights, then a single batch."""
     for rate, batch_size, rtol in ((1e-9, 5, 1e-7), (0.1, N_SAMPLES, 1e-14)):
         plan = replace(PLAN, alpha=0.1, batch_size=batch_size, optimizer=SGD(learning_rate=rate))
         run, data = start(plan), data_of(plan, rng)
@@ -322,16 +322,16 @@ def test_training_in_parts_equals_uninterrupted_training(rng):
     """The run can be pickled in between, as it contains the complete state."""
     plan = replace(PLAN, schedule=Cosine(), alpha=0.01, n_iter_no_change=inf)
     data = data_of(plan, rng)
-    whole = start(plan, normalization=BatchNorm())
-    train(whole, plan, data, 9)
+    uninterrupted = start(plan, normalization=BatchNorm())
+    train(uninterrupted, plan, data, 9)
     parts = start(plan, normalization=BatchNorm())
     for n_epochs in (1, 3, 5):
         train(parts, plan, data, n_epochs)
         parts = pickle.loads(pickle.dumps(parts))
-    np.testing.assert_array_equal(parts.network.theta, whole.network.theta)
-    np.testing.assert_array_equal(parts.network.statistics, whole.network.statistics)
-    assert parts.history["loss"] == whole.history["loss"]
-    assert parts.clock == whole.clock
+    np.testing.assert_array_equal(parts.network.theta, uninterrupted.network.theta)
+    np.testing.assert_array_equal(parts.network.statistics, uninterrupted.network.statistics)
+    assert parts.history["loss"] == uninterrupted.history["loss"]
+    assert parts.clock == uninterrupted.clock
 
 
 def test_equal_seeds_give_equal_bits(rng):
@@ -370,7 +370,7 @@ def test_zero_epochs_have_no_effect(rng):
     assert len(run.history) == 0
 
 
-# -- when training ends --------------------------------------------------------------------------
+# -- end of training -----------------------------------------------------------------------------
 
 
 class Scripted(SquaredError):
@@ -670,8 +670,8 @@ def test_interrupted_training_can_be_resumed(at, rng):
 
     plan = replace(PLAN, n_iter_no_change=inf)
     data = data_of(plan, rng)
-    whole = start(plan, normalization=BatchNorm())
-    train(whole, plan, data, 4)
+    uninterrupted = start(plan, normalization=BatchNorm())
+    train(uninterrupted, plan, data, 4)
     plan = replace(plan, optimizer=Interrupted(learning_rate=0.01))
     run = start(plan, normalization=BatchNorm())
     with pytest.raises(KeyboardInterrupt):
@@ -680,8 +680,8 @@ def test_interrupted_training_can_be_resumed(at, rng):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     run = pickle.loads(pickle.dumps(run))
     train(run, plan, data, 4 - run.clock.epoch)
-    assert run.history["loss"] == whole.history["loss"]
-    np.testing.assert_array_equal(run.network.theta, whole.network.theta)
+    assert run.history["loss"] == uninterrupted.history["loss"]
+    np.testing.assert_array_equal(run.network.theta, uninterrupted.network.theta)
 
 
 def test_training_in_a_thread_does_not_change_signal_handlers(rng):

@@ -1,4 +1,4 @@
-"""The notebook view: layers, shapes and parameter counts, alone and in other estimators."""
+"""The notebook view: layers, shapes and parameter counts, also inside other estimators."""
 
 import numpy as np
 import pytest

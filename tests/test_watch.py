@@ -1,4 +1,4 @@
-"""User-defined formulas that read changing values or override a method run as written."""
+"""User-defined formulas run as written, even if they read changing values or override a method."""
 
 import sys
 from types import SimpleNamespace
@@ -304,7 +304,7 @@ class Mixin:
 
 
 class ByMixin(Mixin, Tanh):
-    """The formula of the mixin precedes that of the base class."""
+    """Its formula is that of the mixin, which precedes the base class."""
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
