@@ -31,7 +31,7 @@ from sknn_adam.schedules import SCHEDULES, Warmup
 # Messages of allowed errors. The drawn parameters are valid by themselves, so only combinations of
 # data and parameters may be refused.
 REFUSED = [
-    r"validation set is too small",
+    r"(training|validation) set is too small",
     r"classes without a training sample",
     # Losses for positive targets.
     r"needs targets y",

@@ -84,7 +84,7 @@ def test_every_parameter_of_scikit_learn_has_a_row():
 
 def test_every_parameter_of_this_package_has_a_row():
     listed = names_in_table("migration_sklearn.md", "Parameters", 1)
-    listed |= names_in_table("migration_sklearn.md", "Only here", 0)
+    listed |= names_in_table("migration_sklearn.md", "Parameters without a counterpart", 0)
     assert parameters(MLPClassifier, MLPRegressor) <= listed
 
 

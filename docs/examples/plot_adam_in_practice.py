@@ -165,8 +165,8 @@ for table in TABLES:
 # %%
 # **Faster: holds.** On all three tables, Adam reaches the best final loss of plain gradient descent
 # in about half of the epochs, with both at their best rate. At the usual starting rates the gap is
-# even wider. This is not specific to Adam: momentum is faster than plain descent as well, and
-# RMSprop is at least as fast as Adam on the two classification tasks.
+# even wider. This is not specific to Adam: momentum and RMSprop are faster than plain descent as
+# well, and RMSprop is the fastest on the digits.
 #
 # **Less sensitive: holds, within limits.** Adam comes close to the best loss over 2 to 4 decades of
 # rates, plain descent over half a decade to 2.5 decades. Even so, a rate ten times too high ruins
@@ -378,7 +378,7 @@ assert abs(means["labels change", "Adam"] - means["labels change", "SGD"]) < 0.0
 # ==========================================  =====================================================
 # claim                                       result
 # ==========================================  =====================================================
-# Adam converges faster than vanilla SGD      holds: in 40 to 75 % of the epochs at the best rates
+# Adam converges faster than vanilla SGD      holds: in 38 to 60 % of the epochs at the best rates
 # less sensitive to the learning rate         holds: 2 to 4 decades against 0.5 to 2.5
 # SGD needs careful tuning of the rate        holds
 # SGD struggles with sparse data, Adam not    holds: 0.18 against 0.87 at the usual rates, 0.83

@@ -63,8 +63,10 @@ def hold_out(
             "validation_fraction, provide more samples, or pass X_val and y_val."
         )
     if n_held < 2 or n_rows - n_held < 2:
+        # scikit-learn's own test suite expects this sentence about the validation set.
+        small = "validation" if n_held < 2 else "training"
         raise ValueError(
-            f"The training or validation set is too small: validation_fraction={fraction} of "
+            f"The {small} set is too small: validation_fraction={fraction} of "
             f"{n_rows} samples holds out {n_held}, but both sets need at least 2 samples. Change "
             "validation_fraction, provide more samples, or pass X_val and y_val."
         )

@@ -17,7 +17,7 @@ NETWORK = {
 }
 
 
-# Chosen on the training sets of real tables, see benchmarks/results/tabular_choice.json.
+# Chosen on the training sets of real tables, see benchmarks/results/tabular_choice.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {**NETWORK, "max_iter": 60, "n_members": 8, "early_stopping": True},
     "fast": {**NETWORK, "max_iter": 15, "n_members": 6},
