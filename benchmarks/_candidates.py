@@ -1,4 +1,4 @@
-"""Candidates for the ablation of the recipes, with prototypes of features the package lacks.
+"""Candidates for the ablation of the recipes, and prototypes of features the package lacks.
 
 "RealMLP" refers to Holzmueller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default:
 strong pre-tuned MLPs and boosted trees on tabular data. NeurIPS.

@@ -182,8 +182,8 @@ def section(record: dict) -> list[str]:
     return [
         "### Bitwise comparison",
         f"{record['cases']} random configurations were fitted by this tree and by commit "
-        f"{record['reference'][:9]} and compared bit by bit. Number with different results: "
-        f"{counts}.",
+        f"{record['reference'][:9]} and compared bit by bit. Number of configurations with "
+        f"different results: {counts}.",
     ]
 
 

@@ -154,9 +154,9 @@ def section(record: dict) -> list[str]:
         rows.append([f"`{name}`" if "=" in name else name, *cells])
     return [
         "## How the defaults were chosen",
-        "The same ratios on the training sets of the tables, each of which is split again. The "
-        "candidates are the defaults, the defaults with one parameter changed at a time, and "
-        "scikit-learn's parameters.",
+        "The table shows the same ratios on the training sets of the tables, each of which is "
+        "split again. The candidates are the defaults, the defaults with one parameter changed, "
+        "and scikit-learn's parameters.",
         markdown_table(["candidate", *METRICS.values()], rows),
     ]
 

@@ -4,9 +4,9 @@ The thresholds were set on the cases of ``--group tuning``. Results are reported
 report``, which has other tables. A fault counts as found if its kind is among the findings. The
 network is then fitted again with the parameters of all findings, and with a scaler if a finding
 suggests one in its text. The fault counts as repaired if its kind is no longer found and the test
-score is at least 90 % of the healthy network's. A healthy network with a finding of a kind is a
-false alarm of that kind. Half of the healthy networks are trained on 25 to 120 samples, where a few
-steps are often enough.
+score is at least 90 % of the healthy network's. A finding for a healthy network is a false alarm of
+its kind. Half of the healthy networks are trained on 25 to 120 samples, where a few steps are often
+enough.
 """
 
 import pickle
@@ -63,7 +63,7 @@ def cases(args):
 
 
 def findings_of(case, model):
-    """Return the findings, and the seconds of a diagnosis that gets no samples."""
+    """Return the findings, and the time in seconds of a diagnosis without samples."""
     start = perf_counter()
     findings = diagnose(model)
     seconds = perf_counter() - start
@@ -171,13 +171,13 @@ def section(record: dict) -> list[str]:
     ]
     blocks = [
         "## Findings of the diagnosis",
-        f"{totals['broken']} deliberately broken networks and {totals['healthy']} healthy ones, on "
-        "tables and seeds that were not used to set any threshold. The percentages are fractions "
-        "of networks. Found: the kind of the fault is among the findings. False alarms: healthy "
-        "networks with a finding of this kind. Found with other faults: networks with another "
-        "fault and a finding of this kind. Repaired: after a fit with the parameters of all "
-        "findings, this kind is no longer found, and the score on held-out samples is at least "
-        "90 % of the healthy network's.",
+        f"`diagnose` was applied to {totals['broken']} deliberately broken networks and "
+        f"{totals['healthy']} healthy ones, on tables and seeds that were not used to set any "
+        "threshold. The percentages are fractions of networks. Found: the kind of the fault is "
+        "among the findings. False alarms: healthy networks with a finding of this kind. Found "
+        "with other faults: networks with another fault and a finding of this kind. Repaired: "
+        "after a fit with the parameters of all findings, this kind is no longer found, and the "
+        "score on held-out samples is at least 90 % of the healthy network's.",
         markdown_table(
             ["kind", "broken", "found", "false alarms", "found with other faults", "repaired"], rows
         ),
@@ -190,9 +190,9 @@ def section(record: dict) -> list[str]:
     blocks.append(
         f"In total, {percent(totals['recall'])} of the faults are found and "
         f"{percent(totals['repaired'])} repaired; {percent(totals['healthy_with_any_finding'])} of "
-        "the healthy networks have a finding. Without samples, the median time of a diagnosis is "
-        f"{1000 * totals['seconds_median']:.1f} milliseconds and the longest is "
-        f"{1000 * totals['seconds_largest']:.1f}."
+        "the healthy networks have a finding. A diagnosis without samples takes "
+        f"{1000 * totals['seconds_median']:.1f} milliseconds (median) and at most "
+        f"{1000 * totals['seconds_largest']:.1f} milliseconds."
     )
     return blocks
 

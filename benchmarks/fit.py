@@ -1,9 +1,9 @@
 """Training time and final loss compared with other packages, called as users call them.
 
 All packages get float64 input and use the same architecture, optimizer (Adam, 0.001), batch size,
-epochs and penalty. Fits are interleaved, after a first one that is not timed, because it may
-compile or load code. Times are medians over fits. The limit is the time of the matrix products of
-the training alone, measured in the same run.
+number of epochs and penalty. Fits are interleaved. The first fit of each package is not timed,
+because it may compile or load code. Times are medians over fits. The limit is the time of the
+matrix products of the training alone, measured in the same run.
 """
 
 import warnings
@@ -190,14 +190,15 @@ def section(record: dict) -> list[str]:
     return [
         "## Training time compared with other packages, on one core",
         "Each package is called as its users call it, with float64 input, Adam with a learning "
-        "rate of 0.001, and the same architecture, batch size, epochs and penalty. The figures are "
-        "microseconds per optimizer step, medians over interleaved fits, with the time relative to "
-        "`sknn_adam` with Numba in parentheses. Compilation is excluded. The limit is the time of "
-        "the matrix products alone, measured between the fits. `sknn_adam` trains on small tables "
-        "in float64, as scikit-learn does; torch and JAX train in float32.",
+        "rate of 0.001, and the same architecture, batch size, number of epochs and penalty. The "
+        "figures are microseconds per optimizer step, as medians over interleaved fits. The time "
+        "relative to `sknn_adam` with Numba is given in parentheses. Compilation is excluded. The "
+        "limit is the time of the matrix products alone, measured between the fits. On small "
+        "tables, `sknn_adam` trains in float64, as scikit-learn does; torch and JAX train in "
+        "float32.",
         markdown_table(["table", "hidden", "batch", "limit", *sides], rows),
-        "Geometric mean of the speed relative to scikit-learn, excluding the last two rows: "
-        f"{means}.",
+        "The geometric means of the speed relative to scikit-learn, without the last two rows, "
+        f"are: {means}.",
     ]
 
 

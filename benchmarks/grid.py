@@ -1,8 +1,8 @@
 """The same grid search over our MLP and over scikit-learn's, with 5-fold cross-validation.
 
 The data set is digits. The 64 candidates differ in parameters that both packages have:
-architecture, learning rate, batch size and penalty. Our MLP trains without weight averaging and L1
-penalty, which scikit-learn's does not have.
+architecture, learning rate, batch size and penalty. Our MLP trains without weight averaging and
+without an L1 penalty, because scikit-learn's MLP has neither.
 """
 
 import warnings
@@ -82,8 +82,8 @@ def section(record: dict) -> list[str]:
         rows.append([n, *(f"{value:.1f}" for value in seconds), f"{record['faster'][n][1]:.1f}"])
     return [
         "## Grid search",
-        "Seconds of a `GridSearchCV` on digits with 64 candidates that both packages support, five "
-        f"folds and {record['epochs']} epochs.",
+        "The table shows the seconds of a `GridSearchCV` on digits, with 64 candidates that both "
+        f"packages support, five folds and {record['epochs']} epochs.",
         markdown_table(["n_jobs", "sknn_adam", "scikit-learn", "speedup"], rows),
     ]
 

@@ -1,7 +1,7 @@
 """Training time as a function of the number of samples, features, units and layers.
 
-One of them changes at a time, starting from 5,000 samples, 50 features and one hidden layer of 100
-units. A fit has two epochs with batches of 128.
+One of these numbers changes at a time, starting from 5,000 samples, 50 features and one hidden
+layer of 100 units. Each fit runs two epochs with batches of 128.
 """
 
 import warnings
@@ -55,8 +55,9 @@ def run(args):
 def section(record: dict) -> list[str]:
     return [
         "## Scaling",
-        "Seconds of a fit of two epochs with batches of 128. One of the four quantities changes at "
-        "a time, starting from 5,000 samples, 50 features and one hidden layer of 100 units.",
+        "The figure shows the seconds of a fit of two epochs with batches of 128. One of the four "
+        "quantities changes at a time, starting from 5,000 samples, 50 features and one hidden "
+        "layer of 100 units.",
         "![seconds against samples, features, width and depth](benchmarks_growth.png)",
     ]
 

@@ -2,8 +2,8 @@
 
 Fits of one member and of many are interleaved, on one core and with a fixed number of epochs. They
 are repeated in several processes, because the median ratio differs between processes by a few
-tenths. The figure is the median ratio of the CPU times over all pairs of fits. Out-of-fold scores
-are unbiased if they are at chance level on pure noise.
+tenths. The figure is the median ratio of the CPU times over all pairs of fits. On pure noise,
+unbiased out-of-fold scores are at chance level.
 """
 
 import warnings
@@ -112,8 +112,8 @@ def section(record: dict) -> list[str]:
         rows.append([params or "defaults", *seconds, ratio])
     blocks = [
         "## Several members",
-        "CPU time in seconds of fits with 5,000 samples, 30 features, hidden layers (128, 128), "
-        "batches of 128 and ten epochs: medians over interleaved fits in "
+        "The table shows the CPU time, in seconds, of fits with 5,000 samples, 30 features, hidden "
+        "layers (128, 128), batches of 128 and ten epochs, as medians over interleaved fits in "
         f"{record['processes']} processes. The ratio is the median over pairs of fits, with the "
         "smallest and the largest median of a single process in parentheses. Repeated runs of "
         "this benchmark differ by about 10 %.",
@@ -122,9 +122,9 @@ def section(record: dict) -> list[str]:
     for row in record["noise"]:
         accuracy, r2 = ("{:.3f} ± {:.3f}".format(*row[name]) for name in ("accuracy", "r2"))
         blocks.append(
-            f"Mean and standard error of `oof_score_` on {record['draws']} tables of pure noise "
-            f"({row['rows']} samples, 10 features): accuracy {accuracy} (chance is 0.5), R² {r2} "
-            "(chance is at most 0)."
+            f"On {record['draws']} tables of pure noise ({row['rows']} samples, 10 features), the "
+            f"mean and standard error of `oof_score_` are {accuracy} for the accuracy (chance "
+            f"level is 0.5) and {r2} for R² (chance level is at most 0)."
         )
     return blocks
 

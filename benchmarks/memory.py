@@ -1,4 +1,4 @@
-"""Peak memory of a fit, in addition to a process that holds the data.
+"""Peak memory of a fit, in addition to the memory of a process that has loaded the data.
 
 Each fit runs in a child process, which reads its own peak memory from the system (Linux only). The
 bound is the sum of four arrays per layer for one batch, (3 + slots) vectors of the size of the
@@ -85,10 +85,10 @@ def section(record: dict) -> list[str]:
         rows.append([*name, megabytes["fused"], megabytes["numpy"], row["bound"]])
     return [
         "## Memory",
-        "Peak memory in megabytes that a fit needs in addition to a process that holds the data. "
-        "The bound is the sum of four arrays per layer for one batch, five vectors of the size of "
-        "the parameters (two of them for Adam), and 60 MB. The figures with Numba include Numba "
-        "itself.",
+        "The table shows the peak memory of a fit in megabytes, in addition to the memory of a "
+        "process that has loaded the data. The bound is the sum of four arrays per layer for one "
+        "batch, five vectors of the size of the parameters (two of them for Adam), and 60 MB. The "
+        "figures with Numba include Numba itself.",
         markdown_table(["table", "dtype", "hidden", "with Numba", "NumPy", "bound"], rows),
     ]
 

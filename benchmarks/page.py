@@ -10,10 +10,10 @@ PAGE = DOCS / "benchmarks.md"
 HEAD = """# Benchmarks
 
 `python -m benchmarks page` generates this page from the records in `benchmarks/results`. Each run
-of a benchmark adds a record. The sections show the latest record and name the machine."""
+of a benchmark adds a record. Each section shows the latest record and names the machine."""
 COMMITS = "## Comparisons of two commits"
 
-# The order of the page. A module renders the records named in its SECTIONS, or else its own.
+# The order of the page. A module renders the records listed in its SECTIONS, or those of its name.
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "diagnose", "tables", "defaults", "small", "tabular", "tuned"),
@@ -35,7 +35,7 @@ def sections():
 
 
 def history(names=()) -> list[str]:
-    """Return tables of the main figures of all records, by default where there are several."""
+    """Return tables of the main figures, by default for benchmarks with several records."""
     blocks = []
     for module, name, _, entries in sections():
         wanted = name in names if names else len(entries) > 1
@@ -62,8 +62,8 @@ def text() -> str:
         blocks += [*section(entries[-1]), origin(entries[-1])]
     blocks += [
         "## History",
-        "The main figures from all records of each benchmark that has more than one. Between "
-        "machines, compare only figures that are ratios of measurements in one run.",
+        "These tables show the main figures from all records of each benchmark that has more than "
+        "one. Only ratios of measurements from the same run can be compared between machines.",
         *history(),
     ]
     return "\n\n".join(blocks) + "\n"

@@ -1,10 +1,10 @@
 """Training time of two commits, measured in interleaved pairs of fits.
 
-``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. The
-processes alternate in the fits of ``python -m benchmarks fit``, and their order is reversed after
-each pair. Each pair gives the ratio of the times, this tree over the reference. The median ratio is
-reported with its 95 % interval from order statistics, for each row and for the geometric mean over
-the rows.
+``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. The processes
+take turns in the fits of ``python -m benchmarks fit``, and their order is reversed after each pair.
+For each pair, the time with this tree is divided by the time with the reference. The median of
+these ratios is reported with its 95 % interval from order statistics, for each row and for the
+geometric mean over the rows.
 """
 
 import argparse
@@ -123,8 +123,8 @@ def section(record: dict) -> list[str]:
     rows.append(["all", "geometric mean", "", cell(mean)])
     return [
         "### Training time",
-        f"Time of fits relative to commit {record['reference'][:9]}: medians over "
-        f"{record['pairs']} interleaved pairs of fits, with 95 % intervals.",
+        f"The table shows the time of fits relative to commit {record['reference'][:9]}, as the "
+        f"median over {record['pairs']} interleaved pairs of fits with its 95 % interval.",
         markdown_table(["backend", "table", "hidden", "relative time"], rows),
     ]
 

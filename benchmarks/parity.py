@@ -59,9 +59,10 @@ def section(record: dict) -> list[str]:
         rows.append([row["size"], tuple(row["hidden"]), *ours, f"{loss['scikit-learn']:.4f}"])
     return [
         "## Training loss",
-        f"Training loss of the last epoch, averaged over {record['seeds']} seeds. Both packages "
-        "draw their initial weights from the same distribution. The difference from scikit-learn "
-        "is given in parentheses, in units of its standard error.",
+        "The table shows the training loss of the last epoch, averaged over "
+        f"{record['seeds']} seeds. Both packages draw their initial weights from the same "
+        "distribution. The difference from scikit-learn is given in parentheses, in units of its "
+        "standard error.",
         markdown_table(["table", "hidden", "sknn_adam", "sknn_adam, NumPy", "scikit-learn"], rows),
     ]
 

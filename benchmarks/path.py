@@ -1,9 +1,9 @@
 """Files between ``fit`` and the training loop, upward calls, and lines of code.
 
 All calls of the package's functions are recorded while ``fit`` runs in several settings. The
-benchmark counts the files whose functions run before the training loop, except components, and the
-calls from a lower rung of the import ladder to a higher one. Calls of components are not counted,
-because registries and backends exist to call them.
+benchmark counts the files, other than components, whose functions run before the training loop, and
+the calls from a lower rung of the import ladder to a higher one. Calls of components are not
+counted, because registries and backends exist to call them.
 """
 
 import ast

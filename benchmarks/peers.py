@@ -1,4 +1,4 @@
-"""The same training with this and other packages: minibatches, Adam at 0.001 and an L2 penalty.
+"""The same training in this package and in others: minibatches, Adam at 0.001, an L2 penalty.
 
 Each peer is a function ``prepare(X, y, hidden, batch, epochs, alpha, seed) -> fit``. ``fit()``
 trains a classifier from initial weights, converts the given NumPy arrays if necessary, and returns

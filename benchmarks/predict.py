@@ -1,4 +1,4 @@
-"""Prediction time compared with scikit-learn, for one sample, as in a service, and for 100,000."""
+"""Prediction time compared with scikit-learn, for a single sample and for 100,000 samples."""
 
 import warnings
 
@@ -67,7 +67,8 @@ def section(record: dict) -> list[str]:
         rows.append([*name, *times, f"{row['ratio'][1]:.2f}"])
     return [
         "## Predictions",
-        "Microseconds per call for default estimators with 50 features, and their ratio.",
+        "The table shows the microseconds per call of default estimators with 50 features, and the "
+        "ratio to scikit-learn.",
         markdown_table(
             ["estimator", "method", "samples", "sknn_adam", "scikit-learn", "ratio"], rows
         ),

@@ -55,8 +55,9 @@ def section(results: dict) -> list[str]:
     ]
     return [
         "## Cost of recording the layers",
-        "Extra CPU time of fits with `record=True`, relative to `record=False`: medians over "
-        "interleaved repetitions. The third column is the number of recorded steps.",
+        "The last column is the extra CPU time of fits with `record=True` relative to "
+        "`record=False`, as the median over interleaved repetitions. The third column is the "
+        "number of recorded steps.",
         markdown_table(["table", "hidden", "recorded", "cost"], rows),
     ]
 

@@ -1,9 +1,10 @@
 """Search strategies with equal budgets: grid, random, Bayesian, Optuna and halving search.
 
-All searches use the same small real tables, seeds, space, folds and number of candidates. The grid
-has only 48 candidates, and halving starts with 128 on a sixteenth of the epochs. Regret is the
-difference between the best score that any search found on the table and the best score so far, in
-units of the standard deviation of the scores of random candidates.
+All searches use the same small real tables, seeds, space, folds and number of candidates. As
+exceptions, the grid has only 48 candidates, and halving starts with 128 candidates that train for a
+sixteenth of the epochs. Regret is the difference between the best score that any search found on
+the table and the best score so far, in units of the standard deviation of the scores of random
+candidates.
 """
 
 import warnings
@@ -51,7 +52,7 @@ def make(strategy, model, options, n_candidates, seed):
     skip = "max_iter"  # the resource of halving
     if strategy == "grid":
         grid = list(ParameterGrid(search_space(model, "grid", include=IN_GRID)))
-        # Shuffled, because the order of a grid would decide its best score after few candidates.
+        # Shuffle the grid, because its order would determine the best score after few candidates.
         np.random.default_rng(seed).shuffle(grid)
         single_points = [
             {name: [value] for name, value in point.items()} for point in grid[:n_candidates]
@@ -124,7 +125,7 @@ def number(value, digits):
 
 
 def summarize(runs, tables, seeds):
-    """Return the mean regrets after equal numbers of candidates and after equal times."""
+    """Return the mean regrets at equal numbers of candidates and at equal times."""
     at, in_time, wins = {}, {}, {}
     for table in tables:
         mine = {key: run for key, run in runs.items() if key[0] == table}
@@ -202,14 +203,15 @@ def section(record: dict) -> list[str]:
     by_time = [[name, *(cell(*row[b]) for b in budgets)] for name, row in in_time.items()]
     return [
         "## Search strategies with equal budgets",
-        f"{len(record['tables'])} small tables with {record['seeds']} seeds each, "
-        f"{record['candidates']} candidates, three folds and {record['epochs']} epochs. Regret is "
-        "the difference between the best score that any search found on the table and the best "
-        "score so far, in standard deviations of the scores of random candidates. The tables show "
-        "its mean and standard error. Halving is compared by time, because only fully trained "
-        "candidates count. Not all of its runs have one before the end; their number is then given "
-        "in parentheses. The last column is the fraction of runs whose best score after "
-        "32 candidates is higher than that of random search with the same seed.",
+        f"The strategies search on {len(record['tables'])} small tables with {record['seeds']} "
+        f"seeds each, {record['candidates']} candidates, three folds and {record['epochs']} "
+        "epochs. Regret is the difference between the best score that any search found on the "
+        "table and the best score so far, in standard deviations of the scores of random "
+        "candidates. The tables show its mean and standard error. Halving is compared by time "
+        "only, because only its fully trained candidates count. If some runs of halving have no "
+        "such candidate yet, the number of the other runs is given in parentheses. The last column "
+        "of the first table is the fraction of runs whose best score after 32 candidates is higher "
+        "than that of random search with the same seed.",
         markdown_table(
             ["", *(f"after {b} candidates" for b in budgets), "better than random"], by_candidates
         ),

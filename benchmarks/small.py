@@ -207,15 +207,15 @@ def section(record: dict) -> list[str]:
     first, second = ("{ratio:.3f} ± {se:.3f}".format(**half) for half in batches["halves"])
     blocks = [
         "## Batch sizes on small tables",
-        "Default estimators with one or two parameters changed. They are trained on 30, 60 and 120 "
-        f"samples, drawn {record['draws']} times from the training set of each table, and scored "
-        "on other samples of that set. The figures are geometric means over the tables of "
-        "(metric + 0.01) relative to a batch of all samples, with their standard errors over "
-        "tables. The ratios on the two halves of the tables are given in parentheses: a candidate "
-        "is chosen on the first half and confirmed on the second.",
-        "The default is a batch of 32 for classifiers and of all samples for regressors. The gain "
-        "for classifiers varies between tables: with 120 samples, the ratio of the errors is "
-        f"{first} on the first half of the tables and {second} on the second.",
+        "The candidates are default estimators with one or two parameters changed. They are "
+        f"trained on 30, 60 and 120 samples, drawn {record['draws']} times from the training set "
+        "of each table, and scored on other samples of that set. The figures are the ratios of "
+        "(metric + 0.01) to its value with a full batch, as geometric means over the tables with "
+        "standard errors. The means over each half of the tables are given in parentheses: a "
+        "candidate is chosen on the first half and confirmed on the second.",
+        "The default is a batch of 32 samples for classifiers and a full batch for regressors. The "
+        "gain for classifiers varies between tables: with 120 samples, the error relative to the "
+        f"full batch is {first} on the first half of the tables and {second} on the second half.",
     ]
     for task, sizes in record["tasks"].items():
         metrics = [*METRICS[task], "seconds"]

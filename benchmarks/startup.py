@@ -1,6 +1,6 @@
 """Startup time of new processes: imports, the first fit and Numba's compilation.
 
-The figures are wall times of complete child processes, which are interleaved.
+The figures are wall times of complete child processes. The processes are interleaved.
 """
 
 import os
@@ -75,9 +75,9 @@ def run(args):
 
 LABELS = {
     "import": "`import sknn_adam`, minus `import sklearn.neural_network`",
-    "iris": "fit of iris, minus the same with scikit-learn",
-    "cached": "first fit of digits with Numba and a filled cache, minus one without Numba",
-    "first ever": "the same with an empty cache, so that Numba compiles, minus one without Numba",
+    "iris": "fit on iris, minus the same fit with scikit-learn",
+    "cached": "first fit on digits with Numba and a filled cache, minus a fit without Numba",
+    "first ever": "first fit on digits with Numba and an empty cache, minus a fit without Numba",
 }
 
 
@@ -85,7 +85,8 @@ def section(record: dict) -> list[str]:
     rows = [[text, *(f"{v:.3f}" for v in record["extra"][name])] for name, text in LABELS.items()]
     return [
         "## Startup",
-        "Differences between the times of two interleaved processes, in seconds.",
+        "The table shows differences in seconds between the times of two interleaved processes. "
+        "With an empty cache, Numba compiles.",
         markdown_table(["", "minimum", "median", "maximum"], rows),
     ]
 

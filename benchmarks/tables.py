@@ -2,7 +2,7 @@
 
 Both run in this process, one after the other on each table. The figures are the geometric means of
 (metric + 0.01) / (scikit-learn's metric + 0.01), and of the ratio of the training times. On each
-table, both are averaged over several seeds, because single fits vary.
+table, the metrics and times are averaged over several seeds, because single fits vary.
 """
 
 import warnings
@@ -73,11 +73,11 @@ def section(record: dict) -> list[str]:
     ratios, n_tables = record["ratios"], len({row["set"] for row in record["rows"]})
     return [
         "## The defaults on real tables",
-        "Default estimators compared with scikit-learn's MLP with its defaults, on the test sets "
-        f"of {n_tables} tables and with the same preprocessing: geometric means of the ratio of "
-        f"(metric + 0.01) in the same run. Error {ratios['error']:.2f}, log loss "
-        f"{ratios['logloss']:.2f}, RMSE {ratios['nrmse']:.2f}; ratio of the training times "
-        f"{ratios['fit time']:.2f}.",
+        "Default estimators are compared with scikit-learn's MLP with its defaults, on the test "
+        f"sets of {n_tables} tables, with the same preprocessing and in the same run. The "
+        f"geometric means of the ratio of (metric + 0.01) are {ratios['error']:.2f} for the error, "
+        f"{ratios['logloss']:.2f} for the log loss and {ratios['nrmse']:.2f} for the RMSE. The "
+        f"geometric mean of the ratio of the training times is {ratios['fit time']:.2f}.",
     ]
 
 

@@ -1,8 +1,8 @@
 """The recipes of ``tabular_pipeline``: ablation on training sets, and scores on test sets.
 
 ``--part choose`` splits each training set again into 75 % and 25 % and changes one thing at a time
-in a recipe. It gives the ratio of each change to the recipe, with an interval over bootstrap
-samples of the tables. The test sets are not used. ``--part report`` fits the recipes,
+in a recipe. It reports the ratio of the metrics with and without each change, with an interval over
+bootstrap samples of the tables. The test sets are not used. ``--part report`` fits the recipes,
 scikit-learn's MLP and, if pytabkit is installed, RealMLP_TD on the training sets and scores them on
 the test sets. All figures are geometric means of (metric + 0.01) / (metric of the reference +
 0.01).
@@ -246,7 +246,7 @@ def report(realdata, tables, args):
     peers = tables if args.peer == "all" else args.peer.split(",")
     for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
         for method, make in sides(realdata, args, seed).items():
-            # Other methods only need one seed, for their times.
+            # The other methods need only one seed.
             wanted = seed == args.seed or method in RECIPES
             wanted &= method != "RealMLP_TD" or table in peers
             if wanted and (method, table, seed) not in known:
@@ -302,16 +302,19 @@ TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "
 CHOICES = {
     "tabular_choice": (
         '## Ablation of the recipe "default"',
-        'The recipe "default" with one change, on the training sets of {n} tables, each of which '
-        "is split again. The figures are the ratio to the recipe (above 1 is worse) and its 95 % "
-        "interval over bootstrap samples of the tables.",
+        'Each row shows the recipe "default" with one change, on the training sets of {n} tables, '
+        "each of which is split again. The figures are the ratio to the unchanged recipe (above 1 "
+        "is worse) and its 95 % interval over bootstrap samples of the tables.",
     ),
-    "tabular_choice_fast": ('### The recipe "fast"', "The same, on {n} tables."),
+    "tabular_choice_fast": (
+        '### The recipe "fast"',
+        'The table shows the same comparison for the recipe "fast", on {n} tables.',
+    ),
     "tabular_choice_full": (
         "### A larger, earlier recipe",
-        "This recipe also had a dropout of 0.1, AdamW with weight decay, weight averaging and He "
-        "initialization. Those that did not improve the results on the training sets of {n} "
-        "tables were removed.",
+        "This recipe also had dropout of 0.1, AdamW with weight decay, weight averaging and He "
+        "initialization. The features that did not improve the results on the training sets of "
+        "{n} tables were removed.",
     ),
     "tabular_choice_temperature": (
         "### An earlier recipe with a temperature",
@@ -320,8 +323,8 @@ CHOICES = {
     ),
     "tabular_choice_spoiled": (
         "### Numbers in a wrong unit",
-        "In {n} tables, two in a thousand numbers are multiplied by 1,000, both in the training "
-        "set and in the held-out set.",
+        "In {n} tables, two in a thousand numbers are multiplied by 1,000, in both the training "
+        "set and the held-out set.",
     ),
 }
 
@@ -337,16 +340,17 @@ def section(record: dict) -> list[str]:
         rows.append([method, *cells, f"{time['ratio']:.2f}" if time else "–"])
     blocks = [
         "## The recipes of `tabular_pipeline`",
-        f"The recipes and other methods on the test sets of {n_tables} real tables: geometric "
-        "means of the ratio of (metric + 0.01) to scikit-learn's MLP with its defaults. Methods "
-        "without a time were run earlier on the same splits.",
+        f"The table compares the recipes and other methods on the test sets of {n_tables} real "
+        "tables. The figures are geometric means of the ratio of (metric + 0.01) to that of "
+        "scikit-learn's MLP with its defaults. Methods without a time were run earlier on the same "
+        "splits.",
         markdown_table(["method", "error", "log loss", "RMSE", "training time"], rows),
     ]
     for pair, time in record["fit time"].items():
         if pair.endswith("/ RealMLP_TD") and not pair.startswith("scikit"):
             blocks.append(
-                f"CPU time of `{pair.partition(' ')[0]}` relative to RealMLP_TD (pytabkit "
-                f"{record['pytabkit']}, one thread) on {time['tables']} tables: {time['ratio']}."
+                f"The CPU time of `{pair.partition(' ')[0]}` relative to RealMLP_TD (pytabkit "
+                f"{record['pytabkit']}, one thread) on {time['tables']} tables is {time['ratio']}."
             )
     return blocks
 

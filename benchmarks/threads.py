@@ -64,9 +64,9 @@ def section(record: dict) -> list[str]:
         rows.append([row["size"], tuple(row["hidden"]), interval(middle, low, high)])
     return [
         "## Speedup from a second core",
-        "Speedup of fits with Numba on two cores over one: median over interleaved fits, with "
-        "minimum and maximum in parentheses. For small networks, BLAS uses one thread in both "
-        "cases.",
+        "The table shows the speedup of fits with Numba on two cores relative to one core, as the "
+        "median over interleaved fits with the minimum and maximum in parentheses. For small "
+        "networks, BLAS uses one thread in both cases.",
         markdown_table(["table", "hidden", "speedup"], rows),
     ]
 

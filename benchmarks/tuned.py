@@ -1,8 +1,8 @@
 """Random search over ``search_space(model)``, compared with the defaults on real tables.
 
-On each training set, 30 random candidates are compared by cross-validation (log loss or RMSE), and
-the best is refitted. The refitted and the default estimator are scored on the test set, which the
-search does not use.
+On each training set, random candidates (30 by default) are compared by cross-validation (log loss
+or RMSE), and the best one is refitted. The refitted and the default estimator are scored on the
+test set, which the search does not use.
 """
 
 import warnings
@@ -109,7 +109,7 @@ def section(record: dict) -> list[str]:
         "## Random search over the default space",
         f"On each training set, {record['candidates']} random candidates from "
         "`search_space(model)` are compared by the log loss or RMSE of "
-        f"{record['folds']}-fold cross-validation. The best is refitted and compared with the "
+        f"{record['folds']}-fold cross-validation. The best one is refitted and compared with the "
         "default estimator on the test set. The ratio is that of (metric + 0.01); below 1, the "
         "search is better. The mean ratio is "
         f"{summary['mean ratio']:.3f}, and the search is better on {summary['better on']} of "

@@ -6,8 +6,8 @@
     python docs/check_prose.py --sample 30 --seed 1   # random sentences; --before COMMIT adds the
                                                       # most similar sentence of that commit
 
-Prose is docstrings, comments, messages (strings of four words and more in the package), Markdown
-pages, cells of notebooks, and names of test functions, read as a sentence.
+Prose means docstrings, comments, messages (strings of at least four words in the package), Markdown
+pages, Markdown cells of notebooks, and names of test functions, which are read as sentences.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def _python(path: str, source: str) -> Iterator[Prose]:
 
 
 def _docstring(path: str, text: str, first: int) -> Iterator[Prose]:
-    """Yield paragraphs without doctests, code blocks, headings and the numpydoc names of types."""
+    """Yield paragraphs without doctests, code blocks, headings and numpydoc's lines of types."""
     lines, code = [], False
     for n, line in enumerate(text.splitlines(), first):
         indented = len(line) - len(line.lstrip())
@@ -176,7 +176,7 @@ def read(paths: list[str], commit: str = "") -> list[Prose]:
 
 
 def occurrences(prose: list[Prose], rules: dict) -> Iterator[tuple[str, Prose, str]]:
-    """Yield the name of a construction, the paragraph and the passage, for each that is found."""
+    """Yield the name, the paragraph and the passage of each construction in the prose."""
     for paragraph in prose:
         text = " ".join(paragraph.text.split())
         for passage in rules["allowed"].get(paragraph.path, ()):

@@ -2,12 +2,12 @@
 
     python docs/check_site.py docs/_build/html
 
-Each page must render and have a heading, all its images and other resources must load, its links
-within the site must lead to existing pages and sections, and its heading must be the one of its
-source, because Sphinx overwrites pages with reserved names such as search.html. The browser is
-searched for as ``chromium``, ``chromium-browser`` or ``google-chrome``; ``--chromium`` selects
+Each page must render and have a heading. Its images and other resources must load, and its links
+within the site must lead to existing pages and sections. Its heading must be that of its source,
+because Sphinx overwrites pages with reserved names such as search.html. The script looks for a
+browser named ``chromium``, ``chromium-browser`` or ``google-chrome``. ``--chromium`` selects
 another one, and ``--links-only`` skips all checks that need a browser. The site is served on the
-loopback interface for this run only. The exit code is the number of faults, at most 100.
+loopback interface during the run only. The exit code is the number of faults, at most 100.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 SECONDS_PER_PAGE = 20
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
-# A page that opens all other pages in a frame, one after another, and writes down its findings.
+# A page that opens all other pages in a frame, one after another, and records its findings.
 WALK = """<!doctype html><title>walk</title><pre id="found"></pre><script>
 const pages = PAGES;
 async function visit(page) {

@@ -45,7 +45,7 @@ def path(optimizer, gradient, start, n_steps):
     theta = np.array(start, float).ravel()
     state = optimizer.init(theta)
     points = [theta.copy()]
-    # Runs at rates that are too high overflow.
+    # Runs overflow if their rate is too high.
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(n_steps):
             optimizer.step(theta, gradient(theta.reshape(np.shape(start))).ravel(), state)
@@ -95,7 +95,7 @@ for name, ours, other in [
 # --------------
 # The valley slopes down to the right, with one dent on the way. Runs start at 200 random points on
 # the left, each at several learning rates. The step of plain gradient descent is proportional to
-# the slope, so it stops in the dent. Momentum still has its velocity there.
+# the slope, so it stops in the dent. A run with momentum still has velocity there and can move on.
 
 
 def valley(x, y, depth):
@@ -116,7 +116,7 @@ STARTS = np.stack([rng.uniform(-4, -2, 200), rng.uniform(-1, 1, 200)], axis=-1)
 DEPTHS = np.linspace(0, 3, 13)
 
 
-# No rate is high enough to jump over the dent in one step.
+# None of these rates is high enough to jump over the dent in one step.
 GENTLE = [0.02, 0.05, 0.1, 0.2]
 
 
@@ -151,8 +151,8 @@ for name, shares in SHARES.items():
     print(f"{name:10}" + "".join(f"{share:7.2f}" for share in shares))
 
 # %%
-# **Holds for shallow minima.** Plain descent and RMSprop do not pass any dent that has a minimum of
-# its own (from a depth of 0.8). Momentum passes shallow dents at half of the rates, and at fewer
+# **Holds for shallow minima.** Plain descent and RMSprop do not pass any dent that is a local
+# minimum (from a depth of 0.8). Momentum passes shallow dents at half of the rates, and at fewer
 # rates as the dent gets deeper. Adam has the same velocity but divides it by the size of the last
 # gradients, which were large on the way down, so slightly shallower dents trap it. All four are
 # trapped by a deep minimum. :doc:`plot_hyperparameters` examines whether such minima matter for a
@@ -167,9 +167,9 @@ assert all(shares[deep] < 0.02 for shares in SHARES.values())
 # Parameters of different sensitivity
 # -----------------------------------
 # If a bowl is a hundred times as steep along one axis as along the other, a single rate is too high
-# for one axis or too low for the other. Each optimizer uses its best rate out of 26. The number of
-# steps is counted until the distance from the minimum stays below a hundredth of the initial
-# distance. The experiment is then repeated with the bowl rotated by 45 degrees.
+# for one axis or too low for the other. Each optimizer uses its best rate out of 26. Its result is
+# the number of steps after which the distance from the minimum stays below a hundredth of the
+# initial distance. The experiment is then repeated with the bowl rotated by 45 degrees.
 
 ANGLES = {"along the axes": 0.0, "rotated by 45°": np.pi / 4}
 
@@ -240,7 +240,7 @@ for bowl in ANGLES:
 # --------------------------------
 # The first step of Adam is :math:`\eta\, g / |g|`. In each parameter it has the size of the
 # learning rate and does not depend on the size of the gradient. Multiplying the loss by a thousand,
-# as another unit would, does not change the path either.
+# as a change of units would, does not change the path either.
 
 for name in COLORS:
     gradient, start = bowl_gradient(0), np.array([1.0, 1.0])

@@ -53,7 +53,7 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figu
 
 
 def network(optimizer, estimator=MLPClassifier, **params):
-    """Return a network without penalty and averaging, which would mask the optimizer."""
+    """Return a network without a penalty and averaging, which would mask the optimizer."""
     params = {"max_iter": 30, "batch_size": 64, "random_state": 0} | params
     return estimator(
         (64,),
@@ -68,7 +68,7 @@ def network(optimizer, estimator=MLPClassifier, **params):
 
 
 def fit(model, X, y):
-    """Fit without the warning about divergence, which is a result here."""
+    """Fit the model and ignore the warning about divergence, which is a result here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(X, y)
@@ -143,7 +143,7 @@ def speed(table, name):
 
 
 def width(table, name, fold=2.0):
-    """Return the number of decades of rates that come within twice the smallest loss of all."""
+    """Return the decades of rates with a loss of at most twice the smallest of all losses."""
     smallest = min(FINAL[table, other].min() for other in OPTIMIZERS)
     # Below a hundredth of the loss of a constant prediction, smaller losses make no difference.
     floor = max(smallest, 0.01 * CONSTANT_LOSS[table])
@@ -193,8 +193,8 @@ for table in TABLES:
 # dozen, and most words are rare. The texts here are the functions of nine modules of Python's
 # standard library, and the task is to predict the module of a function. X is a CSR matrix of TF-IDF
 # weights. The weights of a rare word have a nonzero gradient in only a few steps, so plain descent
-# hardly changes them. Adam and RMSprop divide by the root mean square of each weight's own
-# gradient, so that rare words learn about as fast as frequent ones.
+# hardly changes them. Adam and RMSprop divide the gradient of each weight by its own root mean
+# square, so the weights of rare words learn about as fast as those of frequent words.
 
 MODULES = [argparse, ast, inspect, logging, mailbox, mock, optparse, pickle, tarfile]
 texts, modules = [], []
@@ -297,8 +297,8 @@ assert abs(NOISE["Adam", "wrong"].max() - NOISE["momentum", "wrong"].max()) < 0.
 # A drifting stream
 # -----------------
 # The digits arrive in chunks of 50, and each chunk is predicted before ``partial_fit`` learns from
-# it. In one stream, the meaning of the labels changes abruptly, twice. In the other, the images
-# fade slowly to a twentieth of their brightness.
+# it. In one stream, the meaning of the labels changes abruptly twice. In the other, the images
+# slowly fade to a twentieth of their brightness.
 
 N_CHUNKS, CHUNK = 90, 50
 

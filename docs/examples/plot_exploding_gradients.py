@@ -40,7 +40,7 @@ X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
 
 EPOCHS = 150
 HE = "he_normal"
-# He's normal weights have variance 2 / fan_in.
+# He initialization with normal weights has variance 2 / fan_in.
 HE_3 = VarianceScaling(2.0 * 3**2)
 HE_10 = VarianceScaling(2.0 * 10**2)
 
@@ -82,9 +82,9 @@ def weight_norms(model):
 # ----------------------------------
 # The gradient of a layer is a product that contains the weights of all five other layers: earlier
 # layers enter through the forward pass, later layers through the backward pass. Weights ten times
-# as large make it :math:`10^5` times as large. The factor is not larger because the gradient of the
-# log loss, where the backward pass starts, is bounded. The gradient of a squared error would grow
-# too.
+# as large make it :math:`10^5` times as large. The backward pass starts with the gradient of the
+# log loss, which is bounded. With a squared error, this gradient would grow too, and the factor
+# would be even larger.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 STYLES = [
@@ -102,7 +102,7 @@ def tidy(axis):
     axis.spines[["top", "right"]].set_visible(False)
 
 
-WEIGHTS = {"He's weights": HE, "three times He's": HE_3, "ten times He's": HE_10}
+WEIGHTS = {"He": HE, "three times He": HE_3, "ten times He": HE_10}
 starts = {}
 for axis, activation in zip(axes, ["relu", "tanh"], strict=True):
     for (name, initializer), (color, dashes, marker) in zip(WEIGHTS.items(), STYLES, strict=False):
@@ -121,8 +121,8 @@ for axis, activation in zip(axes, ["relu", "tanh"], strict=True):
 axes[0].set_ylabel("gradient norm of the weights\nat the first step")
 axes[1].legend()
 
-assert starts["relu", "ten times He's"] > 1e4 * starts["relu", "He's weights"]
-assert starts["tanh", "ten times He's"] > 5 * starts["tanh", "He's weights"]
+assert starts["relu", "ten times He"] > 1e4 * starts["relu", "He"]
+assert starts["tanh", "ten times He"] > 5 * starts["tanh", "He"]
 
 # %%
 # Gradients explode less with tanh, which is often blamed for vanishing gradients: its outputs stay
@@ -131,15 +131,15 @@ assert starts["tanh", "ten times He's"] > 5 * starts["tanh", "He's weights"]
 #
 # Divergence
 # ----------
-# The learning rate 0.1 suits the network with He's weights. At 100 times that rate, or with weights
-# ten times too large, training breaks down after three steps at most.
+# The learning rate 0.1 suits the network with He initialization. At 100 times that rate, or with
+# weights ten times too large, training breaks down after at most three steps.
 
 WIDTHS = "{:33} {:10} {:>6} {:>17} {:>8} {:>7} {:>6}"
 TITLE = WIDTHS.format("", "stopped by", "epochs", "loss", "weights", "clipped", "acc.")
 
 
 def report(name, model):
-    """Print how a training ended."""
+    """Print the results of a training run."""
     losses, norms = model.history_["loss"], weight_norms(model)
     finite = np.isfinite(model.predict_proba(X_test)).all()
     clipped = f"{np.mean(model.history_['clip_rate']):.0%}" if model.gradient_clip else ""
@@ -175,15 +175,15 @@ for name in ["sound", "tanh, sound"]:
     assert FAULTS[name].score(X_test, y_test) > 0.85, name
 
 # %%
-# Both causes have the claimed effect. "Diverged" means here that the loss was not finite or had
+# Both causes have the claimed effect. Here, "diverged" means that the loss was not finite or had
 # grown by a factor of :math:`10^{10}`. The estimator issues a warning, keeps finite weights and
 # returns finite predictions, so a search over learning rates survives such candidates. Their
 # accuracy is that of a constant prediction.
 #
 # Tanh with the high rate fails more slowly. No value overflows, ``stop_reason_`` is ``"max_iter"``,
-# and there is no warning. However, the weights grow from epoch to epoch to dozens of times their
-# size, and the loss rises and never recovers: training is "unstable" and "getting worse instead of
-# better". With weights ten times too large, tanh does not diverge, but it learns badly.
+# and there is no warning. However, the weights grow from epoch to epoch until they are dozens of
+# times as large, and the loss rises and never recovers: training is "unstable" and "getting worse
+# instead of better". With weights ten times too large, tanh does not diverge, but it learns badly.
 
 tanh_fast = FAULTS["tanh, rate x 100"]
 assert weight_norms(tanh_fast)[-1] > 5 * weight_norms(tanh_fast)[0]
@@ -266,35 +266,36 @@ CURES = {
     "weights x 10, norm 1": network(initializer=HE_10, gradient_clip=ClipByNorm(1.0)),
     "weights x 10, value 0.01": network(initializer=HE_10, gradient_clip=ClipByValue(0.01)),
     "weights x 10, value 0.1": network(initializer=HE_10, gradient_clip=ClipByValue(0.1)),
-    "weights of He": network(),
-    "weights of Xavier": network(initializer="xavier_normal"),
+    "He initialization": network(),
+    "Xavier initialization": network(initializer="xavier_normal"),
     "weights x 10, batch norm.": network(initializer=HE_10, normalization="batch"),
 }
 print(TITLE)
 for name, model in CURES.items():
     report(name, fit(model)[0])
 
-sound = CURES["weights of He"].score(X_test, y_test)
+sound = CURES["He initialization"].score(X_test, y_test)
 for name, model in CURES.items():
     assert model.stop_reason_ == "max_iter", name
     if "norm 1" in name or "value" in name:
         assert model.score(X_test, y_test) < sound - 0.05, name
 assert sound > 0.85
-assert CURES["weights of Xavier"].score(X_test, y_test) > 0.85
+assert CURES["Xavier initialization"].score(X_test, y_test) > 0.85
 
 # %%
 # If the weights are too large, clipping prevents divergence but does not help beyond that. The
 # steps are small relative to the weights, which have hardly changed after 150 epochs. The network
-# may even memorize its training samples, but it predicts badly. The right cure here is the second
-# one: He's or Xavier's weights make clipping unnecessary. Batch normalization, which is usually
+# may even memorize its training samples, but it predicts badly. The right cure here is He or Xavier
+# initialization, which makes clipping unnecessary. Batch normalization, which is usually
 # recommended for vanishing gradients only, also prevents the explosion, because it cancels the
-# scale of the weights. However, the relatively small steps slow it down as well.
+# scale of the weights. However, the steps are then small relative to the weights as well, so the
+# network learns slowly.
 #
-# The last experiment combines the high learning rate with smaller weights.
+# The last experiment combines the high learning rate with Xavier initialization.
 
 print(TITLE)
 small = fit(network(10.0, "xavier_normal"))[0]
-report("rate x 100, weights of Xavier", small)
+report("rate x 100, Xavier initialization", small)
 assert small.score(X_test, y_test) < 0.5
 
 # %%
@@ -315,7 +316,7 @@ assert small.score(X_test, y_test) < 0.5
 # cure: gradient clipping                        works for a high learning rate if the threshold is
 #                                                small enough; for large weights, it only prevents
 #                                                divergence
-# cure: weights of Xavier or He                  works for large weights, but not for a high
+# cure: Xavier or He initialization              works for large weights, but not for a high
 #                                                learning rate
 # =============================================  =================================================
 

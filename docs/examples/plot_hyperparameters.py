@@ -39,7 +39,7 @@ STYLES = [
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True})
 plt.rcParams.update({"grid.alpha": 0.3, "legend.fontsize": "small", "axes.titlesize": "medium"})
 
-# No penalty, and no stopping on a tolerance, so that all epochs are run.
+# Train without a penalty, and for all epochs: do not stop on a tolerance.
 PLAIN = {"alpha": 0.0, "averaging": None, "record": False}
 PLAIN |= {"tol": 0.0, "n_iter_no_change": np.inf}
 
@@ -82,7 +82,7 @@ def trained(data, seed, *, watch=False, optimizer="adam", rate=0.01, **params):
 
 
 def mark(axis, values):
-    """Label only these values on the logarithmic scale of an x or y axis."""
+    """Label only these values on a logarithmic axis."""
     axis.set_ticks(values, [f"{value:g}" for value in values])
     axis.set_minor_locator(NullLocator())
 
@@ -392,7 +392,7 @@ assert to_target[-1] > 2 * to_target[0], "but more epochs are needed"
 # *"... which can actually help the model generalize better and avoid getting stuck in local minima.
 # Large batches ... can lead to overfitting."* (See Keskar et al., 2017.)
 #
-# The answer depends on the quantity that is held equal. On the digits, the comparison uses equal
+# The answer depends on the quantity that is kept equal. On the digits, the comparison uses equal
 # epochs at one learning rate, equal epochs with the best rate for each batch size (selected by the
 # validation loss), and equal numbers of updates. On the noisy diabetes data, where overfitting is
 # easy, it uses equal epochs, equal updates, and early stopping on the validation loss.
@@ -543,7 +543,7 @@ def folds_scores(data, hidden_layer_sizes):
 
 
 def stop_of_rule(scores):
-    """Return the index from which doubling gains less than one standard error."""
+    """Return the index at which doubling the size gains less than one standard error."""
     for i in range(len(scores) - 1):
         mean, error = mean_and_error(scores[i][1])
         if np.mean(scores[i + 1][1]) < mean + error:

@@ -8,12 +8,12 @@ Initialization and batch normalization: depth and speed
     Batch Normalization: This technique helps to stabilize activations throughout the network,
     which in turn helps stabilize gradients.
 
-Two papers quantify these claims. He, Zhang, Ren and Sun (2015, figures 2 and 3) train networks of
-rectifiers. With 22 layers, networks with their weights learn sooner than with Xavier's. With 30
-layers, they still learn, while networks with Xavier's weights stall. Ioffe and Szegedy (2015,
-figures 2 and 3) reach equal accuracy in many times fewer steps with batch normalization, because it
-tolerates larger learning rates. This example repeats both experiments on a smaller scale, with
-fully connected networks on scikit-learn's digits.
+Two papers quantify these claims. He, Zhang, Ren and Sun (2015, figures 2 and 3) train networks with
+ReLU activations. With 22 layers, networks with He initialization learn sooner than those with
+Xavier initialization. With 30 layers, they still learn, while networks with Xavier initialization
+stall. With batch normalization, Ioffe and Szegedy (2015, figures 2 and 3) reach the same accuracy
+in many times fewer steps, because it tolerates larger learning rates. This example repeats both
+experiments on a smaller scale, with fully connected networks on scikit-learn's digits.
 """
 
 import warnings
@@ -78,13 +78,13 @@ def milliseconds(model):
 
 
 # %%
-# He's weights against Xavier's
-# -----------------------------
-# A rectifier passes half of the signal. The variance of Xavier's weights is meant for activations
-# that pass the entire signal, so they lose a factor of :math:`\sqrt{1/2}` per layer in both the
-# forward and the backward pass, which is :math:`4 \cdot 10^{-5}` over 29 layers. He's weights have
-# twice the variance, which avoids this loss. Both networks are trained with momentum 0.9, as in the
-# paper, from three random initializations each.
+# He initialization against Xavier initialization
+# -----------------------------------------------
+# ReLU passes half of the signal. Xavier initialization is meant for activations that pass the
+# entire signal. With ReLU, its variance shrinks the signal by a factor of :math:`\sqrt{1/2}` per
+# layer in both the forward and the backward pass, which is :math:`4 \cdot 10^{-5}` over 29 layers.
+# He initialization has twice the variance, which avoids this loss. Both networks are trained with
+# momentum 0.9, as in the paper, from three random initializations each.
 
 INITIALIZERS = {"Xavier": "xavier_normal", "He": "he_normal"}
 SEEDS = [0, 1, 2]
@@ -120,9 +120,9 @@ for he, xavier in zip(shallow["He"], shallow["Xavier"], strict=True):
     assert final_accuracy(xavier) > 0.8
 
 # %%
-# These results confirm both figures of the paper. At 10 layers, the networks learn with either
-# initializer, but sooner with He's. At 30 layers, all networks with He's weights learn, and none
-# with Xavier's.
+# These results confirm both figures of the paper. With 10 layers, the networks learn with either
+# initializer, but sooner with He initialization. With 30 layers, all networks with He
+# initialization learn, and none with Xavier initialization.
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
@@ -152,8 +152,9 @@ for axis in axes:
 # --------------------------------------------------
 # Three networks train with and without batch normalization, at seven learning rates from 0.03 to
 # 30, for 20 epochs of plain gradient descent. Their initial weights come from
-# ``initializer="auto"``, which uses Xavier's for the sigmoid and He's for ReLU, with Xavier's in
-# the first layer. A learning rate counts as usable if the final accuracy is above 90 %.
+# ``initializer="auto"``, which uses Xavier initialization for the sigmoid, and for ReLU He
+# initialization except in the first layer, where it uses Xavier initialization. A learning rate
+# counts as usable if the final accuracy is above 90 %.
 
 RATES = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 NETWORKS = {
@@ -191,8 +192,8 @@ assert fewest["3 x sigmoid", "batch"][1] < 0.6 * fewest["3 x sigmoid", "none"][1
 # rate is three to ten times as large, and an accuracy of 95 % takes two to four times fewer steps,
 # each network at its own best learning rate. Six layers of sigmoids learn only with batch
 # normalization. The paper reports learning rates up to 30 times as large and 14 times fewer steps,
-# in much larger networks. Each step takes nearly twice as long here, so little of the gain remains
-# for ReLU.
+# in much larger networks. Here, each step with batch normalization takes nearly twice as long, so
+# little of the gain remains for ReLU.
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 for axis, name in zip(axes, NETWORKS, strict=True):
@@ -208,9 +209,9 @@ axes[2].legend(title="normalization", loc="lower left")
 # Batch normalization instead of careful initialization
 # -----------------------------------------------------
 # Dividing by the standard deviation of the batch cancels the scale of the weights, so a network
-# with batch normalization should not depend on it. This is tested on six ReLU layers with weights
-# 0.1, 1 and 10 times as large as He's, at the best of three learning rates, and on the 30 layers
-# with Xavier's weights.
+# with batch normalization should not depend on this scale. This is tested on six ReLU layers with
+# weights 0.1, 1 and 10 times as large as those of He initialization, at the best of three learning
+# rates, and on the 30 layers with Xavier initialization.
 
 FACTORS = [0.1, 1, 10]
 print(f"{'normalized':10}" + "".join(f"{f'weights x {factor}':>15}" for factor in FACTORS))
@@ -236,24 +237,24 @@ for factor in [0.1, 10]:
 assert final_accuracy(rescued) > final_accuracy(deep["Xavier"][0]) + 0.3
 
 # %%
-# The network depends on the scale much less, but it still does. Weights a tenth as large even give
-# the best result. With weights ten times as large, the steps are too small in relation to the
-# weights, because the gradient shrinks as the weights grow. The 30 layers with Xavier's weights,
-# which stalled without batch normalization, now learn. However, the gradients of the first layer
-# are hundreds of times as large as those of the last layer. Batch normalization stabilizes the
-# activations, but gradients *grow* towards the first layers of deep networks (Yang, Pennington,
-# Rao, Sohl-Dickstein and Schoenholz 2019, "A mean field theory of batch normalization"). He's
-# weights alone did better.
+# With batch normalization, the network depends much less on the scale, but it still does. Weights a
+# tenth as large even give the best result. With weights ten times as large, the steps are too small
+# in relation to the weights, because the gradient shrinks as the weights grow. The 30 layers with
+# Xavier initialization, which stalled without batch normalization, now learn. However, the
+# gradients of the first layer are hundreds of times as large as those of the last layer. Batch
+# normalization stabilizes the activations, but gradients *grow* towards the first layers of deep
+# networks (Yang, Pennington, Rao, Sohl-Dickstein and Schoenholz 2019, "A mean field theory of batch
+# normalization"). He initialization alone did better.
 #
 # Summary
 # -------
 # =============================================  =================================================
 # claim                                          result
 # =============================================  =================================================
-# He's weights train 30 layers, Xavier's stall   holds for three of three seeds
-# He's weights learn sooner at fewer layers      holds
-# batch normalization stabilizes activations     holds: weights 0.1 to 10 times He's can be trained
-# ... and thereby gradients                      partly: at 30 layers they explode moderately
+# He trains 30 layers, Xavier stalls             holds for three of three seeds
+# He learns sooner with fewer layers             holds
+# batch normalization stabilizes activations     holds: trains with weights 0.1 to 10 times He's
+# ... and thereby gradients                      partly: with 30 layers they explode moderately
 # fewer steps, larger learning rates             holds, with smaller factors than in the paper
 # =============================================  =================================================
 

@@ -13,7 +13,7 @@ features to a similar range", and six effects are commonly attributed to it. It
 5. or to "overfit to specific features",
 6. "helps to keep activations within a reasonable range", against vanishing and exploding gradients.
 
-This example measures each effect, with the same network behind every scaler. The verdicts are
+This example measures each effect, with the same network after every scaler. The verdicts are
 listed in :doc:`/four_questions`."""
 
 import warnings
@@ -39,14 +39,14 @@ from sknn_adam import MLPClassifier
 # %%
 # The scalers
 # -----------
-# The comparison includes no scaler, five scalers of scikit-learn, and a control that divides all
-# columns by *one* number. The control makes the values small but keeps the differences in scale
-# between columns. It therefore separates the effect of small inputs from the effect of equal
-# scales.
+# The comparison includes the unscaled columns, five scalers of scikit-learn, and a control that
+# divides all columns by the *same* number. The control makes the values small but keeps the
+# differences in scale between columns. It therefore separates the effect of small inputs from the
+# effect of equal scales.
 
 
 class OneFactor(TransformerMixin, BaseEstimator):
-    """Divide the whole table by one number, the standard deviation of all its values."""
+    """Divide the entire table by one number, the standard deviation of all its values."""
 
     def fit(self, X, y=None):
         """Compute the standard deviation."""
@@ -54,7 +54,7 @@ class OneFactor(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Divide by it."""
+        """Divide the table by the standard deviation."""
         return X / self.factor_
 
 
@@ -85,7 +85,7 @@ def split(X, y, name, seed, train_size=0.7):
 
 
 def network(optimizer, learning_rate, seed, hidden=(32,), **options):
-    """Return a network without penalty that trains for all epochs."""
+    """Return a network without a penalty that trains for all epochs."""
     options = {"batch_size": 32, "max_iter": 60, **options}
     model = MLPClassifier(
         hidden,
@@ -100,7 +100,7 @@ def network(optimizer, learning_rate, seed, hidden=(32,), **options):
 
 
 def fit(model, X, y):
-    """Fit without the warning about divergence, which is a result here."""
+    """Fit the model and ignore the warning about divergence, which is a result here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(X, y)
@@ -179,7 +179,7 @@ PRIOR = {
 
 
 def final_loss(model):
-    """Return the mean loss of the last epochs, or infinity after divergence."""
+    """Return the mean loss of the last five epochs, or infinity after divergence."""
     if model.stop_reason_ == "diverged":
         return np.inf
     return np.mean(model.history_["loss"][-5:])
@@ -330,8 +330,8 @@ assert RUNS["cancer", "SGD best", "Standard"]["gap"].mean() > 0.01
 # weights :math:`W_{ij} / \sigma_i` and biases :math:`b_j - \sum_i \mu_i W_{ij} / \sigma_i` give the
 # same outputs on the raw columns as :math:`W, b` on the scaled ones. Without a penalty, the loss
 # therefore has the same optima before and after scaling. Only the path to them changes. To show
-# this, Adam at 0.003 trains for 400 epochs without a scaler and for 80 epochs with one. The last
-# two columns of the table are the mean training losses halfway and at the end.
+# this, networks are trained with Adam at 0.003, for 400 epochs without a scaler and for 80 epochs
+# with one. The last two columns of the table are the mean training losses halfway and at the end.
 #
 # *Overfitting.* In the tables above, the gap between training and held-out accuracy is smallest
 # without scaling, because that network has hardly learned. A fair comparison needs equal training
@@ -367,7 +367,7 @@ X, y = DATA["wine"]
 scaler = StandardScaler().fit(X)
 model = network("adam", 0.003, 0).fit(scaler.transform(X), y)
 losses = log_loss(y, model.predict_proba(scaler.transform(X))), folded_loss(model, scaler, X, y)
-print("wine, loss behind Standard {:.10f}, folded into the raw columns {:.10f}".format(*losses))
+print("wine, loss after Standard {:.10f}, folded into the raw columns {:.10f}".format(*losses))
 assert np.isclose(*losses, rtol=1e-6)
 
 EQUAL = {}
@@ -386,16 +386,17 @@ headings = "data,scaler,seeds,epochs,train loss,test loss,gap,sd,test acc,gap,ha
 table(headings.split(","), rows)
 
 # %%
-# Without a scaler, every seed reaches the target too, but it takes at least ten times as many
+# Without a scaler, all seeds reach the target as well, but they take at least ten times as many
 # epochs.
 
 # %%
 # No feature overshadows the others
 # ---------------------------------
 # The gradient of the first layer has one row for each column of the table. The contribution of a
-# column is the fraction of the squared norm in its row. It can be computed without access to the
-# internals of the package: one copy of a network takes a step of SGD at rate 1, another copy at
-# rate 2, and the difference of their weights is the gradient.
+# column is the squared norm of its row, as a fraction of the squared norm of the gradient. The
+# gradient can be computed without access to the internals of the package: one copy of a network
+# takes a step of SGD at rate 1, another copy at rate 2, and the difference of their weights is the
+# gradient.
 #
 # Here "ash", one of the 13 columns of the wine data, is multiplied by 1000, as if milligrams had
 # been entered instead of grams. The second measure is the permutation importance: the decrease in
@@ -404,7 +405,7 @@ table(headings.split(","), rows)
 ASH = load_wine().feature_names.index("ash")
 rng = np.random.default_rng(0)
 X, y = DATA["wine"]
-# Each column is shuffled separately and carries no information about the class.
+# Each column is shuffled separately and then contains no information about the class.
 noise = rng.permuted(X, axis=0)
 VERSIONS = {
     "as it is": X,

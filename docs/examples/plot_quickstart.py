@@ -7,8 +7,8 @@ This example tunes a pipeline of a scaler and a network with scikit-learn's ``Gr
 optimizer, its learning rate, the initializer, the hidden layers and the batch size. The data are
 scikit-learn's digits: 1797 images of 8 by 8 pixels.
 
-Run as a script, it shows its progress, prints a table, and saves the curves of the searches to
-``quickstart.png`` in the current directory.
+When run as a script, it reports its progress, prints a table, and saves the curves of the searches
+to ``quickstart.png`` in the current directory.
 """
 
 import os
@@ -63,7 +63,7 @@ def grid_search(scoring):
 
 
 def random_search(scoring, n_iter=96):
-    """Return a search that samples from distributions, and the number of samples."""
+    """Return a search that samples from distributions, and the number of candidates."""
     distributions = {
         "scale": SCALERS,
         "mlp__optimizer": OPTIMIZERS,
@@ -99,13 +99,13 @@ def bayes_search(scoring, n_iter=32):
 # %%
 # Progress
 # --------
-# The folds are scored in other processes. The scorer appends the time of each call to a file, from
-# which this process reads the progress of a search and, at the end, the time at which each
+# The folds are scored in other processes. The scorer appends the time of each call to a file. From
+# this file, the main process reads the progress of a search and, at the end, the time at which each
 # candidate was finished.
 
 
 class TimedAccuracy:
-    """Scorer for the accuracy that writes the time of each call to a file."""
+    """Accuracy scorer that appends the time of each call to a file."""
 
     def __init__(self, path):
         self.path = path
@@ -137,7 +137,7 @@ def terminal_bar():
 
 @contextmanager
 def progress(name, scorer, total):
-    """Report progress in a thread, as a bar on a terminal and as a line per quarter otherwise."""
+    """Report progress from a thread: a bar on a terminal, otherwise a line after each quarter."""
     bar, ended = terminal_bar(), threading.Event()
     task = bar.add_task(name, total=total) if bar else None
 
@@ -203,8 +203,8 @@ rows = [row for name, make in makers.items() if (row := run(name, make, *digits)
 # %%
 # The table
 # ---------
-# The accuracies are those of the best candidate: the mean over the folds that selected it, and the
-# accuracy on a held-out quarter of the images.
+# The table shows two accuracies of the best candidate: the mean over the folds, which selected it,
+# and the accuracy on a held-out quarter of the images.
 
 columns = ["search", "tried", "seconds", "CV accuracy", "held out", "best parameters"]
 print()

@@ -33,9 +33,9 @@ options = {
 }
 
 # %%
-# The space
-# ---------
-# The names include the prefix of the pipeline's step. The ranges come from the components.
+# The search space
+# ----------------
+# The names start with the name of the pipeline step. The ranges are declared by the components.
 
 space = search_space(model, exclude="max_iter")
 for name, values in space.items():
@@ -45,8 +45,8 @@ for name, values in space.items():
 # %%
 # Three searches
 # --------------
-# The searches are a grid of 24 candidates, a random search of 24 candidates, and a halving search
-# that starts with 48 candidates and a few epochs.
+# A grid search and a random search try 24 candidates each. A halving search starts with 48
+# candidates and few epochs.
 
 grid = GridSearchCV(model, search_space(model, "grid", size="small"), **options)
 random = RandomizedSearchCV(model, space, n_iter=24, random_state=0, **options)

@@ -3,9 +3,9 @@ Tuning: defaults, grid, random, Bayes
 =====================================
 
 "How to choose hyperparameters?" A common answer is: *"Start with reasonable defaults, then
-systematically experiment, keeping track of your results."* This example does so in rounds, and
-compares the costs and gains of each search method. :doc:`plot_hyperparameters` covers the effects
-of the individual settings.
+systematically experiment, keeping track of your results."* This example follows the advice in
+rounds, and compares the cost and the gain of each search method. :doc:`plot_hyperparameters` covers
+the effects of the individual settings.
 
 The data are scikit-learn's digits, and networks train for at most 20 epochs. Half of the images are
 used for tuning by three-fold cross-validation. The other half is used only once, for the final
@@ -103,8 +103,8 @@ network = MLPClassifier(max_iter=20, early_stopping=True, n_iter_no_change=4, ra
 # *"You define a range of values for each hyperparameter and try all possible combinations. It's
 # thorough but can be computationally expensive."*
 #
-# Five hyperparameters are tuned here. The number of their combinations is the product of the
-# numbers of their values.
+# Five hyperparameters are tuned here. The number of combinations is the product of the numbers of
+# values.
 
 RATE = "optimizer__learning_rate"
 # The sizes are strings because scikit-optimize does not accept tuples.
@@ -129,7 +129,7 @@ for values in (2, 3, 5, 10):
     print(f"{values:22}   {count:10}   {3 * count:15}   {count * seconds / 60:6.1f} min")
 
 # %%
-# **Holds: a grid is costly.** The grid used here has 24 candidates, which leaves one to three
+# **Holds: a grid is costly.** The grid used here has 24 candidates and therefore only one to three
 # values for each hyperparameter.
 
 N_TRIES = prod(map(len, GRID.values()))
@@ -148,9 +148,9 @@ HALF = N_TRIES // 2
 # after six random candidates.
 #
 # Each search gets as many candidates as the grid, 24, and therefore as many fits. Two further
-# searches use two rounds: twelve coarse random candidates, then twelve in a space narrowed around
-# the best of them, chosen either at random or by the Gaussian process. This separates the gain from
-# narrowing from the gain from the model.
+# searches have two rounds: twelve random candidates from the wide space, then twelve from a space
+# narrowed around the best of them, chosen either at random or by the Gaussian process. Comparing
+# the two separates the effect of narrowing from the effect of the model.
 
 WIDE = {
     RATE: (1e-4, 1.0),
@@ -162,7 +162,7 @@ WIDE = {
 
 
 def narrowed(best):
-    """Return a space around the best parameters: nearby numbers and adjacent list entries."""
+    """Return a space around the best parameters, with nearby numbers and adjacent list entries."""
     space = {}
     for name, values in WIDE.items():
         if isinstance(values, tuple):
@@ -192,7 +192,7 @@ def bayes_search(space, n_iter, seed):
         else Categorical(values)
         for name, values in space.items()
     }
-    # Proposing three candidates at a time reduces the number of fits of the model.
+    # If three candidates are proposed at a time, the Gaussian process is fitted less often.
     options = {"n_iter": n_iter, "n_points": 3, "random_state": seed, "refit": False}
     options["optimizer_kwargs"] = {"n_initial_points": 6, "acq_optimizer": "sampling"}
     return BayesSearchCV(network, space, cv=FOLDS, **options).fit(X_train, y_train)
@@ -223,8 +223,9 @@ def scores_of(stage, seed):
 # %%
 # The table summarizes the log. "Best" is the best mean score over the folds after all 24
 # candidates, and "halfway" is the best after 12. "Tries" is the mean score over all candidates of
-# the search itself. "Held out" is the accuracy of the best candidate on the held-out images after
-# training on all tuning images, and "seconds" is the duration of the search.
+# the search, without the first round of a narrowed search. "Held out" is the accuracy of the best
+# candidate on the held-out images after training on all tuning images, and "seconds" is the
+# duration of the search.
 
 
 def held_out(row):
@@ -270,9 +271,9 @@ axes[1].legend(loc="lower left")
 
 # %%
 # **Random against grid.** With equal numbers of candidates, the two reach about the same score. The
-# learning rate matters most (right panel). The grid tries three values of it, random search two
-# dozen. The three values of the grid were well chosen here. A grid of 0.0001, 0.001 and 0.003 would
-# have missed the best range.
+# learning rate matters most (right panel). The grid tries three learning rates, and random search
+# tries 24. The three values of the grid were well chosen here. A grid of 0.0001, 0.001 and 0.003
+# would have missed the best range.
 #
 # **Narrowing holds.** After a coarse round, the space around the best candidate contains hardly any
 # bad candidates: the mean of all tries rises from about 0.63 to 0.95. The best score rises only a
@@ -280,8 +281,8 @@ axes[1].legend(loc="lower left")
 #
 # **Bayes: not with 24 candidates.** In the wide space, its candidates are not better than random
 # ones, and the model takes more time than the fits. The method works as described, but modelling
-# five hyperparameters needs more than 24 evaluations, and lists of names have no distances that the
-# model could use. In the narrowed space it is as good as random search.
+# five hyperparameters needs more than 24 evaluations, and the names in a list have no distances
+# that the model could use. In the narrowed space it is as good as random search.
 
 mean = {
     stage: np.mean([SUMMARY[stage, seed] for seed in (SEEDS if stage in took else [0])], axis=0)

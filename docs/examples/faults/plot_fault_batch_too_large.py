@@ -41,7 +41,7 @@ assert cured.score(X_test, y_test) > 0.9
 # %%
 # Symptoms
 # --------
-# Plotted against steps (left), the broken training is not slower. It just makes too few steps.
+# Plotted against steps (left), the broken training is not slower. It just takes too few steps.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")

@@ -67,8 +67,8 @@ plt.show()
 # Causes and other cures
 # ----------------------
 # ReLU is 0 with slope 0 for every negative input. A unit whose input is negative for all samples no
-# longer receives a gradient. Large negative biases have this effect, and so does one step that is
-# too large. The usual cause is therefore a learning rate that is too high [1]_.
+# longer receives a gradient. Large negative biases have this effect, and so does a single step that
+# is too large. The usual cause is therefore a learning rate that is too high [1]_.
 #
 # * Use an activation that is not flat anywhere: ``activation="leaky_relu"``.
 # * Initialize the biases to 0, and lower the learning rate.

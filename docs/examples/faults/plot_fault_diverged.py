@@ -48,7 +48,7 @@ assert cured.score(X_test, y_test) > 0.7
 # %%
 # Symptoms
 # --------
-# The loss recorded before training diverged, and the loss with the suggested parameters.
+# The figure shows the loss until training diverged, and the loss with the suggested parameters.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")

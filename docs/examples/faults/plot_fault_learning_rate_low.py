@@ -40,7 +40,7 @@ assert cured.score(X_test, y_test) > 0.9
 # %%
 # Symptoms
 # --------
-# The range test (left) shows the learning rate from which the loss starts to fall.
+# The range test (left) shows the learning rate at which the loss starts to fall.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")

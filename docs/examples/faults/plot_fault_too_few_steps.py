@@ -2,7 +2,7 @@
 Too few steps
 =============
 
-The table is so small that an epoch has only one step or a few.
+The data set is so small that an epoch has only one or a few steps.
 """
 
 import matplotlib.pyplot as plt

@@ -79,7 +79,7 @@ plt.show()
 # * Use an activation of slope 1 (ReLU) with the initializer that suits it, and no more layers than
 #   needed.
 # * If the depth must stay, use ``normalization="batch"``.
-# * :ref:`sphx_glr_auto_examples_plot_vanishing_gradients.py` tries every cure on its own.
+# * :ref:`sphx_glr_auto_examples_plot_vanishing_gradients.py` tests each cure on its own.
 #
 # .. [1] Hochreiter, S. (1991). Untersuchungen zu dynamischen neuronalen Netzen. Diploma thesis.
 # .. [2] Glorot, X., Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
