@@ -229,8 +229,8 @@ def _check_width(operator: Any) -> None:
     if all(isinstance(width, int) for width in widths) and sum(widths) != model.n_features_in_:
         raise NotImplementedError(
             f"{type(model).__name__} was fitted with {model.n_features_in_} columns, but in the "
-            f"graph it gets {sum(widths)}. skl2onnx omits columns of an earlier step, for example the "
-            "indicator columns of SimpleImputer(add_indicator=True)."
+            f"graph it gets {sum(widths)}. skl2onnx omits columns of an earlier step, for example "
+            "the indicator columns of SimpleImputer(add_indicator=True)."
         )
 
 
