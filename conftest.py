@@ -1,8 +1,8 @@
-"""Exclude doctests that need optional packages which are not installed."""
+"""Exclude the doctests of folders whose optional packages are not installed."""
 
 from importlib.util import find_spec
 
-# Folders and the package that the examples in their docstrings need.
+# Folder -> package that the examples in its docstrings need.
 NEEDED = {
     "sknn_adam/inspection": "matplotlib",
     "sknn_adam/onnx": "skl2onnx",

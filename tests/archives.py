@@ -1,4 +1,4 @@
-"""Damaged and forged archives for tests/test_persistence.py and its heavy suite."""
+"""Damaged and forged archives for tests/test_persistence.py and the heavy tests."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sknn_adam.persistence import ArchiveError, load, save
 
-# Length of the comment at the end of an archive, which holds the checksum of all bytes before it.
+# Length of the comment at the end of an archive, which contains the checksum of the other bytes.
 LENGTH = 103
 
 
@@ -29,7 +29,7 @@ def sealed(data, written=1):
 
 
 def rewritten(data, change=None, about=None, written=1):
-    """Return the archive with another schema, or with another content of sknn_adam.json."""
+    """Return the archive with a changed schema or changed entries of sknn_adam.json."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -45,7 +45,7 @@ def rewritten(data, change=None, about=None, written=1):
 
 
 def with_file(data, name, content):
-    """Return the archive with new content in the file of this name."""
+    """Return the archive with new content of the file called `name`."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         for each in old.namelist():
@@ -55,7 +55,7 @@ def with_file(data, name, content):
 
 
 def planted(data, foreign):
-    """Return the archive with another node for the value of the first ``validation_fraction``."""
+    """Return the archive with `foreign` as the node of the first ``validation_fraction``."""
 
     def change(schema):
         text = json.dumps(schema)
@@ -74,7 +74,7 @@ def flipped(data, rng, n_bits=1):
 
 
 def outcome(data, path):
-    """Load the data; return "loaded" or the message of the ArchiveError."""
+    """Load the data; return "loaded", or the message if an ArchiveError is raised."""
     path.write_bytes(data)
     try:
         loaded = load(path)
@@ -85,7 +85,10 @@ def outcome(data, path):
 
 
 def damage(data, path, seed, n):
-    """Damage the data `n` times in each way; count the outcomes. "Sealed" has a valid checksum."""
+    """Damage the data `n` times in each way; count the outcomes.
+
+    "Sealed" archives have a valid checksum.
+    """
     rng = random.Random(seed)
     kinds = {
         "flipped": lambda: flipped(data, rng),
@@ -106,7 +109,7 @@ def damage(data, path, seed, n):
 
 
 def flipped_inside(data, rng):
-    """Return the archive with flipped bits in one of its files and a valid checksum."""
+    """Return the archive with flipped bits in one of its files, and with a valid checksum."""
     buffer = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as old, ZipFile(buffer, "w", ZIP_DEFLATED) as new:
         names = [name for name in old.namelist() if name != "sknn_adam.json"]

@@ -1,4 +1,4 @@
-"""Small estimators for tests of copies, and a comparison of two estimators bit by bit."""
+"""Small estimators for tests of copies, and a bitwise comparison of two estimators."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ X = RNG.normal(size=(60, 5))
 LABELS = np.array(["a", "b", "c"])[np.digitize(X @ [1.0, 2.0, 0.0, -1.0, 0.5], [-1, 1])]
 NUMBERS = 100 * np.sin(X[:, 0]) + 30 * X[:, 1] ** 2 + 1000
 
-# Parameters that add state to a run, which a copy must include.
+# Parameters that add state to a run. Copies must include this state.
 STATES = {
     "plain": {},
     "batch normalization": {"normalization": "batch", "dropout": 0.2},

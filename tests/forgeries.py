@@ -1,4 +1,4 @@
-"""Forged caches of machine code, as an attacker could prepare them to execute code."""
+"""Forged caches of machine code, which an attacker could prepare to execute code."""
 
 import importlib.util
 import os
@@ -54,7 +54,7 @@ def fit(cwd=None, script=FIT, **environment):
 
 
 def plant(folder, marker, what=("nbi", "nbc", "pyc", "py")):
-    """Replace the files of a cache by files that create `marker` when they are loaded."""
+    """Replace the files of a cache with files that create `marker` when they are loaded."""
     sources = list(folder.glob("*.py"))
     assert sources
     code = compile(f"open({str(marker)!r}, 'w')\nraise SystemExit(1)", "forged", "exec")
@@ -66,7 +66,7 @@ def plant(folder, marker, what=("nbi", "nbc", "pyc", "py")):
             Path(importlib.util.cache_from_source(source)).write_bytes(unchecked)
     for file in (folder / "__pycache__").glob("*.nb?"):
         if file.suffix[1:] in what:
-            # Otherwise a hard link would change, too.
+            # Writing in place would also change other hard links to the file.
             file.unlink()
             file.write_bytes(pickle.dumps(Payload(marker)))
 
@@ -76,7 +76,8 @@ def _own(folder, user):
         os.chown(path, user, user, follow_symlinks=False)
 
 
-# Forgeries: (cache folder, marker, empty directory) -> changes of the environment, or None.
+# Forgeries take (cache folder, marker, empty directory) and return changes of the environment, or
+# None.
 
 
 def world_writable(folder, marker, room):
@@ -154,7 +155,7 @@ def relative_path(folder, marker, room):
 
 
 def cache_of_numba(folder, marker, room):
-    """Plant files in the directory that Numba prefers, under every name that it may load."""
+    """Plant files in NUMBA_CACHE_DIR, under all names that Numba may load."""
     plant(folder, marker)
     names = [file.name for file in (folder / "__pycache__").glob("*.nb?")]
     for file in (folder / "__pycache__").glob("*"):
@@ -167,35 +168,35 @@ def cache_of_numba(folder, marker, room):
     return environment
 
 
-def folder_of_somebody(folder, marker, room):
+def folder_of_another_user(folder, marker, room):
     plant(folder, marker)
     _own(folder, OTHER_USER)
 
 
-def machine_code_of_somebody(folder, marker, room):
+def machine_code_of_another_user(folder, marker, room):
     plant(folder, marker)
     _own(folder / "__pycache__", OTHER_USER)
 
 
-def files_of_somebody(folder, marker, room):
+def files_of_another_user(folder, marker, room):
     plant(folder, marker)
     for file in (*folder.glob("*.py"), *(folder / "__pycache__").glob("*")):
         os.chown(file, OTHER_USER, OTHER_USER)
 
 
-def home_of_somebody(folder, marker, room):
+def home_of_another_user(folder, marker, room):
     plant(folder, marker)
     os.chown(folder.parent, OTHER_USER, OTHER_USER)
 
 
-def link_of_somebody(folder, marker, room):
+def link_of_another_user(folder, marker, room):
     plant(folder, marker)
     (room / "link").symlink_to(folder.parent)
     os.chown(room / "link", OTHER_USER, OTHER_USER, follow_symlinks=False)
     return {"XDG_CACHE_HOME": str(room / "link")}
 
 
-BY_ANYBODY = [
+BY_ANY_USER = [
     world_writable,
     group_writable,
     writable_machine_code,
@@ -212,15 +213,16 @@ BY_ANYBODY = [
     cache_of_numba,
 ]
 BY_ROOT = [
-    folder_of_somebody,
-    machine_code_of_somebody,
-    files_of_somebody,
-    home_of_somebody,
-    link_of_somebody,
+    folder_of_another_user,
+    machine_code_of_another_user,
+    files_of_another_user,
+    home_of_another_user,
+    link_of_another_user,
 ]
 
 
-# Places where no cache can be created: (empty directory) -> changes of the environment.
+# Places where no cache can be created. The functions take an empty directory and return changes of
+# the environment.
 
 
 def in_a_file(room):

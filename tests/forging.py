@@ -2,8 +2,9 @@
 
     python tests/forging.py FOLDER
 
-loads every file of a folder and prints one line of JSON for each. A file may take 10 seconds of
-CPU time and 300 MB of memory; above these limits the process ends without a line for this file.
+This command loads every file in the folder and prints one line of JSON for each. A file may take
+10 seconds of CPU time and 300 MB of memory. Above these limits, the process ends without a line for
+the file.
 """
 
 import copy
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS, MEMORY = 10, 300 * 2**20
-# Prefix of result lines, because estimators may also print while they train.
+# Prefix of the lines with results, because estimators may also print during training.
 RESULT = "outcome "
 NUMBERS = [-1, 0, 1, 3, 10**6, 2**63, -(2**70), 1e308, float("nan"), "x", "", None, True]
 
@@ -35,7 +36,7 @@ def text(number, value="null"):
 
 
 def mapping(number, **content):
-    """Return a node of a dictionary with string keys."""
+    """Return the node of a dictionary with string keys."""
     kinds = node(
         "builtins.list",
         "ListNode",
@@ -50,7 +51,7 @@ def sequence(number, content, kind="list"):
 
 
 def nested(depth, kind="list"):
-    """Return a node nested to this depth."""
+    """Return a node with this depth of nested containers."""
     tree = text(1)
     for number in range(2, depth + 2):
         tree = sequence(number, [tree], kind)
@@ -58,7 +59,7 @@ def nested(depth, kind="list"):
 
 
 def shared(depth, kind="list", width=2):
-    """Return few nodes that stand for ``width ** depth``, using references to earlier nodes."""
+    """Return a few nodes that stand for ``width ** depth``, by references to earlier nodes."""
     tree = text(1)
     for number in range(2, depth + 2):
         references = [{"__id__": number - 1}] * (width - 1)
@@ -67,7 +68,7 @@ def shared(depth, kind="list", width=2):
 
 
 def shared_with_names(depth, kind="list"):
-    """Return the tree of `shared` with references that look like complete nodes."""
+    """Return a tree as in `shared`, with references that look like complete nodes."""
     tree = text(1)
     for number in range(2, depth + 2):
         again = {key: value for key, value in tree.items() if key != "content"}
@@ -81,7 +82,7 @@ def cycle():
 
 
 def array_of(tree, shape):
-    """Return a node of an array of objects of this shape."""
+    """Return the node of an object array of this shape."""
     sizes = [text(10**6 + i, str(n)) for i, n in enumerate(shape)]
     return node(
         "numpy.ndarray",
@@ -120,7 +121,7 @@ def changed_numbers(schema, rng, n):
 
 
 def swapped_nodes(schema, rng, n):
-    """Yield schemas in which one node replaces another."""
+    """Yield schemas in which a copy of one node replaces another."""
     total = sum(1 for _ in nodes_of(schema))
     for _ in range(n):
         other = copy.deepcopy(schema)
@@ -146,7 +147,7 @@ def without_keys(schema, rng, n):
 
 
 def changed_arrays(array, rng):
-    """Yield copies of an array with other sizes, shapes, dtypes and values."""
+    """Yield (label, changed copy of the array): other sizes, shapes, dtypes and values."""
     n = array.size
     single = array.astype("f4") if array.dtype.kind in "fiu" else np.zeros(n, "f4")
     yield "empty", array.reshape(-1)[:0]
@@ -182,7 +183,9 @@ def changed_arrays(array, rng):
 
 
 def load_all(forged, folder, kernels="numpy"):
-    """Load archives, given as (label, bytes), in a process with limits; return their outcomes.
+    """Load archives, given as (label, bytes), in a process with limits.
+
+    Return a list of (label, outcome).
 
     Raises
     ------
@@ -211,7 +214,7 @@ def load_all(forged, folder, kernels="numpy"):
 
 
 def _limit():
-    """Limit further memory to `MEMORY` and further CPU time to about `SECONDS`."""
+    """Limit additional memory to `MEMORY` and additional CPU time to about `SECONDS`."""
     # The module does not exist on Windows.
     import resource
 
@@ -224,7 +227,7 @@ def _limit():
 
 
 def _use(model):
-    """Predict and train with a loaded model; errors are allowed, crashes and NaN are not."""
+    """Predict and train with a loaded model. Errors are allowed, but not crashes or NaN."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5))
     known = getattr(model, "classes_", None)
@@ -254,7 +257,7 @@ def _load(path):
         message = str(error)
         return {
             "outcome": "memory" if "MemoryError" in message else "refused",
-            "said": message[:300],
+            "message": message[:300],
         }
     except Exception as error:
         return {"outcome": f"{type(error).__name__}: {str(error)[:200]}"}
@@ -271,7 +274,7 @@ def main(folder):
     warnings.simplefilter("ignore")
     from sknn_adam.persistence.trusted import TRUSTED_TYPES, names_by_loader
 
-    # Import scikit-learn first, so that it does not count against the limits of the first file.
+    # Import scikit-learn first, so that this does not count against the limits of the first file.
     names_by_loader(TRUSTED_TYPES)
     for path in sorted(Path(folder).iterdir()):
         found = _load(path)

@@ -1,6 +1,7 @@
-"""Random parameters and random tables, and the checks that each of them must pass.
+"""Random cases of parameters and tables, and the checks that each case must pass.
 
-``tests/test_fuzz.py`` checks fixed cases, ``tests/heavy/test_long_fuzz.py`` checks new ones.
+``tests/test_fuzz.py`` checks the same cases in every run, and ``tests/heavy/test_long_fuzz.py``
+checks new cases.
 """
 
 import copy
@@ -28,8 +29,8 @@ from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES, Warmup
 
-# Messages of allowed errors. The drawn parameters are valid by themselves, so only combinations of
-# data and parameters may be refused.
+# Messages of allowed errors. Each drawn parameter is valid by itself, so only combinations of
+# parameters or of data and parameters may be refused.
 REFUSED = [
     r"(training|validation) set is too small",
     r"classes without a training sample",
@@ -47,7 +48,7 @@ REFUSED = [
     r"every member holds out its own fold",
     r"minimizes the objective of one network",
 ]
-# Limit for one case; a usual case takes some hundredths of a second.
+# Limit for one case. A typical case takes a few hundredths of a second.
 CPU_SECONDS = 20
 
 
@@ -55,7 +56,7 @@ CPU_SECONDS = 20
 
 
 def numbers(interval):
-    """Return a strategy for moderate and extreme numbers in an Interval of scikit-learn."""
+    """Return a strategy for moderate and extreme numbers in a scikit-learn Interval."""
     low, high = interval.left, interval.right
     if interval.type is Integral:
         return st.integers(low, min(high or 30, 30))
@@ -135,7 +136,7 @@ COMMON = {
 
 @st.composite
 def parameters(draw, own):
-    """Draw about half of the parameters; the others keep their defaults."""
+    """Draw values for about half of the parameters. The others keep their defaults."""
     sizes = draw(st.lists(st.integers(1, 7), max_size=3))
     activation = components(ACTIVATIONS)
     params = {"hidden_layer_sizes": tuple(sizes), "max_iter": draw(st.integers(1, 5))}
@@ -167,7 +168,10 @@ def with_extremes(X, rng, exponent):
 
 @st.composite
 def tables(draw):
-    """Draw X: tiny, wide, sparse, with constant columns, with repeated rows, of any scale."""
+    """Draw (X, rng).
+
+    X may be tiny, wide, sparse or badly scaled, and have constant columns or repeated rows.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     wide = draw(st.booleans()) and draw(st.booleans())
     n_rows = draw(st.integers(1, 12) if wide else st.integers(1, 60))
@@ -280,7 +284,7 @@ def arrays(output):
 
 
 def predict(model, X):
-    """Return all predictions of a fitted estimator for X."""
+    """Return the outputs of all prediction methods of a fitted estimator."""
     methods = ["predict", "decision_function", "predict_proba"]
     return {m: arrays(getattr(model, m)(X)) for m in methods if hasattr(model, m)}
 
@@ -290,7 +294,7 @@ def is_number(array):
 
 
 def train(model, X, y, weight, validation, method):
-    # Estimators with a full-batch optimizer have no `partial_fit`.
+    # Estimators with a full-batch optimizer do not have `partial_fit`.
     if method == "partial_fit" and hasattr(model, "partial_fit"):
         for _ in range(2):
             model.partial_fit(X, y, sample_weight=weight)
@@ -307,7 +311,7 @@ def train(model, X, y, weight, validation, method):
 
 
 def refused(model, error):
-    """Return whether an error is a documented one."""
+    """Return whether an error is documented."""
     if isinstance(error, FloatingPointError):
         expected = str(error).startswith("Training diverged") or "members diverged" in str(error)
         return model.on_divergence == "raise" and expected
@@ -317,28 +321,28 @@ def refused(model, error):
 
 
 def check_warnings(model, X, caught):
-    """Allow only documented warnings, ours and scikit-learn's."""
+    """Check that all warnings are documented by this package or scikit-learn."""
     for warning in caught:
         message = str(warning.message)
         diverged = "Training diverged" in message or "members diverged" in message
         diverged &= warning.category is ConvergenceWarning
         nothing = warning.category is ConvergenceWarning and "learned nothing" in message
         runs_out = "has run out after max_iter" in message
-        # Classes with fewer samples than cross-fitted members.
+        # A class may have fewer samples than there are cross-fitted members.
         rare = "have fewer samples than the" in message
         # scikit-learn issues this warning for every classifier.
         many = "unique classes is greater than 50%" in message
-        # From a scorer or `score`, about the samples passed to it.
+        # Scorers and `score` issue this warning about the samples passed to them.
         undefined = issubclass(warning.category, UndefinedMetricWarning)
         undefined &= model.scoring != "loss" or X.shape[0] < 2
-        # From a score that is undefined for a single validation sample.
+        # Some scores are undefined for a single validation sample.
         unscored = "was not finite in any epoch" in message and model.scoring != "loss"
         known = diverged or nothing or runs_out or rare or many or undefined or unscored
         assert known, warning
 
 
 def enlarged(X):
-    """Return X times 1e5, clipped to the range of its dtype."""
+    """Return 1e5 * X, clipped to the range of its dtype."""
     largest, X = np.finfo(X.dtype).max, X.copy()
     cells = X.data if sparse.issparse(X) else X
     with np.errstate(over="ignore"):
@@ -347,7 +351,7 @@ def enlarged(X):
 
 
 def check_network(model, X):
-    """Check that weights are finite and predictions agree with a forward pass for training."""
+    """Check that the weights are finite, and that predictions agree with a forward pass."""
     network = copy.deepcopy(model._network)
     assert np.isfinite(network.theta).all()
     assert np.isfinite(network.statistics).all()
@@ -360,7 +364,7 @@ def check_network(model, X):
     with np.errstate(all="ignore"):
         z = network.forward(x)
     predicted, limit = network.predict(X), 1e-4 * np.sqrt(np.finfo(network.dtype).max)
-    # Larger outputs are clipped. NaN compares as False.
+    # Predictions clip larger outputs. NaN compares as False, so it is not compared either.
     comparable = np.abs(z) < limit
     tolerance = 1e3 * np.finfo(network.dtype).eps
     size = np.abs(z[comparable]).max(initial=0)
@@ -370,7 +374,7 @@ def check_network(model, X):
 
 
 def check_weight_scale(model, X, y, weight, validation):
-    """Check that scaling the weights by a power of two does not change any bit."""
+    """Check that scaling the sample weights by a power of two does not change any bit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = clone(model).fit(X, y, weight * 2.0**900, **validation)
@@ -390,13 +394,13 @@ def check_case(model, X, y, weight, validation, method):
         except (ValueError, TypeError, FloatingPointError) as error:
             if not refused(model, error):
                 raise
-            # Earlier fits of the same case may have warned.
+            # Earlier fits of the same case may have issued warnings.
             check_warnings(model, X, caught)
             return "refused"
         outputs = predict(model, X)
         outputs |= {f"{m} of a row": o for m, o in predict(model, X[:1]).items()}
         outputs |= {f"{m} of huge X": o for m, o in predict(model, enlarged(X)).items()}
-        # scikit-learn's scores square the errors, so finite predictions may overflow there.
+        # scikit-learn's scores square the errors, which may overflow for finite predictions.
         predicted = outputs["predict"][0]
         largest = float(np.abs(predicted).max()) if is_number(predicted) else 0.0
         moderate = largest < 1e150 and (weight is None or weight.max() < 1e100)

@@ -1,4 +1,4 @@
-"""Cases of conversion to ONNX on real tables, for tests/test_onnx.py and the heavy suite."""
+"""Models on real tables to convert to ONNX, for tests/test_onnx.py and the heavy tests."""
 
 from functools import cache
 from itertools import product
@@ -27,7 +27,7 @@ def targets(name, target_type):
     X, y = table(name)
     above = X > np.median(X, axis=0)
     classes = np.digitize(y, [100, 200]) if name == "diabetes" else y
-    # Positive numbers for every table.
+    # Numbers that are positive for every table.
     numbers = y if name == "diabetes" else 20 * X[:, 0]
     return {
         "classes": lambda: classes,
@@ -45,7 +45,7 @@ def targets(name, target_type):
 
 
 def own(name, **params):
-    """Return a small estimator for the task of a table, the table and the target type."""
+    """Return a case: a small estimator for the task of a table, the table, the target type."""
     estimator = MLPRegressor if name == "diabetes" else MLPClassifier
     target_type = "numbers" if name == "diabetes" else "classes"
     return estimator(**SMALL | params), name, target_type
@@ -79,7 +79,7 @@ for name, loss, scaled in product(LOADERS, LOSSES, [True, False]):
     model = MLPRegressor(**SMALL, loss=loss, target_scaling=scaled)
     several = loss == "quantile" or not isinstance(loss, QuantileLoss)
     target_types = ["counts", "two outputs"] if several else ["counts"]
-    # The second output is squared: without target scaling it is too large to train on.
+    # The second output is a square, which is too large to train on without target scaling.
     for target_type in target_types if scaled else target_types[:1]:
         CASES[f"{name}, {loss!r}, scaled {scaled}, {target_type}"] = model, name, target_type
 VARIANTS = {
@@ -142,9 +142,9 @@ def run(onnx, X):
 
 
 def difference(case, dtype, options=None):
-    """Return the largest difference of any output, relative to the largest prediction.
+    """Return the largest difference of an output, relative to the largest prediction or 1.
 
-    Labels must be equal unless the two most probable classes are equal up to rounding.
+    The labels must be equal, except where the two highest probabilities are equal up to rounding.
     """
     from skl2onnx import to_onnx
 
@@ -189,7 +189,7 @@ def _sure(tables, multilabel):
 
 
 def _as_text(labels):
-    # The ONNX graph returns integers for these.
+    # The ONNX graph returns integers for these labels.
     if labels.dtype.kind in "bf":
         labels = labels.astype(int)
     return labels.astype(str)

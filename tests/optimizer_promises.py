@@ -1,4 +1,4 @@
-"""Properties that every optimizer must have, with one check for each of them."""
+"""Checks of the properties that every optimizer must have."""
 
 import pickle
 from copy import deepcopy
@@ -14,7 +14,7 @@ LAYOUT = [(slice(0, 24), (4, 6), "weight"), (slice(24, 29), (5,), "bias")]
 
 
 def objective(x):
-    """Return the objective of the golden file."""
+    """Return the objective of tests/golden/optimizers.json."""
     return (np.sin(2 * x) + x**2 / 2 + x**4 / 40).sum() + 0.3 * (x[:-1] * x[1:]).sum()
 
 
@@ -49,11 +49,11 @@ def follows_the_golden_trajectory(make, config):
             found["x_eval"] = optimizer.evaluation_point(theta, state)
         for key, value in found.items():
             noise = config["noise"][key][i]
-            # Trajectories near the minimum are chaotic, so two correct programs differ here.
+            # Where the trajectory is chaotic, two correct programs differ.
             if noise > 1e-7:
                 continue
             error = np.abs(value - expected[key]).max()
-            # The noise comes from one random perturbation; another may be a few times larger.
+            # The noise was measured with one random perturbation; others may have more.
             assert error <= 1e-12 + 5 * noise, f"{key} after {t} steps"
             assert error <= 1e-9 or noise > 2e-10, f"{key} after {t} steps"
             compared += 1
@@ -61,7 +61,7 @@ def follows_the_golden_trajectory(make, config):
     assert compared >= 4
 
 
-def precision_stays_that_of_theta(optimizer):
+def dtype_is_that_of_theta(optimizer):
     for dtype in (np.float32, np.float64):
         theta, state = run(with_numpy_numbers(optimizer), 10, dtype)
         assert theta.dtype == dtype
@@ -70,7 +70,7 @@ def precision_stays_that_of_theta(optimizer):
             assert getattr(state, slot).dtype == dtype
 
 
-def goes_down(optimizer):
+def objective_decreases(optimizer):
     theta, state = run(optimizer, 200)
     point = optimizer.evaluation_point(theta, state)
     assert objective(point) < objective(START) - 1
@@ -87,7 +87,7 @@ def instance_is_unchanged_by_steps(optimizer):
     assert vars(optimizer) == before
 
 
-def one_instance_serves_runs_that_alternate(optimizer):
+def one_instance_can_serve_alternating_runs(optimizer):
     thetas = START.copy(), 2 * START
     alone = [theta.copy() for theta in thetas]
     states = [optimizer.init(theta, LAYOUT) for theta in thetas]
@@ -150,11 +150,11 @@ def without_decay_nothing_moves_at_a_minimum(optimizer):
 
 
 PROMISES = [
-    precision_stays_that_of_theta,
-    goes_down,
+    dtype_is_that_of_theta,
+    objective_decreases,
     float32_follows_float64,
     instance_is_unchanged_by_steps,
-    one_instance_serves_runs_that_alternate,
+    one_instance_can_serve_alternating_runs,
     schedule_factor_is_a_factor_on_the_learning_rate,
     state_starts_at_zero_in_the_shape_of_theta,
     state_survives_pickling,

@@ -1,7 +1,7 @@
-"""Tables of all components: one row adds a component to every test of its family.
+"""Tables of all components. Adding a row includes a component in all tests of its family.
 
-A row is ``pytest.param(instance, id=...)``. All tests share these instances, because components
-must not change when they are used. Helpers for the tests of several families follow the tables.
+A row is ``pytest.param(instance, id=...)``. All tests share these instances, because using a
+component must not change it. The tables are followed by helpers for the tests of several families.
 """
 
 import json
@@ -173,8 +173,8 @@ COMPONENTS = (
     + NORMALIZATIONS
 )
 
-# Points where the derivative of an activation (at z) or loss (at z - y) jumps. Central differences
-# are not valid there.
+# Points at which the derivative of an activation (as a function of z) or a loss (of z - y) jumps.
+# Central differences are not valid there.
 KINKS = {
     activations.ReLU: lambda _: (0.0,),
     activations.LeakyReLU: lambda _: (0.0,),
@@ -193,7 +193,7 @@ def distance_to_kinks(component, x):
     return min((np.abs(x - kink).min() for kink in kinks), default=np.inf)
 
 
-# The target types that each loss of a task must support: name -> number of outputs.
+# Number of outputs by task and target type.
 TARGETS = {
     "classification": {"binary": 1, "multiclass": 4, "multilabel": 3, "one-label": 1},
     "regression": {"one-output": 1, "three-outputs": 3},
@@ -201,7 +201,7 @@ TARGETS = {
 
 
 def n_raw(loss, target_type):
-    """Return the number of raw outputs of a loss, or None if it does not support the targets."""
+    """Return the number of raw outputs of a loss, or None for an unsupported target type."""
     try:
         return loss.n_raw(TARGETS[loss.task][target_type])
     except ValueError:
@@ -217,7 +217,7 @@ LOSSES_AND_TARGETS = [
 
 
 def targets(loss, target_type, n_rows, rng):
-    """Return random targets in the form that the loss requires."""
+    """Return random targets that are valid for the loss."""
     n_outputs = TARGETS[loss.task][target_type]
     if target_type == "binary":
         return rng.permutation(np.arange(n_rows) % 2)
@@ -225,7 +225,7 @@ def targets(loss, target_type, n_rows, rng):
         return rng.permutation(np.arange(n_rows) % n_outputs)
     if loss.task == "classification":
         return rng.integers(0, 2, (n_rows, n_outputs)).astype(float)
-    # Losses for positive targets are scaled by the mean.
+    # These losses require positive targets.
     if loss.target_scaling == "mean":
         return rng.gamma(2.0, 0.5, (n_rows, n_outputs))
     return rng.normal(size=(n_rows, n_outputs))
@@ -240,7 +240,7 @@ def smooth_targets(loss, target_type, z, rng):
 
 
 def load_golden(name):
-    """Return the reference results in a golden file; tests/golden/README.md describes them."""
+    """Return the reference results in a file of tests/golden, which README.md describes."""
     return json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
 
 
@@ -259,7 +259,7 @@ def with_numpy_numbers(component):
 def central_differences(f, x, h=1e-3):
     """Return df/dx for every element of `x` by fourth-order central differences.
 
-    `f` is called without arguments after `x` has been changed in place.
+    `f` is called without arguments, so it must read `x`, which is changed in place.
     """
     result = np.empty(x.shape)
     for i in np.ndindex(x.shape):

@@ -56,17 +56,17 @@ REFUSED = {
     "link_to_a_folder",
     "link_to_machine_code",
     "relative_path",
-    "folder_of_somebody",
-    "machine_code_of_somebody",
-    "home_of_somebody",
-    "link_of_somebody",
+    "folder_of_another_user",
+    "machine_code_of_another_user",
+    "home_of_another_user",
+    "link_of_another_user",
 }
-REMOVED = {"links_to_files", "hard_links", "writable_files", "files_of_somebody"}
+REMOVED = {"links_to_files", "hard_links", "writable_files", "files_of_another_user"}
 
 
 @POSIX
 @pytest.mark.parametrize(
-    "forge", forgeries.BY_ANYBODY + forgeries.BY_ROOT, ids=lambda forge: forge.__name__
+    "forge", forgeries.BY_ANY_USER + forgeries.BY_ROOT, ids=lambda forge: forge.__name__
 )
 def test_forged_cache_is_not_used(forge, folder, tmp_path, monkeypatch):
     if forge in forgeries.BY_ROOT and os.geteuid() != 0:

@@ -349,7 +349,7 @@ REFUSED = {
     ),
     "calibrated bagging": (
         lambda X, y: CalibratedClassifierCV(BaggingClassifier(net(), n_estimators=2), cv=2),
-        "CalibratedClassifierCV.*in between",
+        "CalibratedClassifierCV.*inside another meta-estimator",
     ),
     "shared": (shared, "inside CalibratedClassifierCV and VotingClassifier.*use a copy"),
     "tuned": (lambda X, y: TunedThresholdClassifierCV(net(), cv=2), "TunedThresholdClassifierCV"),

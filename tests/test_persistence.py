@@ -391,7 +391,7 @@ def test_error_names_the_planted_type(name, tmp_path, monkeypatch):
     path = tmp_path / "planted.skops"
     pipeline = make_pipeline(StandardScaler(), small(MLPClassifier)).fit(X, LABELS)
     path.write_bytes(planted(archive(pipeline, tmp_path), PLANTED[name]))
-    with pytest.raises(ArchiveError, match=rf"was refused: it holds.*{name}"):
+    with pytest.raises(ArchiveError, match=rf"was refused: it contains.*{name}"):
         load(path)
     assert not HAPPENED
     assert not (tmp_path / "planted").exists()
@@ -530,7 +530,7 @@ def test_archive_of_another_object_raises(tmp_path):
     data, path = archive(small(MLPClassifier), tmp_path), tmp_path / "list.skops"
     words = {**WORDS, "protocol": None}
     path.write_bytes(rewritten(data, lambda schema: words | {"protocol": schema["protocol"]}))
-    with pytest.raises(ArchiveError, match="holds 'list' instead of an estimator"):
+    with pytest.raises(ArchiveError, match="contains 'list' instead of an estimator"):
         load(path)
 
 
@@ -719,10 +719,10 @@ def test_disguised_sparse_matrix_is_not_unpacked(tmp_path):
     with ZipFile(buffer, "a") as file:
         file.writestr("1.npz", nested_npz(10**7))
     (tmp_path / "forged.skops").write_bytes(sealed(buffer.getvalue()))
-    with pytest.raises(ArchiveError, match=r"was refused: it holds the unexpected file '1\.npz'"):
+    with pytest.raises(ArchiveError, match=r"refused: it contains the unexpected file '1\.npz'"):
         load(tmp_path / "forged.skops")
     (tmp_path / "forged.skops").write_bytes(forged)
-    with pytest.raises(ArchiveError, match=r"it holds builtins\.list as 'SparseMatrixNode'"):
+    with pytest.raises(ArchiveError, match=r"it contains builtins\.list as 'SparseMatrixNode'"):
         load(tmp_path / "forged.skops")
 
 

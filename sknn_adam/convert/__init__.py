@@ -1,4 +1,4 @@
-"""Conversion from and to the networks of scikit-learn."""
+"""Conversion from and to scikit-learn's networks."""
 
 from sknn_adam.convert.incoming import from_sklearn
 from sknn_adam.convert.outgoing import to_sklearn

@@ -1,4 +1,4 @@
-"""Conversion from the networks of scikit-learn, with parameters, weights and moments."""
+"""Conversion from scikit-learn's networks, with parameters, weights and moments."""
 
 from math import ceil, inf, log
 from typing import Any
@@ -28,25 +28,27 @@ SAME = (
     "early_stopping validation_fraction n_iter_no_change"
 ).split()
 THEIR_BATCH = 200
-# Below this rate scikit-learn's "adaptive" learning rate ends the training.
+# scikit-learn's "adaptive" learning rate stops training once it is at or below this value.
 THEIR_MIN_RATE = 1e-6
 
 
 def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | MLPRegressor:
     """Convert a network of scikit-learn to an estimator of this package.
 
-    The parameters are mapped. The weights, curves and counters of a fitted network are copied: the
-    estimator makes the same predictions, and ``partial_fit``, or ``fit`` with ``warm_start``,
-    continues with the moments of the optimizer.
+    The parameters are mapped. The weights, curves and counters of a fitted network are copied, so
+    the estimator makes the same predictions. ``partial_fit``, or ``fit`` with ``warm_start``,
+    continues with the moments of the optimizer. For a network with ``early_stopping=True`` or
+    ``solver="lbfgs"``, it starts with a new optimizer state instead.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
         The network, fitted or not. It is not modified.
     n_samples : int, optional
-        Number of training samples. scikit-learn divides ``alpha`` by the batch size. That is the
-        number of samples for ``solver="lbfgs"``, and for ``batch_size="auto"`` with fewer than 200
-        samples. A fitted network stores this number unless its solver is ``"lbfgs"``.
+        Number of training samples. It is needed because scikit-learn divides ``alpha`` by the batch
+        size, which is the number of samples for ``solver="lbfgs"``, and for ``batch_size="auto"``
+        with fewer than 200 samples. By default, the number is derived from a fitted network, unless
+        its solver is ``"lbfgs"``. Otherwise 200 is assumed.
 
     Returns
     -------
@@ -57,18 +59,17 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
     Warns
     -----
     UserWarning
-        If the penalty of an ``"lbfgs"`` network cannot be mapped because `n_samples` is missing.
-        The penalty is then mapped for 200 samples.
+        If the solver is ``"lbfgs"``, `alpha` is not 0 and `n_samples` is not given.
 
     See Also
     --------
-    to_sklearn : The opposite conversion.
+    to_sklearn : The reverse conversion.
 
     Notes
     -----
-    Training differs from scikit-learn's in three details: Adam adds epsilon to the bias-corrected
-    root, ``learning_rate="invscaling"`` counts epochs instead of samples, and another random
-    generator shuffles the samples.
+    Training differs from scikit-learn's in three details. Adam adds epsilon to the bias-corrected
+    root. The schedule for ``learning_rate="invscaling"`` counts epochs instead of samples. The
+    samples are shuffled by another random generator.
 
     Examples
     --------
@@ -93,7 +94,7 @@ def from_sklearn(model: Any, n_samples: int | None = None) -> MLPClassifier | ML
         )
     fitted = hasattr(model, "coefs_")
     if n_samples is None and fitted and model.solver != "lbfgs":
-        # t_ counts samples.
+        # `t_` is the number of samples processed in all epochs.
         n_samples = model.t_ // max(1, len(model.loss_curve_))
     params = _our_parameters(model.get_params(deep=False), n_samples)
     if fitted:
@@ -114,8 +115,8 @@ def _our_parameters(theirs: dict[str, Any], n_samples: int | None) -> dict[str, 
     if solver == "lbfgs":
         if n_samples is None and theirs["alpha"]:
             warn(
-                "scikit-learn divides the alpha of an 'lbfgs' network by the number of samples, "
-                f"which is unknown here; {THEIR_BATCH} is assumed. Pass n_samples to from_sklearn."
+                "For solver='lbfgs', scikit-learn divides alpha by the number of samples. It is "
+                f"unknown, so {THEIR_BATCH} is assumed. Pass n_samples to from_sklearn."
             )
         divisor, batch = n_samples or THEIR_BATCH, "auto"
     else:
@@ -162,7 +163,7 @@ def _copy_fitted_state(estimator: Any, model: Any, n_samples: int | None) -> Non
     if list(architecture.widths) != widths:
         raise ValueError(
             f"hidden_layer_sizes={model.hidden_layer_sizes!r} was changed after fit: the weights "
-            f"belong to hidden layers of {widths} units."
+            f"are those of hidden layers of {widths} units."
         )
     if is_classifier(model):
         labels = model.classes_
@@ -191,19 +192,19 @@ def _copy_fitted_state(estimator: Any, model: Any, n_samples: int | None) -> Non
     estimator._structure = architecture.described()
     estimator._publish(plan, run)
     if not (known and _copy_moments(run, plan.optimizer, model)):
-        # Keep the weights only; training starts with a new optimizer state.
+        # Without a run, further training keeps the weights but starts with a new optimizer state.
         estimator._run = None
 
 
 def _as_vector(arrays: list[np.ndarray]) -> np.ndarray:
-    """Return weights and biases as one vector."""
+    """Return the arrays as one vector."""
     return np.concatenate([array.ravel() for array in arrays])
 
 
 def _copy_counters(run: Run, model: Any, batch_size: int, n_samples: int | None) -> bool:
-    """Set epochs, steps, curves and the stop reason; return whether all steps are known."""
+    """Set counters, curves and stop reason; return whether the number of steps is known."""
     curve = getattr(model, "loss_curve_", None)
-    # L-BFGS stores the last loss only.
+    # L-BFGS stores only the last loss.
     if curve is None:
         curve = [model.loss_]
     scores = getattr(model, "validation_scores_", None)
@@ -232,7 +233,10 @@ def _copy_counters(run: Run, model: Any, batch_size: int, n_samples: int | None)
 
 
 def _copy_moments(run: Run, optimizer: Any, model: Any) -> bool:
-    """Copy the moments of scikit-learn's optimizer; return whether they match the weights."""
+    """Copy the moments of scikit-learn's optimizer, unless they do not match the weights.
+
+    Return whether they were copied.
+    """
     theirs = getattr(model, "_optimizer", None)
     # Early stopping restores the weights of an earlier epoch, but not the moments.
     if theirs is None or model.early_stopping:

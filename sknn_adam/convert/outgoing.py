@@ -1,4 +1,4 @@
-"""Conversion to the networks of scikit-learn, if it has an equivalent network."""
+"""Conversion to scikit-learn's networks, if there is an equivalent one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,11 +31,12 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
     estimator : MLPClassifier or MLPRegressor
         The estimator, fitted or not. It is not modified. The weights of a fitted estimator are
         copied, with batch normalization and target scaling folded in, so the network makes the
-        same predictions. Its training parameters, such as dropout, are mapped if scikit-learn has
-        them and dropped otherwise. All parameters of an unfitted estimator must have a counterpart.
+        same predictions. Its training parameters are mapped if scikit-learn has a counterpart, and
+        otherwise omitted, for example dropout. If the estimator is not fitted, all parameters must
+        have a counterpart.
     n_samples : int, optional
-        Number of training samples, 1000 by default. It determines the values of ``"auto"`` for
-        ``batch_size`` and ``alpha``.
+        Number of training samples, 1000 by default. It determines the values that ``"auto"`` stands
+        for in ``batch_size`` and ``alpha``.
 
     Returns
     -------
@@ -45,11 +46,12 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
     Raises
     ------
     ValueError
-        If scikit-learn has no such network. The message lists everything without a counterpart.
+        If scikit-learn has no equivalent network. The message lists all properties and parameters
+        without a counterpart.
 
     See Also
     --------
-    from_sklearn : The opposite conversion.
+    from_sklearn : The reverse conversion.
 
     Examples
     --------
@@ -75,7 +77,7 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
         problems += _training_problems(estimator, architecture)
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     if problems:
-        hint = "" if fitted else " Training parameters need no counterpart once it is fitted."
+        hint = "" if fitted else " A fitted estimator needs no counterpart of training parameters."
         raise ValueError(
             f"scikit-learn's {name} has no counterpart of {', '.join(problems)}.{hint}"
         )
@@ -89,7 +91,7 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
 
 
 def _network_problems(estimator: Any, architecture: Architecture, fitted: bool) -> Iterator[str]:
-    """Yield the properties of the network that scikit-learn does not have."""
+    """Yield the properties of the network that scikit-learn does not support."""
     used = {type(activation) for activation in architecture.activations}
     if len(used) > 1 or not used <= ACTIVATIONS.keys():
         yield f"activation={estimator.activation!r}"
@@ -109,7 +111,7 @@ def _network_problems(estimator: Any, architecture: Architecture, fitted: bool) 
 
 
 def _training_problems(estimator: Any, architecture: Architecture) -> Iterator[str]:
-    """Yield the training parameters that scikit-learn does not have."""
+    """Yield the training parameters that scikit-learn does not support."""
     optimizer = type(architecture.optimizer)
     schedules = (Constant, InverseScaling, Plateau) if optimizer is SGD else (Constant,)
     for name, used, convertible in (
@@ -160,7 +162,7 @@ def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dic
 def _copy_state(estimator: Any, model: Any) -> None:
     """Copy the weights, counters and curves of a fitted estimator to scikit-learn's network.
 
-    One epoch on dummy samples makes scikit-learn set the attributes that its release needs.
+    One epoch on dummy samples first sets all fitted attributes of the installed scikit-learn.
     """
     template = clone(model).set_params(
         solver="sgd", early_stopping=False, verbose=False, random_state=0, batch_size="auto"

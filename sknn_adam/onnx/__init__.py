@@ -1,4 +1,4 @@
-"""Conversion to ONNX, for predictions without Python: converters for skl2onnx (extra onnx)."""
+"""Conversion to ONNX by skl2onnx, for predictions without Python (extra ``onnx``)."""
 
 from sknn_adam.onnx.registration import register
 

@@ -1,4 +1,4 @@
-"""The transformers of `sknn_adam.preprocessing` as graphs."""
+"""Conversion of the transformers in `sknn_adam.preprocessing`."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["piecewise_linear", "smooth_clip"]
 
 
 def _subtract(g: Graph, x: str, shift: np.ndarray) -> str:
-    """Return x - shift, including the part of shift that the graph's precision rounds off."""
+    """Return x - shift, including the digits of shift that exceed the graph's precision."""
     near = shift.astype(g.dtype)
     return g("Sub", g("Sub", x, near), shift - near.astype(np.float64))
 
@@ -34,6 +34,6 @@ def piecewise_linear(g: Graph, model: PiecewiseLinear, x: str) -> str:
     starts, widths = np.hstack([e[:-1] for e in edges]), np.hstack([np.diff(e) for e in edges])
     inside = g("Div", _subtract(g, g("Gather", x, columns, axis=1), starts), widths)
     both = g("Concat", x, g("Clip", inside, 0.0, 1.0), axis=1)
-    # Each column is followed by its bins.
+    # In the output, each column is followed by its bins.
     order = np.argsort(np.append(np.arange(len(n_bins)), columns), kind="stable")
     return g("Gather", both, order, axis=1)

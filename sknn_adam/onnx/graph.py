@@ -1,8 +1,8 @@
-"""The network as a graph of ONNX operators, layer by layer.
+"""Conversion of a network to a graph of ONNX operators, layer by layer.
 
 Formulas are looked up by the *function* that computes them, not by the class of the component. A
-subclass that inherits the formula is converted; a subclass with its own formula is refused, and the
-error names it. All operators but Erf are also available in double precision in onnxruntime.
+subclass that inherits the formula is converted. For a subclass with its own formula, an error names
+the class. onnxruntime implements all operators except Erf in double precision, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,10 @@ __all__ = ["Graph", "look_up", "raw_outputs", "softplus"]
 class Graph:
     """Builder that adds operators to a skl2onnx container in one precision.
 
-    Calling it adds an operator: ``graph("Add", x, 1.0)``. Arguments are names of tensors, or
+    Calling it adds an operator: ``graph("Add", x, 1.0)``. The arguments are names of tensors, or
     arrays and numbers, which become constants in the graph's precision (integers stay integers).
-    With several members, all tensors of the network have a leading axis, as its arrays do.
+    With several members, the tensors of the network have a leading axis, as the arrays of the
+    members do.
     """
 
     def __init__(self, scope: Any, container: Any, dtype: Any, members: int | None = None):
@@ -66,7 +67,7 @@ class Graph:
         return self("Gather", x, np.arange(start, stop), axis=-1)
 
     def mean(self, x: str, width: int) -> str:
-        """Return the mean over the members, (n_samples, width); for a single network return `x`."""
+        """Return the mean over members, of shape (n_samples, width); `x` for a single network."""
         if self.members is None:
             return x
         flat = self("Reshape", x, [self.members, -1])
@@ -74,7 +75,7 @@ class Graph:
         return self("Reshape", self("MatMul", each, flat), [-1, width])
 
     def publish(self, x: str, variable: Any) -> None:
-        """Make `x` an output of the operator being converted."""
+        """Make `x` the output `variable` of the estimator being converted."""
         name = self.scope.get_unique_operator_name("Identity")
         self.container.add_node("Identity", [x], [variable.full_name], name=name)
 
@@ -82,7 +83,8 @@ class Graph:
 def look_up(table: dict[Any, Any], component: Any, method: str, what: str) -> Any:
     """Return the table entry for the function that implements `method`; raise if there is none.
 
-    Networks call ``apply`` of an activation, which may compute another formula than ``__call__``.
+    Networks call an activation's ``apply``, which a subclass may override with another formula than
+    that of ``__call__``. There is no entry for this.
     """
     entry = table.get(getattr(type(component), method))
     if entry is not None and method == "__call__" and overrides(type(component), "apply", method):
@@ -144,7 +146,7 @@ ACTIVATIONS: dict[Any, Callable[..., str]] = {
 
 
 def _row(array: np.ndarray) -> np.ndarray:
-    """Add an axis, so that an array with one entry per unit broadcasts over samples."""
+    """Insert an axis so that an array with one entry per unit broadcasts over samples."""
     return array[..., None, :]
 
 
@@ -157,7 +159,7 @@ def _activate(g: Graph, layer: Activate, x: str) -> str:
 
 def _normalize_rows(g: Graph, layer: RowNormLayer, x: str) -> str:
     width = layer.gamma.shape[-1]
-    # A matrix product takes the means.
+    # Multiplying by this column takes the mean over the units.
     mean = np.full((width, 1), 1 / width)
     if layer.centered:
         x = g("Sub", x, g("MatMul", x, mean))
@@ -182,8 +184,8 @@ def _affine(g: Graph, x: str, W: np.ndarray, b: np.ndarray) -> str:
 def raw_outputs(g: Graph, network: Network, x: str) -> str:
     """Add the network to the graph; return its raw outputs, clipped as in `Network.predict`.
 
-    Batch normalization uses fixed statistics, so it is folded into the affine map before it. With
-    several members the raw outputs have the shape (members, n_samples, n_raw).
+    With several members the raw outputs have the shape (n_members, n_samples, n_raw). The
+    statistics of batch normalization are fixed, so it is folded into the preceding dense layer.
     """
     affine: Sequence[np.ndarray] = ()
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""Conversion of raw outputs to predictions, probabilities and labels."""
+"""Graphs that convert raw outputs to predictions, probabilities and labels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,17 +47,17 @@ def n_columns(estimator: Any) -> int:
 
 
 def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
-    """Return the predictions of a regressor, (n_samples, n_outputs) or one column per level."""
+    """Return a regressor's predictions, with one column per output or per quantile level."""
     predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
     mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
     return g("Add", g("Mul", mean, estimator._targets.scale), estimator._targets.shift)
 
 
 def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
-    """Return the predicted standard deviations; with several members, those of their mixture."""
+    """Return the predicted standard deviations, for several members those of their mixture."""
     table = {GaussianLoss.deviation: True}
     look_up(table, estimator._loss, "deviation", "return_std=True with the loss")
-    # GaussianLoss limits the log variance smoothly beyond these bounds.
+    # GaussianLoss smoothly limits log variances outside of these bounds.
     u = g.columns(z, n_raw // 2, n_raw)
     inside = g("Clip", u, -20.0, 40.0)
     beyond = g("Sub", u, inside)
@@ -73,7 +73,7 @@ def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
 
 
 def integer_or_text(classes: np.ndarray) -> np.ndarray:
-    """Return classes as int64 or text, the types of ONNX; whole floats become integers."""
+    """Convert classes to int64 (also from floats that are whole numbers) or to text."""
     classes = np.asarray(classes)
     if classes.dtype.kind in "iub":
         return classes.astype(np.int64)
@@ -82,13 +82,13 @@ def integer_or_text(classes: np.ndarray) -> np.ndarray:
     if all(isinstance(label, str) for label in classes):
         return classes.astype(object)
     raise NotImplementedError(
-        f"Classes must be whole numbers or text for ONNX. Got {classes[:5].tolist()} of type "
-        f"{classes.dtype}."
+        "Conversion to ONNX requires classes that are whole numbers or text. Got "
+        f"{classes[:5].tolist()} of dtype {classes.dtype}."
     )
 
 
 def _check_loss(g: Graph, loss: Any) -> None:
-    # PerColumn wraps the loss of a multioutput target.
+    # For a multioutput target, the loss is wrapped in PerColumn.
     loss = getattr(loss, "loss", loss)
     look_up(CLASSIFICATION, loss, "predict", "The loss")
     if g.members is not None:
@@ -96,16 +96,17 @@ def _check_loss(g: Graph, loss: Any) -> None:
 
 
 def _positive(g: Graph, z: str, p: str) -> str:
-    """Return 1 where the prediction is positive, else 0.
+    """Return the predicted class of two, 0 or 1.
 
-    A single network decides by the log odds `z`, several members by their mean probability `p`.
+    A single network predicts 1 if the log odds `z` are positive, and several members if their mean
+    probability `p` is above 0.5.
     """
     more = g("Greater", z, 0.0) if g.members is None else g("Greater", p, 0.5)
     return g.cast(more, np.int64)
 
 
 def _log_mean(g: Graph, log_p: str, width: int) -> str:
-    """Return the logarithm of the mean over the members without underflow."""
+    """Return log(mean(exp(log_p))) over the members, without underflow."""
     if g.members is None:
         return log_p
     top, _ = g("TopK", log_p, [1], n=2, axis=0, largest=1, sorted=1)
@@ -114,7 +115,7 @@ def _log_mean(g: Graph, log_p: str, width: int) -> str:
 
 
 def _scores(g: Graph, z: str, width: int, exclusive: bool) -> str:
-    """Return the scores of ``decision_function``, as in ``ClassificationLoss.combine``."""
+    """Return the scores of ``decision_function``, computed as in ``ClassificationLoss.combine``."""
     if g.members is None:
         return z
     if exclusive and width > 1:
@@ -126,7 +127,7 @@ def _scores(g: Graph, z: str, width: int, exclusive: bool) -> str:
 def class_outputs(
     g: Graph, loss: Any, z: str, n_classes: int, raw_scores: bool = False
 ) -> tuple[str, str]:
-    """Return codes (n_samples,) and probabilities (n_samples, n_classes) of one target column.
+    """Return codes (n_samples,) and probabilities (n_samples, n_classes) for one target column.
 
     With `raw_scores`, return the scores of ``decision_function`` instead of probabilities. For two
     classes these are two columns, -s and s, as skl2onnx expects.
@@ -150,7 +151,7 @@ def class_outputs(
 def label_outputs(
     g: Graph, loss: Any, z: str, n_labels: int, raw_scores: bool = False
 ) -> tuple[str, str]:
-    """Return the 0/1 matrix of labels, and their probabilities or scores."""
+    """Return the 0/1 matrix of labels, and the probabilities or scores of the labels."""
     _check_loss(g, loss)
     p = g.mean(g("Sigmoid", z), n_labels)
     return _positive(g, z, p), _scores(g, z, n_labels, False) if raw_scores else p

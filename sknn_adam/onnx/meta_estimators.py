@@ -1,10 +1,10 @@
-"""Refuse meta-estimators whose ONNX graph would predict something else.
+"""Checks that reject meta-estimators whose ONNX graph would make other predictions.
 
-skl2onnx has its own converter for each meta-estimator, which calls ours for the estimators inside.
-Some of its converters deviate from scikit-learn: they take the nearest threshold of an isotonic
-regression, ignore a tuned threshold, or ignore the method that a stack was fitted with. The
-finished graph does not show this. Therefore every meta-estimator that contains one of our
-estimators is checked first, and refused unless its graph is known to be right.
+skl2onnx has a converter for each meta-estimator, which calls our converters for the estimators
+inside. Some of its converters deviate from scikit-learn: they use the nearest threshold of an
+isotonic regression, or ignore a tuned threshold or the method with which a stack was fitted. The
+resulting graph is valid but wrong. Therefore every meta-estimator that contains one of our
+estimators is checked first, and converted only if its graph is known to be correct.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ from sknn_adam.regressor import MLPRegressor
 
 __all__ = ["guarded", "is_nested", "unwrap", "wants_raw_scores"]
 
-# Operators that pass the outputs of a model on, at most converted to another type.
+# Operators that pass on the outputs of a model, possibly converted to another type.
 OUTLETS = {"SklearnZipMap", "SklearnZipMapColumns", "SklearnIdentity", "SklearnCast"}
 
 
 def unwrap(estimator: Any) -> Any:
-    """Return the estimator whose predictions a pipeline, search or FrozenEstimator returns."""
+    """Return the estimator that predicts inside a pipeline, search or FrozenEstimator."""
     while True:
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
@@ -62,7 +62,7 @@ def _inside(estimator: Any) -> Iterator[Any]:
 def _children(meta: Any) -> list[Any]:
     """Return the fitted estimators that a meta-estimator of scikit-learn calls."""
     children = [pair.estimator for pair in getattr(meta, "calibrated_classifiers_", [])]
-    # Next to `estimators_`, `estimator_` is the template, which is not fitted.
+    # If there is an attribute `estimators_`, then `estimator_` is an unfitted template.
     children += getattr(meta, "estimators_", [getattr(meta, "estimator_", None)])
     children += [getattr(meta, "final_estimator_", None)]
     return [estimator for estimator in children if estimator is not None]
@@ -82,7 +82,7 @@ def _enclosing(operator: Any) -> list[Any]:
 
 
 def is_nested(operator: Any) -> bool:
-    """Return whether another model reads the outputs of `operator`."""
+    """Return whether the outputs of `operator` are inputs of another model."""
     model = operator.raw_operator
     return any(unwrap(other.raw_operator) is not model for other in _enclosing(operator))
 
@@ -98,11 +98,11 @@ CONVERTED = (
 ).split()
 NEED_ALL_CLASSES = "AdaBoostClassifier BaggingClassifier CalibratedClassifierCV VotingClassifier"
 TAKE_COLUMNS = "Pipeline GridSearchCV RANSACRegressor StackingRegressor"
-# The graphs of these contain selected columns or an intermediate result, but no estimator.
+# The graphs of these select columns or compute an intermediate result. They contain no estimator.
 WITHOUT_ESTIMATORS = (
     "SklearnRFE SklearnRFECV SklearnSelectFromModel SklearnOVRDecisionFunction".split()
 )
-# These read the probabilities of an estimator as scores.
+# The converters of these treat an estimator's probabilities as scores.
 NEED_SCORES = {"SklearnCalibratedClassifierCV", "SklearnOneVsOneClassifier"}
 
 
@@ -116,10 +116,10 @@ def _reasons(operator: Any) -> Iterator[str]:
     if operator.type in WITHOUT_ESTIMATORS or not models:
         return
     if name not in CONVERTED:
-        yield "skl2onnx computes something else"
+        yield "the graph written by skl2onnx would make other predictions"
     consumers = {o.type for variable in operator.outputs for o in variable.operators_inputs_}
     if hasattr(meta, "transform") and consumers - OUTLETS:
-        yield "it is used as a transformer, but the graph would contain its predictions"
+        yield "it is used as a transformer, but the graph would pass on its predictions"
     if any(unwrap(meta) is model for model in models):
         return
     if any(isinstance(m, MLPClassifier) and m._targets.several for m in models):
@@ -130,7 +130,7 @@ def _reasons(operator: Any) -> Iterator[str]:
     classes = getattr(meta, "classes_", [])
     known = integer_or_text([] if isinstance(classes, list) else classes)
     if known.dtype != object and not (np.abs(known) < 2**31).all():
-        yield "skl2onnx stores classes as 32-bit integers, and these are larger"
+        yield "skl2onnx stores classes as 32-bit integers, but some are larger"
     if name in NEED_ALL_CLASSES.split() and any(len(e.classes_) != len(classes) for e in children):
         yield "an estimator inside was fitted without one of the classes"
     widths = [n_columns(model) for model in models if isinstance(model, MLPRegressor)]
@@ -139,18 +139,18 @@ def _reasons(operator: Any) -> Iterator[str]:
     # Only pipelines and searches pass the option "raw_scores" on to our classifiers.
     indirect = [e for e in map(unwrap, children) if not isinstance(e, MLPClassifier)]
     if operator.type in NEED_SCORES and any([*_inside(e)] for e in indirect):
-        yield "it needs the scores of MLPClassifier, but there is a meta-estimator in between"
+        yield "it needs the scores of MLPClassifier, which is inside another meta-estimator"
     if name == "CalibratedClassifierCV" and meta.method != "sigmoid":
-        yield f"skl2onnx computes something else for method={meta.method!r}; use 'sigmoid'"
+        yield (f"the graph would make other predictions for method={meta.method!r}; use 'sigmoid'")
     if name == "OneVsOneClassifier":
         if not np.array_equal(classes, np.arange(len(classes))):
             yield "the graph would predict the indices of the classes instead of the classes"
         # skl2onnx uses a fixed name for an intermediate result.
         if sum(other.type == operator.type for other in scope.operators.values()) > 1:
-            yield "the graph has several of them, which skl2onnx confuses"
+            yield "the graph contains several of them, which skl2onnx would mix up"
     options = scope.get_options(meta, fail=False) or {}
     if name == "BaggingClassifier" and options.get("raw_scores"):
-        yield "with the option 'raw_scores' it would choose its labels by the mean score"
+        yield "with the option 'raw_scores' its labels would depend on the mean score"
     if name.startswith("Voting") and meta.weights is not None:
         if isinstance(meta.weights, list | tuple):
             yield "skl2onnx needs the weights as a NumPy array"
@@ -176,9 +176,9 @@ def _reasons(operator: Any) -> Iterator[str]:
 
 
 def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return a shape calculator that first refuses a meta-estimator whose graph would be wrong.
+    """Return a shape calculator that raises if the graph of a meta-estimator would be wrong.
 
-    skl2onnx calls it for each operator, nested ones included, before the converter.
+    skl2onnx calls it for each operator, including nested ones, before the converter.
     """
 
     @wraps(calculate)
@@ -196,10 +196,10 @@ def guarded(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def wants_raw_scores(operator: Any, container: Any) -> bool:
-    """Return whether a classifier should output scores of decision_function for probabilities.
+    """Return whether a classifier should output scores instead of probabilities.
 
-    skl2onnx requests this by an option, which it does not pass on to the last step of a pipeline
-    or to the best estimator of a search.
+    The scores are those of ``decision_function``. skl2onnx requests them by an option, which it
+    does not pass on to the last step of a pipeline or to the best estimator of a search.
     """
     model, enclosing = operator.raw_operator, _enclosing(operator)
     parents = [o for o in enclosing if any(unwrap(e) is model for e in _children(o.raw_operator))]
@@ -207,9 +207,9 @@ def wants_raw_scores(operator: Any, container: Any) -> bool:
     if scores and len(scores) < len(parents):
         names = " and ".join(sorted({type(o.raw_operator).__name__ for o in parents}))
         raise NotImplementedError(
-            f"The same fitted {type(model).__name__} is inside {names}, some of which "
-            "need its probabilities and others its decision_function. skl2onnx cannot distinguish "
-            "them; use a copy of the fitted estimator for each of them."
+            f"The same fitted {type(model).__name__} is inside {names}, some of which need its "
+            "probabilities and others its decision_function. skl2onnx supports only one of the two "
+            "for each estimator. Use a copy of the fitted estimator in each of them."
         )
     wrappers = [operator, *(o for o in enclosing if unwrap(o.raw_operator) is model)]
     return bool(scores) or any(

@@ -1,4 +1,4 @@
-"""Registration with skl2onnx: the outputs of our estimators and their converters."""
+"""Registration of our estimators with skl2onnx: parsers, shape calculators and converters."""
 
 from functools import partial
 from typing import Any
@@ -41,11 +41,11 @@ CLASSIFIER_OPTIONS = {
 def register() -> None:
     """Register converters for this package's estimators with skl2onnx.
 
-    ``skl2onnx.to_onnx(model, X)`` then accepts an MLPClassifier or MLPRegressor, the transformers
-    of `sknn_adam.preprocessing`, and estimators that contain them: a Pipeline, a FrozenEstimator, a
-    GridSearchCV, a RandomizedSearchCV, a BayesSearchCV (if scikit-optimize is installed) or a
-    halving search (if it was enabled before this call). The type of `X` determines the precision
-    of the graph: float32 or float64. Further calls have no effect.
+    After this call, ``skl2onnx.to_onnx(model, X)`` accepts an MLPClassifier or MLPRegressor, the
+    transformers of `sknn_adam.preprocessing`, and estimators that contain them: a Pipeline, a
+    FrozenEstimator, a GridSearchCV, a RandomizedSearchCV, a BayesSearchCV (if scikit-optimize is
+    installed) or a halving search (if it was enabled before this call). The dtype of `X` determines
+    the precision of the graph, float32 or float64. Repeated calls are harmless.
 
     Raises
     ------
@@ -55,22 +55,25 @@ def register() -> None:
     Notes
     -----
     *Outputs.* A regressor has the output ``"variable"`` (n_samples, n_outputs), with one column per
-    level if it predicts several quantiles. The option ``{"return_std": True}`` adds ``"std"`` for
-    ``loss="gaussian"``. A classifier has the label and the probabilities. The probabilities are
-    dictionaries of float32 unless the option ``{"zipmap": False}`` is given. For a multilabel
-    target they are always a matrix, for a multioutput target a list of matrices. With the option
-    ``{"raw_scores": True}`` the scores of ``decision_function`` replace the probabilities; for two
-    classes these are the columns -s and s.
+    level if it predicts several quantiles. With ``loss="gaussian"``, the option
+    ``{"return_std": True}`` adds the output ``"std"``. A classifier outputs labels and
+    probabilities. The probabilities are dictionaries of float32 unless the option
+    ``{"zipmap": False}`` is given. For a multilabel target they are always a matrix, and for a
+    multioutput target a list of matrices. With the option ``{"raw_scores": True}``, the scores of
+    ``decision_function`` replace the probabilities. For two classes, they have two columns, -s
+    and s.
 
-    *Unsupported models* raise NotImplementedError, which names the unsupported part: a custom
-    activation, loss or normalization with its own formula, or classes that are neither whole
-    numbers nor text. In float64 graphs GELU's error function is computed in float32, because
-    onnxruntime has no float64 version.
+    *Unsupported models.* ``to_onnx`` raises NotImplementedError for a custom activation, loss or
+    normalization with its own formula, and for classes that are neither whole numbers nor text. The
+    message names the unsupported object.
 
-    *Meta-estimators* of scikit-learn with an MLPClassifier or MLPRegressor inside are converted
-    by skl2onnx itself. Those whose graph would predict something else than the model raise
-    NotImplementedError, for example a CalibratedClassifierCV with ``method="isotonic"`` or a
-    TunedThresholdClassifierCV.
+    *Precision.* In float64 graphs GELU's error function is computed in float32, because onnxruntime
+    has no float64 version.
+
+    *Meta-estimators* of scikit-learn that contain an MLPClassifier or MLPRegressor are converted by
+    skl2onnx itself. ``to_onnx`` raises NotImplementedError if the graph would make other
+    predictions than the model, for example for a CalibratedClassifierCV with ``method="isotonic"``
+    or a TunedThresholdClassifierCV.
 
     *Versions.* skl2onnx up to 1.20 writes at most opset 22 and IR version 10, which onnxruntime
     1.20 and later can run. With a newer skl2onnx, pass ``target_opset=22``.
@@ -114,8 +117,8 @@ def _register_meta_estimators() -> None:
     from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
 
     update_registered_parser(Columns, _parse_sklearn_column_transformer)
-    # skl2onnx supports GridSearchCV only. For a search inside another estimator, its parser turns
-    # the outputs of the search into outputs of the graph.
+    # skl2onnx supports only GridSearchCV. If that is inside another estimator, skl2onnx's parser
+    # declares the outputs of the search as outputs of the graph.
     for search in _searches():
         sklearn_operator_name_map[search] = "SklearnGridSearchCV"
         update_registered_parser(search, _parse_wrapper)
@@ -134,7 +137,7 @@ def _searches() -> list[type]:
     try:
         from skopt import BayesSearchCV
     except ImportError:
-        # Without scikit-optimize there is no fitted BayesSearchCV to convert.
+        # Without scikit-optimize there cannot be a BayesSearchCV to convert.
         pass
     else:
         searches.append(BayesSearchCV)
@@ -151,7 +154,7 @@ def _searches() -> list[type]:
 
 
 def _parse_wrapper(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Parse the estimator inside a search or a FrozenEstimator, with the options of the latter."""
+    """Parse the estimator inside a search or FrozenEstimator, with the options given for these."""
     from skl2onnx._parse import _parse_sklearn
 
     if isinstance(model, FrozenEstimator):
@@ -167,7 +170,7 @@ def _parse_wrapper(scope: Any, model: Any, inputs: Any, custom_parsers: Any = No
 
 
 def _parse_pipeline(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Parse as skl2onnx does, but pass the option "raw_scores" on to the last step."""
+    """Parse a pipeline as skl2onnx does, but pass the option "raw_scores" on to the last step."""
     from skl2onnx._parse import _parse_sklearn_pipeline
 
     last = unwrap(model)
@@ -192,7 +195,7 @@ def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any =
         refused.append("zipmap='columns'")
     if refused:
         raise NotImplementedError(
-            f"The options {', '.join(refused)} need a target with one column of classes. This "
+            f"The options {', '.join(refused)} require a target with one column of classes. This "
             f"MLPClassifier was fitted with {targets.shape}."
         )
     operator = scope.declare_local_operator(CLASSIFIER, model)
@@ -220,14 +223,14 @@ def _parse_regressor(scope: Any, model: Any, inputs: Any, custom_parsers: Any = 
 
 
 def _check_width(operator: Any) -> None:
-    """Raise if the graph passes another number of columns than the pipeline."""
+    """Raise if an estimator gets another number of columns in the graph than in ``fit``."""
     model, shapes = operator.raw_operator, [variable.type.shape for variable in operator.inputs]
     widths: list[Any] = [shape[1] if len(shape) == 2 else None for shape in shapes]
     if all(isinstance(width, int) for width in widths) and sum(widths) != model.n_features_in_:
         raise NotImplementedError(
             f"{type(model).__name__} was fitted with {model.n_features_in_} columns, but in the "
-            f"graph it gets {sum(widths)}: skl2onnx converts an earlier step incompletely, as it "
-            "does with SimpleImputer(add_indicator=True), whose indicator columns it omits."
+            f"graph it gets {sum(widths)}. skl2onnx omits columns of an earlier step, for example "
+            "the indicator columns of SimpleImputer(add_indicator=True)."
         )
 
 
@@ -245,7 +248,7 @@ def _shapes_of_classifier(operator: Any) -> None:
         outputs[1].type.shape = shape
     elif not targets.several:
         n_classes = len(targets.classes)
-        # Maps of ONNX store float32.
+        # The maps of ONNX store float32.
         if _zipmaps(operator):
             outputs[1].set_type(FloatTensorType([n_rows, n_classes]))
         outputs[1].type.shape = [n_rows, n_classes]
@@ -265,13 +268,16 @@ def _shapes_of_transformer(operator: Any) -> None:
 
 
 def _zipmaps(operator: Any) -> bool:
-    """Return whether the probabilities become dictionaries, as only outputs of the graph do."""
+    """Return whether the probabilities become dictionaries.
+
+    This is possible only for outputs of the graph.
+    """
     options = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": True})
     return options["zipmap"] is True and not is_nested(operator)
 
 
 def _column_classes(operator: Any, k: int) -> np.ndarray:
-    """Return the classes of a column, or their codes with the option "nocl"."""
+    """Return the classes of a target column, or with the option "nocl" their codes."""
     classes = operator.raw_operator._targets.columns[k]
     if operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})["nocl"]:
         return np.arange(len(classes))
@@ -284,7 +290,7 @@ def _column_classes(operator: Any, k: int) -> np.ndarray:
 def _inputs(
     scope: Any, operator: Any, container: Any, members: int | None = None
 ) -> tuple[Graph, str]:
-    """Return a graph in the precision of the inputs, and the inputs joined to one table."""
+    """Return a graph in the precision of the inputs, and the inputs joined to one tensor."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
@@ -294,7 +300,7 @@ def _inputs(
 
 
 def _network_graph(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
-    """Return a graph that computes the raw outputs, in the precision of the inputs."""
+    """Return a graph in the precision of the inputs, and the network's raw outputs in it."""
     network = operator.raw_operator._network
     g, x = _inputs(scope, operator, container, network.members)
     return g, raw_outputs(g, network, x)

@@ -1,4 +1,4 @@
-"""Model archives that are safe to open: no pickle, and only trusted types (extra ``secure``)."""
+"""Model archives that are safe to open: no pickle, trusted types only (extra ``secure``)."""
 
 from sknn_adam.persistence.archives import ArchiveError, load, save
 from sknn_adam.persistence.trusted import TRUSTED_TYPES

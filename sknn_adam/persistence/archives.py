@@ -1,4 +1,4 @@
-"""Write and read archives: zip files of skops with a checksum at the end."""
+"""Writing and reading of archives, which are zip files of skops with a checksum at the end."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ from sknn_adam.persistence.trusted import TRUSTED_TYPES
 __all__ = ["ArchiveError", "load", "save"]
 
 FORMAT = 1
-# The comment of the zip file, which is its last bytes. The checksum covers all bytes before it.
+# The comment is at the end of the zip file. The checksum covers all bytes before it.
 COMMENT = "sknn_adam archive, format {:04d}, sha256 {}"
 COMMENT_PATTERN = re.compile(rb"sknn_adam archive, format (\d{4}), sha256 ([0-9a-f]{64})")
 LENGTH = len(COMMENT.format(FORMAT, "0" * 64))
@@ -60,14 +60,14 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
         models (``optimizer_results_``), which are needed only while the search runs.
     path : str or path-like
         Path of the file, by convention with the extension ``.skops``. The file is written under a
-        temporary name and then renamed, so an error leaves an existing file as it was.
+        temporary name and then renamed, so an existing file is unchanged if an error occurs.
 
     Raises
     ------
     ArchiveError
-        If the estimator holds something that `load` would refuse, such as a custom activation or a
-        Pipeline with ``memory``, or something that skops cannot write, such as a lambda. The
-        message names it. The new archive is read once before it replaces an existing file.
+        If the estimator contains an object that skops cannot write, such as a lambda, or one that
+        `load` would refuse, such as a custom activation or a Pipeline with ``memory``. The message
+        names the object. To find out, `save` reads the archive once before it writes the file.
 
     See Also
     --------
@@ -115,7 +115,7 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
                 break
     except Exception as error:
         raise ArchiveError(
-            f"{name} holds something that skops cannot write: {type(error).__name__}: {error}. "
+            f"{name} contains an object that skops cannot write: {type(error).__name__}: {error}. "
             "Functions must be importable by name."
         ) from error
     try:
@@ -132,7 +132,7 @@ def save(estimator: Any, path: str | os.PathLike[Any]) -> None:
 
 
 def _packed(data: bytes) -> bytes:
-    """Add our own file, and space for the checksum, to the data that skops has written."""
+    """Add ``sknn_adam.json`` and space for the checksum to the archive written by skops."""
     about = {
         "format": FORMAT,
         "sknn_adam": __version__,
@@ -164,18 +164,17 @@ def load(path: str | os.PathLike[Any]) -> Any:
     Raises
     ------
     ArchiveError
-        If the file is not an archive, is damaged, or was written in a newer format than this
-        version reads. If it holds a type that is neither in `TRUSTED_TYPES` nor an estimator of
-        scikit-learn, an array or a plain container; the message names the type, which is not
-        imported. If its structure, or the state of an estimator in it, is not one that `save`
-        writes.
+        If the file is not an archive, is damaged, or has a newer format than this version can
+        read. If it contains types other than `TRUSTED_TYPES`, scikit-learn's estimators, arrays and
+        plain values; the message names these types, and they are not imported. If its structure,
+        or the state of an estimator in it, is not one that `save` writes.
     OSError
         If the file cannot be opened.
 
     Warns
     -----
     UserWarning
-        If the archive was written by a newer version of this package, in a format that this
+        If the archive was written by a newer version of this package, but in a format that this
         version can read. scikit-learn also warns if its estimators come from another version.
 
     See Also
@@ -185,11 +184,12 @@ def load(path: str | os.PathLike[Any]) -> Any:
     Notes
     -----
     The checksum detects damage. It is not a signature: anyone who can modify the file can recompute
-    it. To protect against forged files, the whole tree of the archive is checked before any object
-    is created. Each loader creates only its own types, the size of the file limits memory and time,
-    and the arrays of a training run must fit its network. ``SECURITY.md`` lists the guarantees.
+    it. To protect against forged files, the entire tree of the archive is checked before any object
+    is created. Each loader creates only its own types, the limits on memory and time depend on the
+    size of the file, and the arrays of a training run must fit its network. ``SECURITY.md`` lists
+    the guarantees.
 
-    Reading needs no packages beyond those for fitting; skops is used for writing only.
+    Only `save` needs skops; `load` needs no packages beyond those for fitting.
 
     Examples
     --------
@@ -210,14 +210,14 @@ def load(path: str | os.PathLike[Any]) -> Any:
         more = f" It was written by sknn_adam {by}."
         estimator = Reader(contents, TRUSTED_TYPES).read()
         if not isinstance(estimator, BaseEstimator):
-            raise Refused(f"it holds {type(estimator).__name__!r} instead of an estimator")
+            raise Refused(f"it contains {type(estimator).__name__!r} instead of an estimator")
         return restored(estimator)
     except Refused as error:
         raise ArchiveError(f"{name} was refused: {error}.") from error
     except Exception as error:
         raise ArchiveError(
             f"{name} cannot be read: {type(error).__name__}: {str(error)[:500]}.{more} It may be "
-            "damaged, or need the library versions that are listed in its file sknn_adam.json."
+            "damaged, or need the library versions listed in its file sknn_adam.json."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Comparison of values from an archive with newly created examples."""
+"""Comparison of values in an archive with examples of valid values."""
 
 from collections.abc import Callable
 from functools import partial
@@ -41,9 +41,10 @@ class Each(NamedTuple):
 def matches(value: Any, example: Any) -> bool:
     """Return whether a value has the structure of an example.
 
-    A float in an example matches any real number, and an integer any count. An array matches arrays
-    of its shape and dtype. A tuple, a slice, a string or None matches itself. A class matches its
-    instances, a frozenset its elements, and a function the values for which it is true.
+    A float in an example matches any real number, and an integer any number that is not negative.
+    An array matches C-contiguous arrays of its shape and dtype. A tuple, a slice, a string or None
+    matches equal values. A class matches its instances, a frozenset its elements, and a function
+    the values for which it returns True.
     """
     if isinstance(example, type):
         return type(value) is example
@@ -81,12 +82,12 @@ def matches(value: Any, example: Any) -> bool:
 
 
 def blank(size: int, dtype: Any) -> np.ndarray:
-    """Return an example of a vector of this size that takes no memory."""
+    """Return a vector of this size, to be used as an example, that takes no memory."""
     return np.broadcast_to(np.zeros((), dtype), (size,))
 
 
 def floats(*shape: int | None) -> Predicate:
-    """Return a predicate for arrays of floats of this shape, where None is any length."""
+    """Return a predicate for float arrays of this shape, where None matches any length."""
 
     def fits(value: Any) -> bool:
         plain = type(value) is np.ndarray and value.dtype.kind == "f" and value.ndim == len(shape)
@@ -122,7 +123,10 @@ def is_finite(array: np.ndarray) -> bool:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; floats may differ by rounding on another machine."""
+    """Return whether two values are equal, except for small differences between floats.
+
+    Another machine may round differently.
+    """
     if type(one) is float and type(other) is float:
         return isclose(one, other, rel_tol=1e-9)
     return type(one) is type(other) and bool(one == other)

@@ -1,4 +1,4 @@
-"""The files inside an archive, read within limits that depend on its size."""
+"""Reading of the files in an archive, within limits that depend on its size."""
 
 import io
 import json
@@ -15,13 +15,14 @@ SCHEMA = "schema.json"
 ABOUT = "sknn_adam.json"
 NAMES = re.compile(r"schema\.json|sknn_adam\.json|[0-9]{1,20}\.npy|[0-9a-f-]{36}\.bin")
 
-# Bytes in memory per byte of the file, and a constant for small files. The schema becomes Python
-# objects, which take several times the memory of their text, so its limit is lower.
+# Maximum number of unpacked bytes: a multiple of the size of the archive, plus a constant for small
+# archives. The schema has a lower limit, because its Python objects take several times the memory
+# of its text.
 MOST_EXPANSION, ALWAYS = 200, 2**24
 MOST_EXPANSION_OF_SCHEMA, ALWAYS_FOR_SCHEMA = 50, 2**21
 MOST_ABOUT = 2**16
-# A node of the schema has about 20 characters per bracket or comma. Text with many more brackets
-# and commas would become many more objects than any text that `save` writes.
+# Minimum number of characters per bracket or comma of the schema. `save` writes about 20. Text with
+# fewer would become many more objects.
 FEWEST_CHARACTERS = 8
 
 HEADER = re.compile(
@@ -53,8 +54,8 @@ class Contents:
     Raises
     ------
     Refused
-        If a file has an unexpected name or a compression method that ``save`` does not use, or if
-        the files need more memory than is allowed for an archive of this size.
+        If a file has an unexpected name, is encrypted, or is compressed by a method that ``save``
+        does not use. If the unpacked files would exceed the limit for an archive of this size.
     """
 
     def __init__(self, data: bytes):
@@ -64,10 +65,11 @@ class Contents:
         seen: set[str] = set()
         for member in self._zip.infolist():
             if member.filename in seen or not NAMES.fullmatch(member.filename):
-                raise Refused(f"it holds the unexpected file {member.filename[:100]!r}")
+                raise Refused(f"it contains the unexpected file {member.filename[:100]!r}")
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) or member.flag_bits & 1:
                 raise Refused(
-                    f"its file {member.filename!r} is encrypted or compressed by another method"
+                    f"its file {member.filename!r} is encrypted, or compressed by another method "
+                    "than deflate"
                 )
             seen.add(member.filename)
         sizes = {member.filename: member.file_size for member in self._zip.infolist()}
@@ -79,9 +81,9 @@ class Contents:
             raise Refused(f"{self.size} bytes would unpack to {unpacked}")
 
     def read(self, name: Any, ending: str = ".json") -> bytes:
-        """Return the content of a file, which must have the size stated in the zip directory.
+        """Return the content of a file; raise if its size is not that in the zip directory.
 
-        Reading without a limit would decompress all data before the sizes are compared.
+        Without a limit, all data would be decompressed before the sizes are compared.
         """
         if not str(name).endswith(ending):
             raise Refused(f"its file {str(name)[:100]!r} has an unexpected extension")
@@ -92,7 +94,7 @@ class Contents:
         return content
 
     def about(self) -> dict[str, Any]:
-        """Return the format of the archive and the versions that wrote it."""
+        """Return the format of the archive and the library versions that wrote it."""
         if self._zip.getinfo(ABOUT).file_size > MOST_ABOUT:
             raise Refused(f"its file {ABOUT!r} is longer than {MOST_ABOUT} bytes")
         return json.loads(self.read(ABOUT))
@@ -106,7 +108,7 @@ class Contents:
         return json.loads(text)
 
     def array(self, name: Any) -> np.ndarray:
-        """Return the array in a file; repeated calls return the same object."""
+        """Return the array in a file. Repeated calls return the same object."""
         if name not in self._arrays:
             self._arrays[name] = _parsed(self.read(name, ".npy"), name, self.size)
         return self._arrays[name]
@@ -115,8 +117,8 @@ class Contents:
 def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
     """Return the array in a file of NumPy's format 1.0 or 2.0, in the byte order of this machine.
 
-    `numpy.load` is not used, because it allocates the memory that the header states before it reads
-    any data.
+    `numpy.load` is not used, because it allocates the amount of memory stated in the header before
+    it reads any data.
     """
     magic, version = content[:6], content[6:8]
     n_bytes = {b"\x01\x00": 2, b"\x02\x00": 4}.get(version, 0)
@@ -128,7 +130,7 @@ def _parsed(content: bytes, name: str, size: int) -> np.ndarray:
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(n) for n in header[3].decode().split(",") if n.strip())
     if dtype.kind not in KINDS or not dtype.itemsize:
-        raise Refused(f"the file {name!r} has an array of dtype {dtype}")
+        raise Refused(f"the file {name!r} has an array of dtype {dtype}, which is not supported")
     if prod(shape) * dtype.itemsize != len(content) - stop:
         raise Refused(f"the file {name!r} states the shape {shape}, which does not fit its data")
     if len(shape) > 32 or prod(max(1, n) for n in shape) > MOST_EXPANSION * size + ALWAYS:

@@ -1,8 +1,9 @@
-"""The loaders of an archive: how each type of node becomes an object.
+"""The loaders, which create objects from the nodes of an archive.
 
-skops writes an object as a node, a JSON object that names a loader and a class. The functions here
-make the object after `Reader` has checked the whole tree: `node` is the JSON object, and `below`
-holds the objects made from its child nodes. No other code makes objects from an archive.
+skops writes each object as a node, a JSON object that names a loader and a class. The functions
+here create the object after `Reader` has checked the entire tree. Their argument `node` is the JSON
+object, and `below` is the list of objects created from its child nodes. The only other objects are
+the search spaces created by `searches.restored`.
 """
 
 import json
@@ -23,14 +24,15 @@ __all__ = ["LOADERS", "Loader"]
 
 
 class Loader(NamedTuple):
-    """The functions that read a node.
+    """The functions that read one type of node.
 
     Parameters
     ----------
     below : callable
         Returns the list of child nodes of a node.
     make : callable
-        ``make(node, name, below, contents)`` returns the object.
+        ``make(node, name, below, contents)`` returns the object, where `name` is the full name of
+        its class, `below` the objects of its child nodes, and `contents` the files of the archive.
     """
 
     below: Callable[[dict], list]
@@ -57,8 +59,8 @@ PLAIN = re.compile(r'["0-9a-zA-Z-]')
 
 def _scalar(node: dict, name: str, below: list, contents: Contents) -> Any:
     text = node["content"]
-    # JSON allows white space before a bracket. Checking the first character ensures that lists and
-    # dictionaries are never parsed.
+    # The first character must not be a bracket or white space, which JSON allows before a bracket,
+    # so lists and dictionaries are never parsed.
     require(
         isinstance(text, str) and PLAIN.match(text),
         f"a plain value is not valid: {str(text)[:100]!r}",
@@ -66,7 +68,8 @@ def _scalar(node: dict, name: str, below: list, contents: Contents) -> Any:
     return json.loads(text)
 
 
-# Python hashes integers modulo a prime, so larger integers could be chosen to collide.
+# Python hashes integers modulo a prime, so larger integers could be chosen to have equal hashes.
+# Collisions make a set or dictionary very slow.
 LARGEST_HASHED = 2**64
 
 
@@ -89,21 +92,21 @@ def _bytes(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 # -- dictionaries --------------------------------------------------------------------------------
 
-# Limits for parameters that make a later `fit` open files, evaluate text or start processes.
+# Limits for parameters with which a later `fit` starts processes or evaluates text as code.
 LARGEST_N_JOBS = 1024
 DISPATCH = re.compile(r"all|(\d{1,6} ?\* ?)?n_jobs|n_jobs ?\* ?\d{1,6}")
 
 
 def _check_parameter(key: str, value: Any) -> None:
-    # The parameter name without the names of the enclosing estimators.
+    # The name of the parameter without the prefixes of nested estimators.
     own = key.rpartition("__")[2]
     if own == "memory" and value is not None:
         raise Refused(
-            f"{key!r} is set, so the next fit would unpickle files from that path. Only None is "
-            "allowed: set memory=None before saving"
+            f"{key!r} is set, so the next fit would unpickle files in that directory. Only None is "
+            "allowed. Set memory=None before saving"
         )
     if own == "n_jobs":
-        # In a grid the value is a list.
+        # In a parameter grid the value is a list.
         for number in np.ravel(np.asarray(value, dtype=object)):
             if isinstance(number, Real) and abs(float(number)) > LARGEST_N_JOBS:
                 raise Refused(f"{key!r} is {number}, but at most {LARGEST_N_JOBS} is allowed")
@@ -180,7 +183,7 @@ def _array(node: dict, name: str, below: list, contents: Contents) -> Any:
 
 
 def _flattened(items: Any, shape: tuple[int, ...]) -> list:
-    """Return the objects in nested lists of this shape as a flat list."""
+    """Flatten nested lists of this shape to a list of objects."""
     fits = isinstance(items, list) and len(items) == shape[0]
     require(fits, "the shape of an array of objects does not fit its items")
     if len(shape) == 1:
@@ -192,7 +195,7 @@ def _masked(node: dict, name: str, below: list, contents: Contents) -> Any:
     data, mask = below
     fits = isinstance(data, np.ndarray) and np.shape(mask) in ((), data.shape)
     if not fits or np.asarray(mask).dtype != bool:
-        raise Refused("a masked array has no data, or its mask does not fit the data")
+        raise Refused("a masked array has no array of data, or its mask does not fit the data")
     return np.ma.MaskedArray(data, mask)
 
 
@@ -208,14 +211,14 @@ def _stored_dtype(node: dict, name: str, below: list, contents: Contents) -> Any
 BIT_GENERATORS = {
     name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 }
-# The generators do not check these values, and use some of them as array indices.
+# NumPy's generators do not check these values and use some of them as array indices.
 LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "has_gauss": 1, "uinteger": 2**32 - 1}
 LARGEST_STATE = 2**128 - 1
 LARGEST_POOL = 64
 
 
 def _example(state: Any, name: str = "") -> Any:
-    """Convert the state of a new generator to an example that other states must match."""
+    """Return an example that states must match, made from the state of a new generator."""
 
     def in_range(value: Any) -> bool:
         fits = type(value) is int and 0 <= value <= LARGEST.get(name, LARGEST_STATE)

@@ -1,8 +1,8 @@
-"""Reader for the tree of an archive, which checks the whole tree before it makes objects.
+"""Reader for the tree of an archive, which checks the entire tree before it creates objects.
 
-The structure follows an allow-list: each node has a known loader, and a class that this loader may
-make. A node for an object that has occurred before must repeat its content, as `save` writes it, so
-the number of steps equals the number of nodes in the text.
+The check is an allow-list: each node must name a known loader and a class that this loader may
+create. If an object occurs several times, each of its nodes must repeat the content, as `save`
+writes it. The number of steps is therefore the number of nodes in the text.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["Reader"]
 
 # All releases of skops that `save` supports write this protocol.
 PROTOCOL = 2
-# Nesting of nodes; a pipeline inside a search needs eight levels.
+# Maximum depth of nested nodes. A pipeline inside a search needs eight levels.
 MAX_DEPTH = 120
 
 
@@ -27,7 +27,8 @@ class Reader:
     contents : Contents
         The files of the archive.
     trusted : tuple of str
-        Full names of the types that may be made besides scikit-learn's estimators and plain values.
+        Full names of the types that are allowed in addition to scikit-learn's estimators and plain
+        values.
     """
 
     def __init__(self, contents: Contents, trusted: tuple[str, ...]):
@@ -35,7 +36,7 @@ class Reader:
         self.names = names_by_loader(trusted)
         self.known = frozenset[str]().union(*self.names.values())
         self.foreign: set[str] = set()
-        # Results of `_check` by node number; None while the check is running.
+        # Results of `_check` by node id; None while the node is being checked.
         self.seen: dict[int, Any] = {}
         self.made: dict[int, Any] = {}
 
@@ -45,7 +46,7 @@ class Reader:
         Raises
         ------
         Refused
-            If the archive holds types that are not trusted, which are not imported, or if its
+            If the archive contains types that are not trusted, which are not imported, or if its
             structure is not valid.
         """
         root = self.contents.schema()
@@ -59,22 +60,24 @@ class Reader:
         if self.foreign:
             listed = ", ".join(name[:200] for name in sorted(self.foreign)[:5])
             listed += ", ..." if len(self.foreign) > 5 else ""
-            raise Refused(f"it holds types not in sknn_adam.persistence.TRUSTED_TYPES: {listed}")
+            raise Refused(f"it contains types not in sknn_adam.persistence.TRUSTED_TYPES: {listed}")
         return self._make(root)
 
     def _check(self, node: Any, depth: int) -> tuple[int, int]:
-        """Check a node and its descendants; return their number and a hash of their content."""
+        """Check a node and its descendants; return their count and a hash of their content."""
         if not isinstance(node, dict):
-            raise Refused("its schema has a value in the place of a node")
+            raise Refused("its schema has a plain value where a node is expected")
         if not depth:
             raise Refused(f"its objects are nested more than {MAX_DEPTH} levels deep")
         loader, number = node["__loader__"], node["__id__"]
         name = f"{node['__module__']}.{node['__class__']}"
         if type(number) is not int:
-            raise Refused("its schema has a node without a number")
+            raise Refused("its schema has a node whose __id__ is not an integer")
         if name not in self.names.get(loader, ()):
             if name in self.known:
-                raise Refused(f"it holds {name} as {str(loader)[:50]!r}, which loads other types")
+                raise Refused(
+                    f"it contains {name} as {str(loader)[:50]!r}, which loads other types"
+                )
             self.foreign.add(name)
             if loader not in LOADERS:
                 return 1, hash(name)
@@ -86,9 +89,9 @@ class Reader:
         own = node.get("content")
         own = own if isinstance(own, str) else tuple(own) if isinstance(own, dict) else None
         result = 1 + sum(size for size, _ in children), hash((loader, name, own, *children))
-        # A repeated node with less content would let few nodes stand for very many objects.
+        # If repeated nodes could omit their content, a few nodes could stand for very many.
         if not first and self.seen[number] != result:
-            raise Refused(f"its schema has two different nodes with the number {number}")
+            raise Refused(f"its schema has two different nodes with the __id__ {number}")
         self.seen[number] = result
         return result
 

@@ -1,4 +1,4 @@
-"""Conversion of search spaces, which archives cannot store, to descriptions and back."""
+"""Conversion between search spaces, which archives cannot store, and their descriptions."""
 
 from collections.abc import Callable
 from copy import copy
@@ -9,13 +9,13 @@ __all__ = ["Described", "portable", "restored"]
 
 SPACES = ("search_spaces", "param_distributions")
 DIMENSIONS = ("Real", "Integer", "Categorical")
-# The surrogate models of a Bayesian search contain references to themselves, and only a running
-# search needs them. Its candidates and scores are in cv_results_.
+# The surrogate models of a Bayesian search contain references to themselves. They are needed only
+# while the search runs, and the candidates and scores are in cv_results_.
 LEFT_OUT = ("optimizers_", "_optim_results")
 
 
 class Described:
-    """The name and arguments of a dimension of scikit-optimize or a distribution of SciPy."""
+    """The name and arguments of a scikit-optimize dimension or a SciPy distribution."""
 
     def __init__(self, family: str, name: str, args: Any, options: dict[str, Any]):
         self.family, self.name, self.args, self.options = family, name, list(args), dict(options)
@@ -44,7 +44,7 @@ class Described:
 def _describe(value: Any) -> Any:
     package = type(value).__module__.partition(".")[0]
     name = type(value).__name__
-    # Frozen distributions of SciPy have the attribute `dist`.
+    # SciPy's frozen distributions have the attribute `dist`.
     if package == "scipy" and hasattr(value, "dist"):
         return Described("distribution", value.dist.name, value.args, value.kwds)
     if package == "skopt" and name in DIMENSIONS:
@@ -68,7 +68,7 @@ def _replaced(value: Any, by: Callable[[Any], Any]) -> Any:
 
 
 def _with_spaces(estimator: Any, by: Callable[[Any], Any], leave_out: tuple[str, ...]) -> Any:
-    """Return a shallow copy with replaced search spaces, also inside pipelines."""
+    """Return a shallow copy with replaced search spaces, including those of pipeline steps."""
     known = vars(estimator)
     if "steps" in known:
         estimator = copy(estimator)
@@ -86,11 +86,11 @@ def _with_spaces(estimator: Any, by: Callable[[Any], Any], leave_out: tuple[str,
 
 
 def portable(estimator: Any) -> Any:
-    """Return the estimator, or a copy of it, in a form that archives can store."""
+    """Return the estimator, or a copy of it, with search spaces that archives can store."""
     return _with_spaces(estimator, _describe, LEFT_OUT)
 
 
 def restored(estimator: Any) -> Any:
-    """Undo `portable`."""
+    """Return the estimator, or a copy of it, with the search spaces before `portable`."""
     make = lambda value: value.make() if isinstance(value, Described) else value  # noqa: E731
     return _with_spaces(estimator, make, ())

@@ -1,9 +1,9 @@
-"""Checks of the state of this package's own objects before they are made from an archive.
+"""Checks of the states of this package's objects before they are created from an archive.
 
 Compiled loops read and write arrays without bounds checks, so the arrays and counters of an
-estimator must fit together. Each state is compared with newly created examples: an empty history, a
-run that has not begun, or a layer or an optimizer state made from the recorded arguments. Explicit
-conditions check the properties that such an example cannot express.
+estimator must be consistent. Each state is compared with newly created examples: an empty history,
+a run before its first step, or a layer or optimizer state created from the stored arguments.
+Properties that an example cannot express are checked by explicit conditions.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,15 +56,15 @@ REASONS = frozenset(
 
 
 def _is_component(base: type[Component], value: Any) -> bool:
-    """Return whether a value is a component of this base; raise if its parameters are invalid."""
+    """Return whether a value is an instance of `base`; raise if its parameters are invalid."""
     if isinstance(value, base):
         value.validate()
     return isinstance(value, base)
 
 
-# Each function below yields groups of examples by attribute. A group is compared before the next
-# one is created, so later groups can rely on earlier ones. `fitted` is the name of an attribute
-# that only fitted estimators have.
+# The registered functions yield groups of examples, as dicts by attribute. A group is compared
+# before the next one is created, so later groups can rely on attributes checked before. `fitted` is
+# the name of an attribute that only fitted estimators have, or None if the class is always checked.
 CHECKED: dict[type, tuple[str | None, Callable[[Any, State], Examples]]] = {}
 
 
@@ -136,7 +136,7 @@ def _network_examples(cls: type, state: State) -> Examples:
     bound = object.__new__(Network)
     bound.__setstate__(dict(state))
     tracked = [(layer, name) for layer in layers for name, _ in layer.statistics if name != "mean"]
-    # The comparison is written so that NaN passes, because an interrupted run may contain NaN.
+    # NaN passes this comparison, as it must, because an interrupted run may contain NaN.
     fits = not any((getattr(layer, name) < 0).any() for layer, name in tracked)
     require(fits, "the statistics of a normalization are negative")
 
@@ -150,7 +150,7 @@ def _clock(cls: type, state: State) -> Examples:
     yield {"progress": lambda progress: 0 <= progress <= 1}
 
 
-def _is_even(columns: dict[str, list]) -> bool:
+def _have_equal_lengths(columns: dict[str, list]) -> bool:
     return len({len(column) for column in columns.values()}) < 2
 
 
@@ -158,14 +158,14 @@ def _is_even(columns: dict[str, list]) -> bool:
 def _history(cls: type, state: State) -> Examples:
     numbers = Each(dict, 0.0)
     yield {"columns": Each(dict, Each(list, 0.0)), "layers": LayerHistory, "table": numbers}
-    yield {"columns": _is_even}
+    yield {"columns": _have_equal_lengths}
 
 
 @_examples_of(LayerHistory)
 def _layer_history(cls: type, state: State) -> Examples:
     measured = Each(list, lambda item: matches(item, 0.0) or matches(item, Each(tuple, 0.0)))
     yield {"columns": Each(dict, measured), "distance": is_positive}
-    yield {"columns": _is_even} | ({"next_step": 0} if "next_step" in state else {})
+    yield {"columns": _have_equal_lengths} | ({"next_step": 0} if "next_step" in state else {})
 
 
 @_examples_of(OutOfFold)
@@ -176,7 +176,7 @@ def _out_of_fold(cls: type, state: State) -> Examples:
 
 @_examples_of(Run, Members)
 def _run(cls: type[Run], state: State) -> Examples:
-    """Compare with a run that has not begun."""
+    """Compare with a run before its first step."""
     yield {"network": Network, "clock": Clock, "shape": Each(tuple, 0)}
     network, clock, (n_samples, batch_size) = state["network"], state["clock"], state["shape"]
     require(
@@ -190,7 +190,8 @@ def _run(cls: type[Run], state: State) -> Examples:
         "rng": np.random.Generator,
         "clock": Clock,
         "history": History,
-        # The estimator, which has the optimizer and the schedule, checks these two.
+        # `_run_of_mlp` checks these two, because they depend on the estimator's optimizer and
+        # schedule.
         "optimizer_state": lambda value: True,
         "schedule_state": lambda value: True,
         "shape": lambda shape: len(shape) == 2,
@@ -236,12 +237,12 @@ def _features(n_features: int, state: State) -> Examples:
 
 
 def _arrays_of(network: Network) -> list[Any]:
-    """Return the properties that all networks of one estimator share."""
+    """Return the properties in which the network of a run must equal that of its estimator."""
     return [network.dtype, network.layout, [type(layer) for layer in network.layers]]
 
 
 def _mlp(task: str, state: State) -> Examples:
-    """Yield the examples of attributes that both fitted estimators have."""
+    """Yield the examples of attributes common to fitted classifiers and regressors."""
     yield {
         "_network": Network,
         "_structure": Each(dict, str),
@@ -259,8 +260,8 @@ def _mlp(task: str, state: State) -> Examples:
     widths = [layer.fan_out for layer in network.dense()]
     n_raw = loss.n_raw(state["_targets"].n_outputs)
     yield from _features(network.layers[0].fan_in, state)
-    # A later fit resumes training only if these strings match its parameters. The string of the
-    # loss depends on scikit-learn's configuration, so it is generated again.
+    # A later fit resumes training only if these strings match its parameters. The repr of the loss
+    # depends on scikit-learn's configuration, so that string is generated again.
     expected = {
         "hidden_layer_sizes": repr(tuple(map(int, widths[:-1]))),
         "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
@@ -282,7 +283,7 @@ def _mlp(task: str, state: State) -> Examples:
     run = state.get("_run")
     if run is not None:
         yield from _run_of_mlp(run, state)
-    # In an interrupted epoch the weights may be diverging.
+    # In an interrupted epoch the weights may have diverged.
     if run is None or not run.batch:
         fits = is_finite(network.theta) and is_finite(network.statistics)
         require(fits, "the weights of an estimator are not finite")
@@ -304,9 +305,9 @@ def _run_of_mlp(run: Any, state: State) -> Examples:
     try:
         schedule = SCHEDULES.resolve(state["schedule"])
     except (TypeError, ValueError):
-        # The next fit raises this error.
+        # The next fit will raise this error.
         return
-    # With another schedule the next fit starts with a new run.
+    # If the parameter `schedule` was changed, the next fit starts a new run.
     if schedule.kind == state["_structure"]["schedule"]:
         fits = matches(run.schedule_state, schedule.init())
         require(fits, "the state of a schedule is not valid")

@@ -1,11 +1,11 @@
-"""The types that an archive may hold besides scikit-learn's estimators and NumPy's arrays.
+"""The types that an archive may contain besides scikit-learn's estimators and NumPy's arrays.
 
 A trusted type must be harmless for any input, because the author of an archive chooses the state
 passed to its ``__setstate__`` and the arguments of its calls. Types that execute text as code are
 therefore excluded, such as SciPy's distributions, whose ``__setstate__`` compiles a template from
-the state. So are all functions that are not needed. `searches` stores descriptions of distributions
-instead. This package's own classes with arrays and counters of training are listed in
-`states.CHECKED`, with a check of their state.
+the state; `searches` stores descriptions of them instead. Functions are excluded unless they are
+needed. `states.CHECKED` lists this package's classes that have arrays or counters of training,
+each with a check of its state.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -25,7 +25,7 @@ from sknn_adam.persistence.states import CHECKED
 __all__ = ["TRUSTED_TYPES", "import_trusted", "names_by_loader"]
 
 FAMILIES = "activations initializers losses schedules clipping averaging optimizers normalization"
-# This package's classes whose state is read by Python code only, so it needs no check.
+# This package's classes whose state is read only by Python code, so it is not checked.
 OWN = {
     "sknn_adam._component.ranges": "Choices Range",
     "sknn_adam.persistence.searches": "Described",
@@ -35,7 +35,7 @@ OWN = {
 }
 MASKED = {"numpy.ma": "MaskedArray", "numpy.ma.core": "MaskedArray"}
 BUNCH = "sklearn.utils._bunch.Bunch"
-# Classes that fitted estimators of scikit-learn contain, and the search of scikit-optimize.
+# Classes inside fitted estimators of scikit-learn, and scikit-optimize's search.
 OTHERS = {
     "numpy": "dtype",
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration",
@@ -58,7 +58,7 @@ def _full_name(value: Any) -> str:
 
 
 def _components() -> Iterable[str]:
-    """Yield the names of all public components, which excludes custom components."""
+    """Yield the names of this package's public components; custom components are not trusted."""
     for family in FAMILIES.split():
         module = import_module(f"sknn_adam.{family}")
         for value in (getattr(module, name) for name in module.__all__):
@@ -80,11 +80,11 @@ OWN_TYPES = {*_components(), *map(_full_name, CHECKED), *_names(OWN)}
 TRUSTED_TYPES: tuple[str, ...] = tuple(
     sorted({*OWN_TYPES, *_splitters(), *FUNCTIONS, *_names(OTHERS | MASKED)})
 )
-"""Names of all types that `load` accepts besides scikit-learn's estimators and plain values."""
+"""Names of the types that `load` accepts besides scikit-learn's estimators and plain values."""
 
 # -- types by loader -----------------------------------------------------------------------------
 
-# Losses and links in scikit-learn's linear models.
+# Classes inside scikit-learn's linear models and gradient boosting.
 COMPONENTS_OF_ESTIMATORS = {
     "sklearn._loss.link": "HalfLogitLink IdentityLink Interval LogitLink LogLink MultinomialLogit",
     "sklearn._loss.loss": "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss "
@@ -98,7 +98,8 @@ COMPILED_LOSSES = {
     "sklearn.linear_model._sgd_fast": "EpsilonInsensitive Hinge Huber Log ModifiedHuber "
     "SquaredEpsilonInsensitive SquaredHinge SquaredLoss",
 }
-# Ufuncs do not store their module, and different releases write different module names.
+# Ufuncs do not store their module, so the module name in an archive depends on the release that
+# wrote it.
 UFUNCS = {
     np: "numpy numpy.core._multiarray_umath numpy._core._multiarray_umath",
     scipy.special: "scipy.special scipy.special._ufuncs scipy.special._special_ufuncs",
@@ -128,10 +129,10 @@ def _estimators() -> frozenset[str]:
 
 @cache
 def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
-    """Return the full names of the types that each loader of an archive may make.
+    """Return the full names of the types that each loader of an archive may create.
 
-    Every name has one loader, except types such as ``list``, which can be stored as a type or as a
-    value.
+    Every name has one loader, except for types such as ``list``: a list has another loader than the
+    type itself.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ def names_by_loader(trusted: tuple[str, ...]) -> dict[str, Collection[str]]:
 
 
 def import_trusted(name: str) -> Any:
-    """Return the class or function with a name that `names_by_loader` lists."""
+    """Return the class or function with this name, which must be in `names_by_loader`."""
     module, _, own = name.rpartition(".")
     if module == "numpy" and own in SCALARS:
         return SCALARS[own]

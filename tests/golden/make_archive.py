@@ -1,4 +1,4 @@
-"""Write archives of models and their predictions, or check that they still give the same bits.
+"""Write archives of models, or check that existing archives give the same bits as before.
 
     python tests/golden/make_archive.py write FOLDER
     python tests/golden/make_archive.py check FOLDER
@@ -25,13 +25,13 @@ from sklearn.preprocessing import StandardScaler
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam.persistence import load, save
 
-# Features for the model "exact". Like its weights they are whole numbers, so no sum is rounded and
-# the result does not depend on the order in which a processor adds.
+# Features for the model "exact". Like its weights, they are whole numbers, so no sum is rounded and
+# the result does not depend on the order of additions.
 WHOLE = np.arange(-60, 60, dtype=float).reshape(30, 4)[:, ::-1] % 11
 
 
 def exact():
-    """Return a regressor with small whole numbers as weights, after an exact scaling."""
+    """Return a pipeline of a scaler and a regressor whose weights are small whole numbers."""
     scaler = StandardScaler().fit(WHOLE)
     scaler.mean_, scaler.scale_ = np.array([3.0, -1.0, 0.0, 2.0]), np.array([2.0, 0.5, 1.0, 4.0])
     scaler.var_ = scaler.scale_**2
@@ -44,7 +44,7 @@ def exact():
 
 
 def trained():
-    """Return a trained classifier that can continue training and has many types of state."""
+    """Return a trained classifier with many types of state, which can continue training."""
     X, y = load_iris(return_X_y=True)
     net = MLPClassifier(
         (9, 6), ["prelu", "tanh"], normalization="batch", optimizer="adamw", dtype="float64",
@@ -97,7 +97,7 @@ def bits(model, X):
 
 
 def write(folder):
-    """Write every model and its bits."""
+    """Write all models, and the numbers that must not change."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in MODELS.items():
         model, X = make()
@@ -109,7 +109,7 @@ def write(folder):
 
 
 def compare(folder, name):
-    """Load a model; return a dict that reports for every array whether it has the same bits."""
+    """Load a model; return a dict that maps each array name to whether the bits are the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         model = load(folder / f"{name}.skops")

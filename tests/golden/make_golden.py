@@ -1,21 +1,21 @@
 """Write the reference ("golden") numbers for the tests of sknn_adam.
 
 Every expected value is returned by torch, optax or SciPy. This script neither imports sknn_adam nor
-contains any update rule. The tests need none of these libraries, because they read the JSON files
-that this script writes to its own folder. To regenerate:
+implements any update rule. It writes JSON files to its folder. The tests read only these files, so
+they need none of the three libraries. To regenerate the files:
 
     python3.11 -m venv /tmp/golden && . /tmp/golden/bin/activate
     pip install torch==2.13.0 && pip install jax==0.10.2 optax==0.2.8 scipy numpy
     python tests/golden/make_golden.py
 
-Everything runs in float64. The optimizers minimise a non-convex function of theta (29 numbers: a
-matrix W of 24 entries, raveled in C order, followed by a vector b of 5)
+All computations are in float64. The optimizers minimize a non-convex function of theta, a vector of
+29 numbers (a matrix W of 24 entries, raveled in C order, followed by a vector b of 5 entries):
 
     f(x)    = sum_i [sin(2 x_i) + 0.5 x_i^2 + 0.025 x_i^4] + 0.3 sum_i x_i x_{i+1}
     df/dx_i = 2 cos(2 x_i) + x_i + 0.1 x_i^3 + 0.3 (x_{i-1} + x_{i+1})
 
-(the second sum has 28 terms, and a neighbour outside of the vector counts as 0). Here the gradient
-comes from automatic differentiation; tests in NumPy use the closed form.
+The second sum has 28 terms, and neighbours outside of the vector count as 0. This script computes
+the gradient by automatic differentiation. Tests in NumPy use the closed form.
 
 README.md in the same folder describes the JSON files and their conventions.
 """
@@ -108,7 +108,8 @@ RMSPROP = {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-8, "momentum": 0.0,
 FAST, FAST_BETAS = {"learning_rate": 0.01}, {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.95}
 DECAYED = {"learning_rate": 0.01, "weight_decay": 0.1}
 
-# (our class, its parameters, torch.optim class, further torch arguments, changes: one per run)
+# (our class, its parameters, torch.optim class, further torch arguments, list of changed parameters
+# with one dict per run)
 TORCH_RUNS = [
     (
         "SGD",
@@ -227,8 +228,8 @@ def as_text(name, arguments):
 def record(cls, params, change, library, call, run, shape_w=(4, 6)):
     """Return an entry of optimizers.json; run(factors) returns {step: {"theta": ..., ...}}.
 
-    A second run, in which every theta is multiplied by 1 +- 1e-14 after every step, measures how
-    far two correct implementations can differ due to rounding errors.
+    A second run estimates how much two correct implementations can differ due to rounding. In this
+    run, every theta is multiplied by 1 +- 1e-14 after every step.
     """
     decay = params.get("weight_decay", 0.0)
     trace, moved = plain(run(np.ones_like(JITTER))), plain(run(1.0 + JITTER))
@@ -300,7 +301,7 @@ def jax_objective(x):
 
 
 def run_optax(cls, params, change, build, shape_w=(4, 6), flat=False):
-    """Return an entry; build(params) returns (transformation, call as text, values to keep)."""
+    """Return an entry; build(params) returns (transformation, call as text, values to record)."""
     params = {**params, **change}
     transformation, call, keep = build(params)
 
@@ -358,8 +359,8 @@ def build_adabelief(p):
 
 
 def build_prodigy(p):
-    # prodigy does not support a mask, so the parameters are one flat vector with one decay rate per
-    # entry.
+    # prodigy does not support a decay mask. Therefore the parameters are one flat vector, with one
+    # decay rate per entry.
     decay = p["weight_decay"]
     rates = jnp.asarray([decay] * SIZE_W + [0.0] * SIZE_B)
     arguments = {
@@ -403,8 +404,9 @@ def build_schedule_free(p):
             as_text("optax.contrib.schedule_free_adamw", arguments),
             keep,
         )
-    # These are the components of schedule_free_adamw, which does not support a mask. Its warmup
-    # counts in int32, which gives a float32 rate even in x64 mode unless the count is cast.
+    # schedule_free_adamw does not support a decay mask, so it is assembled from its components. Its
+    # warmup schedule gets an int32 count and would return float32 even in x64 mode, so the count is
+    # cast.
     lr = repr(rate)
     if warmup:
         schedule = optax.warmup_constant_schedule(0.0, rate, warmup)
@@ -451,7 +453,7 @@ def build_muon(p):
 
 
 def build_muon_plain_adam(p):
-    """Like build_muon, but b uses Adam without Nesterov, which optax's muon does not support."""
+    """Build Muon for W and plain Adam for b, a choice that optax.contrib.muon does not support."""
     arguments = muon_arguments(p)
     adam = {"learning_rate": p["learning_rate"], "b1": 0.9, "b2": 0.999, "eps": p["epsilon"]}
     call = (
@@ -565,7 +567,7 @@ def activations():
             out[name]["derivative_slope"] = [
                 torch.autograd.grad(item, slope, retain_graph=True)[0].item() for item in y
             ]
-        # torch's value loses all digits in the left tail, because 1 + erf cancels.
+        # torch computes 1 + erf, which cancels for large negative x, so its value loses all digits.
         if name == "gelu":
             out[name]["gaussian_cdf_scipy"] = scipy.special.ndtr(x.detach().numpy())
     write("activations.json", {"activations": out})
@@ -643,7 +645,7 @@ def focal_loss(alpha, z, y):
 def losses():
     rng = np.random.default_rng(2)
     classes = rng.normal(scale=2.0, size=(7, 4))
-    # Large raw outputs test numerical stability.
+    # One sample has large raw outputs to test numerical stability.
     classes[5] *= 20.0
     labels = np.array([0, 1, 2, 3, 1, 0, 2])
     binary = np.array([-30.0, -2.5, -0.3, 0.0, 0.7, 3.1, 30.0])

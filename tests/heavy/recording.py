@@ -1,4 +1,4 @@
-"""Recording of results of the heavy suites in tests/results, if ``RECORD_RESULTS=1`` is set."""
+"""Recording of the heavy tests' results in tests/results, if ``RECORD_RESULTS=1`` is set."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "hypothesis", "numba")
 
 
 def record(name, **figures):
-    """Print figures; if requested, write them with versions, date and command."""
+    """Print the figures; if requested, write them to a file with versions, date and command."""
     print(f"\n{name}: {figures}")
     if not os.environ.get("RECORD_RESULTS"):
         return

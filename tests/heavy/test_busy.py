@@ -1,4 +1,4 @@
-"""A search on a machine with one busy process per core takes at most 2.5 times as long.
+"""A search takes at most 2.5 times as long if another process keeps each core busy.
 
     python -m pytest -m slow tests/heavy/test_busy.py
 
@@ -25,12 +25,12 @@ from sknn_adam import MLPClassifier
 pytestmark = pytest.mark.slow
 
 ROUNDS = 3
-# Idle fraction of the time of all cores above which a machine counts as free.
+# A machine is considered free if at least this fraction of the time of all cores is idle.
 FREE = 0.85
 
 
 def idle_fraction(seconds=2.0):
-    """Return the idle fraction of the time of all cores."""
+    """Return the fraction of the time of all cores that is idle."""
 
     def read():
         values = [int(v) for v in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -44,7 +44,7 @@ def idle_fraction(seconds=2.0):
 
 @contextmanager
 def busy_cores():
-    """Keep every core busy with one other process."""
+    """Run one other process per core that keeps it busy."""
     spin = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(spin) for _ in range(os.cpu_count())]
     try:

@@ -1,11 +1,11 @@
-"""A thousand damaged archives of each type raise a clear error and never crash or run code.
+"""Damaged archives raise a clear error, without a crash or the execution of code.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_damaged.py
 
-The checksum reveals damaged files. "Sealed" archives have a valid checksum, which any forger can
-compute, so they reach the readers of the zip file, the JSON schema and the arrays. They may load if
-the damage is harmless (a date, a digit of a weight). Anything but an estimator or an ArchiveError
-fails the test.
+A thousand archives are damaged in each way. The checksum reveals the damage, except in "sealed"
+archives, which have a valid checksum, as any forger can compute it. These reach the readers of the
+zip file, the JSON schema and the arrays. They may load if the damage is harmless (in a date, or a
+digit of a weight). The test fails unless the result is an estimator or an ArchiveError.
 """
 
 import os

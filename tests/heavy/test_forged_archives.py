@@ -1,10 +1,10 @@
-"""Forged archives either raise ValueError, in little time and memory, or give usable estimators.
+"""Forged archives raise ArchiveError, in little time and memory, or load as usable estimators.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_forged_archives.py
 
-All have a valid checksum. They are loaded in processes with limits on CPU time and memory, see
-tests/forging.py. If a changed archive loads, its trained estimator predicts and trains on, with
-NumPy or with compiled loops. It may raise an error, but the process must not die.
+All archives have a valid checksum. They are loaded in processes with limits on CPU time and memory
+(see tests/forging.py). If a changed archive loads, its estimator predicts and continues training,
+with NumPy or with compiled loops. This may raise an error, but the process must not crash.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ N = int(os.environ.get("FORGE_N", 100))
 
 
 def trained():
-    """Yield trained models with many types of state, which can continue training."""
+    """Yield trained models with different types of state, which can continue training."""
     yield small(MLPClassifier, warm_start=True).fit(X, LABELS)
     labels = (X[:, :3] > 0).astype(int)
     yield small(MLPClassifier, warm_start=True, normalization="batch").fit(X, labels)
@@ -83,7 +83,7 @@ def arrays_of(data):
 
 
 def changed_runs(data, rng):
-    """Yield archives of a trained model with one changed array, number, node or attribute."""
+    """Yield (label, archive) with one changed array, number, node or attribute of a model."""
     for name, array in arrays_of(data):
         for label, other in forging.changed_arrays(array, rng):
             buffer = io.BytesIO()
@@ -145,7 +145,7 @@ def test_deeply_nested_and_shared_nodes_are_refused(tmp_path):
 
 
 def loaders_and_types(rng):
-    """Yield a node with random content for every pair of a loader and a trusted type."""
+    """Yield (label, type name, node with random content) for each loader and trusted type."""
     table = names_by_loader(TRUSTED_TYPES)
     others = ("CachedNode", "DefaultDictNode", "MethodNode", "OperatorFuncNode", "PartialNode",
               "SparseMatrixNode", "TreeNode", "QuantileForestNode", "ReduceNode")  # fmt: skip
@@ -171,7 +171,7 @@ def loaders_and_types(rng):
 
 
 def test_each_loader_makes_only_its_own_types(tmp_path):
-    """An object that loads must have the class that its node names."""
+    """If an object loads, it must have the class named by its node."""
     data = archive(small(MLPClassifier), tmp_path)
     trees = list(loaders_and_types(random.Random(SEED)))
     found = load_all(
@@ -181,7 +181,7 @@ def test_each_loader_makes_only_its_own_types(tmp_path):
     wrong = []
     for (_, outcome), (label, name, _) in zip(found, trees, strict=True):
         own, short = outcome.get("planted"), name.rpartition(".")[2]
-        # The name of numpy.abs is "absolute".
+        # The __name__ of numpy.abs, for example, is "absolute".
         alias = getattr(vars(np).get(short), "__name__", short)
         allowed = {short.rstrip("_"), alias.rstrip("_")}
         if own is not None and own.rpartition(".")[2].rstrip("_") not in allowed:

@@ -1,8 +1,8 @@
-"""A forged cache of machine code neither changes a fit nor executes code.
+"""A forged cache of machine code neither changes the result of a fit nor executes code.
 
     RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_forged_caches.py
 
-Run it as root to include forgeries by another user.
+Run the tests as root to include forgeries by another user.
 """
 
 import os
@@ -36,7 +36,7 @@ def genuine(tmp_path_factory):
 
 def test_forged_caches_are_not_executed(genuine, tmp_path):
     base, printed = genuine
-    forged = forgeries.BY_ANYBODY + (forgeries.BY_ROOT if ROOT else [])
+    forged = forgeries.BY_ANY_USER + (forgeries.BY_ROOT if ROOT else [])
     executed = []
     for forge in forged:
         room = tmp_path / forge.__name__
@@ -62,7 +62,7 @@ def test_a_fit_works_where_no_cache_can_be_created(genuine, tmp_path):
 
 
 def test_machine_code_in_the_package_folder_is_not_read(genuine, tmp_path):
-    """Earlier releases stored the machine code of the loops there."""
+    """Earlier versions stored the machine code of the loops in this folder."""
     base, printed = genuine
     package, marker = tmp_path / "sknn_adam", tmp_path / "executed"
     shutil.copytree(Path(sknn_adam.__file__).parent, package)

@@ -1,4 +1,4 @@
-"""Training that was killed at any moment resumes from its checkpoint with the same bits.
+"""Training that is killed at any moment resumes from its checkpoint and ends with the same bits.
 
 python -m pytest -m slow tests/heavy/test_kill.py
 """
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 N_KILLS = 20
 SEED = 20261122
 
-# Train, from the checkpoint if there is one. Every epoch writes about 12 MB.
+# Train, from the checkpoint if there is one. Every epoch writes a checkpoint of about 12 MB.
 CHILD = """
 import sys
 import numpy as np
@@ -59,7 +59,7 @@ def start(checkpoint, done):
 
 
 def finish(checkpoint, done):
-    """Train to the end; return the seconds and the results of training."""
+    """Train to the end; return the duration in seconds and the results."""
     child = start(checkpoint, done)
     began = time.monotonic()
     assert child.wait(timeout=600) == 0
@@ -103,7 +103,7 @@ def test_killed_training_resumes_with_the_same_bits(tmp_path):
     seen, kills = [0], 0
     while kills < N_KILLS:
         child = start(checkpoint, tmp_path / "chain.npz")
-        # Starting alone takes a third of the time.
+        # Starting the process takes about a third of the time.
         time.sleep(rng.uniform(0, seconds / 2))
         child.kill()
         # The child may have finished before it was killed.

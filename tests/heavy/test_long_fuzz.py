@@ -1,8 +1,8 @@
-"""Random cases: those of tests/test_fuzz.py, formulas, invalid inputs, and optimizer states.
+"""Random cases as in tests/test_fuzz.py, and random formulas, invalid inputs and optimizer states.
 
     FUZZ_SEED=7 FUZZ_CASES=3000 python -m pytest -s -m slow tests/heavy/test_long_fuzz.py
 
-Without FUZZ_SEED a random seed is used. The seed is always printed.
+Without FUZZ_SEED, the seed is random. It is always printed.
 """
 
 import os
@@ -97,7 +97,7 @@ def expressions(draw, depth=0):
 
 
 def check_formula(expression, dtype):
-    """Check that the compiled loop of a formula gives the same numbers as NumPy."""
+    """Check that the compiled loop of a formula gives the same numbers as NumPy, up to rounding."""
     pytest.importorskip("numba")
     from sknn_adam._backends.numba_backend import FusedKernels
     from sknn_adam._backends.numpy_backend import NumpyKernels
@@ -172,10 +172,10 @@ FORMS = [as_moments, as_missing_moments, as_durations, as_objects, as_masked, as
 
 @st.composite
 def inputs_to_refuse(draw):
-    """Draw (estimator, method, name of the invalid argument, its form, X, y)."""
+    """Draw (estimator, method, name of the invalid argument, conversion to its form, X, y)."""
     kind = draw(st.sampled_from([MLPClassifier, MLPRegressor]))
     form = draw(st.sampled_from(FORMS))
-    # Dates without missing values are valid labels, because labels are only compared.
+    # Dates and durations without missing values are valid labels, because labels are only compared.
     labels = kind is MLPClassifier and form in (as_moments, as_durations, as_objects)
     method = draw(st.sampled_from(["fit", "partial_fit", "predict"]))
     names = ["X"] if method == "predict" else ["X", "y", "sample_weight"]
@@ -216,7 +216,7 @@ def test_long_fuzz_of_inputs_to_refuse():
 
 # -- states of optimizers ------------------------------------------------------------------------
 
-# A write out of bounds can kill the process, so cases run in separate processes.
+# A write out of bounds can kill the process, so the cases run in separate processes.
 WRONG_STATE = """
 import random, sys, warnings
 import numpy as np

@@ -1,8 +1,8 @@
-"""Memory use of training, measured in a separate process.
+"""Memory use of training and prediction, measured in a separate process.
 
     python -m pytest -m slow tests/heavy/test_memory.py
 
-The memory-mapped file is sparse: it takes some megabytes on disk, and 4 GB when read.
+The memory-mapped file is sparse. It has a size of 4 GB but takes only a few megabytes on disk.
 """
 
 import json
@@ -34,7 +34,7 @@ def resident(kind):
         return next(int(line.split()[1]) for line in file if line.startswith(kind + ":")) / 1024
 
 class Peak:
-    '''The peak of a memory figure of /proc in MB, sampled every 2 ms.'''
+    '''Maximum of a memory figure in /proc, in MB, sampled every 2 ms.'''
     def __init__(self, kind):
         self.kind, self.done = kind, threading.Event()
     def __enter__(self):
@@ -50,7 +50,7 @@ class Peak:
         self.done.set()
         self.thread.join()
 
-# Libraries and their threads allocate their memory before the measurement starts.
+# Libraries and threads allocate memory on first use, which must not count in the measurement.
 small = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
 MLPRegressor((8,), max_iter=2, early_stopping=True).fit(small, small[:, 0])
 MLPClassifier((8,), max_iter=2).fit(sparse.csr_matrix(small), small[:, 0] > 0)
@@ -110,7 +110,7 @@ def measured(code, *args):
 
 @pytest.fixture
 def table(tmp_path):
-    """Return the path of a file of 4 GB with zeros and some rows of noise."""
+    """Return the path of a 4 GB file that is zero except for some rows of noise."""
     path, rng = tmp_path / "table.float32", np.random.default_rng(0)
     with open(path, "wb") as file:
         file.truncate(4 * N_ROWS * N_COLUMNS)

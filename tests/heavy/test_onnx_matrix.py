@@ -1,4 +1,4 @@
-"""Differences between onnxruntime and our predictions, for all cases in both precisions.
+"""Differences between onnxruntime's predictions and ours, for all cases in both precisions.
 
 RECORD_RESULTS=1 python -m pytest -s -m slow tests/heavy/test_onnx_matrix.py
 """

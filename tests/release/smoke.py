@@ -1,9 +1,9 @@
-"""Check the features of an installed package with a single extra; run by `.ci/release`.
+"""Check the features of an installed package with at most one extra; run by `.ci/release`.
 
     python tests/release/smoke.py nothing README.md
     python tests/release/smoke.py onnx
 
-It fails if the feature does not work, or if the package was imported from a checkout.
+The script fails if a feature does not work, or if the package was imported from a checkout.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ NET = MLPClassifier((8,), max_iter=5, random_state=0)
 
 
 def nothing(readme):
-    """Run the README's Python blocks and the bug report; check that errors name missing extras."""
+    """Run the README's code and the bug report; check that errors name the missing extras."""
     import doctest
     import re
     import runpy
@@ -99,7 +99,7 @@ def progress():
 
 
 def search():
-    """Convert search results to a table and to a file."""
+    """Convert the results of a search to a table, and save and load them."""
     from sklearn.model_selection import RandomizedSearchCV
 
     from sknn_adam.search import load_results, results_frame, save_results, search_space
@@ -111,7 +111,7 @@ def search():
 
 
 def optuna():
-    """Run an Optuna search over one of our spaces."""
+    """Run an Optuna search with a search space of this package."""
     from optuna_integration import OptunaSearchCV
 
     from sknn_adam.search import search_space

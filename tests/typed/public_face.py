@@ -63,7 +63,7 @@ class Descent(Optimizer):
 
     @staticmethod
     def rule(g: Any, lr: float) -> tuple[Any, ...]:
-        """Take a step down the gradient."""
+        """Return the step of gradient descent."""
         return (lr * g,)
 
 
@@ -118,7 +118,7 @@ def several(X: Array, y: Array) -> float:
 
 
 def choose(search: Any) -> Any:
-    """Create a search space, and convert the results of a search to a table."""
+    """Create a search space; convert the results of a search to a table."""
     space = search_space(MLPClassifier(alpha=0.1), "random")
     print(space, Range(0.1, 1.0))
     return results_frame(search)
