@@ -351,7 +351,7 @@ REFUSED = {
         lambda X, y: CalibratedClassifierCV(BaggingClassifier(net(), n_estimators=2), cv=2),
         "CalibratedClassifierCV.*inside another meta-estimator",
     ),
-    "shared": (shared, "inside CalibratedClassifierCV and VotingClassifier.*use a copy"),
+    "shared": (shared, "inside CalibratedClassifierCV and VotingClassifier.*Use a copy"),
     "tuned": (lambda X, y: TunedThresholdClassifierCV(net(), cv=2), "TunedThresholdClassifierCV"),
     "dropped": (
         lambda X, y: vote("drop", net(), LOGISTIC, weights=np.array([0.3, 0.7, 0.1])),
