@@ -92,14 +92,14 @@ def test_pipelines_and_searches_get_parameters_of_their_own(digits):
 
 def test_bad_input(digits):
     X, y = digits
-    with pytest.raises(ValueError, match="LBFGS takes no learning rate"):
+    with pytest.raises(ValueError, match="LBFGS has no learning rate"):
         learning_rate_range(MLPClassifier(optimizer="lbfgs"), X, y)
     with pytest.raises(TypeError, match="Got LinearRegression"):
         learning_rate_range(LinearRegression(), X, y)
     for wrong in ({"lowest": 1.0, "highest": 0.1}, {"n_steps": 3}, {"lowest": 0.0}):
         with pytest.raises(ValueError, match="0 < lowest < highest and n_steps >= 10"):
             learning_rate_range(MLPClassifier(), X, y, **wrong)
-    with pytest.raises(ValueError, match="exploded already at a learning rate of 1e\\+08"):
+    with pytest.raises(ValueError, match="already exploded at a learning rate of 1e\\+08"):
         learning_rate_range(MLPRegressor(optimizer="sgd"), X, y, lowest=1e8, highest=1e9)
 
 
