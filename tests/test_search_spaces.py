@@ -423,8 +423,8 @@ def test_a_diverging_candidate_does_not_end_a_bayesian_search():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "annealing"}, "'annealing' is not a known method of search_space. Known"),
-        ({"size": "huge"}, "'huge' is not a known size of search_space. Known"),
+        ({"method": "annealing"}, "'annealing' is not a known method. Known"),
+        ({"size": "huge"}, "'huge' is not a known size. Known"),
         ({"include": ["learning_rat"]}, "Did you mean 'learning_rate'"),
         ({"exclude": "dropot"}, "Did you mean 'dropout'"),
         ({"include": "learning_rate", "exclude": "learning_rate"}, "search space is empty"),

@@ -63,9 +63,8 @@ def search_space(
         regularization, activation, batch size, schedule and epochs. ``"large"`` adds all other
         parameters and the choice of the optimizer.
     scalers : bool, default=False
-        Whether to search the scaler of the Pipeline (or column transformer) too: no scaler,
-        StandardScaler, MinMaxScaler to (0, 1) or (-1, 1), RobustScaler, or QuantileTransformer to
-        a normal distribution with 50 quantiles.
+        Whether to search the scaler of the Pipeline (or column transformer) too: none, standard,
+        min-max to (0, 1) or (-1, 1), robust, or 50 quantiles to a normal distribution.
     n_iter : int, default=None
         Total number of candidates for ``"bayes"`` with several subspaces, 50 if None; not used
         otherwise. scikit-optimize takes the numbers from the subspaces and ignores its own
@@ -74,11 +73,10 @@ def search_space(
     Returns
     -------
     dict or list
-        The space in the form that the search requires. With several optimizers, it is a list of
-        dicts, so that no candidate has a parameter that its optimizer lacks; for ``"bayes"``, it is
-        then a list of pairs ``(dict, n_iter)`` whose numbers add up to `n_iter`. Optuna does not
-        support subspaces: for ``"optuna"``, it is always one dict with the parameters common to all
-        subspaces.
+        The space in the form that the search takes. With several optimizers, it is a list of dicts,
+        so that no candidate has a parameter that its optimizer lacks. For ``"bayes"``, it is then a
+        list of pairs ``(dict, n_iter)`` whose numbers add up to `n_iter`. Optuna does not support
+        subspaces: for ``"optuna"``, it is one dict with the parameters common to all subspaces.
 
     Raises
     ------
@@ -111,10 +109,7 @@ def search_space(
     """
     for name, value, allowed in (("method", method, (*CONVERTERS,)), ("size", size, SIZES)):
         if value not in allowed:
-            raise ValueError(
-                f"{value!r} is not a known {name} of search_space. "
-                f"Known names: {', '.join(allowed)}."
-            )
+            raise ValueError(f"{value!r} is not a known {name}. Known names: {', '.join(allowed)}.")
     subspaces = _subspaces(estimator, _as_list(include), _as_list(exclude) or [], size, scalers)
     return _converted(subspaces, method, n_iter)
 

@@ -46,16 +46,14 @@ def tabular_pipeline(
     -------
     Pipeline
         The steps are ``"columns"``, a ColumnTransformer, and the estimator, named after its class
-        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix. The
-        parameters of all steps can be set and searched.
+        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix.
 
     Raises
     ------
     ValueError
         If a name is unknown.
     TypeError
-        If `estimator` is neither a name nor an estimator; in ``fit``, if a column has an
-        unsupported type.
+        If `estimator` is neither a name nor an estimator, or if ``fit`` gets an unsupported column.
 
     Notes
     -----
@@ -68,8 +66,7 @@ def tabular_pipeline(
       not seen in ``fit``. Missing values form a separate level;
     * categories, texts and booleans with more levels: the cross-fitted mean of the target [1]_,
       scaled by `SmoothClip`. This requires a single target;
-    * dates: days since 1970, and the position in the year, week and day. They are then processed
-      like numbers.
+    * dates: days since 1970 and the position in the year, week and day, processed like numbers.
 
     With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
     ``sample_weight_val`` of ``fit`` are passed to the network, and ``X_val`` is transformed like X.
