@@ -29,7 +29,7 @@ def main() -> None:
         )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"processors available: {cores}")
-    print(f"execution of formulas: {choose(gain=inf).name} in long trainings, else numpy")
+    print(f"backend: {choose(gain=inf).name} for long training, otherwise numpy")
 
 
 if __name__ == "__main__":

@@ -14,48 +14,50 @@ __all__ = ["MLPClassifier"]
 
 
 class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
-    """Multi-layer perceptron classifier with exchangeable components.
+    """Multi-layer perceptron classifier with pluggable components.
 
-    Supports binary, multiclass, multilabel and multioutput targets. Every component is given by
-    name or as an instance, and nested parameters work for both: ``optimizer="adam"`` with
+    Supports binary, multiclass, multilabel and multioutput targets. Components are passed by name
+    or as instances. Nested parameters work for both, for example ``optimizer="adam"`` with
     ``optimizer__learning_rate=0.01``. Scale the features before fitting.
 
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or str, default=(200,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
-        layers of 256. ``()`` is a linear model. Strings work with every hyper-parameter search.
+        layers of 256 units. ``()`` gives a linear model. Strings work in every hyper-parameter
+        search.
     activation : str, Activation or sequence of them, default="relu"
-        Activation of the hidden layers, one for all or one per layer: ``"identity"``,
+        Activation of the hidden layers, either one for all or one per layer: ``"identity"``,
         ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
         ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` (``"swish"``), ``"mish"``, ``"softplus"``.
     initializer : str or Initializer, default="auto"
         Initial weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
         ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
         ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
-        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` follows the activation, see
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` depends on the activation, see
         `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         Initial biases.
     normalization : None, str or Normalization, default=None
         Normalization before every hidden activation: ``"batch"``, ``"layer"``, ``"rms"``.
     dropout : float or sequence of float, default=0.0
-        Fraction of the hidden units to drop during training, in [0, 1), as one number or one per
+        Fraction of the hidden units to drop during training, in [0, 1): one number, or one per
         hidden layer. SELU layers use alpha dropout.
     loss : str or ClassificationLoss, default="log_loss"
         Loss to minimize: ``"log_loss"``, ``"focal"``.
     optimizer : str or Optimizer, default="adam"
-        Optimizer, which also holds the learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``,
-        ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
+        Optimizer with its learning rate: an instance, such as ``Adam(learning_rate=0.01)``, or a
+        name, such as ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``,
+        ``"adamw"`` or ``"lbfgs"``. `sknn_adam.optimizers` lists all of them.
     schedule : str or Schedule, default="constant"
         Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
         ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
-        Clipping of the gradient: a number limits its global norm; otherwise ``"norm"``,
+        Gradient clipping: a number, which limits the global norm of the gradient, or ``"norm"``,
         ``"value"`` or ``"layer"``.
     averaging : None, str or EMA, default="ema"
-        ``"ema"`` predicts with an exponential moving average of the weights.
+        Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
         divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
@@ -73,8 +75,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Whether to stop when the validation score no longer improves, and restore the weights of
         the best epoch.
     validation_fraction : float, default=0.1
-        Fraction of the samples held out for early stopping, in (0, 1). Not used if ``fit`` gets
-        X_val and y_val, nor for several members.
+        Fraction of the samples held out for early stopping, in (0, 1). Not used if X_val and y_val
+        are passed to ``fit``, or for several members.
     scoring : str, callable or None, default="loss"
         Validation score: ``"loss"`` for the negative loss without penalty, any scikit-learn
         scorer, or None for the estimator's ``score``.
@@ -85,8 +87,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Minimum improvement, see `n_iter_no_change`.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; ``"balanced"`` gives all classes the same total weight. For
-        multilabel and multioutput targets, a list with one dict per label (``{0: ..., 1: ...}``)
-        or column, or ``"balanced"``; the weights of all columns are multiplied.
+        multilabel and multioutput targets, ``"balanced"`` or a list with one dict per label
+        (``{0: ..., 1: ...}``) or column. The weights of a sample in all columns are multiplied.
     warm_start : bool, default=False
         Whether ``fit`` continues the previous fit, including its optimizer and random state.
     on_divergence : {"warn", "raise"}, default="warn"
@@ -98,21 +100,21 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         cross-fitted: each member holds out its own fold and restores its own best epoch.
     record : bool or "all", default=True
         Whether to record statistics of gradients, weights and activations per layer in
-        ``history_.layers``. True samples some steps, which takes about a fiftieth of a short fit;
-        ``"all"`` records the first step of every epoch.
+        ``history_.layers``. True records some of the steps, which takes about a fiftieth of the
+        time of a short fit; ``"all"`` records the first step of every epoch.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Floating-point precision. ``"auto"`` is float64 if X is not float32 and has fewer than
         8,192 elements, or if the optimizer is L-BFGS, and float32 otherwise.
     verbose : bool or int, default=0
         Whether to print one line per epoch.
     random_state : int, RandomState instance or None, default=None
-        Controls the initial weights and the order of the samples. Pass an int for bit-identical
-        results across calls.
+        Controls the initial weights, the split for early stopping, the order of the samples and
+        dropout. Pass an int for bit-identical results across calls.
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,) or list of them
-        The classes; for multilabel targets the indices of the labels, for multioutput targets a
+    classes_ : ndarray of shape (n_classes,) or list of ndarray
+        The classes. For multilabel targets, the indices of the labels; for multioutput targets, a
         list with the classes of each column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrix of each layer with batch normalization folded in, so that a plain forward
@@ -120,9 +122,9 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     intercepts_ : list of ndarray of shape (fan_out,)
         Bias vector of each layer; for several members, shape (n_members, fan_out).
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-        Out-of-fold probabilities of each sample, from the member that held it out; samples of
-        weight zero get the mean over members. A list of such arrays for multioutput targets. Only
-        available for cross-fitted members.
+        Out-of-fold probabilities of each sample, from the member that held it out; samples with
+        weight zero get the mean over members. For multioutput targets, a list with one array per
+        column of `y`. Only available for cross-fitted members.
     oof_score_ : float
         Score of `oof_prediction_`: accuracy if `scoring` is ``"loss"``, otherwise the score that
         `scoring` computes. Only available for cross-fitted members.
@@ -137,7 +139,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Validation score of the weights restored by `early_stopping`, averaged over members; None
         without `early_stopping`.
     n_layers_, n_outputs_ : int
-        Number of layers, including input and output layer, and number of outputs.
+        Number of layers, including the input and output layers, and number of outputs.
     out_activation_ : str
         Output activation, which converts raw outputs to predictions.
     loss_, best_loss_ : float
@@ -260,9 +262,9 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, a 0/1 indicator matrix, or several columns of class labels.
-        classes : array-like of shape (n_classes,) or list of them, optional
+        classes : array-like of shape (n_classes,) or list of array-like, optional
             All classes that can occur in any call; for multioutput targets, a list with the
-            classes of each column. Required in the first call if `y` lacks some of them.
+            classes of each column. Required in the first call if `y` lacks some of the classes.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative sample weights with a positive sum.
 

@@ -18,34 +18,35 @@ __all__ = ["MLPRegressor"]
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Multi-layer perceptron regressor with exchangeable components.
+    """Multi-layer perceptron regressor with pluggable components.
 
     Supports one or several outputs. Targets are scaled for training, and predictions are on the
-    original scale. Every component is given by name or as an instance, and nested parameters work
-    for both: ``optimizer="adam"`` with ``optimizer__learning_rate=0.01``. Scale the features
+    original scale. Components are passed by name or as instances. Nested parameters work for both,
+    for example ``optimizer="adam"`` with ``optimizer__learning_rate=0.01``. Scale the features
     before fitting.
 
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or str, default=(100, 50)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
-        layers of 256. ``()`` is a linear model. Strings work with every hyper-parameter search.
+        layers of 256 units. ``()`` gives a linear model. Strings work in every hyper-parameter
+        search.
     activation : str, Activation or sequence of them, default="relu"
-        Activation of the hidden layers, one for all or one per layer: ``"identity"``,
+        Activation of the hidden layers, either one for all or one per layer: ``"identity"``,
         ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
         ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` (``"swish"``), ``"mish"``, ``"softplus"``.
     initializer : str or Initializer, default="auto"
         Initial weights: ``"glorot_uniform"``, ``"glorot_normal"`` (``"xavier_..."``),
         ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
         ``"orthogonal"``, ``"truncated_normal"``, ``"random_normal"``, ``"random_uniform"``,
-        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` follows the activation, see
+        ``"variance_scaling"``, ``"lsuv"``, ``"zeros"``; ``"auto"`` depends on the activation, see
         `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         Initial biases.
     normalization : None, str or Normalization, default=None
         Normalization before every hidden activation: ``"batch"``, ``"layer"``, ``"rms"``.
     dropout : float or sequence of float, default=0.0
-        Fraction of the hidden units to drop during training, in [0, 1), as one number or one per
+        Fraction of the hidden units to drop during training, in [0, 1): one number, or one per
         hidden layer. SELU layers use alpha dropout.
     loss : str or RegressionLoss, default="squared_error"
         Loss to minimize: ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``,
@@ -57,17 +58,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         is learned in ``fit`` or the first ``partial_fit`` and does not change afterwards. The loss
         is computed on the scaled targets. ``"auto"`` is True.
     optimizer : str or Optimizer, default="adam"
-        Optimizer, which also holds the learning rate: ``"sgd"``, ``"momentum"``, ``"nesterov"``,
-        ``"rmsprop"``, ``"adam"``, ``"lbfgs"``, or an instance such as ``Adam(learning_rate=0.01)``.
+        Optimizer with its learning rate: an instance, such as ``Adam(learning_rate=0.01)``, or a
+        name, such as ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"rmsprop"``, ``"adam"``,
+        ``"adamw"`` or ``"lbfgs"``. `sknn_adam.optimizers` lists all of them.
     schedule : str or Schedule, default="constant"
         Factor that multiplies the learning rate: ``"constant"``, ``"linear"``, ``"cosine"``,
         ``"exponential"``, ``"step"``, ``"inverse_scaling"``, ``"one_cycle"``, ``"coslog4"``,
         ``"flat_cos"``, ``"plateau"``, ``"warmup"``.
     gradient_clip : None, float, str or Clipping, default=None
-        Clipping of the gradient: a number limits its global norm; otherwise ``"norm"``,
+        Gradient clipping: a number, which limits the global norm of the gradient, or ``"norm"``,
         ``"value"`` or ``"layer"``.
     averaging : None, str or EMA, default="ema"
-        ``"ema"`` predicts with an exponential moving average of the weights.
+        Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
         divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
@@ -85,8 +87,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether to stop when the validation score no longer improves, and restore the weights of
         the best epoch.
     validation_fraction : float, default=0.1
-        Fraction of the samples held out for early stopping, in (0, 1). Not used if ``fit`` gets
-        X_val and y_val, nor for several members.
+        Fraction of the samples held out for early stopping, in (0, 1). Not used if X_val and y_val
+        are passed to ``fit``, or for several members.
     scoring : str, callable or None, default="loss"
         Validation score: ``"loss"`` for the negative loss without penalty, any scikit-learn
         scorer, or None for the estimator's ``score``.
@@ -106,29 +108,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         cross-fitted: each member holds out its own fold and restores its own best epoch.
     record : bool or "all", default=True
         Whether to record statistics of gradients, weights and activations per layer in
-        ``history_.layers``. True samples some steps, which takes about a fiftieth of a short fit;
-        ``"all"`` records the first step of every epoch.
+        ``history_.layers``. True records some of the steps, which takes about a fiftieth of the
+        time of a short fit; ``"all"`` records the first step of every epoch.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Floating-point precision. ``"auto"`` is float64 if X is not float32 and has fewer than
         8,192 elements, or if the optimizer is L-BFGS, and float32 otherwise.
     verbose : bool or int, default=0
         Whether to print one line per epoch.
     random_state : int, RandomState instance or None, default=None
-        Controls the initial weights and the order of the samples. Pass an int for bit-identical
-        results across calls.
+        Controls the initial weights, the split for early stopping, the order of the samples and
+        dropout. Pass an int for bit-identical results across calls.
 
     Attributes
     ----------
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrix of each layer, with batch normalization and the scaling of the targets folded
         in: a plain forward pass followed by ``out_activation_`` gives the predictions. With
-        ``loss="gaussian"`` the outputs are all means, then all log-variances; with several
-        quantiles there is one output per level, and ``predict`` sorts them. For several members,
-        shape (n_members, fan_in, fan_out).
+        ``loss="gaussian"``, all means come first, then all log-variances. With several quantiles,
+        there is one output per level, and ``predict`` sorts the quantiles of each sample. For
+        several members, shape (n_members, fan_in, fan_out).
     intercepts_ : list of ndarray of shape (fan_out,)
         Bias vector of each layer; for several members, shape (n_members, fan_out).
     oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Out-of-fold prediction of each sample, from the member that held it out; samples of weight
+        Out-of-fold prediction of each sample, from the member that held it out; samples with weight
         zero get the mean over members. Only available for cross-fitted members.
     oof_score_ : float
         Score of `oof_prediction_`: R^2 if `scoring` is ``"loss"``, otherwise the score that
@@ -144,7 +146,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Validation score of the weights restored by `early_stopping`, averaged over members; None
         without `early_stopping`.
     n_layers_, n_outputs_ : int
-        Number of layers, including input and output layer, and number of outputs.
+        Number of layers, including the input and output layers, and number of outputs.
     out_activation_ : {"identity", "exp"}
         Output activation, which converts raw outputs to predictions.
     loss_, best_loss_ : float
@@ -293,9 +295,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Predictions, always finite. They are float32 if X is float32 and the scale of the
             targets fits into float32, otherwise float64. For several quantiles, an array of shape
             (n_samples, n_levels) that increases along each row.
-        std : ndarray, as `y`
+        std : ndarray of the same shape as `y`
             Standard deviation of the targets around the prediction, only if `return_std`. For
-            several members, that of the mixture of their distributions.
+            several members, the standard deviation of the mixture of their distributions.
         """
         z, dtype = self._raw(X)
         predicted = self._targets.predictions(self._loss, z, dtype)
@@ -313,12 +315,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True targets.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights.
+            Sample weights.
 
         Returns
         -------
         score : float
-            R^2, averaged over outputs. For several quantiles, R^2 of the one closest to the median.
+            R^2, averaged over outputs. For several quantiles, R^2 of the quantile closest to
+            the median.
         """
         z, dtype = self._raw(X)
         self._targets.check(y)

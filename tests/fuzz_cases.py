@@ -37,7 +37,7 @@ REFUSED = [
     # Losses for positive targets.
     r"needs targets y",
     r"several levels predicts one output",
-    r"needs all samples: partial_fit takes a dict",
+    r"needs all samples\. For partial_fit, pass a dict",
     r"needs the same objective in every evaluation",
     r"needs all \d+ samples in every iteration",
     r"does not support early_stopping=True",

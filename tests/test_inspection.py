@@ -125,7 +125,7 @@ def test_one_sample_and_a_layer_without_gradient_can_be_drawn():
 
 
 def test_unknown_quantity_and_missing_record_raise(digits, fitted):
-    with pytest.raises(ValueError, match="Allowed are \\['gradient_norm'"):
+    with pytest.raises(ValueError, match=r"is not a known quantity\. Known names: gradient_norm, "):
         GradientFlowDisplay.from_estimator(fitted, quantity="size")
     with pytest.raises(ValueError, match="record=True"):
         GradientFlowDisplay.from_estimator(mlp(record=False).fit(*digits))

@@ -94,14 +94,14 @@ def test_parameters_have_the_prefix_of_pipelines_and_searches(digits):
 
 def test_invalid_input_raises(digits):
     X, y = digits
-    with pytest.raises(ValueError, match="LBFGS takes no learning rate"):
+    with pytest.raises(ValueError, match="LBFGS has no learning rate"):
         learning_rate_range(MLPClassifier(optimizer="lbfgs"), X, y)
     with pytest.raises(TypeError, match="Got LinearRegression"):
         learning_rate_range(LinearRegression(), X, y)
     for wrong in ({"lowest": 1.0, "highest": 0.1}, {"n_steps": 3}, {"lowest": 0.0}):
         with pytest.raises(ValueError, match="0 < lowest < highest and n_steps >= 10"):
             learning_rate_range(MLPClassifier(), X, y, **wrong)
-    with pytest.raises(ValueError, match="exploded already at a learning rate of 1e\\+08"):
+    with pytest.raises(ValueError, match="already exploded at a learning rate of 1e\\+08"):
         learning_rate_range(MLPRegressor(optimizer="sgd"), X, y, lowest=1e8, highest=1e9)
 
 

@@ -429,8 +429,8 @@ def test_diverging_candidate_does_not_stop_a_bayesian_search():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "annealing"}, "'method' parameter of search_space must be one of"),
-        ({"size": "huge"}, "'size' parameter of search_space must be one of"),
+        ({"method": "annealing"}, "'annealing' is not a known method. Known"),
+        ({"size": "huge"}, "'huge' is not a known size. Known"),
         ({"include": ["learning_rat"]}, "Did you mean 'learning_rate'"),
         ({"exclude": "dropot"}, "Did you mean 'dropout'"),
         ({"include": "learning_rate", "exclude": "learning_rate"}, "search space is empty"),

@@ -1,1 +1,1 @@
-"""The code that both estimators share."""
+"""Code shared by the classifier and the regressor."""

@@ -38,7 +38,7 @@ from sknn_adam.schedules import SCHEDULES
 
 
 class MultilabelClassifierMixin(ClassifierMixin):
-    """The classifier mixin of scikit-learn with support for multilabel targets."""
+    """scikit-learn's classifier mixin, with support for multilabel targets."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -47,7 +47,7 @@ class MultilabelClassifierMixin(ClassifierMixin):
 
 
 class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
-    """Base of MLPClassifier and MLPRegressor."""
+    """Base class of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
         "activation": ACTIVATIONS,
@@ -80,7 +80,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "random_state": ["random_state"],
     }
     ranges: ClassVar = NETWORK
-    # Searches split by groups too: fit receives them only if set_fit_request requests it.
+    # Searches and cross-validation also split by groups, so they pass them on to fit only if
+    # set_fit_request requests it.
     __metadata_request__fit: ClassVar = {"groups": False}
 
     # -- fitting --------------------------------------------------------------------------------
@@ -102,22 +103,22 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features. Arrays of dtype float32 and float64 keep it, other dtypes are converted.
+            Features. float32 and float64 arrays keep their dtype; other dtypes are converted.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: numbers for a regressor, class labels or a 0/1 indicator matrix for a
             classifier.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative sample weights with a positive sum. Only their ratios matter. Samples of
+            Non-negative sample weights with a positive sum. Only their ratios matter. Samples with
             weight zero are dropped before training.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), optional
-            Validation features. The validation score is then recorded in every epoch. With
-            ``early_stopping=True`` it decides when to stop, and no sample of X is held out.
+            Validation features. The validation score is then recorded for every epoch. With
+            ``early_stopping=True``, it determines when to stop, and no samples of X are held out.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), optional
             Validation targets.
         sample_weight_val : array-like of shape (n_val,), optional
             Sample weights of the validation data.
         groups : array-like of shape (n_samples,), optional
-            Group labels. Samples of one group are held out by the same member. Only for
+            Group labels. All samples of a group are held out by the same member. Only allowed for
             cross-fitted members: ``n_members > 1``, ``early_stopping=True`` and no X_val.
 
         Returns
@@ -161,10 +162,10 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             raise
 
     def _trained(self, session: Session, n_epochs: int, X_val: Any = None) -> Self:
-        """Train and take over the fitted attributes; an error leaves the estimator unchanged.
+        """Train, then set the fitted attributes; an error leaves the estimator unchanged.
 
-        A KeyboardInterrupt can occur at any line. Its handler can repeat everything here, and the
-        next ``fit`` with ``warm_start=True`` finishes the interrupted one.
+        A KeyboardInterrupt can occur at any line, so every step of its handler must be safe to
+        repeat. The next ``fit`` with ``warm_start=True`` finishes the interrupted one.
         """
         model, plan, run, in_fit = session.model, session.plan, session.run, session.run.in_fit
         before = copy(self)
@@ -175,7 +176,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             if in_fit and not self.warm_start:
                 model._run = None
                 if model._network is run.network:
-                    # A copy does not contain the buffers of training.
+                    # The copy does not keep the training buffers in memory.
                     model._network = run.network.at(run.network.theta.copy())
             self._take_over(before, model)
             return self
@@ -190,18 +191,18 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             # Callbacks had access to the estimator after every epoch and may have changed it.
             self.__dict__.update(vars(before))
             for name in vars(self).keys() - vars(before).keys():
-                # scikit-learn removes its own attributes.
+                # scikit-learn removes its callback attributes itself.
                 if not name.startswith(("_callback", "_skl")):
                     self.__dict__.pop(name, None)
             raise
 
     def _run_epochs(self, session: Session, n_epochs: int, before: Any) -> None:
-        """Train, and report every epoch to callbacks and the terminal."""
+        """Train, and report every epoch to callbacks and, if verbose, on the terminal."""
         model, plan, run, samples = session.model, session.plan, session.run, session.samples
         watched = hasattr(self, "_skl_callbacks")
         task = {
             "estimator": self,
-            # A function, called only for callbacks that request X.
+            # A function, which is called only if a callback requests X.
             "X": samples.features,
             "y": samples.y,
             "metadata": {} if samples.weight is None else {"sample_weight": samples.weight},
@@ -227,7 +228,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
 
         publish()
         context.call_on_fit_task_begin(**task)
-        # There is a reason to stop if a fit was interrupted after its last epoch.
+        # The run has already stopped if a fit was interrupted after its last epoch.
         if run.stop_reason is None:
             validate = None if session.validation is None else validator(session)
             reported = watched or table is not None
@@ -266,7 +267,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         self.oof_score_ = out_of_fold_score(session, z)
         self.oof_prediction_ = self._targets.predictions(self._loss, z, dtype)
         if len(held) < n_samples:
-            # The other samples have weight zero: no member was trained on them.
+            # The other samples have weight zero, so no member was trained on them.
             others = np.setdiff1d(np.arange(n_samples), held.index)
             z = self._network.predict(held.X, others)
             mean = self._targets.predictions(self._loss, z, dtype)
@@ -274,7 +275,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             self.oof_prediction_ = joined(self.oof_prediction_, mean, order)
 
     def _take_over(self, before: Any, model: Any) -> None:
-        """Copy the fitted attributes of `model`; remove those that only `before` has.
+        """Copy the fitted attributes of `model`, and remove those that only `before` has.
 
         Parameters are not copied, because a callback may have set them.
         """

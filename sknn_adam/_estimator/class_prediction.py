@@ -30,8 +30,8 @@ class PredictsClasses(Published):
         Returns
         -------
         z : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            For two classes a vector, where values above 0 mean ``classes_[1]``. A list of such
-            arrays for multioutput targets.
+            For two classes, a vector in which positive values mean ``classes_[1]``. For multioutput
+            targets, a list with one array per column of `y`.
         """
         z, _ = self._raw(X)
         return self._targets.decisions(self._loss, z)
@@ -47,14 +47,15 @@ class PredictsClasses(Published):
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Finite probabilities, with columns in the order of ``classes_``. Each row sums to 1
-            except for multilabel targets. A list of such arrays for multioutput targets.
+            Finite probabilities, with columns in the order of ``classes_``. Each row sums to 1,
+            except for multilabel targets. For multioutput targets, a list with one array per
+            column of `y`.
         """
         z, _ = self._raw(X)
         return self._targets.predictions(self._loss, z)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Predict the logarithm of the probabilities.
+        """Predict the logarithms of the probabilities.
 
         Parameters
         ----------
@@ -64,7 +65,7 @@ class PredictsClasses(Published):
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            Logarithm of ``predict_proba``; minus infinity where a probability is zero.
+            Logarithms of the result of ``predict_proba``; minus infinity where it is zero.
         """
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
@@ -80,15 +81,15 @@ class PredictsClasses(Published):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class, in each column for multioutput targets. For multilabel
-            targets, a 0/1 matrix of the labels with a probability above 0.5.
+        y : ndarray of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_outputs)
+            The most probable class; for multioutput targets, that of each column. For multilabel
+            targets, a 0/1 matrix that marks the labels with a probability above 0.5.
         """
         z, _ = self._raw(X)
         return self._targets.labels(self._loss, z)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the fraction of samples with all columns predicted correctly.
+        """Return the accuracy: the fraction of samples whose labels are all predicted correctly.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ __all__ = ["Continuous"]
 
 
 class Continuous:
-    """Continuous targets; the network is trained on ``(y - shift) / scale``.
+    """Continuous targets, scaled to ``(y - shift) / scale`` for training.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Continuous:
     def learn(
         estimator: Any, y: np.ndarray, weight: Any, loss: Any, classes: Any = None
     ) -> "Continuous":
-        """Learn the scaling from the first `y`, ignoring samples of weight zero."""
+        """Learn the scaling from the first `y`, ignoring samples with weight zero."""
         if weight is not None:
             used = weight > 0
             y, weight = y[used], weight[used]
@@ -70,7 +70,7 @@ class Continuous:
         y : ndarray
             Targets.
         loss : RegressionLoss
-            The loss, which may reject targets.
+            The loss, which checks the targets.
         classes : None
             Ignored.
         learned : bool, default=False
@@ -111,7 +111,7 @@ class Continuous:
         return self._unscaled(_mean(loss.predict(z)), self.shift, dtype)
 
     def points(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
-        """Return a single prediction per output, also for losses that predict several quantiles."""
+        """Return a single prediction per output, even for losses that predict several quantiles."""
         return self._unscaled(_mean(loss.point(z)), self.shift, dtype)
 
     def deviations(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:

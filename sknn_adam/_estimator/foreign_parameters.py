@@ -1,10 +1,10 @@
-"""Names of parameters in other libraries."""
+"""Names that other libraries use for the parameters of a network."""
 
 __all__ = ["RENAMED"]
 
 RATE, LAYERS = "'optimizer__learning_rate'", "'hidden_layer_sizes'"
-# The corresponding parameter here: first for the parameters of scikit-learn's MLPs, then for
-# names that are common in Keras, PyTorch, skorch and gradient boosting.
+# The corresponding parameters here, first for the names of scikit-learn's MLPs, then for names that
+# are common in Keras, PyTorch, skorch and gradient boosting.
 RENAMED: dict[str, str] = {
     "solver": "'optimizer'",
     "learning_rate_init": RATE,

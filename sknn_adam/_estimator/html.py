@@ -1,4 +1,4 @@
-"""The network in scikit-learn's notebook view: layers, shapes and parameter counts."""
+"""scikit-learn's notebook view of a network: its layers, shapes and parameter counts."""
 
 from collections.abc import Iterator
 from math import prod
@@ -11,7 +11,7 @@ __all__ = ["NetworkView"]
 
 
 class NetworkView:
-    """Mixin that shows the layers of a fitted network below its parameters, also in a Pipeline."""
+    """Mixin that shows the layers of a fitted network below its parameters, even in a Pipeline."""
 
     def _sk_visual_block_(self) -> Any:
         network = getattr(self, "_network", None)
@@ -31,7 +31,7 @@ class NetworkView:
 def _layer_blocks(
     layers: list[Layer], members: int, normalization: str
 ) -> Iterator[tuple[str, str]]:
-    """Yield name and description of each dense layer with the layers that follow it."""
+    """Yield the name and description of each dense layer with the layers that follow it."""
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):
         dense: Any = layers[start]

@@ -131,7 +131,7 @@ class Architecture:
         }
 
     def check_unchanged(self, before: dict[str, str], dtype: np.dtype) -> None:
-        """Raise if training described by `before` cannot be resumed with this architecture."""
+        """Raise ValueError if training described by `before` cannot be resumed here."""
         now = self.described()
         if self.dtype != "auto":
             now["dtype"], before = self.dtype, before | {"dtype": dtype.name}
@@ -147,8 +147,8 @@ def _check_scoring(scoring: Any) -> None:
     known = ("loss", *get_scorer_names())
     if isinstance(scoring, str) and scoring not in known:
         raise ValueError(
-            f"scoring={scoring!r} is not a known score.{did_you_mean(scoring, known)} Allowed are "
-            "'loss', the names in sklearn.metrics.get_scorer_names(), a callable, and None."
+            f"{scoring!r} is not a known scoring.{did_you_mean(scoring, known)} Known names: loss, "
+            "and those in sklearn.metrics.get_scorer_names(). A callable and None are also allowed."
         )
 
 
@@ -158,7 +158,7 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
     Parameters
     ----------
     sizes : int, sequence of int, or str
-        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256.
+        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256 units.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def parse_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _per_layer(name: str, value: Any, n_hidden: int) -> list:
-    """Return one value per hidden layer, given one for all layers or a sequence."""
+    """Return one value per hidden layer, from a single value or a sequence."""
     if not isinstance(value, tuple | list | np.ndarray):
         return [value] * n_hidden
     if len(value) != n_hidden:
@@ -215,7 +215,7 @@ def _choose_dtype(dtype: str, X: Any, full_batch: bool) -> str:
     if dtype != "auto":
         return dtype
     if full_batch:
-        # Line searches compare losses that differ in their last digits.
+        # Line searches compare losses that differ only in their last digits.
         return "float64"
     small = X.shape[0] * X.shape[1] < SMALL_TABLE
     return "float64" if small and X.dtype != np.float32 else "float32"
@@ -241,8 +241,8 @@ def choose_sizes(
     full, regress = optimizer.full_batch, loss.task == "regression"
     batch: Any = batch_size
     if batch == "auto":
-        # On small tables, one step per epoch is too few for classification, but enough for
-        # regression (found by benchmarks).
+        # In benchmarks on small tables, one step per epoch was enough for regression, but not for
+        # classification.
         few = n_samples if regress else min(n_samples, SMALL_BATCH)
         batch = few if n_samples < FEW_SAMPLES else min(256, max(64, n_samples // 128))
         batch = n_samples if full else batch
@@ -251,8 +251,8 @@ def choose_sizes(
             f"{type(optimizer).__name__} needs all {n_samples} samples in every iteration: set "
             f"batch_size='auto'. Got batch_size={batch}."
         )
-    # In benchmarks, a smooth penalty was best for regression, a sparse and weaker one for
-    # classification.
+    # In benchmarks, a smooth penalty was best for regression, and a sparse one for classification
+    # (weaker, except on small tables).
     if alpha == "auto":
         alpha = min(0.0015, 10 / n_samples) if regress else 1 / max(500, n_samples)
     if l1_ratio == "auto":

@@ -41,8 +41,8 @@ class Published(BaseEstimator):
         Returns
         -------
         predictions : ndarray of shape (n_members, n_samples, ...)
-            ``predict_proba`` of a classifier or ``predict`` of a regressor for each member alone.
-            A list of such arrays for multioutput classification.
+            The result of ``predict_proba`` of a classifier, or ``predict`` of a regressor, for each
+            member. For multioutput classification, a list with one array per column of `y`.
         """
         z, dtype = self._raw(X)
         members = z if z.ndim == 3 else z[None]
@@ -88,7 +88,7 @@ class Published(BaseEstimator):
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Mean loss of each epoch over its minibatches before their updates, with penalty."""
+        """Training loss of each epoch, including the penalty: the mean over its minibatches."""
         return self.history_["loss"]
 
     @property

@@ -14,7 +14,7 @@ __all__ = ["report"]
 
 
 def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
-    """Warn or raise if training has clearly failed; warn if X_val seems to have been split."""
+    """Warn or raise if training has clearly failed; warn if cross-validation has split X_val."""
     if X_val is not None:
         warn_if_split(X_val)
     reason = ""
@@ -61,14 +61,14 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
 
 
 def _evident_fault(plan: Plan, run: Run) -> str | None:
-    """Return an obvious fault of a training that was long enough to learn."""
+    """Describe an obvious fault, or return None if there is none or training was too short."""
     history, table, layers = run.history, run.history.table, run.history.layers
     constant_loss = table.get("constant_loss", 0.0)
     if not (constant_loss > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
         return None
     loss = history["loss"][-1]
     if loss > 0.98 * constant_loss:
-        # Compare without the penalty; computed only if the total is this large.
+        # The comparison is without the penalty, which is computed only if the total is this large.
         weights = run.network.theta[: run.network.n_weights]
         loss -= plan.penalty(weights) / (run.network.members or 1)
     if not loss > 0.98 * constant_loss:

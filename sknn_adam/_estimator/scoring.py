@@ -33,7 +33,7 @@ class Scorer:
 
     def __init__(self, model: Any, scoring: Any, rows: Rows):
         self.X, self.y, self.scored = rows.features(), rows.y, copy(model)
-        # X has been converted to an array without names.
+        # X has been converted to an array without feature names.
         vars(self.scored).pop("feature_names_in_", None)
         self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
         self.missing = model._targets.missing(rows.y)
@@ -75,10 +75,10 @@ def takes_weights(scorer: Callable) -> bool:
 
 
 def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
-    """Return a copy of a scikit-learn scorer that gets all class labels, or None.
+    """Return a copy of a scikit-learn scorer that passes all class labels to its metric, or None.
 
     A metric of probabilities, such as the log loss, needs the class of every column. A metric of
-    predicted labels averages over the classes that occur, so it must not get the labels.
+    predicted labels averages over the classes that occur, so it must not receive the labels.
     """
     formula, method = getattr(scorer, "_score_func", None), getattr(scorer, "_response_method", "")
     if (
@@ -124,7 +124,7 @@ def out_of_fold_score(session: Session, z: np.ndarray) -> float:
 
 
 def r_squared(y: Any, predicted: np.ndarray, weight: Any = None) -> float:
-    """Return the coefficient of determination, even if squares of the values overflow."""
+    """Return the coefficient of determination, even if squared values would overflow."""
     if weight is not None:
         weight = with_ordinary_size(np.asarray(weight, dtype=np.float64))
     exponent = extreme_exponent(np.append(y, predicted).astype(np.float64))

@@ -1,4 +1,4 @@
-"""Preparation of training from parameters and data: `prepare`."""
+"""Preparation of a training session from parameters and data."""
 
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class Session:
     ----------
     model : MLPClassifier or MLPRegressor
         A copy of the estimator that receives the fitted attributes. The estimator copies them at
-        the end, so that it does not change if an error is raised before.
+        the end, so that an error before then leaves it unchanged.
     plan : Plan
         The components and numbers of the training.
     run : Run
@@ -70,8 +70,8 @@ def prepare(
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        The estimator. It is unchanged, but with both `partial` and `resume` the session uses its
-        run, not a copy.
+        The estimator, which is unchanged. With both `partial` and `resume`, however, the session
+        uses its run instead of a copy.
     X, y, sample_weight : array-like
         Training data.
     resume : bool, default=False
@@ -83,7 +83,7 @@ def prepare(
     validation : tuple of (X, y, sample_weight)
         Validation data passed by the user.
     groups : array-like, optional
-        Samples of one group are held out by the same member.
+        Group labels. All samples of a group are held out by the same member.
     """
     architecture = Architecture.of(estimator)
     if partial and estimator.early_stopping:
@@ -136,7 +136,7 @@ def _resumed_run(
     architecture.check_unchanged(model._structure, model._network.dtype)
     run = getattr(model, "_run", None)
     if run is None:
-        # After a fit without warm_start, only the weights are stored.
+        # A fit without warm_start stores the weights, but not the run.
         clock, history = Clock(step=model.t_, epoch=model.n_iter_), deepcopy(model.history_)
         return new_run(deepcopy(model._network), rng, plan, clock=clock, history=history)
     return deepcopy(run) if copied else run
@@ -152,7 +152,7 @@ def _checked(
     first: bool = False,
     minimum: int = 1,
 ) -> Rows:
-    """Return the samples with positive weight; if `first`, learn classes or scaling from them."""
+    """Validate data and return samples with positive weight; if `first`, learn the target type."""
     model._target_type.check(y)
     options = {"ensure_min_samples": minimum, "reset": first}
     X, y = validate_pair(model, X, y, sample_weight, model._target_type.numeric, **options)

@@ -16,7 +16,7 @@ __all__ = ["Classes", "Multiclass", "Multilabel", "Multioutput", "learn_classes"
 
 
 class UnseenClasses(ValueError):
-    """Error for labels outside of the known classes; `held_out` is the message for y_val."""
+    """Error for labels outside the known classes; `held_out` is the message for y_val."""
 
     def __init__(self, found: np.ndarray, known: np.ndarray):
         super().__init__(
@@ -36,7 +36,7 @@ def _as_1d(y: np.ndarray, warn: bool = False) -> np.ndarray:
 
 
 class Classes:
-    """Base of the target types of classification.
+    """Base class of the target types of classification.
 
     Attributes
     ----------
@@ -59,14 +59,14 @@ class Classes:
     def learn(estimator: Any, y: np.ndarray, weight: Any, loss: Loss, classes: Any) -> "Classes":
         """Return the target type of the first `y`, with its classes.
 
-        The classes of samples with weight zero are included.
+        It includes the classes of samples with weight zero.
         """
         check_labels(classes, "classes")
         return learn_classes(y, classes)
 
     @property
     def classes(self) -> Any:
-        """Return the estimator's attribute ``classes_``."""
+        """The estimator's attribute ``classes_``."""
         return self.columns
 
     def published(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Classes:
 
     @property
     def n_outputs(self) -> int:
-        """Return the estimator's attribute ``n_outputs_``."""
+        """The estimator's attribute ``n_outputs_``."""
         return len(self.columns)
 
     def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
@@ -130,7 +130,7 @@ class Classes:
         """Raise ValueError if training cannot be resumed with the classes of `y`."""
 
     def missing(self, y: np.ndarray) -> list:
-        """Return the classes that `y` lacks, if a score could need all of them."""
+        """Return the classes that `y` lacks; an empty list if `y` has several columns."""
         return []
 
     def weights(self, estimator: Any, weight: Any, codes: np.ndarray, partial: bool = False) -> Any:
@@ -146,13 +146,15 @@ class Classes:
         codes : ndarray
             The encoded targets.
         partial : bool, default=False
-            Whether the samples can be a subset, as in ``partial_fit``.
+            Whether the samples may be a subset, as in ``partial_fit``.
         """
         class_weight = estimator.class_weight
         if class_weight is None:
             return weight
         if partial and class_weight == "balanced":
-            raise ValueError("class_weight='balanced' needs all samples: partial_fit takes a dict.")
+            raise ValueError(
+                "class_weight='balanced' needs all samples. For partial_fit, pass a dict."
+            )
         columns = codes.reshape(len(codes), -1).astype(int).T
         given = class_weight
         if class_weight == "balanced":
@@ -182,7 +184,7 @@ class Classes:
     # -- predictions ----------------------------------------------------------------------------
 
     def by_output(self, loss: Any, z: np.ndarray) -> list[np.ndarray]:
-        """Return the raw outputs of each column that has its own classes."""
+        """Return raw outputs, split by column if each column has separate outputs."""
         return [z]
 
     def collected(self, columns: list) -> Any:
@@ -190,7 +192,7 @@ class Classes:
         return columns[0]
 
     def combine(self, loss: Any, z: np.ndarray) -> np.ndarray:
-        """Return raw outputs (n_samples, n_raw) of the mean probabilities of the members."""
+        """Return raw outputs (n_samples, n_raw) of the members' mean probabilities."""
         return z if z.ndim == 2 else loss.combine(z, self.exclusive)
 
     def predictions(self, loss: Any, z: np.ndarray, dtype: Any = None) -> Any:
@@ -324,7 +326,7 @@ class Multioutput(Classes):
         return PerColumn(loss, [len(classes) for classes in self.columns])
 
     def _type_of(self, y: np.ndarray) -> type[Classes]:
-        # With few samples, all columns may hold only 0 and 1 and would look like labels.
+        # A few samples may contain only 0 and 1, and would then look like multilabel targets.
         return Multioutput if y.ndim == 2 else _target_type(y)
 
     def _encoded(self, y: np.ndarray, classes: Any) -> np.ndarray:
@@ -372,12 +374,12 @@ def _per_class(known: np.ndarray, codes: np.ndarray, weight: np.ndarray, given: 
     if isinstance(given, str):
         totals = np.bincount(codes, weight, minlength=len(known))
         present = totals > 0
-        totals[~present] = 1  # not used, but must not divide by zero
+        totals[~present] = 1  # not used; avoids a division by zero
         return np.where(present, weight.sum() / (present.sum() * totals), 1.0)
     names = known.tolist()
     unknown, rest = [n for n in given if n not in names], [n for n in names if n not in given]
-    # As in scikit-learn, names of classes that y lacks are allowed: it may be a subset. But an
-    # unknown name is probably misspelled if some class has no weight.
+    # As in scikit-learn, class_weight may name classes that y lacks, because y may be a subset. But
+    # if some class has no weight, an unknown name is probably misspelled.
     if unknown and rest:
         raise ValueError(
             f"class_weight names {unknown!r}, but the classes are {names!r}. Add weights for "

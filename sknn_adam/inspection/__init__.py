@@ -1,4 +1,4 @@
-"""Diagnosis of fitted networks, and displays of their training."""
+"""Diagnosis of fitted networks, displays of their training, and learning rate range tests."""
 
 from sknn_adam.inspection._fitted_networks import fitted_network
 from sknn_adam.inspection.diagnosis import diagnose

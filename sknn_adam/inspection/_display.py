@@ -8,5 +8,5 @@ __all__ = ["check_matplotlib"]
 
 
 def check_matplotlib(name: str) -> Any:
-    """Return ``matplotlib.pyplot``."""
+    """Import and return ``matplotlib.pyplot`` for the display called `name`."""
     return optional("matplotlib.pyplot", name, "matplotlib", "plot")

@@ -1,4 +1,4 @@
-"""Evidence for a diagnosis: the history of a training, and a forward pass over given samples."""
+"""Evidence for a diagnosis: the training history, and a forward pass over given samples."""
 
 from functools import cached_property
 from inspect import Parameter, signature
@@ -13,7 +13,7 @@ from sknn_adam._training.probe import Probe
 
 __all__ = ["Evidence"]
 
-MOST_SAMPLES = 2000  # more of the given samples would add little
+MOST_SAMPLES = 2000  # of the given samples; more would add little
 
 
 class Evidence:
@@ -24,7 +24,7 @@ class Evidence:
     mlp : MLPClassifier or MLPRegressor
         The fitted network.
     X : ndarray or CSR matrix, optional
-        Samples after the preprocessing of enclosing estimators.
+        Samples, transformed by the enclosing estimators.
     y : array-like, optional
         Targets of these samples.
     """
@@ -62,7 +62,7 @@ class Evidence:
 
     @cached_property
     def auto(self) -> Sizes:
-        """Values of batch_size, alpha and l1_ratio that "auto" has for this training set."""
+        """Values that "auto" gives batch_size, alpha and l1_ratio for this training set."""
         return choose_sizes(self.mlp._loss, self.optimizer, int(self.table["n_rows"]))
 
     @cached_property
@@ -106,9 +106,9 @@ class Evidence:
 
     @cached_property
     def plain_loss(self) -> np.ndarray:
-        """Loss of each epoch without penalty, which is interpolated between recorded epochs.
+        """Loss of each epoch without the penalty, which is interpolated between recorded epochs.
 
-        The penalty can still fall when the loss itself no longer does.
+        The penalty can still decrease when the loss without it no longer does.
         """
         if not len(self.layers) or not len(self.loss):
             return self.loss - self.penalty
@@ -116,21 +116,22 @@ class Evidence:
         norms = np.sqrt(np.sum(self.column("weight_norm") ** 2, axis=1))
         first = self.mlp.history_["epoch"][0]
         epochs = [epoch - first for epoch in self.layers["epoch"]]
-        # Ratio of L1 to L2 norm: for uniform or normal weights at the start (0.83 * sqrt(n) is
-        # between both), and measured at the end, when weights can be sparse.
+        # Ratio of L1 norm to L2 norm. The initial ratio, 0.83 * sqrt(n), is between those of
+        # uniform and normal weights. The final ratio is measured, because trained weights can be
+        # sparse.
         last = np.abs(weights).sum() / max(np.linalg.norm(weights), 1e-300)
         ratios = np.interp(epochs, [0, len(self.loss)], [0.83 * len(weights) ** 0.5, last])
         of_norms = Penalty(self.alpha, self.l1_ratio).of_norms
         penalties = of_norms(norms**2, ratios * norms) / (self.network.members or 1)
         penalties = [*penalties, self.penalty]
         penalty = np.interp(np.arange(len(self.loss)), [*epochs, len(self.loss)], penalties)
-        # If the interpolated penalty exceeds the loss, it fell between recorded epochs.
+        # An interpolated penalty that exceeds the loss is wrong: use the final penalty.
         penalty = np.where(penalty < self.loss, penalty, self.penalty)
         return np.maximum(self.loss - penalty, 0)
 
     @cached_property
     def kept_loss(self) -> float:
-        """Mean loss without penalty over the last epochs up to the one whose weights were kept."""
+        """Mean loss without penalty over a tenth of the epochs, up to the best or last one."""
         if not len(self.loss):
             return np.inf
         end = int(np.mean(self.mlp.best_iter_)) if self.mlp.early_stopping else len(self.loss)
@@ -149,7 +150,7 @@ class Evidence:
 
     @cached_property
     def fall(self) -> float:
-        """Final decrease per epoch of the loss without penalty, relative to `constant_loss`."""
+        """Final decrease of the loss without penalty, per epoch and relative to `constant_loss`."""
         n = len(self.loss)
         k = max(1, n // 10)
         if n < 2 or not self.constant_loss > 0:
@@ -164,7 +165,7 @@ class Evidence:
 
     @cached_property
     def roughness(self) -> float:
-        """Sum of all increases of the loss over that of all decreases, after the first tenth."""
+        """Ratio of total increase to total decrease of the loss, after a tenth of the epochs."""
         steps = np.diff(self.loss[len(self.loss) // 10 :])
         falls = -steps[steps < 0].sum()
         return float(steps[steps > 0].sum() / falls) if falls > 0 else np.nan
@@ -173,7 +174,7 @@ class Evidence:
 
     @cached_property
     def passed(self) -> dict[str, tuple[float, ...]] | None:
-        """Outputs and fractions of dead and saturated units, per layer, on the given samples."""
+        """Outputs and fractions of dead and saturated units of each layer, on the given samples."""
         if self.X is None:
             return None
         subset = np.linspace(0, self.X.shape[0] - 1, min(self.X.shape[0], MOST_SAMPLES)).astype(int)
@@ -194,7 +195,7 @@ class Evidence:
             return float(np.mean(self.mlp._loss.mean(targets, self.network.predict(self.X))))
 
     def units(self, name: str) -> np.ndarray:
-        """Return the fraction of dead or saturated units per hidden layer at the end."""
+        """Return the final fraction of dead or saturated units of each hidden layer."""
         if self.passed is not None:
             return np.asarray(self.passed[name][:-1])
         last = self.column(name)[-2:, :-1]

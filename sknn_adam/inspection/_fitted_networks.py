@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 __all__ = ["Inside", "fitted_network", "fitted_networks"]
 
-# Fitted attributes that hold one estimator, and the parameter from which it was cloned.
+# Fitted attributes that contain one estimator, and the parameter it was cloned from.
 ONE = {
     "best_estimator_": "estimator",
     "regressor_": "regressor",
@@ -31,11 +31,11 @@ class Inside:
     network : MLPClassifier or MLPRegressor
         The network itself.
     X, y : array-like or None
-        The given samples after the preprocessing of enclosing estimators.
+        The given samples, transformed by the enclosing estimators.
     prefix : str, default=""
         Prefix of its parameters in ``set_params`` of the outermost estimator.
     around : list of (str, estimator)
-        The enclosing estimators from outside to inside, each with its parameter prefix.
+        The parameter prefixes and the enclosing estimators, from outermost to innermost.
     """
 
     network: Any
@@ -47,8 +47,8 @@ class Inside:
     def named(self, params: dict[str, Any]) -> dict[str, Any]:
         """Convert parameters of the network to parameters of the outermost estimator.
 
-        If an enclosing search tunes one of them, it is removed from the search space: the search
-        would overwrite it.
+        Parameters that an enclosing search tunes are removed from its search space, because the
+        search would overwrite them.
         """
         full = {f"{self.prefix}{name}": value for name, value in params.items()}
         for prefix, search in self.around:
@@ -58,7 +58,7 @@ class Inside:
             inner = [name.removeprefix(f"{prefix}estimator__") for name in full]
             space, kept = _without(getattr(search, attribute), inner)
             for name in kept:
-                # Components keep the best values of the search.
+                # The components that own the parameters get the best values of the search.
                 value = search.best_params_[name]
                 value = clone(value) if isinstance(value, BaseEstimator) else value
                 full = {f"{prefix}estimator__{name}": value, **full}
@@ -68,7 +68,7 @@ class Inside:
 
 
 def _without(space: Any, names: list[str]) -> tuple[Any, set[str]]:
-    """Return a space without these parameters, and the components in it that own them.
+    """Return a space without these parameters, and the names of the components that own them.
 
     The space is None if it contains none of these parameters, or no others.
     """
@@ -94,10 +94,10 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
     estimator : estimator
         A network, a Pipeline, a search, or another meta-estimator.
     X : array-like of shape (n_samples, n_features), optional
-        Samples for the estimator. They are transformed as the networks receive them.
+        Samples in the form that `estimator` takes. They are transformed for each network.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Targets of these samples. The networks in the result have None if they were trained on
-        other targets.
+        Targets of these samples. In the result, y is None for networks that were trained on other
+        targets.
 
     Returns
     -------
@@ -107,9 +107,9 @@ def fitted_networks(estimator: Any, X: Any = None, y: Any = None) -> list[Inside
     Raises
     ------
     NotFittedError
-        If it contains no fitted network.
+        If `estimator` contains no fitted network.
     TypeError
-        If it is not an estimator.
+        If `estimator` is not an estimator.
     """
     networks = list(_walk(estimator, Inside(None)))
     if networks:
@@ -166,7 +166,7 @@ def _walk(estimator: Any, at: Inside) -> Iterator[Inside]:
 
 
 def _class_numbers(ensemble: Any, y: Any) -> Any:
-    """Return class codes, on which ensembles train their members."""
+    """Return class codes, which are the targets of the members of an ensemble."""
     classes = getattr(ensemble, "classes_", None)
     return y if y is None or classes is None else np.searchsorted(classes, y)
 
@@ -193,9 +193,9 @@ def fitted_network(estimator: Any) -> Any:
     Raises
     ------
     NotFittedError
-        If it contains no fitted MLP.
+        If `estimator` contains no fitted MLP.
     TypeError
-        If it is not an estimator.
+        If `estimator` is not an estimator.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks of a diagnosis: layers and scales.
+"""Diagnosis checks of layers and scales.
 
 The name of a check is the kind of its finding. A check returns None, or the layer, the evidence,
 the severity, the parameters that fix the fault and a description of the fix. The thresholds were
@@ -47,11 +47,11 @@ def unscaled_inputs(e: Evidence) -> Result:
 
 
 def unscaled_targets(e: Evidence) -> Result:
-    """Detect targets, as the loss sees them, far from mean 0 and standard deviation 1."""
+    """Detect targets with a mean far from 0 or a standard deviation far from 1 in the loss."""
     mean, deviation = e.table["target_mean"], e.table["target_scale"]
     lowest, highest = TARGETS
     unusual = deviation > highest or deviation < lowest or mean > highest
-    # With target_scaling, the scale of the targets suits the loss.
+    # With target_scaling, the loss gets scaled targets.
     if not unusual or getattr(e.mlp, "target_scaling", True):
         return None
     evidence = f"targets had mean {number(mean)} and standard deviation {number(deviation)}"
@@ -135,7 +135,7 @@ def vanishing_gradients(e: Evidence) -> Result:
 
 
 def dead_units(e: Evidence) -> Result:
-    """Detect units whose derivative is 0 for all samples, so that they cannot learn.
+    """Detect units whose derivative is 0 for all samples, which therefore cannot learn.
 
     See Maas et al. (2013).
     """
@@ -181,7 +181,7 @@ def saturated_units(e: Evidence) -> Result:
 
 
 def clipping_always(e: Evidence) -> Result:
-    """Detect clipping in nearly every step, so that it determines the step size."""
+    """Detect clipping in nearly every step, so that the clipping determines the step size."""
     rates = np.asarray(e.mlp.history_.columns.get("clip_rate", []), float)
     if e.mlp.gradient_clip is None or not len(rates) or not np.mean(rates) > CLIPPED:
         return None

@@ -1,4 +1,4 @@
-"""Checks of a diagnosis: loss curve, step sizes and end of training."""
+"""Diagnosis checks of the loss curve, the step sizes and the end of training."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LEFT = 0.15  # loss at the end over that of a constant prediction; smaller losse
 FALLING = 0.012  # decrease of the loss per epoch over the loss of a constant prediction
 FEW_EPOCHS, FEW_STEPS = 10, 400
 GAIN = 0.03  # relative decrease of the loss during the last tenth of the epochs
-LEFT_BY_NOISE = 0.3  # LEFT where more steps on a small table would often fit noise
+LEFT_BY_NOISE = 0.3  # replaces LEFT if more steps on a small table would often fit noise
 SMALLER_BATCHES = 32, 16, 8
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 # Loss on new samples minus training loss, over the loss of a constant prediction: with a penalty,
@@ -42,8 +42,8 @@ def diverged(e: Evidence) -> Result:
 def _lower(e: Evidence) -> float:
     """Return a lower learning rate to try.
 
-    Steps are proportional to the learning rate. It is chosen so that the first steps change the
-    weights by about a hundredth.
+    Steps are proportional to the learning rate. The new rate is chosen so that the first steps
+    change the weights by about a hundredth of their norm.
     """
     rate = e.rate / 10
     if len(e.layers):
@@ -65,7 +65,7 @@ def learning_rate_high(e: Evidence) -> Result:
     """Detect steps that are large relative to the weights, with a loss that does not settle."""
     if e.optimizer.full_batch or not len(e.layers):
         return None
-    # With nearly all units dead, the network does not learn: the weights only shrink.
+    # If nearly all units are dead, the network does not learn and the weights only shrink.
     if np.max(e.column("dead")[0, :-1], initial=0) > 0.95:
         return None
     step = float(np.max(np.nanmedian(e.column("update_ratio"), axis=1)))
@@ -90,7 +90,7 @@ def learning_rate_low(e: Evidence) -> Result:
 
 
 def batch_too_large(e: Evidence) -> Result:
-    """Detect batches so large that there are few steps (Masters and Luschi 2018)."""
+    """Detect batches so large that training has few steps (Masters and Luschi 2018)."""
     if e.optimizer.full_batch:
         return None
     batch, usual = int(e.table["batch_size"]), e.auto.batch_size

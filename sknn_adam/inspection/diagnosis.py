@@ -21,8 +21,8 @@ SCALES = ("unscaled_inputs", "unscaled_targets")
 STUCK = ("vanishing_gradients", "dead_units")
 STEPS = ("exploding_gradients", "clipping_always", "learning_rate_high", "learning_rate_low")
 CAUSES = (*SCALES, *STUCK, *STEPS, "saturated_units", "underfitting")
-# Each check with the kinds of findings that explain its own finding. Causes come first: a check is
-# skipped if one of its causes was found.
+# Each check, with the kinds of findings that would explain its finding. Causes come first: a check
+# is skipped if one of its causes was found.
 CHECKS = (
     (layers.unscaled_inputs, ()),
     (layers.unscaled_targets, ()),
@@ -49,7 +49,7 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     """Diagnose faults of a fitted network and suggest parameters that fix them.
 
     The diagnosis uses the history that ``fit`` recorded. With X and y, it also makes one forward
-    pass over these samples. Pass samples outside of the training data to detect overfitting.
+    pass over these samples. To detect overfitting, pass samples that were not used for training.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     Returns
     -------
     Findings
-        A list of `Finding`, most severe first, which prints as a table. ``findings.params`` are
-        the suggested parameters of all findings, for ``fitted.set_params``.
+        A list of `Finding`, most severe first, which prints as a table. ``findings.params``
+        contains the parameters that all findings suggest, for ``fitted.set_params``.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def _findings(inside: Inside) -> list[Finding]:
 
 
 def _placed(finding: Finding, inside: Inside) -> dict[str, Any]:
-    """Return the parameters for the outermost estimator, with a scaler for its Pipeline."""
+    """Return parameters for the outermost estimator; for unscaled inputs, with a scaler."""
     prefix: str
     pipeline: Any
     prefix, pipeline = inside.around[-1] if inside.around else ("", None)

@@ -16,23 +16,23 @@ MOST_CODE = 60  # characters; longer calls are shown without the values of their
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault of a network.
+    """A fault found by a diagnosis.
 
     Parameters
     ----------
     kind : str
-        Name of the fault, such as ``"dead_units"``; the documentation has a section on each.
+        Name of the fault, such as ``"dead_units"``. The documentation has a section on each fault.
     layer : int or None
-        The most affected dense layer, counted from 1; None if the fault concerns no single layer.
+        The most affected dense layer, counted from 1; None for faults of the whole network.
     evidence : str
         The measurement that shows the fault.
     severity : {"high", "medium", "low"}
         ``"high"``: training is broken; ``"medium"``: the fault costs much accuracy; ``"low"``: it
         may cost some.
     params : dict
-        Parameters that fix it, for ``set_params`` of the diagnosed estimator.
+        Parameters that fix the fault, for ``set_params`` of the diagnosed estimator.
     cure : str, default=""
-        Description of the fix, also for faults that no parameter can fix.
+        Description of the fix, even if no parameter can fix the fault.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class Findings(list[Finding]):
 
 
 def _call(params: dict[str, Any], position: int) -> str:
-    """Return a one-line call that applies the parameters and can be pasted."""
+    """Return a one-line call of ``set_params`` to copy and paste."""
     if not params:
         return ""
     call = f"set_params({', '.join(f'{name}={value!r}' for name, value in params.items())})"
@@ -132,7 +132,7 @@ def _call(params: dict[str, Any], position: int) -> str:
         return named
     try:
         ids = {node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name)}
-    except SyntaxError:  # the repr of a value is not code, for example of a distribution
+    except SyntaxError:  # the repr of some values, such as distributions, is not valid code
         return named
     return named if ids & {"inf", "nan"} else call
 

@@ -30,10 +30,10 @@ class GradientFlowDisplay:
 
     Parameters
     ----------
-    values : array-like of shape (n_layers, n_samples)
+    values : array-like of shape (n_layers, n_recorded_steps)
         Values of the quantity, with the first layer in the first row.
-    epochs : array-like of shape (n_samples,)
-        Numbers of the recorded epochs, in increasing order.
+    epochs : array-like of shape (n_recorded_steps,)
+        Epoch of each recorded step, in increasing order.
     quantity : str, default="gradient_norm"
         Name of the quantity, a column of ``history_.layers``.
 
@@ -95,11 +95,11 @@ class GradientFlowDisplay:
         Raises
         ------
         ValueError
-            If no layers were recorded, or if the quantity is unknown.
+            If no statistics of the layers were recorded, or if `quantity` is unknown.
         """
         if quantity not in QUANTITIES:
-            allowed = list(QUANTITIES)
-            raise ValueError(f"quantity={quantity!r} is unknown. Allowed are {allowed}.")
+            known = ", ".join(QUANTITIES)
+            raise ValueError(f"{quantity!r} is not a known quantity. Known names: {known}.")
         layers = fitted_network(estimator).history_.layers
         if not len(layers):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Learning rate range test: the loss of a short training with increasing learning rate."""
+"""Learning rate range test: the loss of a short training at increasing learning rates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -78,10 +78,10 @@ def learning_rate_range(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     lowest, highest : float, optional
-        Range of the learning rates. By default from a thousandth to ten thousand times the
-        optimizer's learning rate.
+        Smallest and largest learning rate. By default, one thousandth of the optimizer's learning
+        rate, and ten thousand times this rate.
     n_steps : int, default=100
-        Maximum number of steps. The test ends when the loss explodes.
+        Maximum number of steps. The test ends earlier if the loss explodes.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def learning_rate_range(
     Raises
     ------
     ValueError
-        If the optimizer takes no learning rate (L-BFGS), the range is empty, `n_steps` is below
+        If the optimizer has no learning rate (L-BFGS), the range is empty, `n_steps` is below
         10, or the loss explodes at the first learning rates.
     TypeError
         If `estimator` does not end with a network.
@@ -100,7 +100,7 @@ def learning_rate_range(
     -----
     The suggestion is a tenth of the learning rate with the smallest loss. At this rate the loss
     falls, and rates a few times larger do no harm. Other implementations suggest the rate at which
-    the loss falls fastest, but on small tables it is hidden by the noise of the batches. The
+    the loss falls fastest, but on small tables the noise of the batches hides that rate. The
     schedule, early stopping and weight averaging are not used.
 
     References
@@ -127,7 +127,7 @@ def learning_rate_range(
     first, rates = rates[0], rates[: len(losses)]
     if len(losses) < 3:
         raise ValueError(
-            f"The loss exploded already at a learning rate of {first:.2g}. "
+            f"The loss already exploded at a learning rate of {first:.2g}. "
             "Scale X, or pass a smaller `lowest`."
         )
     suggestion = float(f"{rates[int(np.argmin(losses))] / 10:.2g}")
@@ -135,7 +135,7 @@ def learning_rate_range(
 
 
 def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
-    """Return the parameter prefix and a copy of the last network, and X transformed for it."""
+    """Return the parameter prefix and a copy of the final network, and X transformed for it."""
     prefix, inner = "", estimator
     while not isinstance(inner, BaseMLP):
         if hasattr(inner, "steps"):
@@ -160,7 +160,7 @@ def _rates(model: Any, lowest: float | None, highest: float | None, n_steps: int
     rate = model.get_params().get(RATE)
     if rate is None or optimizer.full_batch:
         raise ValueError(
-            f"{type(optimizer).__name__} takes no learning rate. "
+            f"{type(optimizer).__name__} has no learning rate. "
             "Use another optimizer, such as 'adam'."
         )
     lowest = rate / 1e3 if lowest is None else lowest

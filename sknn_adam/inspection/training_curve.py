@@ -30,17 +30,17 @@ class TrainingCurveDisplay:
     validation : array-like of shape (n_epochs,) or None, default=None
         Validation score or validation loss of each epoch.
     validation_name : str, default="validation loss"
-        Label of the validation curve. ``"validation loss"`` is drawn on the axis of the training
-        loss, any other score on its own axis on the right.
+        Label of the validation curve. ``"validation loss"`` shares the axis of the training
+        loss; any other score has a second axis on the right.
     best_epoch : int, array-like of int or None, default=None
-        The epoch whose weights were kept, or one per member. Marked by vertical lines.
+        The epoch whose weights were kept, or one per member, to mark by vertical lines.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the loss curve.
     right_ax_ : matplotlib Axes or None
-        Axes with the curve of a score other than the loss.
+        Axes with the curve of a score other than the loss, if there is one.
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
@@ -84,7 +84,7 @@ class TrainingCurveDisplay:
         ax : matplotlib Axes, default=None
             Axes to plot on; a new figure by default.
         log : bool, default=False
-            Whether the loss has a logarithmic axis, which requires positive losses.
+            Whether to use a logarithmic axis for the loss, which requires positive losses.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class TrainingCurveDisplay:
         ax : matplotlib Axes, default=None
             Axes to plot on; a new figure by default.
         log : bool, default=False
-            Whether the loss has a logarithmic axis.
+            Whether to use a logarithmic axis for the loss.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class TrainingCurveDisplay:
             lines = [ax.axvline(epoch, color=GREY, ls=":", label=label) for epoch in epochs]
             handles.append(lines[0])
         if len(handles) > 1:
-            # The right axes are drawn last: their legend is above the curves of both axes.
+            # The right axes are drawn last, so their legend covers the curves of both axes.
             top = self.right_ax_ or ax
             top.legend(handles=handles, loc="center right")
         return self

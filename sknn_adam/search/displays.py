@@ -35,7 +35,7 @@ class SearchDisplay:
     figure_ : matplotlib Figure
         The figure.
     axes_ : list of matplotlib Axes
-        Axes with the progress of the search, the importances (if available), and one per parameter.
+        Axes with the progress of the search, the importances if available, and each parameter.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class SearchDisplay:
             names = list(importance["parameter"])
         unknown = [name for name in parameters or () if name not in frame]
         if unknown:
-            raise ValueError(f"{unknown} are not parameters of the search, which varied {names}.")
+            raise ValueError(f"{unknown} are not known search parameters. Known names: {names}.")
         return cls(frame, parameters or names, importance).plot()
 
     def plot(self, *, figure: Any = None) -> "SearchDisplay":
@@ -120,7 +120,7 @@ class SearchDisplay:
         scores = np.asarray(course["score"], float)
         scores = scores[np.isfinite(scores)]
         if len(scores) > 8:
-            # A single bad candidate must not hide the differences of the others.
+            # A single bad candidate must not hide the differences between the others.
             low, high = np.quantile(scores, 0.1), scores.max()
             margin = 0.1 * (high - low or 1)
             ax.set_ylim(low - margin, high + margin)
@@ -173,7 +173,7 @@ class ComparisonDisplay:
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of two matplotlib Axes
-        Best score over the number of candidates, and over the computing time.
+        Axes with the best score over the number of candidates, and over the computing time.
 
     Examples
     --------
@@ -196,8 +196,8 @@ class ComparisonDisplay:
         Parameters
         ----------
         searches : dict of str to search, or to list of searches, or a single search
-            See `sknn_adam.search.compare_searches`. For repetitions, the plot shows the mean and a
-            band from the worst to the best.
+            See `sknn_adam.search.compare_searches`. For repeated searches, the plot shows the
+            mean and a band from the worst to the best.
 
         Returns
         -------

@@ -10,8 +10,8 @@ __all__ = ["distribution_over"]
 def distribution_over(declared: Range) -> Any:
     """Return a frozen SciPy distribution over a range.
 
-    Searches that do not accept distributions show its repr in their error message. The repr
-    therefore explains which `method` they need.
+    Searches that do not accept distributions quote its repr in their error message. The repr
+    therefore explains which `method` these searches need.
     """
     from scipy.stats import loguniform, uniform
 

@@ -40,30 +40,32 @@ def results_frame(search: Any, metric: str | None = None) -> Any:
         A fitted GridSearchCV, RandomizedSearchCV, halving search, BayesSearchCV or OptunaSearchCV.
         A table of results is returned unchanged.
     metric : str, default=None
-        The metric to use if the search has several; by default the one of `refit`.
+        The metric to use if the search has several. By default, the metric that `refit` names.
 
     Returns
     -------
     DataFrame
-        One row per candidate, in the order in which they were evaluated. There is one typed column
-        per parameter, under its full name, with missing values for candidates without this
-        parameter. The other columns are:
+        One row per candidate, in the order of evaluation. There is one typed column per parameter,
+        named after it in full, with missing values for candidates without this parameter. The
+        other columns are:
 
         * ``candidate``: number of the candidate, from 1;
         * ``score`` and ``score_std``: mean and standard deviation over splits;
         * ``rank``: 1 is best;
-        * ``fit_seconds`` and ``score_seconds``: means over splits;
+        * ``fit_seconds`` and ``score_seconds``: mean times over splits;
         * ``n_splits``: number of splits;
         * ``resource``: resource in a halving search, or number of epochs in a pruning search, as a
           fraction of the maximum;
         * ``seconds``: total time of all splits;
-        * ``elapsed``: total time of all candidates up to this one. A search with several processes
-          takes less.
+        * ``elapsed``: total time of all candidates up to this one. A parallel
+          search takes less.
 
     Raises
     ------
     NotFittedError
         If the search is not fitted.
+    ValueError
+        If `metric` is not a metric of the search.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def _of_sklearn(search: Any, metric: str | None) -> tuple[list, dict]:
     if metric is None:
         metric = search.refit if isinstance(search.refit, str) else "score"
     if metric not in names:
-        raise ValueError(f"metric={metric!r} is not a metric of this search. It has {names}.")
+        raise ValueError(f"{metric!r} is not a known metric. Known names: {', '.join(names)}.")
     means = (np.asarray(results[name.format(metric)], float) for name in THEIR_MEANS)
     figures: dict[str, Any] = dict(zip(MEANS, means, strict=True))
     figures["n_splits"] = getattr(search, "n_splits_", None) or sum(
@@ -145,21 +147,22 @@ def _typed(pd: Any, values: list) -> Any:
 
 
 def compare_searches(searches: Any) -> Any:
-    """Compare the best score so far of several searches, candidate by candidate.
+    """Return the best score so far of several searches after each candidate.
 
     Parameters
     ----------
     searches : dict of str to search, or to list of searches, or a single search
         Fitted searches or tables of results by name. A list contains repetitions, for example with
-        different seeds. All must use the same metric. A single search is named after its class.
+        different seeds. All searches must use the same metric. A single search is named after its
+        class.
 
     Returns
     -------
     DataFrame
         One row per candidate: ``search`` (the name), ``repeat`` (from 0), ``candidate``,
         ``elapsed`` (computing time so far, in seconds), ``score`` and ``best`` (best score so far).
-        Pruned candidates and those of early rounds of a halving search count for the time, but
-        not for ``best``, which is missing until a candidate has been trained in full.
+        Pruned candidates, and candidates of the early rounds of a halving search, count towards the
+        time but not towards ``best``, which is missing until a candidate has been fully trained.
 
     Examples
     --------
@@ -196,26 +199,26 @@ def compare_searches(searches: Any) -> Any:
 
 
 def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any = 0) -> Any:
-    """Return how much of the variance of the score each parameter explains.
+    """Return the permutation importance of each parameter for the score.
 
     A random forest learns the score from the parameters. The importance of a parameter is the
-    decrease of its explained variance (R²) when the values of this parameter are shuffled [1]_.
-    It is a hint, not a test: with few candidates, the forest also fits noise.
+    decrease of the forest's R² when the values of this parameter are shuffled [1]_. It is a hint,
+    not a test: with few candidates, the forest also fits noise.
 
     Parameters
     ----------
     search : search or DataFrame
         A fitted search, or a table of results.
     n_repeats : int, default=20
-        Number of times that each parameter is shuffled.
+        Number of times to shuffle each parameter.
     random_state : int, RandomState instance or None, default=0
         Random state of the forest and the shuffling.
 
     Returns
     -------
     DataFrame
-        Columns ``parameter``, ``importance`` and ``std`` (over the repetitions), most important
-        parameter first.
+        One row per parameter, most important first, with the columns ``parameter``, ``importance``
+        and ``std`` (standard deviation over the repetitions).
 
     References
     ----------
@@ -242,7 +245,7 @@ def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any 
     if len(frame) < 4 or not names:
         raise ValueError(
             f"Importance requires at least 4 candidates with a score and a parameter that varies. "
-            f"Got {len(frame)} such candidates and {len(names)} such parameters."
+            f"Got {len(frame)} candidates with a score and {len(names)} parameters that vary."
         )
     codes = pd.DataFrame({name: _as_numbers(frame[name]) for name in names})
     forest = RandomForestRegressor(n_estimators=200, random_state=random_state)
@@ -262,7 +265,7 @@ def varied(frame: Any) -> list[str]:
 
 
 def _as_numbers(column: Any) -> np.ndarray:
-    """Return numbers unchanged (missing ones lowest), and other values as ranks of their text."""
+    """Return numbers with missing values lowest; replace other values by the rank of their text."""
     if column.dtype.kind in "iufb":
         values = np.asarray(column, float)
         gap = np.nanmin(values, initial=0.0) - 1.0
@@ -291,7 +294,7 @@ def save_results(search: Any, path: Any) -> None:
     Notes
     -----
     Numbers, booleans, None and strings are restored exactly. Other values, such as a scaler or an
-    optimizer, become their repr, such as ``"Adam(learning_rate=0.01)"``.
+    optimizer, are replaced by their repr, for example ``"Adam(learning_rate=0.01)"``.
 
     Examples
     --------
@@ -362,7 +365,7 @@ def _missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON supports: infinities as dicts, objects as text."""
+    """Convert a value for JSON: infinities become dicts, objects become text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Real):

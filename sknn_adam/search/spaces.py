@@ -64,19 +64,19 @@ def search_space(
         parameters and the choice of the optimizer.
     scalers : bool, default=False
         Whether to search the scaler of the Pipeline (or column transformer) too: none, standard,
-        to (0, 1), to (-1, 1), robust, or to a normal distribution by 50 quantiles.
+        min-max to (0, 1) or (-1, 1), robust, or 50 quantiles to a normal distribution.
     n_iter : int, default=None
-        Number of candidates of a ``"bayes"`` search over several subspaces, 50 if None; otherwise
-        not used. scikit-optimize takes the number from the subspaces and ignores its own
+        Total number of candidates for ``"bayes"`` with several subspaces, 50 if None; not used
+        otherwise. scikit-optimize takes the numbers from the subspaces and ignores its own
         ``n_iter``.
 
     Returns
     -------
     dict or list
-        The space in the form that the search takes. With several optimizers it is a list of dicts,
-        so that no candidate has a parameter that its optimizer lacks. For ``"bayes"`` it is then a
+        The space in the form that the search takes. With several optimizers, it is a list of dicts,
+        so that no candidate has a parameter that its optimizer lacks. For ``"bayes"``, it is then a
         list of pairs ``(dict, n_iter)`` whose numbers add up to `n_iter`. Optuna does not support
-        subspaces: for ``"optuna"`` it is one dict with the parameters common to all subspaces.
+        subspaces: for ``"optuna"``, it is one dict with the parameters common to all subspaces.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def search_space(
 
     Notes
     -----
-    The ranges are given by the attribute ``ranges`` of estimators and components. Learning rates
-    range from a tenth of the optimizer's default to ten times this value. Widths, depths and
+    The ranges are those in the attribute ``ranges`` of estimators and components. Learning rates
+    range from a tenth of the optimizer's default to ten times the default. Widths, depths and
     dropout are chosen as in [1]_.
 
     References
@@ -109,10 +109,7 @@ def search_space(
     """
     for name, value, allowed in (("method", method, (*CONVERTERS,)), ("size", size, SIZES)):
         if value not in allowed:
-            raise ValueError(
-                f"The '{name}' parameter of search_space must be one of {allowed}. "
-                f"Got {value!r} instead."
-            )
+            raise ValueError(f"{value!r} is not a known {name}. Known names: {', '.join(allowed)}.")
     subspaces = _subspaces(estimator, _as_list(include), _as_list(exclude) or [], size, scalers)
     return _converted(subspaces, method, n_iter)
 
@@ -143,8 +140,8 @@ def _subspaces(
         if not any(_is_in(name, [given]) for name in known):
             ends = known | {name.rpartition("__")[2] for name in known}
             raise ValueError(
-                f"{given!r} is not a parameter with a range.{did_you_mean(given, ends)} "
-                f"Known parameters: {', '.join(sorted(known))}."
+                f"{given!r} is not a known search parameter.{did_you_mean(given, ends)} "
+                f"Known names: {', '.join(sorted(known))}."
             )
     if not any(subspaces):
         raise ValueError("The search space is empty. Include more parameters or exclude fewer.")
@@ -270,7 +267,7 @@ def _scalers(estimator: Any) -> dict[str, Choices]:
     if not choices:
         raise ValueError(
             "scalers=True requires a Pipeline or column transformer with a scikit-learn scaler as "
-            "a step. Add one, for example by make_pipeline(StandardScaler(), mlp)."
+            "a step. Add one, for example with make_pipeline(StandardScaler(), mlp)."
         )
     return choices
 
@@ -299,7 +296,7 @@ def _optuna_distribution(declared: Any) -> Any:
     distributions = optional("optuna.distributions", "method='optuna'", "Optuna", "optuna")
     if not isinstance(declared, Choices):
         return distributions.FloatDistribution(declared.low, declared.high, log=declared.log)
-    # Optuna warns that choices which are objects cannot be stored in a database.
+    # Optuna warns that it cannot store objects among the choices in a database.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return distributions.CategoricalDistribution(declared.values)
@@ -314,7 +311,7 @@ CONVERTERS = {
 
 
 def _converted(subspaces: list[dict[str, Any]], method: str, n_iter: int | None) -> Any:
-    """Convert subspaces to the form that the search takes."""
+    """Convert subspaces to the form that the search requires."""
     if method == "optuna":
         subspaces = [_in_common(subspaces)]
     convert = CONVERTERS[method]

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DAY = 86_400_000_000  # microseconds
-PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days; each is an integer of seconds
+PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}  # in days; each is a whole number of seconds
 MISSING = "missing"
 TRUTHS = {"False", "True"}
 NUMBERS: Any = (Real, Decimal)
@@ -36,8 +36,13 @@ ALLOWED = "numbers, texts, categories, booleans, or dates"
 class Holding:
     """Selector of the columns of one type, for a ColumnTransformer.
 
-    `type` is ``"numbers"``, ``"sparse"``, ``"dates"``, ``"few"`` for categories with at most
-    `most_levels` levels, or ``"many"`` for categories with more levels.
+    Parameters
+    ----------
+    type : {"numbers", "sparse", "dates", "few", "many"}
+        The type of the columns: ``"few"`` for categories with at most `most_levels` levels,
+        ``"many"`` for categories with more levels.
+    most_levels : int, default=30
+        Maximum number of levels of a column with few levels.
     """
 
     type: str
@@ -56,7 +61,7 @@ class Holding:
 
     def _holds(self, name: Any, column: Any) -> bool:
         type_ = column_type(column, name)
-        # Levels are counted only if needed, because this reads the whole column.
+        # Levels are counted only if needed, because counting reads the whole column.
         if type_ == "categories" and self.type in ("few", "many"):
             type_ = "few" if len(set(values_of(column))) <= self.most_levels else "many"
         return type_ == self.type
@@ -100,7 +105,7 @@ def _is(type_: Any, classes: Any) -> bool:
 
 
 def columns_of(X: Any) -> list[tuple[Any, Any]]:
-    """Return the columns with their names in a dataframe, or with their positions otherwise."""
+    """Return pairs of name and column for a dataframe, or of position and column otherwise."""
     if hasattr(X, "iloc"):
         # pandas would interpret some names in X[name] as a mask or a level.
         return [(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
@@ -128,9 +133,9 @@ def as_words(X: Any, truths: Any = None) -> np.ndarray:
     X : array-like or dataframe of shape (n_samples, n_features)
         Categories of any type.
     truths : sequence of bool of length n_features, optional
-        For each column, whether to write the numbers 0 and 1 as ``"False"`` and ``"True"``. If
-        False, booleans are written as ``"0"`` and ``"1"``. By default, numbers are written as
-        numbers and booleans as booleans.
+        For each column, whether to write the numbers 0 and 1 as ``"False"`` and ``"True"`` (if
+        true), or the booleans as ``"0"`` and ``"1"`` (if false). By default, numbers are written
+        as numbers and booleans as booleans.
 
     Returns
     -------
@@ -188,7 +193,7 @@ class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 def as_dates(X: Any) -> np.ndarray:
-    """Encode dates as days since 1970, and as sine and cosine of the time of year, week and day.
+    """Encode dates as days since 1970, and as sines and cosines of the time of year, week and day.
 
     Parameters
     ----------
@@ -225,6 +230,6 @@ def _date_times(column: Any) -> Any:
 
 
 def names_of_dates(transformer: Any, names: Any) -> np.ndarray:
-    """Return the column names of the output of `as_dates`."""
+    """Return the output column names of `as_dates`."""
     ends = ["days", *(f"{period}_{curve}" for period in PERIODS for curve in ("sin", "cos"))]
     return np.array([f"{name}_{end}" for name in names for end in ends], dtype=object)

@@ -1,4 +1,4 @@
-"""Ready-made pipeline for tables: preparation of columns of any type, then a network."""
+"""Ready-made pipeline for tables: preparation of the columns, then a network."""
 
 import warnings
 from typing import Any
@@ -34,8 +34,8 @@ def tabular_pipeline(
     Parameters
     ----------
     estimator : {"classifier", "regressor"} or estimator
-        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe. Any other
-        estimator keeps its parameters, and only the preparation of the columns is added.
+        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe. An estimator
+        keeps its parameters; only the preparation of the columns is added.
     recipe : {"default", "fast", "best"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
         ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
@@ -46,16 +46,14 @@ def tabular_pipeline(
     -------
     Pipeline
         The steps are ``"columns"``, a ColumnTransformer, and the estimator, named after its class
-        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix. The
-        parameters of all steps can be set and searched.
+        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix.
 
     Raises
     ------
     ValueError
         If a name is unknown.
     TypeError
-        If `estimator` is neither a name nor an estimator; in ``fit``, if a column has an
-        unsupported type.
+        If `estimator` is neither a name nor an estimator, or if ``fit`` gets an unsupported column.
 
     Notes
     -----
@@ -63,13 +61,12 @@ def tabular_pipeline(
 
     * numbers: missing values are replaced by the median and marked by an indicator column; then
       `SmoothClip` scales the columns and `PiecewiseLinear` encodes them;
-    * categories, texts and booleans with up to 30 levels: one-hot encoding. All levels with fewer
-      than 5 rows form one common level, if there are any. It also represents levels that were
-      not seen in ``fit``. Missing values are a level of their own;
+    * categories, texts and booleans with up to 30 levels: one-hot encoding. Levels with fewer
+      than 5 rows, if there are any, are merged into one, which also represents levels that were
+      not seen in ``fit``. Missing values form a separate level;
     * categories, texts and booleans with more levels: the cross-fitted mean of the target [1]_,
       scaled by `SmoothClip`. This requires a single target;
-    * dates: days since 1970, and the position in the year, week and day. They are then processed
-      like numbers.
+    * dates: days since 1970 and the position in the year, week and day, processed like numbers.
 
     With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
     ``sample_weight_val`` of ``fit`` are passed to the network, and ``X_val`` is transformed like X.
@@ -92,7 +89,7 @@ def tabular_pipeline(
     for name, value, known in (("recipe", recipe, RECIPES), ("estimator", estimator, NETWORKS)):
         if isinstance(value, str) and value not in known:
             raise ValueError(
-                f"{value!r} is not a known {name} of tabular_pipeline.{did_you_mean(value, known)} "
+                f"{value!r} is not a known {name}.{did_you_mean(value, known)} "
                 f"Known names: {', '.join(known)}."
             )
     if isinstance(estimator, str):
@@ -134,7 +131,7 @@ def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
             ("many", Pipeline([*words(by_target), ("scale", SmoothClip())]), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
         ],
-        # Names without the prefix of the step, and without an error for duplicates.
+        # Output names without the prefix of the step. Duplicates do not raise an error.
         verbose_feature_names_out="{feature_name}",
     )
 
@@ -150,14 +147,14 @@ class ByTarget(TargetEncoder):
         if self.target_type == "continuous":
             y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
         with config_context(enable_metadata_routing=False), warnings.catch_warnings():
-            # Before scikit-learn 1.9 the folds are stratified, but a mean does not need samples of
-            # all classes.
+            # Before scikit-learn 1.9, the folds are stratified, which causes this warning. A mean
+            # does not need samples of all classes.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             return super().fit_transform(X, y)
 
 
 def _by_target(estimator: Any, random_state: Any) -> ByTarget:
-    # Integers can be numbers or classes, which only the estimator can distinguish.
+    # Integer targets can be numbers or classes. Only the estimator determines which.
     target_type = "continuous" if is_regressor(estimator) else "auto"
     if ByTarget().get_params()["random_state"] is None:  # before scikit-learn 1.9
         return ByTarget(target_type=target_type, random_state=random_state)

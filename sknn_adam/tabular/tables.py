@@ -25,12 +25,13 @@ class OneTargetOnly(ValueError):
 class Columns(ColumnTransformer):
     """A ColumnTransformer that selects the columns of a dataframe by names of any type.
 
-    If columns contain infinite numbers, the error message names them. The steps work on arrays, so
-    the output names that they generate can collide: a number is appended to repeated names.
+    The error message for infinite numbers names the columns that contain them. The steps work on
+    arrays, so the output names that they generate can collide. A number is therefore appended to
+    repeated names.
     """
 
     def set_output(self, *, transform: Any = None) -> Self:
-        """Set the output format, without changing that of the steps."""
+        """Set the output format without changing that of the steps."""
         return super(ColumnTransformer, self).set_output(transform=transform)
 
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
@@ -50,7 +51,7 @@ class Columns(ColumnTransformer):
         return unique_names(super().get_feature_names_out(input_features))
 
     def _selected(self, X: Any) -> Any:
-        """Return the columns seen in ``fit`` if scikit-learn would use positions or fail."""
+        """Select the columns seen in ``fit`` if scikit-learn would use positions or fail."""
         given = getattr(X, "columns", None)
         if given is None:
             return X
@@ -59,13 +60,13 @@ class Columns(ColumnTransformer):
             by_string = all(isinstance(name, str) for name in given)
             names = None if by_string else self.feature_names_in_
         elif names is None:
-            # Columns of an array are named as in a dataframe made from it: 0, 1, ...
+            # The columns of an array have the names of a dataframe made from it: 0, 1, ...
             numbers = range(getattr(self, "n_features_in_", 0))
             names = numbers if set(numbers) <= set(given) else None
         return X if names is None else select(X, names)
 
     def _prepared(self, method: str, X: Any, *args: Any, **params: Any) -> Any:
-        # scikit-learn must not convert the output to a dataframe, which fails for sparse matrices.
+        # scikit-learn must not convert the output to a dataframe, as it fails for sparse matrices.
         function = getattr(ColumnTransformer, method)
         function = getattr(function, "__wrapped__", function)
         try:
@@ -97,12 +98,12 @@ _ONE_TARGET = (
 )
 _INFINITE = (
     "{} infinity or a number too large for float64. Numbers must be finite or missing. Replace "
-    "such values, for example by NaN."
+    "these values, for example with NaN."
 )
 
 
 def convertible_table(X: Any) -> Any:
-    """Return a table in which scikit-learn can convert all columns.
+    """Return the table with columns that scikit-learn can convert.
 
     Missing values of object columns become NaN, because ``float(pandas.NA)`` raises an error.
     Sparse pandas booleans become sparse numbers, and sparse columns with a nonzero fill value
