@@ -393,7 +393,7 @@ def test_columns_at_fault_are_named():
         (frame.assign(size=np.inf), "infinity .*\nX has infinity in column 'size'\\.$"),
         (
             frame.assign(size=DAYS),
-            "only, but has dates or times in column 'size'. Convert .*tabular",
+            "only numbers, but has dates or times in column 'size'. Convert .*tabular",
         ),
         (frame.assign(size=pandas.Series(DAYS).dt.tz_localize("UTC")), "times in column 'size'"),
         (frame.assign(size=pandas.Categorical(DAYS)), "dates or times in column 'size'"),
