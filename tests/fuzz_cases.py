@@ -43,7 +43,7 @@ REFUSED = [
     r"does not support early_stopping=True",
     r"minimum of 2 is required",
     r"contains infinity or a value too large",
-    r"holds values too large for float32",
+    r"contains values too large for float32",
     r"y has classes that were missing",
     r"every member holds out its own fold",
     r"minimizes the objective of one network",

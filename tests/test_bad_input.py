@@ -394,7 +394,7 @@ def test_errors_name_the_invalid_columns():
         (frame.assign(size=np.inf), "infinity .*\nX has infinity in column 'size'\\.$"),
         (
             frame.assign(size=DAYS),
-            "only, but has dates or times in column 'size'. Convert .*tabular",
+            "only numbers, but has dates or times in column 'size'. Convert .*tabular",
         ),
         (frame.assign(size=pandas.Series(DAYS).dt.tz_localize("UTC")), "times in column 'size'"),
         (frame.assign(size=pandas.Categorical(DAYS)), "dates or times in column 'size'"),

@@ -8,7 +8,7 @@ from sknn_adam._backends.tracing import LOGICAL, Formula
 
 __all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
 
-# Source of the constants, argument names, argument types, and the lines of the body.
+# The source of the constants, the argument names, the argument types and the lines of the body.
 Loop = tuple[str, str, str, list[str]]
 
 # Operations on numbers in the dtype of the arrays.
@@ -31,12 +31,12 @@ INFIX = {
     np.square: "({0} * {0})",
     np.reciprocal: "(ONE / {})",
     np.sign: "(ONE if {0} > ZERO else (-ONE if {0} < ZERO else ({0} if {0} != {0} else ZERO)))",
-    # As in NumPy, NaN in either operand propagates, and for two zeros the second is returned.
+    # As in NumPy, NaN in either operand propagates, and of two zeros the second is returned.
     np.maximum: "({0} if {0} > {1} or {0} != {0} else {1})",
     np.minimum: "({0} if {0} < {1} or {0} != {0} else {1})",
     np.where: "({1} if {0} else {2})",
 }
-# Operations on booleans with a boolean result. NumPy adds booleans with "or".
+# Operations on booleans with a boolean result. In NumPy, the sum of two booleans is "or".
 BOOLEAN = {
     np.add: "({} or {})",
     np.multiply: "({} and {})",
@@ -71,7 +71,7 @@ class Unwritable(Exception):
 def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
     """Return the source of the constants, the lines of the operations, and the output names.
 
-    `names` are the names of the array elements and of the scalars.
+    `names` lists the variables of the array elements, then those of the scalars.
     """
     constants: dict[str, str] = {}
     lines = []
@@ -106,14 +106,14 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
 
 
 def _is_boolean(formula: Formula, index: int | None, constant: Any = None) -> bool:
-    """Return whether the argument of an operation is a boolean."""
+    """Return whether an argument of an operation is a boolean."""
     if index is None:
         return isinstance(constant, bool)
     return index < 0 and formula.operations[-index - 1][2].kind == "b"
 
 
 def _as_booleans(formula: Formula, function: Any, arguments: list, boolean: bool) -> list[bool]:
-    """Return for every argument whether NumPy takes it as a boolean rather than a number."""
+    """Return, for each argument, whether NumPy treats it as a boolean rather than a number."""
     if function is np.where:
         return [True, boolean, boolean]
     logical = function in LOGICAL
@@ -122,7 +122,7 @@ def _as_booleans(formula: Formula, function: Any, arguments: list, boolean: bool
 
 
 def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
-    """Return the constants, argument names, types and body of the loop of an optimizer's rule."""
+    """Return the loop that applies an optimizer's rule."""
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
@@ -167,7 +167,7 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
 
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
-    """Return the loop that multiplies by a derivative and sums the products over the samples."""
+    """Return the loop that multiplies `g` by a derivative and sums the products over samples."""
     constants, lines, (value,) = _write_operations(formula, ["z", "a"], dtype)
     other = "zs.shape != g.shape or " if with_z else ""
     body = [

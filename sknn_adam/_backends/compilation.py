@@ -1,9 +1,9 @@
 """Compilation of formulas and loops by Numba, with a cache on disk.
 
-Source files in the user's cache directory are named by a hash of their content and the versions
-of Numba and NumPy. Numba stores the machine code beside them, and worker processes share both.
-Because the machine code is executed, a directory that other users could write to is not used, see
-`_utils.files.private_directory`.
+The cache directory of the user contains source files, named by a hash of their content and of the
+versions of Numba and NumPy. Numba stores the machine code next to them, and worker processes share
+both. Because the machine code is executed, a directory that other users could write to is not used
+(see `_utils.files.private_directory`).
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def _folder() -> Path | None:
 
 
 def _source_file(text: str, prefix: str) -> Path | None:
-    """Return the cached file of a source, written if missing; None without a cache."""
+    """Return the cache file of a source, written if missing; None if it cannot be cached."""
     folder = _folder()
     if folder is None:
         return None
@@ -72,7 +72,7 @@ def _versions() -> str:
 
 
 def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) -> Any:
-    """Compile a function for a signature, with the machine code cached beside the file `path`."""
+    """Compile a function for a signature; cache the machine code next to the file `path`."""
     import numba
 
     if path is not None:
@@ -88,7 +88,7 @@ def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) 
 
 
 def _cache_beside(kernel: Any, path: Path) -> bool:
-    """Make Numba cache a kernel beside its source; return whether it will.
+    """Make Numba cache a kernel next to its source; return whether it will.
 
     A configured cache directory (``NUMBA_CACHE_DIR``) would otherwise take precedence.
     """
@@ -109,25 +109,25 @@ def _compile(kernel: Any, signature: Any, path: Path | None) -> Any:
     kernel.disable_compile()
     if path is not None and sum(kernel.stats.cache_misses.values()):
         for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
-            # With a permissive umask others could write to these files, so that the next process
+            # With a permissive umask, other users could write to these files, and the next process
             # would delete them.
             if file.stat().st_mode & 0o022:
                 file.chmod(0o600)
     return kernel
 
 
-# The kernels of this process by their source.
+# The compiled kernels of this process, by source and signature.
 _loaded: dict[str, Any] = {}
 
 
 def _load(source: str, signature: str) -> Any:
-    """Return the function ``kernel`` of a source, compiled for a signature."""
+    """Return the function ``kernel`` defined in a source, compiled for a signature."""
     key = f"{source}# {signature}"
     if key not in _loaded:
         path = _source_file(key, "kernel")
         name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
         # Numba looks up the module by name when it loads machine code. The source is executed
-        # rather than imported, because an import would prefer bytecode found beside the file.
+        # rather than imported, because an import would prefer bytecode next to the file.
         module: Any = ModuleType(name)
         sys.modules[name] = module
         exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
@@ -136,21 +136,21 @@ def _load(source: str, signature: str) -> Any:
 
 
 def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
-    """Return the compiled kernel, or None for an unsupported formula or without Numba."""
+    """Return the compiled loop of a formula, or None if it is unsupported or Numba is missing."""
     if formula is None or dtype not in (np.float32, np.float64):
         return None
     try:
         constants, arguments, types, body = write(formula, dtype, *options)
         head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
         return _load(head + "".join(f"    {line}\n" for line in body), f"void({types})")
-    # After any failure of Numba or the disk, the formula runs in NumPy.
+    # If Numba or the disk fails, the formula runs in NumPy.
     except Exception:
         return None
 
 
 # Types of the loops' arguments. v, m and s are vectors, matrices and stacks of matrices that a loop
-# writes to; V, M and S are only read and may be read-only. I is a vector of row indices or class
-# codes, f is always float64, and X is a table of the second dtype.
+# writes to. V, M and S are only read and may be read-only. I is a vector of row indices or class
+# codes, f is a float64 vector that a loop writes to, and X is a table of the second dtype.
 ARGUMENTS = {
     "add_bias": "sM",
     "blend": "vVV",
@@ -171,7 +171,7 @@ def loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
     """Return a loop of `loops` compiled for a dtype, or None if it cannot be compiled."""
     try:
         return _compile_loop(name, dtype, other or dtype)
-    # NumPy does the work instead.
+    # The caller falls back to NumPy.
     except Exception:
         return None
 
@@ -198,7 +198,7 @@ def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
 
 @cache
 def _file_of_loops() -> Path | None:
-    """Return the cached copy of `loops`, beside which Numba stores the machine code."""
+    """Return the cached copy of `loops`; Numba stores the machine code next to it."""
     try:
         source = _loops.__loader__.get_source(_loops.__name__)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError):

@@ -3,8 +3,8 @@
 A formula is recorded once and then run without being called again. This is correct as long as the
 attributes, global variables and variables of enclosing functions that it reads do not change. The
 names in its bytecode show which values it reads. Numbers and other immutable values are stored and
-compared with later ones; a change ends the use of the recording. Code that reads any other value,
-or writes anything, is not recorded at all.
+later compared with the current ones. If one has changed, the recording is no longer used. Code that
+reads any other value, or has side effects, is not recorded at all.
 """
 
 import builtins
@@ -35,7 +35,7 @@ MISSING = object()
 
 
 class _Unwatchable(Exception):
-    """Raised for code that writes anything or reads a value that cannot be watched."""
+    """Raised for code that has side effects or reads a value that cannot be watched."""
 
 
 class Watch:
@@ -69,7 +69,7 @@ class Watch:
         for name, cell in zip(
             function.__code__.co_freevars, function.__closure__ or (), strict=True
         ):
-            # The cell `__class__` belongs to super().
+            # The compiler adds the cell `__class__` for super().
             if name != "__class__":
                 self.read(partial(_contents, cell))
         names = set()
@@ -94,7 +94,7 @@ class Watch:
             raise _Unwatchable
         if owner is None:
             return
-        # super() may reach any base class.
+        # All base classes are checked, because super() may reach any of them.
         for base in type(owner).__mro__:
             if not _is_trusted(base.__module__) and vars(base).keys() & COMPUTED:
                 raise _Unwatchable

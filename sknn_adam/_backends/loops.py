@@ -1,9 +1,9 @@
-"""Loops that belong to no component, in plain Python; `compilation` compiles them with Numba.
+"""Loops other than formulas of components, in plain Python. `compilation` compiles them with Numba.
 
 Arrays are C-contiguous and have the types listed in `compilation.ARGUMENTS`. Arrays of a network
-have a members axis, which may have length 1, and then a samples axis. The loops allocate no arrays.
-Compiled loops do not check indices, so each loop first checks the shapes of its arrays, and loops
-that take row indices or class codes check their range.
+have a members axis, which may have length 1, followed by a samples axis. The loops allocate no
+arrays. Compiled loops do not check indices, so each loop first checks the shapes of its arrays, and
+loops that take row indices or class codes check their range.
 """
 
 from math import exp, log, log1p
@@ -48,9 +48,12 @@ def column_sums(g: ndarray, out: ndarray) -> None:
 
 
 def outer(a: ndarray, b: ndarray, out: ndarray) -> None:
-    """Write the products of columns `a` (1 or members, n_rows, 1) and rows `b` (..., 1, width)."""
+    """Write the outer products of the columns `a` and the rows `b`, for each member.
+
+    `a` is (1 or members, n_rows, 1), and `b` is (members, 1, width).
+    """
     if (a.shape[0] != 1 and a.shape[0] != out.shape[0]) or b.shape[0] != out.shape[0]:
-        raise ValueError("outer needs one row per member, and one column or one per member.")
+        raise ValueError("outer needs one row per member, and either one column or one per member.")
     if a.shape[1:] != (out.shape[1], 1) or b.shape[1:] != (1, out.shape[2]):
         raise ValueError("outer needs columns and rows that match the shape of their product.")
     for m in range(out.shape[0]):
@@ -87,10 +90,10 @@ def gather_columns(columns: ndarray, rows: ndarray, out: ndarray) -> None:
 def penalize(
     theta: ndarray, bounds: ndarray, factors: ndarray, grad: ndarray, values: ndarray
 ) -> None:
-    """Add the penalty of every block between two bounds to `values`, and its gradient to `grad`.
+    """Add the penalty of each block of theta to `values`, and the gradient to `grad`.
 
-    `factors` is (l2, l1). The elements of `values` take the blocks in turn. Numba may reorder the
-    sums, so that they are computed as fast as the rest.
+    `bounds` are the limits of the blocks, and `factors` is (l2, l1). The penalty of block i is
+    added to element ``i % values.size``. Numba may reorder the sums, which makes them faster.
     """
     if grad.size != theta.size or factors.size != 2 or values.size == 0:
         raise ValueError("penalize needs a gradient as long as theta.")
@@ -127,9 +130,9 @@ def softmax_shift(
 ) -> None:
     """Write `z` minus its maximum per sample to `gradient`, and the first loss terms to `values`.
 
-    `weight` (1 or members, n_rows) is empty for weights of 1, and ``factors[0]`` is the label
-    smoothing. NumPy takes the exponentials of `gradient` afterwards, because its loop is several
-    times faster.
+    `weight` (1 or members, n_rows) is empty if all weights are 1, and ``factors[0]`` is the label
+    smoothing. NumPy then computes the exponentials of `gradient`, because its loop is several times
+    faster.
     """
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
@@ -162,7 +165,7 @@ def softmax_shift(
 def softmax_log_loss(
     gradient: ndarray, codes: ndarray, weight: ndarray, factors: ndarray, values: ndarray
 ) -> None:
-    """Add the remaining terms of the mean losses to `values`; turn exponentials into the gradient.
+    """Add the remaining loss terms to `values`; convert the exponentials to the gradient.
 
     ``factors[1]`` is 1 divided by the number of samples.
     """
@@ -198,9 +201,9 @@ def softmax_log_loss(
 def label_log_loss(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:
-    """Write the weighted mean log losses of multilabel targets to `values`, and their gradient.
+    """Write the weighted mean log loss of multilabel targets to `values`, and its gradient.
 
-    `y` (n_rows, n_labels) holds the labels, and ``factors[0]`` is the label smoothing.
+    `y` (n_rows, n_labels) contains the labels, and ``factors[0]`` is the label smoothing.
     """
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
@@ -217,7 +220,7 @@ def label_log_loss(
             for k in range(z.shape[2]):
                 x = z[m, i, k]
                 target = (1 - smoothing) * y[i, k] + smoothing / 2
-                # The exponent is never positive, so that it cannot overflow.
+                # The exponent is never positive, so the exponential cannot overflow.
                 small = exp(-abs(x))
                 # With this order of the softplus terms, large terms cancel exactly.
                 total += w * (max(x, x * 0) - target * x + log1p(small))
@@ -229,7 +232,7 @@ def label_log_loss(
 def squared_error(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:
-    """Write the weighted means of half the squared errors to `values`, and their gradient."""
+    """Write the weighted mean of half the squared error to `values`, and its gradient."""
     if gradient.shape != z.shape or values.size != z.shape[0] or factors.size != 2:
         raise ValueError("The gradient must have the shape of the raw outputs.")
     if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):

@@ -1,9 +1,9 @@
 """The backend of fused loops, compiled by Numba where it is installed.
 
-The formula of a component is recorded as in `tracing`, written as the source of one loop over all
+The formula of a component is recorded by `tracing`, converted to the source of one loop over all
 elements for one dtype, and compiled. The loop performs the operations of the formula in the same
-order, so that elementwise results equal those of NumPy; only sums are in another order. Formulas
-that cannot be written as a loop, or would not be faster, run in NumPy.
+order, so elementwise results equal those of NumPy. Only sums are computed in another order.
+Formulas that cannot be written as a loop, or would not be faster, run in NumPy.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ __all__ = ["FusedKernels"]
 NO_WEIGHT = {np.dtype(t): np.empty((0, 0), t) for t in (np.float32, np.float64)}
 
 # OpenBLAS packs matrices into the memory order of its kernels before it multiplies. For AVX-512 it
-# also has kernels that read matrices in place, and uses them up to 100^3 multiplications.
+# also has kernels that read matrices in place, and uses them for up to 100^3 multiplications.
 READ_IN_PLACE = {"skylakex", "cooperlake", "sapphirerapids"}
 SMALL_PRODUCT = 100**3
-# More blocks, or fewer rows per block, are not faster.
+# Splitting into more blocks, or into blocks with fewer rows, is not faster.
 MAX_BLOCKS, MIN_ROWS = 8, 15
 
 
@@ -54,9 +54,10 @@ def _small_is_fast() -> bool:
 
 
 def _product_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, ...] | None:
-    """Return the arrays of a product with `a` and `out` in blocks, None if that is not faster.
+    """Split the rows of `a` and `out` into blocks, or return None if that is not faster.
 
-    They are views for `numpy.matmul`, in blocks of rows that share `b`.
+    Return views of `a`, `b` and `out` for `numpy.matmul`. All blocks are multiplied by the same
+    `b`.
     """
     (n_rows, width), inner = out.shape[-2:], b.shape[-2]
     work = n_rows * inner * width
@@ -76,9 +77,9 @@ def _product_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.n
 class FusedKernels(RecordingKernels):
     """The backend that runs formulas as fused loops where possible, else in NumPy.
 
-    A recording merges adding a bias with the activation that follows, and the chain rule with the
-    column sums that follow. Only replays use merged calls, so a layer may read any array while the
-    objective is evaluated.
+    A recording merges the addition of a bias with the activation that follows it, and the chain
+    rule with the column sums that follow it. Only replays use the merged calls, so a layer whose
+    Python code runs can read every intermediate array.
     """
 
     name = "fused"
@@ -110,7 +111,7 @@ class FusedKernels(RecordingKernels):
             try:
                 kernel(theta, grad, *slots, np.array([*scalars, keep], theta.dtype))
                 return
-            # Arrays of other types, or read-only ones, are rejected before any element is written.
+            # The kernel rejects read-only arrays and other types before it writes any element.
             except TypeError:
                 pass
         super().update(rule, theta, grad, slots, scalars, keep)
@@ -252,7 +253,7 @@ class FusedKernels(RecordingKernels):
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, in one pass."""
-        # The array of a data frame is stored by column.
+        # The array of a dataframe is stored by column.
         by_row, by_column = X.flags.c_contiguous, X.flags.f_contiguous
         plain = X.dtype in NO_WEIGHT and X.ndim == 2 and (by_row or by_column)
         name = "gather" if by_row else "gather_columns"

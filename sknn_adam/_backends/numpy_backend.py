@@ -1,9 +1,9 @@
-"""The interface of all backends, and the default one, which runs formulas in NumPy.
+"""The interface of all backends, and the default backend, which runs formulas in NumPy.
 
 Components define pure formulas of scalars or arrays. `Backend` runs them on blocks that stay in the
-processor's cache, so that the temporaries of a long formula are not written to main memory. It
-does all array work of a training step. Another way to run the same formulas (`numba_backend`) is
-another class with the same methods.
+processor's cache, so that the temporaries of a long formula are not written to main memory. It also
+does all other array operations of a training step. A backend that runs the same formulas in another
+way (`numba_backend`) is a subclass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ __all__ = [
     "product",
 ]
 
-# Elements of a block. A handful of float64 buffers of this size fit into a 2 MB cache.
+# Number of elements of a block. A handful of float64 buffers of this size fit into a 2 MB cache.
 BLOCK = 32768
 
 
@@ -71,16 +71,16 @@ class Backend:
     ) -> Any:
         """Return the objective on a batch if it can be replayed, else None.
 
-        A backend may record the calls of its methods between `begin` and `end` and replay them for
-        a later batch in the same arrays. The first replay with layers of these classes is checked:
-        `statistics` and `rng` are restored, and None is returned so that the objective is computed
-        as well. Unless value, gradient, statistics and random state agree bit for bit, replaying
-        stops from then on.
+        A backend may record the calls of its methods between `begin` and `end`, and replay them
+        when a later batch is in the same arrays. The first replay with layers of these classes is
+        checked: `statistics` and `rng` are restored, and None is returned, so that the objective is
+        also computed without the recording. Unless value, gradient, statistics and random state
+        agree bit for bit, the backend stops replaying.
         """
         return None
 
     def end(self, value: Any) -> None:
-        """Finish the computation of an objective, whose value is given."""
+        """Finish the computation of an objective with the given value."""
 
     def do(self, function: Callable, *arguments: Any) -> None:
         """Call a function on arrays that every step reuses, so that the call may be recorded."""
@@ -111,7 +111,8 @@ class Backend:
                         f"{len(arrays)} arrays. Got {type(result).__name__}. "
                         "See docs/add_an_optimizer.md."
                     )
-                # A rule may return an old slot as another one: copy it before it is overwritten.
+                # A rule may return an old slot as the new value of another slot. Copy it before it
+                # is overwritten.
                 update, *new = [v.copy() if any(v is a for a in arrays) else v for v in result]
                 for value in result:
                     if np.shape(value):
@@ -123,7 +124,7 @@ class Backend:
                     slot[block] = value
             return
         buffers = self._provide(program.n_buffers, theta)
-        # Arrays without dimensions, of the dtype of theta, are the fastest operands.
+        # Zero-dimensional arrays with the dtype of theta are the fastest operands.
         typed = [np.array(s, theta.dtype) for s in scalars]
         if theta.size <= BLOCK:
             if keep != 1:
@@ -146,7 +147,7 @@ class Backend:
     ) -> None:
         """Write ``activation(z + b)`` to `out`, and ``z + b`` to `z` unless it is `out`.
 
-        `z` and `out` have shape (..., n_rows, width); `b` has shape (..., width), None for no bias.
+        `z` and `out` have shape (..., n_rows, width); `b` has shape (..., width), or is None.
         """
         if b is not None:
             self.add_bias(z, b)
@@ -189,8 +190,8 @@ class Backend:
     ) -> Any:
         """Return `value` + ``l2 / 2 |theta|^2 + l1 |theta|_1``; add the gradient to `grad`.
 
-        With `bounds`, the bounds of blocks of theta, `value` is an array whose elements take the
-        blocks in turn.
+        `bounds` are the limits of blocks of theta. With them, `value` has one entry per member, and
+        the penalty of block i is added to entry ``i % len(value)``.
         """
         if bounds is None:
             return value + self._penalize(theta, grad, l2, l1)
@@ -228,24 +229,24 @@ class Backend:
         if not X.flags.c_contiguous:
             cast[...] = X[rows]
             return cast
-        # The row indices come from a permutation, so that "clip" only skips a check.
+        # The row indices come from a permutation, so mode="clip" only skips the bounds check.
         X.take(rows, axis=0, out=out, mode="clip")
         if out is not cast:
             np.copyto(cast, out)
         return cast
 
     def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
-        """Write the matrix product ``a @ b`` to `out`, see `product`."""
+        """Write the matrix product ``a @ b`` to `out`; see the function `product`."""
         product(a, b, out)
 
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
-        """Return the weighted mean of a loss over the samples, and its gradient by `z`."""
+        """Return the weighted mean loss over the samples, and its gradient with respect to `z`."""
         return loss.mean_and_gradient(y, z, weight)
 
 
 def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray) -> None:
     slope = derivative(z, a)
-    # A scalar derivative holds for all elements.
+    # A scalar derivative applies to all elements.
     if np.ndim(slope):
         check_shape(derivative, "The derivative", slope, g.shape)
     g *= slope
@@ -323,7 +324,7 @@ class NumpyKernels(Backend):
 
 
 def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of their size.
+    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of full size.
 
     SciPy's BLAS is not used, because its threads would compete with those of NumPy's BLAS.
     """
@@ -337,8 +338,8 @@ def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
 def flush_denormals(vector: np.ndarray) -> None:
     """Set subnormal numbers to zero, in place.
 
-    Moving averages of gradients that have become zero decay to subnormal numbers and, because of
-    rounding, stay there forever. Processors compute with them many times more slowly.
+    When gradients become zero, their moving averages decay to subnormal numbers and, because of
+    rounding, stay there forever. Arithmetic on subnormal numbers is many times slower.
     """
     tiny = np.finfo(vector.dtype).tiny
     for block in _cache_blocks(vector.size):
@@ -347,7 +348,7 @@ def flush_denormals(vector: np.ndarray) -> None:
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Write the matrix product ``a @ b`` straight into `out`; `a` may be sparse.
+    """Write the matrix product ``a @ b`` directly to `out`; `a` may be sparse.
 
     Leading axes (members) are broadcast. A sparse `a` (n, m) is never converted to a dense array.
     """

@@ -1,4 +1,4 @@
-"""Recording of a training step, which is replayed without running layers and loss in Python."""
+"""Recording of a training step, and its replay without the Python code of layers and loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Tape:
     Attributes
     ----------
     batch : tuple
-        The arrays of the batch; the calls work on these very objects.
+        The arrays of the batch. The recorded calls refer to these objects.
     rng : Generator or None
         The random generator of the calls.
     calls : list of (function, arguments)
@@ -31,7 +31,7 @@ class Tape:
         The operation, array and further arguments of the last call, if the next call may be merged
         with it.
     grad : ndarray or None
-        The gradient when the calls were recorded, None before.
+        The gradient at the time of the recording; None before.
     checked : bool
         Whether a replay with these layer classes has reproduced the objective bit for bit.
     """
@@ -57,12 +57,12 @@ class Tape:
 class RecordingKernels(NumpyKernels):
     """A backend that records the calls of an objective and replays them for later batches.
 
-    For a small network, a step spends as much time in Python as in the loops. When a batch comes in
-    the same arrays for the second time, the calls are therefore recorded with the arrays that they
-    work on. The third time, the replay is checked, see `Backend.begin`. A process checks each
-    sequence of layer classes once, because a check takes about as long as four steps of a small
-    network. A subclass passes all calls on arrays to `do`, and writes the value of the objective to
-    the array that `_hold` allocates.
+    For a small network, a step spends as much time in Python as in the loops. Therefore, when a
+    batch comes in the same arrays for the second time, the calls are recorded with their arrays.
+    The third time, the replay is checked (see `Backend.begin`). A process checks each sequence of
+    layer classes once, because a check takes about as long as four steps of a small network. A
+    subclass must pass all calls on arrays to `do`, and write the value of the objective to the
+    array that `_hold` allocates.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class RecordingKernels(NumpyKernels):
         if not self._replays:
             return None
         if tape is None or changed or not known:
-            # There are usually two sizes: that of full batches and that of the last one.
+            # There are usually two batch sizes: full batches, and the last one.
             if len(self._tapes) > 1:
                 self._tapes.clear()
             self._tapes[len(batch[1])] = Tape(batch, rng)
@@ -130,8 +130,8 @@ class RecordingKernels(NumpyKernels):
             np.array_equal(*pair, equal_nan=True)
             for pair in zip(replayed, (value, *self._arrays), strict=True)
         )
-        # With the batch and weights of the recording, the check would not reveal buffers that the
-        # replay leaves unwritten.
+        # If batch and weights are those of the recording, as an equal gradient indicates, the check
+        # does not reveal buffers that the replay leaves unwritten.
         if not self._replays:
             self._tapes.clear()
         elif not np.array_equal(tape.grad, grad, equal_nan=True):
@@ -149,7 +149,7 @@ class RecordingKernels(NumpyKernels):
         return self._values if self._stacked else float(self._values[0])
 
     def _hold(self, shape: tuple[int, ...]) -> None:
-        """Allocate the values of the objective: shape (n_members,), or () for one network."""
+        """Allocate the value of the objective; `shape` is (n_members,), or () for one network."""
         self._stacked = len(shape) == 1
         if self._values is None or self._values.size != prod(shape):
             self._values = np.zeros(prod(shape))

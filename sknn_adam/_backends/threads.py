@@ -49,7 +49,10 @@ class _OneBlasThread:
                 self._free()
 
     def _free(self) -> None:
-        """Let any thread set limits; threadpoolctl 3.8 ignores all but the first that did."""
+        """Let any thread set limits.
+
+        threadpoolctl 3.8 ignores limits set by any thread but the first one that set them.
+        """
         for library in libraries().lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)

@@ -4,7 +4,7 @@ A rule such as ``v = beta * v + c * g * g`` allocates an array for every operati
 tracers instead of arrays records its operations. They are then run repeatedly with ``out=``, which
 writes to a few reused buffers and, where the old value is no longer needed, to the slots
 themselves. The operations and their order are those of the formula, so the results are identical
-to the last bit. A rule that is not a pure chain of ufuncs is called as it is.
+to the last bit. A rule that does anything but call ufuncs is not recorded but called each time.
 """
 
 from collections.abc import Callable
@@ -82,42 +82,43 @@ class _Tracer(NDArrayOperatorsMixin):
         return self._record(function, args)
 
     def __pow__(self, exponent: Any) -> Any:
-        # NumPy arrays compute these powers with other functions, which differ from numpy.power in
-        # the last digit, at -0.0 and at -inf.
+        # For these exponents, the operator ** of NumPy arrays calls other functions, whose results
+        # differ from those of numpy.power in the last digit, at -0.0 and at -inf.
         number: Any = exponent if isinstance(exponent, int | float | np.floating) else None
         function = _POWERS.get(number)
         if function is None or self.dtype != self.dtype_of_arrays:
             return super().__pow__(exponent)
-        # Powers of NumPy scalars differ between releases of NumPy.
+        # With a NumPy scalar as the exponent, results differ between releases of NumPy.
         if type(exponent) not in (int, float):
             raise _Untraceable
         return function(self)
 
     def _record(self, function: Any, inputs: Any) -> "_Tracer":
-        """Add an operation; the sample of its result has the dtype that arrays would get."""
+        """Add an operation; the sample of its result has the dtype that an array would have."""
         if not all(isinstance(v, (_Tracer, *NUMBERS)) for v in inputs):
             raise _Untraceable
         for v in inputs:
             if isinstance(v, _Tracer) and v.writable:
-                # The output is still unwritten, or holds booleans, which an array would convert.
+                # The output has not been written yet, or its value is boolean, which an array would
+                # convert.
                 if v.index is None or v.sample.dtype != self.dtype_of_arrays:
                     raise _Untraceable
         sample = function(*[v.sample if isinstance(v, _Tracer) else v for v in inputs])
-        # Some releases of NumPy compute the power 0.5 as a square root. Any scalar could be 0.5:
-        # scalars are recorded with this sample.
+        # Some releases of NumPy compute the power 0.5 as a square root. Any scalar could be 0.5, so
+        # 0.5 is the sample of all scalars.
         if function is np.power:
             exponent = getattr(inputs[1], "sample", inputs[1])
             if not isinstance(exponent, np.ndarray) and exponent == 0.5:
                 raise _Untraceable
         truths = inputs[:1] if function is np.where else inputs if function in LOGICAL else ()
-        # A nonzero scalar may become 0 in the dtype of the arrays.
+        # A nonzero scalar, which is true, may become 0 in the dtype of the arrays.
         for v in truths:
             if isinstance(v, _Tracer) and not isinstance(v.sample, np.ndarray):
                 raise _Untraceable
         if function is np.where:
             dtypes: tuple = (sample.dtype,)
         else:
-            # The result of a comparison does not show in which dtype NumPy compares.
+            # The dtype of a comparison's result does not show in which dtype NumPy compares.
             dtypes = function.resolve_dtypes((*map(_operand_dtype, inputs), None))
         if not all(dtype in (self.dtype_of_arrays, np.bool_) for dtype in dtypes):
             raise _Untraceable
@@ -162,7 +163,7 @@ def record(
     """
     samples = [np.ones(1, dtype)] * n_arrays + [0.5] * n_scalars
     calls: list[tuple[list, Any]] = []
-    # The two calls of a formula that draws random numbers differ.
+    # If a formula draws random numbers, its two calls differ.
     for _ in range(2):
         operations: list = []
         tracers: list[Any] = [
@@ -227,7 +228,7 @@ def trace(
 
 
 class Program:
-    """Operations on registers: gradient, slots, scalars, then buffers.
+    """Operations on registers: gradient, slots, scalars, constants, then buffers.
 
     Parameters
     ----------
@@ -257,7 +258,7 @@ class Program:
             free += [where[i] for i in done if where[i] >= first_buffer]
             value = -(j + 1)
             slot = outputs.index(value) if outputs.count(value) == 1 else 0
-            # The old value of the slot is no longer needed.
+            # Write to the slot itself if its old value is no longer needed.
             if slot and last_use.get(slot, -1) <= j:
                 where[value] = slot
             else:

@@ -1,1 +1,1 @@
-"""The base class of all components, tables of their names, and ranges for searches."""
+"""The base class of all components, tables of their names, and search ranges."""

@@ -1,6 +1,6 @@
 """The base class of all components: hyper-parameters, names and nested parameters.
 
-A component is a small scikit-learn object with hyper-parameters and one formula. It never holds
+A component is a small scikit-learn object with hyper-parameters and one formula. It never stores
 training state, so it can be cloned, shared, put in a grid, printed and reused.
 """
 
@@ -20,7 +20,7 @@ from sknn_adam._component.registry import Table, did_you_mean
 def overrides(cls: type, method: str, shortcut: str) -> bool:
     """Return whether a subclass overrides `method` but inherits its faster `shortcut`.
 
-    The inherited shortcut would then bypass the overridden method.
+    The inherited shortcut would then bypass the overriding method.
     """
     definers = [next(c for c in cls.__mro__ if name in vars(c)) for name in (method, shortcut)]
     first, second = map(cls.__mro__.index, definers)
@@ -58,13 +58,13 @@ def _with_hints(cls: Any, init: Callable) -> Callable:
 
 
 class NestedNames:
-    """Mixin, left of BaseEstimator, that supports nested parameters of names and instances alike.
+    """Mixin for nested parameters of components that are given by name or as an instance.
 
-    Plain scikit-learn can set ``optimizer__momentum`` only where ``optimizer`` is an object.
-    Here ``get_params`` also lists the parameters of the component that a *name* stands for, and
-    setting one of them to another value replaces the name by an instance. Components are values:
-    a nested change replaces an instance by a changed copy, so that estimators, search candidates
-    and threads can share one instance.
+    It must come before BaseEstimator among the base classes. Plain scikit-learn can set
+    ``optimizer__momentum`` only if ``optimizer`` is an object. Here ``get_params`` also lists the
+    parameters of a component given by *name*, and setting one of them to another value replaces the
+    name by an instance. Components are treated as values: a nested change replaces an instance by a
+    changed copy, so that estimators, search candidates and threads can share one instance.
     """
 
     _tables: ClassVar[dict[str, Table]] = {}
@@ -77,7 +77,7 @@ class NestedNames:
             cls.__init__ = _with_hints(cls, cls.__init__)  # type: ignore[method-assign]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, including the nested parameters of components and their names.
+        """Get the parameters, including the nested parameters of components given by name.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class NestedNames:
         return self
 
     def _component(self, name: str, value: Any) -> Any:
-        """Return the object with the nested parameters of `value`, or None without any."""
+        """Return the object that has the nested parameters of `value`, or None if there is none."""
         if hasattr(value, "get_params") and not isinstance(value, type):
             return value
         try:
@@ -209,12 +209,12 @@ class NestedNames:
 
 
 class Component(NestedNames, BaseEstimator):
-    """Base of all components.
+    """Base class of all components.
 
     The ``__init__`` of a subclass only assigns its hyper-parameters. ``_parameter_constraints``
-    (optional) maps a parameter to the constraints of scikit-learn's validation, which `validate`
-    checks, never ``__init__``. ``ranges`` (optional) maps a parameter to the values worth
-    searching, see `sknn_adam.search.search_space`.
+    (optional) maps a parameter to constraints in the form of scikit-learn, which `validate` checks
+    and ``__init__`` does not. ``ranges`` (optional) maps a parameter to the values worth searching
+    (see `sknn_adam.search.search_space`).
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {}
@@ -246,8 +246,8 @@ class Component(NestedNames, BaseEstimator):
     }
 
     def __init__(self) -> None:
-        """Do nothing: a component without hyper-parameters takes no arguments."""
+        """Take no arguments; a subclass with hyper-parameters overrides this method."""
 
     def validate(self) -> None:
-        """Check the hyper-parameters; errors name the component, parameter, range and value."""
+        """Check the hyper-parameters; an error names the component, parameter, range and value."""
         self._validate_params()

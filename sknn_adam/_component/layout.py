@@ -1,6 +1,6 @@
-"""The blocks of a flat vector that holds the arrays of one or several networks.
+"""The layout of a flat vector that contains the arrays of one or several networks.
 
-With several members, each array of a layout holds all of them on a leading axis.
+With several members, each array has a leading members axis.
 """
 
 from math import prod
@@ -40,7 +40,7 @@ def by_member(layout: Layout | None) -> list[list[tuple[slice, str]]] | None:
 def weight_bounds(layout: Layout) -> np.ndarray | None:
     """Return the bounds of the weight matrices; None for one network.
 
-    They are in the order of the layers, and within a layer in the order of the members.
+    They are ordered by layer, and within a layer by member.
     """
     n_members = count_members(layout)
     if n_members is None:

@@ -1,4 +1,4 @@
-"""Ranges worth searching, which a component declares beside its parameters."""
+"""Search ranges that components declare for their parameters."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,7 +58,7 @@ class Range:
         return replace(self, low=low, high=high, relative=False)
 
     def points(self, n_points: int = 3) -> list[float]:
-        """Return evenly spaced numbers without the ends, which are seldom the best.
+        """Return evenly spaced numbers, without the ends, which are seldom the best values.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Choices:
         return list(self.grid or self.values)
 
 
-# Ranges for both estimators. Widths, depths and dropout follow results of tuning on many tables.
+# Ranges for both estimators. Widths, depths and dropout rates follow tuning results on many tables.
 NETWORK: dict[str, Range | Choices] = {
     "hidden_layer_sizes": Choices(
         ("64", "128", "256", "512", "128-128", "256-256", "512-256", "64x3", "256x3"),

@@ -34,7 +34,7 @@ class Table(Mapping):
     base : type
         The class that the user's instances must inherit from.
     entries : dict of str to callable
-        A function for each name that makes a new component.
+        For each name, a function that makes a new component.
     from_number : callable, optional
         A function that makes a component from a plain number (``gradient_clip=1.0``).
     optional : bool, default=False
@@ -84,7 +84,7 @@ class Table(Mapping):
         raise TypeError(f"The {self.family} must be {allowed}. Got {value!r} instead.{hint}")
 
     def resolve(self, value: Any) -> Any:
-        """Return a validated instance for `value`, or None where None is allowed."""
+        """Return a validated instance for `value`; return None for None if that is allowed."""
         if value is None and self.optional:
             return None
         component = self.make(value)

@@ -1,7 +1,8 @@
 """Layers: views of the network's flat vectors, with a forward and a backward pass.
 
 The samples are on axis -2 of an array. With several members, all arrays and weights have a leading
-members axis, and all members are computed at once; an input without it is shared.
+members axis, and all members are computed at once. An input without this axis is shared by all
+members.
 """
 
 from abc import abstractmethod
@@ -20,7 +21,7 @@ __all__ = ["Activate", "ActivateLearned", "Dense", "Dropout", "Layer", "Workspac
 class Workspace(dict):
     """The buffers of one layer for passes over a fixed number of samples.
 
-    Training reuses its workspaces. Each prediction has its own, so that predictions in several
+    Training reuses its workspaces. Each prediction creates new ones, so that predictions in several
     threads do not interfere.
     """
 
@@ -36,7 +37,7 @@ class Workspace(dict):
         self.counts: np.ndarray | None = None  # (members, n_rows): 0 for held-out samples, else 1
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return the buffer of this name, which is allocated on first use."""
+        """Return the buffer with this name, which is allocated on first use."""
         array = self.get(name)
         if array is None:
             array = self[name] = np.empty(shape, dtype)
@@ -44,7 +45,7 @@ class Workspace(dict):
 
 
 class Layer:
-    """Base of all layers.
+    """Base class of all layers.
 
     ``parameters`` lists ``(name, shape, role)`` of the learned arrays, with role ``"weight"``,
     ``"bias"`` or ``"norm"``; ``statistics`` lists ``(name, shape)`` of the tracked arrays. The
@@ -63,7 +64,7 @@ class Layer:
 
     @abstractmethod
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the gradients of the parameters and return that of the input.
+        """Write the gradients of the parameters and return the gradient of the input.
 
         `g` is the gradient of the output; it may be overwritten.
         """
@@ -76,12 +77,13 @@ class Layer:
     def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the affine map (W, b) followed by this layer, if the result is affine too.
 
-        That holds only for normalization by fixed statistics. Other layers return (W, b) unchanged.
+        This is the case only for normalization by fixed statistics. Other layers return (W, b)
+        unchanged.
         """
         return W, b
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the views, which are bound again when the flat vectors are restored."""
+        """Omit the views, which are bound again when the flat vectors are restored."""
         views = {name for name, *_ in self.parameters + self.statistics}
         views |= {f"grad_{name}" for name in views}
         return {key: value for key, value in vars(self).items() if key not in views}
@@ -201,7 +203,7 @@ class ActivateLearned(Activate):
 
 
 class Dropout(Layer):
-    """Dropout: sets a random fraction of the units to a constant in each training pass.
+    """Dropout, which sets a random fraction of the units to a constant in each training pass.
 
     With the constant 0, the other units are divided by the keep probability (inverted dropout), so
     that prediction needs no change. With another constant, an affine map keeps mean 0 and variance
@@ -229,7 +231,7 @@ class Dropout(Layer):
         do(np.greater_equal, drawn, self.rate, kept)
         do(np.multiply, kept, self.scale, kept)
         do(np.multiply, x, kept, y)
-        # Dropped units become the scaled constant, and all units are shifted.
+        # Set dropped units to the scaled constant, and shift all units.
         if dropped:
             constant = ws.buffer("constant", x.shape, x.dtype)
             do(np.multiply, kept, -dropped, constant)

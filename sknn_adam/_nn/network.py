@@ -23,9 +23,9 @@ from sknn_adam.normalization import Normalization
 
 __all__ = ["Network", "build"]
 
-# With fewer samples in a block of a prediction, the weights would be read too often.
+# With fewer samples per block, a prediction would read the weights too often.
 FEWEST_AT_ONCE = 64
-# Elements of the widest activation: about the size of a second-level cache.
+# Number of elements of the widest activation in a block: about the size of a second-level cache.
 PREDICTED_AT_ONCE = 2**18
 # The order inside theta: arrays with weight decay come first.
 ROLES = ("weight", "bias", "norm")
@@ -41,7 +41,8 @@ class Network:
     dtype : numpy dtype
         float32 or float64.
     members : int, optional
-        Number of networks computed at once: every array has a leading axis of this length.
+        Number of networks computed at once. If given, every array has a leading axis of this
+        length.
 
     Attributes
     ----------
@@ -130,7 +131,7 @@ class Network:
 
     def _rescaled(self, layer: Dense, x: Any, output: np.ndarray) -> np.ndarray:
         """Rescale the weights of a dense layer; return its new output."""
-        # Biases are not rescaled, so that one iteration may not be enough.
+        # Biases are not rescaled, so one iteration may not be enough.
         for _ in range(10):
             # Squares of extreme outputs would overflow.
             exponent = int(extreme_exponent(output))
@@ -145,7 +146,7 @@ class Network:
         return output
 
     def prepare(self, kernels: Backend = NUMPY) -> None:
-        """Set the backend and allocate the gradient; copy weights that were loaded read-only."""
+        """Set the backend and allocate the gradient; copy read-only weights."""
         if not (self.theta.flags.writeable and self.statistics.flags.writeable):
             self.theta, self.statistics = self.theta.copy(), self.statistics.copy()
             self._bind()
@@ -178,7 +179,7 @@ class Network:
             or workspaces[0].rng is not rng
             or workspaces[0].kernels is not self.kernels
         ):
-            # There are usually two sizes: that of full batches and that of the last one.
+            # There are usually two batch sizes: full batches, and the last one.
             if len(self._workspaces) > 1:
                 self._workspaces.clear()
             workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
@@ -201,7 +202,7 @@ class Network:
         return self._workspaces[n_rows]
 
     def backward(self, g: np.ndarray) -> np.ndarray:
-        """Write the gradient of the last ``forward`` to ``grad``, given that of its output."""
+        """Write the gradient to ``grad``, given the gradient of the last output of ``forward``."""
         workspaces = self._workspaces[g.shape[-2]]
         for i in range(len(self.layers) - 1, -1, -1):
             g = self.layers[i].backward(g, workspaces[i], need_input=i > 0)
@@ -210,8 +211,9 @@ class Network:
     def predict(self, X: Any, index: np.ndarray | None = None) -> np.ndarray:
         """Return finite raw outputs (..., n_rows, n_raw), computed in blocks of samples.
 
-        The network is not changed, so many threads may predict at once. Extreme outputs are
-        clipped, because their squares would overflow. With `index`, only these rows are predicted.
+        The network is not changed, so several threads may predict at once. Extreme outputs are
+        clipped, because their squares would overflow. If `index` is given, only these rows of X are
+        predicted.
         """
         width = max(layer.fan_out for layer in self.dense()) * (self.members or 1)
         if not issparse(X) and (X.dtype != self.dtype or index is not None):
@@ -233,7 +235,7 @@ class Network:
         # The comparison is false for nan.
         if np.abs(z).max(initial=0) <= limit:
             return z
-        # nan_to_num would hide the fault.
+        # nan_to_num would hide this fault.
         if not np.isfinite(self.statistics).all():
             raise ValueError(
                 "Cannot predict: the running statistics of the normalization are not finite. "
@@ -244,8 +246,8 @@ class Network:
     def normalized_spread(self, X: Any) -> np.ndarray:
         """Return the spread of the samples after normalization by running statistics.
 
-        This is the interquartile range over the samples, its median over the units of a layer, and
-        the minimum over the layers, with one value per member.
+        The spread is the interquartile range over the samples, reduced to its median over the units
+        of a layer and to the minimum over the layers. There is one value per member.
         """
         workspaces = [Workspace() for _ in self.layers]
         self._pass(X.astype(self.dtype), workspaces)
@@ -314,7 +316,7 @@ class Network:
 
 
 def _cast(x: Any, dtype: np.dtype) -> Any:
-    """Return a table in another dtype; values beyond its range become its largest number.
+    """Convert a table to another dtype, clipping values to its range.
 
     Infinite values would make the outputs nan.
     """
@@ -336,7 +338,7 @@ def build(
     dtype: Any = np.float64,
     members: int | None = None,
 ) -> Network:
-    """Return a network of blocks (dense, normalization, activation, dropout) and a dense layer."""
+    """Return a network of dense, normalization, activation and dropout layers."""
     layers: list[Layer] = []
     fan_in = n_features
     rates = dropout or [0.0] * len(widths)

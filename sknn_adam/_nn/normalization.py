@@ -21,7 +21,7 @@ def normalization_layer(normalization: Any, width: int) -> Layer:
 
 
 class BatchNormLayer(Layer):
-    """The layer of BatchNorm, with a learned scale and shift and tracked mean and variance."""
+    """The layer of BatchNorm, with learned scale and shift, and tracked mean and variance."""
 
     gamma: np.ndarray
     beta: np.ndarray
@@ -42,9 +42,9 @@ class BatchNormLayer(Layer):
         self.mean[...], self.variance[...], self.rows[...] = 0, 1, 0
 
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
-        """Return x normalized by the batch in training, else by the running averages.
+        """Return x, normalized by batch statistics in training, else by the running averages.
 
-        A training batch that is much smaller than usual is normalized by the running averages too.
+        A training batch that is much smaller than usual is also normalized by the running averages.
         """
         n_rows, counts = x.shape[-2], ws.counts
         fewest = n_rows
@@ -80,17 +80,17 @@ class BatchNormLayer(Layer):
         self.variance += rate * (variance - self.variance)
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the gradients of scale and shift; return that of the input."""
+        """Write the gradients of scale and shift; return the gradient of the input."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
         ws.kernels.column_sums(g, out=self.grad_beta)
         scale = self.gamma * ws["inverse"]
-        if ws["batch"]:  # mean and variance depend on the batch too
+        if ws["batch"]:  # mean and variance also depend on the input
             counts = ws.counts
             n = g.shape[-2] if counts is None else counts.sum(axis=-1, keepdims=True)
             x *= (self.grad_gamma / n)[..., None, :]
             shift = (self.grad_beta / n)[..., None, :]
-            # Held-out samples do not enter mean and variance.
+            # Held-out samples do not contribute to mean and variance.
             if counts is not None:
                 x *= counts[..., None]
                 shift = shift * counts[..., None]
@@ -127,9 +127,9 @@ def _scaled_moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Recompute the moments of units whose sums overflowed, from scaled numbers.
 
-    A variance beyond the largest number becomes nan rather than infinite. Otherwise the units would
-    be 0 for every sample in training and the loss finite, but predictions would have no usable
-    statistics.
+    A variance that still overflows becomes nan rather than infinite. Otherwise the units would be 0
+    for every sample in training and the loss would be finite, but there would be no usable
+    statistics for predictions.
     """
     lost = ~np.isfinite(variance)
     exponent = np.where(lost, _exponent(z, -2), 0)
@@ -190,14 +190,14 @@ class RowNormLayer(Layer):
         scaled = np.ldexp(z[lost], -exponent)
         if self.centered:
             scaled -= scaled.mean(axis=-1, keepdims=True)
-        # Adding epsilon would not change these sums.
+        # These sums are so large that adding epsilon would not change them.
         square = np.mean(scaled * scaled, axis=-1, keepdims=True)
         factor = 1 / np.sqrt(np.maximum(square, np.finfo(z.dtype).tiny))
         out[lost] = scaled * factor
         inverse[lost] = np.ldexp(factor, -exponent)
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
-        """Write the gradients of scale and shift; return that of the input."""
+        """Write the gradients of scale and shift; return the gradient of the input."""
         x = ws["x"]  # the normalized input
         np.einsum("...ij,...ij->...j", g, x, out=self.grad_gamma)
         if self.centered:

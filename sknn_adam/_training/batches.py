@@ -24,7 +24,8 @@ class Batch(NamedTuple):
     weight : ndarray of shape (n_samples,) or (n_members, n_samples), optional
         Relative weights; the samples of a member's own fold have weight 0.
     kept : ndarray of bool of shape (n_members, n_samples), optional
-        Whether a sample is outside of a member's own fold and so enters its batch statistics.
+        Whether a sample is outside of a member's own fold and therefore contributes to its batch
+        statistics.
     """
 
     x: Any
@@ -35,7 +36,9 @@ class Batch(NamedTuple):
 
 @dataclass
 class Rows:
-    """A subset of the rows of X with their targets. X is not copied, as it may be a memory map.
+    """A subset of the rows of X, with their targets.
+
+    X is not copied, because it may be a memory map.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class Rows:
     index : ndarray of int of shape (n_rows,), optional
         The indices of these rows in X; None for all rows.
     fold : ndarray of int of shape (n_rows,), optional
-        The member that holds each row out.
+        The member that holds out each row.
     """
 
     X: Any
@@ -89,16 +92,16 @@ class Data:
     targets : ndarray
         Codes (n_rows,) or targets (n_rows, n_outputs).
     weight : ndarray of shape (n_rows,), optional
-        Relative weights. They are scaled to mean 1, for each member over the samples outside of
-        its fold.
+        Relative weights, which are scaled to mean 1. With folds, there is one weight per member and
+        sample, which is 0 in the member's own fold.
     batch_size : int
         Number of samples in a batch; the last batch of an epoch may have fewer.
     dtype : numpy dtype
-        The type that a batch of X, float targets and weights are converted to.
+        The dtype of batches of X, of float targets and of weights.
     index : ndarray of int of shape (n_rows,), optional
         The rows of X that `targets` and `weight` belong to; None for all of them.
     fold : ndarray of int of shape (n_rows,), optional
-        The member that holds a sample out.
+        The member that holds out each sample.
     n_members : int, default=1
         Number of members, used only with folds.
     """
@@ -116,7 +119,7 @@ class Data:
     ):
         self.X, self.dtype = X, np.dtype(dtype)
         _check_range(X, self.dtype)
-        # Row-major, because every batch of column-major targets would copy all of them.
+        # Row-major, because taking a batch from column-major targets would copy all of them.
         self.y = np.ascontiguousarray(targets, self.dtype if targets.dtype.kind == "f" else None)
         self.kept: np.ndarray | None = None
         if fold is not None:
@@ -185,7 +188,7 @@ class Data:
             self._buffers[n_rows] = taken, Batch(cast, y, weight, kept)
         taken, batch = self._buffers[n_rows]
         kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, batch.x)
-        # The indices come from a permutation, so that "clip" only skips a check.
+        # The indices are valid, so mode="clip" only skips the bounds check.
         self.y.take(rows, axis=0, out=batch.y, mode="clip")
         if self.weight is not None:
             self.weight.take(rows, axis=-1, out=batch.weight, mode="clip")
@@ -195,7 +198,7 @@ class Data:
 
 
 def _check_range(X: Any, dtype: np.dtype) -> None:
-    """Raise ValueError if X holds values that would become infinite in the dtype of a batch."""
+    """Raise ValueError if values of X would become infinite in the dtype of a batch."""
     cells, largest = X.data if issparse(X) else X, np.finfo(dtype).max
     if cells.dtype == dtype or not cells.size or -largest <= cells.min() <= cells.max() <= largest:
         return
@@ -204,7 +207,7 @@ def _check_range(X: Any, dtype: np.dtype) -> None:
         columns = np.flatnonzero((X.max(axis=0) > largest) | (X.min(axis=0) < -largest))
         where = f" in columns {columns[:5].tolist()}"
     raise ValueError(
-        f"X holds values too large for {dtype}{where}. Scale X, or set dtype='float64'."
+        f"X contains values too large for {dtype}{where}. Scale X, or set dtype='float64'."
     )
 
 
@@ -212,7 +215,9 @@ MAX_SPREAD = 128
 
 
 def facts(data: Data, loss: Any) -> dict[str, float]:
-    """Return facts about the table, estimated from a subset of its rows. Numbers may overflow.
+    """Return facts about the table, estimated from a subset of its rows.
+
+    Numbers may overflow to infinity.
 
     Parameters
     ----------
@@ -224,11 +229,11 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
     Returns
     -------
     facts : dict of float
-        Numbers of samples, features and samples per batch, and whether X is sparse; the largest
-        root mean square of a column (``"scale_max"``), and the smallest one of a column that varies
-        (``"scale_min"``); the largest absolute mean and the largest standard deviation of the
-        targets over the outputs (nan for classes); and the loss of a constant prediction
-        (``"constant_loss"``).
+        The numbers of samples, features and samples per batch, and whether X is sparse; the largest
+        root mean square of a column (``"scale_max"``), and the smallest root mean square of a
+        non-constant column (``"scale_min"``); the largest absolute mean and the largest standard
+        deviation of an output of the targets (nan for classes); and the loss of a constant
+        prediction (``"constant_loss"``).
     """
     x, y, *_ = data.subset(data.spread_index())
     x, sparse = x.astype(np.float64), issparse(x)

@@ -16,15 +16,15 @@ class History:
     """Rows of numbers, stored by column.
 
     ``history["loss"]`` is a column as a list, ``history[-1]`` a row as a dict, and ``len(history)``
-    the number of rows. Very long training keeps only the last rows, at least 50,000.
+    the number of rows. Whenever it exceeds 100,000, the oldest 50,000 rows are dropped.
 
     Attributes
     ----------
     layers : LayerHistory
         The measurements of the layers.
     table : dict of float
-        Facts about the table at the first fit: its scales, and the loss of a constant prediction
-        (``"constant_loss"``); empty with ``record=False``.
+        Facts about the table at the first fit, such as the scales of its columns and the loss of a
+        constant prediction (``"constant_loss"``); empty with ``record=False``.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class History:
         for name, column in self.columns.items():
             column.append(row.get(name, nan))
         if len(self) > MOST_ROWS:
-            # New lists, because the old ones are restored after an error.
+            # These are new lists, because the old ones are restored after an error.
             self.columns = {name: c[MOST_ROWS // 2 :] for name, c in self.columns.items()}
 
     def __getitem__(self, key: str | int) -> Any:
@@ -85,10 +85,10 @@ class LayerHistory(History):
       but below a twentieth of the activation's largest derivative. Both fractions are nan for the
       output layer.
 
-    The columns ``"epoch"`` and ``"step"`` give the time of each row. Measuring takes about a
-    fiftieth of the time of a short training, because rows are at least 512 steps apart. Whenever
-    there are more than 64 rows, every second one is dropped and the distance is doubled. With
-    ``record="all"`` every epoch has a row.
+    The columns ``"epoch"`` and ``"step"`` show when each row was measured. Measuring takes about a
+    fiftieth of the time of a short fit, because rows are at least 512 steps apart. Whenever there
+    are more than 64 rows, every second one is dropped and the distance is doubled. With
+    ``record="all"``, every epoch has a row.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class LayerHistory(History):
         """Return whether to measure at this step."""
         if record == "all" or not record:
             return bool(record)
-        # A fast answer for most epochs.
+        # This skips the lookup in most epochs.
         if step < self.next_step:
             return False
         steps = self.columns.get("step")

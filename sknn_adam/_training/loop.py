@@ -1,6 +1,6 @@
-"""Training as plain functions of network, plan, data and controls.
+"""Training as plain functions of network, plan and data.
 
-`objective` and `step` show the order of operations in a step, and `_epoch` that in an epoch.
+`objective` and `step` define the order of operations in a step, and `_epoch` that in an epoch.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from sknn_adam.clipping import norm
 
 __all__ = ["Plan", "Run", "choose_kernels", "objective", "step", "train"]
 
-# Fits to data of ordinary size end with a smaller norm of the weights.
+# Fits to data of ordinary scale end with a smaller weight norm.
 LARGE_WEIGHTS = 1e4
-# A smaller spread of normalized outputs is a fault; about 1 is expected.
+# The spread of normalized outputs should be about 1. A spread below this limit is a fault.
 COLLAPSED = 0.1
 
 
@@ -86,7 +86,7 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[f
     clock, factor = run.clock, 1.0
     done = clock.epoch - run.first_epoch
     shape = data.n_rows, data.batch_size
-    # With a different number of samples, training continues with a new epoch.
+    # If the number of samples or the batch size has changed, training continues with a new epoch.
     if run.batch == 0 or run.shape != shape:
         run.order = data.order(run.rng) if plan.shuffle else None
         run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
@@ -131,7 +131,7 @@ def train(
     validate: Callable[[Network], float] | None = None,
     on_epoch: Callable[[Run], bool] | None = None,
 ) -> None:
-    """Train for at most `n_epochs` epochs; ``run.stop_reason`` is the reason why training ended.
+    """Train for at most `n_epochs` epochs and set ``run.stop_reason``.
 
     Parameters
     ----------
@@ -144,9 +144,9 @@ def train(
     n_epochs : int
         The maximum number of epochs.
     validate : callable, optional
-        Returns the score of a network at the evaluation point, which is recorded; higher is better.
-        With ``plan.early_stopping``, training stops when the score no longer improves, and the best
-        weights are restored.
+        Returns the score of a network at the evaluation point; higher is better. The score is
+        recorded. With ``plan.early_stopping``, training stops when it no longer improves, and the
+        best weights are restored.
     on_epoch : callable, optional
         Called after every epoch; training stops when it returns True.
 
@@ -172,7 +172,7 @@ def _train(
     if run.best is None:
         run.keep(-inf, run.point(plan))
     if not plan.optimizer.full_batch:
-        # An interrupted run may be out of patience already.
+        # An interrupted run may already be out of patience.
         run.stop_reason = run.out_of_patience(plan)
     if n_epochs > 0 and run.stop_reason is None:
         work = _minimize if plan.optimizer.full_batch else _descend
@@ -184,7 +184,7 @@ def _train(
         except KeyboardInterrupt:
             if run.stop_reason == "diverged":
                 run.restore(plan)
-            # Continued training finds the same reason again.
+            # Training that is continued determines the reason again.
             else:
                 run.stop_reason = None
             raise
@@ -198,16 +198,16 @@ def _train(
 
 
 def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
-    """End training as diverged if its loss and the loss of predictions contradict each other.
+    """End training as diverged if the training loss and the loss of predictions disagree.
 
-    This is the case if predictions are no better than a constant although the training loss was
-    much lower, and nearly all samples are equal after normalization by the running statistics.
-    These then describe a few extreme samples instead of the data. It is also the case if the last
-    step exploded, because each loss is computed before its step.
+    They disagree if predictions are no better than a constant although the training loss was much
+    lower, and nearly all samples are equal after normalization by the running statistics. The
+    statistics then describe a few extreme samples instead of the data. They also disagree if the
+    last step exploded, because a training loss is computed before its step.
     """
     # Running statistics and losses belong to the trained weights, not to their average.
     network, tracks = run.network, run.network.statistics.size > 0
-    # A full-batch optimizer returns weights and statistics whose loss it has computed.
+    # A full-batch optimizer has computed the loss of the weights and statistics that it returns.
     if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
         return
     trained = -np.atleast_1d(run.score(run.clock.loss))
@@ -244,7 +244,7 @@ class _EpochEnd:
             return True
         clock.epoch, clock.loss = clock.epoch + 1, loss
         row = {"epoch": clock.epoch, "loss": loss}
-        # Without early stopping, the training loss decides.
+        # Without early stopping, the training loss determines the best epoch.
         score = run.score(loss)
         if self.validate is not None:
             validation_score = self.validate(run.network.at(point))
@@ -292,7 +292,7 @@ def _minimize(
             raise KeyboardInterrupt
         network.theta[...] = theta
         value = objective(network, plan, batch, run.rng, probe)
-        # The line search would never end.
+        # Otherwise the line search would never end.
         if not isfinite(value):
             run.stop_reason = "diverged"
             raise StopIteration
@@ -301,7 +301,7 @@ def _minimize(
     probe = None
 
     def settle(theta: np.ndarray) -> None:
-        """Set the weights and recompute their statistics, which replace those of trial points."""
+        """Set the weights; replace the statistics of trial points by those of these weights."""
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
@@ -336,7 +336,7 @@ def _minimize(
 
 
 def choose_kernels(network: Network, data: Data) -> Backend:
-    """Return the backend of a training run, chosen by shapes rather than timings.
+    """Return the backend of a training run, which depends on shapes, not on timings.
 
     A network that has been trained before reuses its backend with the recorded formulas.
     """
@@ -347,7 +347,7 @@ def choose_kernels(network: Network, data: Data) -> Backend:
 
 
 def _threads(network: Network, data: Data) -> Any:
-    """Limit BLAS to one thread if the largest product is small; depends only on shapes."""
+    """Limit BLAS to one thread if the largest product, judged by its shape, is small."""
     largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
     small = data.batch_size * largest < THREADED_WORK
     return one_blas_thread if small else nullcontext()

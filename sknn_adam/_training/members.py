@@ -20,9 +20,10 @@ class Members(Run):
     Scores, best epochs and patience are arrays with one entry per member, and the best weights are
     those of each member's own best epoch. Training is out of patience when every member is.
 
-    A member whose loss or weights are not finite at the end of an epoch is reset to its best
-    weights, and its optimizer state is set to zero; the other members are not affected. Training
-    has diverged only if no member is left.
+    A member diverges if its loss exceeds a limit, or if its loss or weights are not finite. At the
+    end of the epoch it is reset to its best weights, and its optimizer state is set to zero. The
+    other members are not affected. Training has diverged only if all members diverge in the same
+    epoch.
     """
 
     limits: Any = None  # a member diverges if its loss exceeds its limit
@@ -99,9 +100,9 @@ class Members(Run):
                 view[which] = 0
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
-        """Compare the scores of the members (higher is better) with their best ones."""
+        """Compare the scores of the members (higher is better) with their best scores."""
         score = np.asarray(score, dtype=np.float64)
-        # The comparison is such that nan counts as no improvement.
+        # With this comparison, nan counts as no improvement.
         rose = score >= self.best_score + plan.tol
         self.waited = np.where(rose, 0, self.waited + 1)
         better = score > self.best_score
@@ -164,7 +165,7 @@ class OutOfFold:
         self.waited = np.zeros(n_rows)
 
     def see(self, z: np.ndarray, score: np.ndarray, tol: float, patience: float) -> None:
-        """Store the raw outputs of samples whose score (that of the others) is the best so far."""
+        """Store the raw outputs of samples whose leave-one-out score is the best so far."""
         waiting = self.waited <= patience
         better = waiting & (score > self.best)
         rose = score >= self.best + tol
@@ -176,8 +177,8 @@ class OutOfFold:
 def leave_one_out_scores(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return, for every sample, the negated weighted mean loss of all other samples.
 
-    The sums run from both ends. Subtracting the sample's own loss from the total would let it in
-    through rounding.
+    The sums are accumulated from both ends. If the sample's own loss were subtracted from the
+    total, it would still affect the result through rounding errors.
     """
 
     def sums(terms: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ class Penalty:
     ) -> Any:
         """Return `value` plus the penalty; add the gradient of the penalty to `grad`.
 
-        With `bounds`, the bounds of the members' weight matrices, `value` has one entry per member.
+        `bounds` are the limits of the members' weight matrices. With them, `value` has one entry
+        per member.
         """
         return kernels.penalize(value, weights, bounds, grad, *self.factors)

@@ -28,7 +28,7 @@ class Probe:
         self.row: dict[str, tuple[float, ...]] = {"loss_gradient_norm": (nan,) * len(self.dense)}
 
     def backpropagated(self) -> None:
-        """Measure gradients before the penalty is added, which can hide vanishing gradients."""
+        """Measure gradients without the penalty, which can hide vanishing gradients."""
         self.row["loss_gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
 
     def before(self, workspaces: list[Workspace]) -> None:
@@ -66,7 +66,7 @@ def _norm(array: np.ndarray) -> float:
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
-    # NumPy reduces a flat array in one pass.
+    # NumPy reduces a flat array faster, in one pass.
     flat = array.reshape(-1)
     return float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
 
@@ -92,7 +92,7 @@ _known: dict[type, float] = {}
 def _steepest(formula: Any) -> float:
     """Return the largest slope of an activation, with the initial value of a learned parameter."""
     cls = type(formula)
-    # The cached slope of a class holds only for activations without hyper-parameters.
+    # The cached slope of a class is valid only for activations without hyper-parameters.
     if cls in _known and not vars(formula):
         return _known[cls]
     start = (np.asarray(formula.start()),) if formula.learned else ()

@@ -35,7 +35,10 @@ def _own_values(state: Any) -> dict[str, Any]:
 
 @dataclass
 class Run:
-    """Everything that changes during training. There is no other state, so resuming is exact."""
+    """Everything that changes during training.
+
+    There is no other state, so resumed training gives the same bits.
+    """
 
     network: Network
     rng: np.random.Generator
@@ -65,7 +68,7 @@ class Run:
     in_fit: bool = False  # whether a ``fit`` has begun and not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the backend and the memory that `remember` reuses."""
+        """Omit the backend and the memory that `remember` reuses."""
         state = {name: value for name, value in vars(self).items() if name != "_spare"}
         state["optimizer_state"] = copy(self.optimizer_state)
         vars(state["optimizer_state"]).pop("kernels", None)
@@ -137,7 +140,7 @@ class Run:
         self.in_fit = True
         self.first_epoch, self.stop_reason, self.contradiction = self.clock.epoch, None, None
         self.best_score, self.best, self.waited, self.batch = -inf, None, 0, 0
-        # An array remains an array with one entry per member.
+        # This keeps an array with one entry per member.
         self.best_epoch = 0 * self.best_epoch + self.first_epoch
         self.lost, self.oof = False, None
 
@@ -159,7 +162,7 @@ class Run:
 
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
         """Compare a score (higher is better) with the best one."""
-        # The comparison is such that nan counts as no improvement.
+        # With this comparison, nan counts as no improvement.
         self.waited = 0 if score >= self.best_score + plan.tol else self.waited + 1
         if score > self.best_score:
             self.keep(score, point)
@@ -178,7 +181,7 @@ class Run:
         return -loss
 
     def point(self, plan: Plan) -> np.ndarray:
-        """Return the evaluation point: the weights that predict and are validated."""
+        """Return the evaluation point: the weights used for prediction and validation."""
         if self.average is not None:
             return self.average
         return plan.optimizer.evaluation_point(self.network.theta, self.optimizer_state)
@@ -197,13 +200,13 @@ class Run:
         self.best_score, self.best_epoch = score, self.clock.epoch
 
     def out_of_patience(self, plan: Plan) -> str | None:
-        """Return the reason to stop if there was no improvement for too long, else None."""
+        """Return the reason to stop if the score has not improved for too long, else None."""
         if self.waited <= plan.n_iter_no_change:
             return None
         return "early_stopping" if plan.early_stopping else "tol"
 
     def restore(self, plan: Plan) -> None:
-        """Restore the best weights and reset the optimizer, whose state belongs to others."""
+        """Restore the best weights; reset the optimizer, as its state belongs to the last ones."""
         if self.best is not None:
             self.network.theta[...], self.network.statistics[...] = self.best
             self.begin(plan)

@@ -42,8 +42,8 @@ def hold_out(
     Raises
     ------
     ValueError
-        If there would be fewer than 2 validation or training samples, or a class without a training
-        sample.
+        If there would be fewer than 2 training or validation samples, or if a class would have no
+        training sample.
     """
     rows = np.arange(n_rows)
     n_held = int(np.ceil(fraction * n_rows))
@@ -98,8 +98,8 @@ def fold_numbers(
     n_folds : int
         Number of folds, at least 2.
     codes : ndarray of shape (n_rows,), optional
-        Class codes, to stratify the folds. A class with fewer samples than there are folds is
-        spread over as many folds as it has samples, and a warning is issued.
+        Class codes, to stratify the folds. If a class has fewer samples than there are folds, a
+        warning is issued; without groups, its samples are all in different folds.
     groups : array-like of shape (n_rows,), optional
         Groups of samples, each of which stays in one fold.
     random_state : int
@@ -113,7 +113,7 @@ def fold_numbers(
     Raises
     ------
     ValueError
-        If there are too few samples or groups, or groups keep a large class in a single fold.
+        If there are too few samples or groups, or if groups confine a large class to a single fold.
     """
     if n_rows // 2 < n_folds:
         reason = f"there are {n_rows} samples, of which every member holds out at least 2"
@@ -121,7 +121,8 @@ def fold_numbers(
     strata = codes if codes is None else _strata(codes, n_folds)
     fold = np.empty(n_rows, dtype=np.intp)
     if groups is None and codes is not None and strata is not codes:
-        # Deal the samples class by class, like StratifiedKFold, which rejects small classes.
+        # Deal the samples class by class, like StratifiedKFold. It would warn about small classes,
+        # or raise an error if all classes are small.
         order = check_random_state(random_state).permutation(n_rows)
         fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(n_rows) % n_folds
         return fold
@@ -149,9 +150,9 @@ def fold_numbers(
 
 
 def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
-    """Return the classes to stratify by, without those with fewer samples than there are folds.
+    """Return class codes to stratify by, with small classes merged into the largest class.
 
-    Their samples count as samples of the largest class. Return None if all classes are small.
+    A class is small if it has fewer samples than there are folds. Return None if all are small.
     """
     counts = np.bincount(codes)
     rare = (counts > 0) & (counts < n_folds)
@@ -159,10 +160,10 @@ def _strata(codes: np.ndarray, n_folds: int) -> np.ndarray | None:
         return codes
     warn(
         f"Of {(counts > 0).sum()} classes, {rare.sum()} have fewer samples than the {n_folds} "
-        f"cross-fitted networks; the smallest has {counts[rare].min()}. Each of these samples is "
-        "held out by one network, so some networks hold out no sample of the class, and a network "
-        "that holds out all of them is trained without the class. Provide more samples of small "
-        "classes, merge the classes, or set early_stopping=False."
+        f"cross-fitted networks; the smallest class has {counts[rare].min()}. Each sample is held "
+        "out by one network, so some networks hold out no sample of a small class, and a network "
+        "that holds out all samples of a class is trained without the class. Provide more samples "
+        "of small classes, merge them, or set early_stopping=False."
     )
     return None if counts.max() < n_folds else np.where(rare[codes], counts.argmax(), codes)
 

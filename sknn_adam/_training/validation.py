@@ -52,7 +52,7 @@ class CrossFitted:
     folds : sequence of ndarray of int
         The samples that each member holds out.
     scorers : sequence of callable, optional
-        The scorer of each fold; without them the score is minus the loss.
+        The scorer of each fold; by default, the score is the negated loss.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class CrossFitted:
             self.weight = self._without_unknown_classes()
 
     def _without_unknown_classes(self) -> np.ndarray:
-        """Return the weights, with 0 for samples whose class a member does not train on.
+        """Return the weights, with 0 for samples whose class their member does not train on.
 
-        The loss of such a sample grows as long as the member learns the other classes, and would
-        end its training at once.
+        The loss of such a sample grows while the member learns the other classes, so early stopping
+        would end the training of the member immediately.
         """
         codes, weight = self.rows.targets, self.weight.copy()
         for held in self.folds:
             kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
             known = kept[codes[held]] > 0
-            # The score of a sample is that of the others in its fold, which need a weight.
+            # The score of a sample depends on the others in its fold, which need a positive weight.
             if known.sum() > 1:
                 weight[held[~known]] = 0
         return weight

@@ -18,10 +18,10 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def replacing(path: str | os.PathLike[Any], mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file that replaces `path` after a successful write; on error `path` is unchanged.
+    """Open a file that replaces `path` after a successful write; on error, `path` is unchanged.
 
-    Several processes and threads may write at once, each to its own temporary file with an
-    unpredictable name. `mode` gives the permissions, from which the umask is subtracted.
+    Several processes and threads may write at once, each to a temporary file with an unpredictable
+    name. `mode` gives the permissions before the umask is applied.
     """
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}.part")
@@ -43,9 +43,9 @@ def private_directory(base: str, name: str) -> Path | None:
 
     The directory must belong to the effective user, and no one else may be able to write to it. The
     same holds for its parent directories, except that they may belong to root or be sticky like
-    /tmp. Otherwise others could replace the directory by one of their own. Files in it that others
-    may have written are removed. On systems without user ids, such as Windows, access lists protect
-    the user's directories, and permissions are not checked.
+    /tmp. Otherwise other users could replace the directory by one of their own. Files in it that
+    others may have written are removed. On systems without user ids, such as Windows, access
+    control lists protect the user's directories, and permissions are not checked.
     """
     if not os.path.isabs(base):
         return None
@@ -91,11 +91,11 @@ def _is_own_file(status: os.stat_result) -> bool:
 def _is_guarded(status: os.stat_result) -> bool:
     """Return whether only the user and root can rename the entries of a parent directory.
 
-    In a sticky directory, that holds for the entries of the user.
+    In a sticky directory, others cannot rename the user's entries.
     """
     if status.st_uid not in (0, os.geteuid()):
         return False
-    # The permissions of a link have no effect, and its target is checked too.
+    # The permissions of a link have no effect, and its target is checked separately.
     if stat.S_ISLNK(status.st_mode):
         return True
     return bool(status.st_mode & stat.S_ISVTX) or not status.st_mode & WRITABLE_BY_OTHERS

@@ -1,4 +1,4 @@
-"""Import of optional packages where they are needed."""
+"""Import of optional packages."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["optional"]
 
 
 def optional(module: str, purpose: str, package: str, extra: str | None = None) -> Any:
-    """Import a module; if its package is missing, the error explains how to install it."""
+    """Import a module; if its package is missing, explain in the error how to install it."""
     try:
         return import_module(module)
     except ImportError as error:

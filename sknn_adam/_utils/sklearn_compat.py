@@ -1,4 +1,4 @@
-"""All imports of private names of scikit-learn."""
+"""All imports of private scikit-learn names, and replacements for names of newer releases."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

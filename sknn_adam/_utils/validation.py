@@ -1,8 +1,8 @@
 """Checks of data, weights and arrays returned by components, and ranges of parameters.
 
 NumPy converts dates, times, masked cells and records to float without a warning: a date becomes a
-count of nanoseconds, a missing date -9.2e18, and a masked cell the value under the mask. Errors
-name the affected columns.
+number of nanoseconds, a missing date -9.2e18, and a masked cell the value under the mask. These
+inputs are therefore rejected, and the errors name the affected columns.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -47,12 +47,12 @@ POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 DATES, RECORDS = "dates or times", "records"
 MOMENTS = (np.datetime64, np.timedelta64, date, time, timedelta)
-# Number of columns that a message names at most.
+# Maximum number of columns named in a message.
 MOST_NAMES = 5
 TABULAR = "sknn_adam.tabular_pipeline(estimator) accepts missing values, strings and dates"
 
 
-# -- arrays of components, weights, numbers of extreme size --------------------------------------
+# -- arrays returned by components, sample weights, extreme numbers -------------------------------
 
 
 def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> None:
@@ -68,7 +68,7 @@ def check_shape(owner: Any, what: str, value: Any, shape: tuple[int, ...]) -> No
 
 
 def in_place(method: Callable, array: np.ndarray, *arguments: Any) -> None:
-    """Call a component's method, which must change `array` in place, not return a new array."""
+    """Call a component's method, which must change `array` in place and not return a new array."""
     result = method(array, *arguments)
     if result is None or result is array:
         return
@@ -82,7 +82,7 @@ def in_place(method: Callable, array: np.ndarray, *arguments: Any) -> None:
 
 
 def is_plain(X: Any, n_features: int) -> bool:
-    """Return whether X certainly passes scikit-learn's checks, which are slower than predicting."""
+    """Return whether X surely passes scikit-learn's checks, which take longer than a prediction."""
     if type(X) is not np.ndarray or X.ndim != 2 or not len(X) or X.shape[1] != n_features:
         return False
     if X.dtype not in (np.float64, np.float32):
@@ -95,7 +95,7 @@ def is_plain(X: Any, n_features: int) -> bool:
 def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
     """Return weights as float64 of shape (n_samples,), checked and scaled to ordinary size.
 
-    They must be finite and nonnegative, with a positive sum.
+    The weights must be finite and nonnegative, and their sum must be positive.
     """
     weight = validated_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
@@ -107,9 +107,10 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
 
 
 def with_ordinary_size(numbers: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Rescale numbers of which only the ratios matter, so that their sums and squares are finite.
+    """Rescale numbers so that their sums and squares are finite, if only their ratios matter.
 
-    If the largest absolute value is extreme, all are multiplied by a power of two, which is exact.
+    If the largest absolute value is extreme, all numbers are multiplied by a power of two, which is
+    exact.
     """
     return np.ldexp(numbers, -extreme_exponent(numbers, axis))
 
@@ -145,7 +146,7 @@ def validate_input(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 def validate_pair(
     estimator: Any, X: Any, y: Any, sample_weight: Any, numeric: bool, **options: Any
 ) -> tuple[Any, Any]:
-    """Return X and y, checked for training; `numeric` targets must be numbers."""
+    """Return X and y, checked for training; if `numeric`, the targets must be numbers."""
     check_numbers(sample_weight, "sample_weight")
     options |= {"accept_sparse": "csr", "multi_output": True, "y_numeric": numeric}
     X, checked = validate_input(estimator, X, y, **options)
@@ -156,7 +157,7 @@ def validate_pair(
 
 
 def group_codes(groups: Any) -> np.ndarray:
-    """Return integer codes of groups, as scikit-learn's splitters do not accept every type."""
+    """Return integer codes of groups, because scikit-learn's splitters do not accept every type."""
     check_labels(groups, "groups")
     return np.unique(column_or_1d(groups), return_inverse=True)[1]
 
@@ -187,7 +188,7 @@ def check_numbers(values: Any, name: str) -> None:
         if what == DATES:
             cure = "Convert them first, for example to days since a reference date"
             cure += f", or note that {TABULAR}." if name == "X" else "."
-        raise ValueError(f"{name} must hold numbers only, but has {what}{where}. {cure}")
+        raise ValueError(f"{name} must contain only numbers, but has {what}{where}. {cure}")
 
 
 def check_labels(values: Any, name: str = "y") -> None:
@@ -205,7 +206,7 @@ def check_labels(values: Any, name: str = "y") -> None:
     else:
         array = np.asarray(values)
         if array.dtype.kind == "V":
-            raise ValueError(f"{name} must be labels or numbers. Got records, {array.dtype}.")
+            raise ValueError(f"{name} must contain labels or numbers. Got records, {array.dtype}.")
         missing = [_is_missing(c) for c in array.ravel()] if array.dtype.kind in "OmMT" else []
     if any(missing):
         raise ValueError(
@@ -244,7 +245,7 @@ def _named_columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.n
     if hasattr(values, "columns") and hasattr(values, "dtypes"):
         for i, (name, dtype) in enumerate(zip(values.columns, list(values.dtypes), strict=True)):
             if every or not _is_numeric(dtype):
-                # By position, because column names of pandas may repeat.
+                # Columns are selected by position, because pandas allows repeated names.
                 yield (
                     name,
                     np.asarray(values.iloc[:, i] if hasattr(values, "iloc") else values[name]),
@@ -252,7 +253,7 @@ def _named_columns(values: Any, every: bool = False) -> Iterator[tuple[Any, np.n
         return
     try:
         array = np.asarray(values)
-    # Dates and numbers have no common dtype, and ragged rows are not an array.
+    # Dates and numbers have no common dtype, and ragged rows cannot form an array.
     except (TypeError, ValueError):
         array = np.empty(0)
         with suppress(TypeError, ValueError):

@@ -16,10 +16,10 @@ __all__ = ["warn", "warn_if_split"]
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of user code, outside of this package and scikit-learn.
+    """Issue a warning at the line of user code outside of this package, scikit-learn and joblib.
 
-    A search or a cross-validation fits many times and may warn every time. Therefore, it shows each
-    type of warning once, and its worker processes are silent.
+    Each fit of a search or cross-validation may warn. Therefore each type of warning is shown once
+    per search, and worker processes are silent.
     """
     packages = (os.path.dirname(__file__), sklearn.__file__, joblib.__file__)
     inside = tuple(os.path.dirname(file) + os.sep for file in packages)
@@ -31,7 +31,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         level += not outside
         if file.startswith(inside[1]) and "model_selection" in file:
             candidate |= frame.f_code.co_name == "_fit_and_score"
-            # Each call of a search has its own object.
+            # Each search or cross-validation creates its own `parallel` object.
             search = frame.f_locals.get("parallel", search)
         frame = frame.f_back
     if search is not None:
@@ -44,7 +44,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-# The warnings that each running search has shown.
+# The warnings shown by each running search.
 _warned: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -59,7 +59,7 @@ def warn_if_split(X_val: Any) -> None:
     if frame is None:
         return
     n_samples = num_samples(frame.f_locals["X"])
-    # The caller is scikit-learn's `delayed`, which holds the original parameters.
+    # The caller is scikit-learn's `delayed`, whose arguments include the original parameters.
     call = frame.f_back.f_locals
     given = [*call.get("args", ()), *call.get("kwargs", {}).values()]
     values = [
