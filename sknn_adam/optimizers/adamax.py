@@ -27,11 +27,11 @@ class Adamax(Adam):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0. The paper suggests 0.002.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the maximum, in [0, 1).
+        The decay rate :math:`\beta_2` of the maximum, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
 
     Notes
     -----

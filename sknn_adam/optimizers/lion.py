@@ -33,7 +33,7 @@ class Lion(Optimizer):
     beta_1 : float, default=0.9
         :math:`\beta_1`, the weight of past gradients in the step, in [0, 1).
     beta_2 : float, default=0.99
-        :math:`\beta_2`, the decay rate of the average, in [0, 1).
+        The decay rate :math:`\beta_2` of the average, in [0, 1).
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. As the
         learning rate is smaller than AdamW's, the weight decay should be larger by the same factor.

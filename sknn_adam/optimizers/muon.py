@@ -53,7 +53,7 @@ class Muon(AdamW):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma` of matrices and of AdamW, greater than 0.
     beta : float, default=0.95
-        :math:`\beta`, the decay rate of the matrices' momentum, in [0, 1).
+        The decay rate :math:`\beta` of the momentum of weight matrices, in [0, 1).
     beta_1, beta_2 : float, default=0.9, 0.999
         The decay rates of AdamW, in [0, 1).
     epsilon : float, default=1e-8

@@ -44,11 +44,11 @@ class Prodigy(Adam):
     learning_rate : float, default=1.0
         :math:`\gamma`, a factor that multiplies the estimate, greater than 0. Best left at 1.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
     d_0 : float, default=1e-6

@@ -36,9 +36,9 @@ class RMSprop(Optimizer):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     rho : float, default=0.9
-        :math:`\rho`, the decay rate of the averages, in [0, 1).
+        The decay rate :math:`\rho` of the averages, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     centered : bool, default=False
         Whether to divide by the standard deviation of the gradient [2]_ instead of its root mean
         square.

@@ -39,9 +39,9 @@ class ScheduleFreeAdamW(Optimizer):
     beta_1 : float, default=0.9
         :math:`\beta_1`, the weight of the average :math:`x` in :math:`y`, in (0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, computed at :math:`y` for weights
         only.

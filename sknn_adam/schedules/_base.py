@@ -23,7 +23,7 @@ class Clock:
     progress : float, default=0.0
         Completed fraction of ``max_iter``, from 0 to 1.
     loss : float, default=inf
-        Loss of the last epoch, or its negative validation score.
+        Training loss of the last epoch.
 
     Examples
     --------
