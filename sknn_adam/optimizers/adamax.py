@@ -10,8 +10,9 @@ __all__ = ["Adamax"]
 class Adamax(Adam):
     r"""Adamax: Adam with a decaying maximum in place of the root mean square.
 
-    A rare large gradient keeps the steps of its parameter small until the maximum has decayed,
-    which makes training stable when gradients come in bursts. :math:`u` needs no bias correction.
+    After a large gradient, the steps of the parameter stay small until the maximum has decayed,
+    which stabilizes training if large gradients come in bursts. :math:`u` needs no bias
+    correction.
 
     .. math::
 
@@ -67,7 +68,7 @@ class Adamax(Adam):
         beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2."""
+        """Apply the update of Algorithm 2."""
         m = beta_1 * m + one_minus_beta_1 * g
         u = np.maximum(beta_2 * u, np.abs(g) + epsilon)
         return lr * m / u, m, u
