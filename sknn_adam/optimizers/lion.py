@@ -36,8 +36,9 @@ class Lion(Optimizer):
     beta_2 : float, default=0.99
         The decay rate :math:`\beta_2` of the average, in [0, 1).
     weight_decay : float, default=0.0
-        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. If the
-        learning rate is, say, a fifth of AdamW's, the weight decay should be five times as large.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. Because
+        the learning rate is smaller than AdamW's, the weight decay should be larger by the same
+        factor.
 
     Notes
     -----
