@@ -90,7 +90,7 @@ class Optimizer(Component):
         layout : list of (slice, shape, role), optional
             The arrays inside `theta`. The role is ``"weight"``, ``"bias"`` or ``"norm"``. If
             None, `theta` is a single array and weight decay applies to all of it. When several
-            networks train together, the first axis of every array is the member.
+            networks train together, the first axis of every array indexes the members.
 
         Returns
         -------

@@ -50,7 +50,7 @@ class LBFGS(Optimizer):
         "history_size": [POSITIVE_INTEGER],
         "max_line_search": [POSITIVE_INTEGER],
     }
-    # The line search determines the step size, so there is no learning rate to search.
+    # The line search determines the step size, so no hyper-parameter is searched.
     ranges: ClassVar = {}
     full_batch = True
     # The first step size that the line search tries.

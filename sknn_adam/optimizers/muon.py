@@ -58,7 +58,7 @@ class Muon(AdamW):
     beta_1, beta_2 : float, default=0.9, 0.999
         The decay rates of AdamW, in [0, 1).
     epsilon : float, default=1e-8
-        The constant :math:`\epsilon` that prevents division by zero, also in AdamW; greater than
+        The constant :math:`\epsilon` that prevents division by zero, also in AdamW, greater than
         0.
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
@@ -105,7 +105,7 @@ class Muon(AdamW):
         self.nesterov = nesterov
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run, including the blocks of weight matrices and others."""
+        """Return the state of a new run, with the blocks of weight matrices and other arrays."""
         state = super().init(theta, layout)
         arrays = layout or [(slice(None), theta.shape, "unknown")]
         state.matrices = [(block, shape) for block, shape, role in arrays if role == "weight"]
@@ -125,7 +125,7 @@ class Muon(AdamW):
             self.update(theta, grad, state, self.scalars(state.t, lr), block)
 
     def momentum(self, g: np.ndarray, m: np.ndarray, t: int) -> Any:
-        """Update the momentum `m` in place and return it bias-corrected, with Nesterov if set."""
+        """Update the momentum `m` in place and return :math:`H_t` as a vector."""
         beta = float(self.beta)
         m *= beta
         m += (1 - beta) * g

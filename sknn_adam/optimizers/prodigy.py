@@ -79,7 +79,7 @@ class Prodigy(Adam):
         "weight_decay": [NON_NEGATIVE],
         "d_0": [POSITIVE],
     }
-    # The learning rate is estimated, so there is no learning rate to search.
+    # Prodigy estimates the learning rate, so no hyper-parameter is searched.
     ranges: ClassVar = {}
     slots = ("m", "v", "s")
 

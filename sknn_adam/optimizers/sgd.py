@@ -15,9 +15,9 @@ __all__ = ["SGD"]
 class SGD(Optimizer):
     r"""Stochastic gradient descent, optionally with momentum.
 
-    All parameters share one learning rate. Momentum [1]_ accumulates the gradients
-    of successive steps, which accelerates progress along flat directions and damps oscillations.
-    Nesterov momentum [2]_ looks one step ahead.
+    All parameters share one learning rate. Momentum [1]_ accumulates the gradients of successive
+    steps, which accelerates progress along flat directions and damps oscillations. Nesterov
+    momentum [2]_ looks one step ahead.
 
     .. math::
 
@@ -101,6 +101,6 @@ class SGD(Optimizer):
     def nesterov_momentum(
         g: np.ndarray, v: np.ndarray, lr: float, mu: float
     ) -> tuple[np.ndarray, ...]:
-        """Step along the gradient plus the decayed velocity, which looks one step ahead."""
+        """Step along the gradient plus the decayed new velocity."""
         v = mu * v + g
         return lr * (g + mu * v), v
