@@ -51,12 +51,12 @@ class ScheduleFreeAdamW(Optimizer):
 
     Notes
     -----
-    The state contains :math:`y - z` and :math:`v`, and :math:`x` is computed as :math:`y + (y -
-    z)(1 - \beta_1) / \beta_1`. As in optax, each :math:`\gamma_i` in :math:`c_t` is replaced by
-    the largest learning rate up to step :math:`i`. During a warm-up of :math:`K` steps, step
-    :math:`t` updates :math:`z` with a fraction :math:`(t - 1) / K` of the learning rate, so the
-    first step leaves :math:`z` unchanged. Batch normalization tracks its statistics at :math:`y`,
-    not at :math:`x`.
+    The state contains :math:`y - z` and :math:`v`, and :math:`x` is computed as
+    :math:`y + (y - z)(1 - \beta_1) / \beta_1`. As in optax, each :math:`\gamma_i` in :math:`c_t`
+    is replaced by the largest learning rate up to step :math:`i`. During a warm-up of :math:`K`
+    steps, step :math:`t` updates :math:`z` with a fraction :math:`(t - 1) / K` of the learning
+    rate, so the first step leaves :math:`z` unchanged. Batch normalization tracks its statistics
+    at :math:`y`, not at :math:`x`.
 
     References
     ----------
