@@ -1,4 +1,4 @@
-"""Averaging: predictions with an average of the weights during training."""
+"""Weight averaging: prediction with an average of the weights over training steps."""
 
 from typing import ClassVar
 
@@ -19,20 +19,21 @@ class EMA(Component):
     .. math:: \bar\theta_t = \frac{\sum_k \rho^{t-k}\,\theta_k}{\sum_k \rho^{t-k}}
 
     Here :math:`\theta_k` are the weights after step :math:`k` and :math:`\bar\theta_t` is their
-    average after step :math:`t`. Training continues with the weights themselves. Validation and
+    average after step :math:`t`. Training continues with :math:`\theta_t`, whereas validation and
     prediction use the average, which is less noisy. Averaging is most useful with a constant
     learning rate.
 
     Parameters
     ----------
     decay : float, default=0.99
-        :math:`\rho`, the decay rate of the average, in [0, 1). The average covers about
+        The decay rate :math:`\rho` of the average, in [0, 1). The average covers about
         :math:`1/(1 - \rho)` steps.
 
     Notes
     -----
-    The average is bias-corrected: early in training it is close to the mean of all weights so far.
-    The running statistics of batch normalization are those of the training weights.
+    The average is bias-corrected: early in training, it is close to the unweighted mean of the
+    weights so far. The running statistics of batch normalization are computed with the training
+    weights.
 
     References
     ----------

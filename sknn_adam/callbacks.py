@@ -1,4 +1,4 @@
-"""Callbacks for ``set_callbacks`` (scikit-learn 1.9 or later)."""
+"""Callbacks for ``set_callbacks``, which requires scikit-learn 1.9 or later."""
 
 import os
 import pickle
@@ -14,29 +14,29 @@ from sknn_adam._utils.files import replacing
 __all__ = ["Checkpoint"]
 
 FORMAT = 1
-# Prefixes of the attributes that scikit-learn's callbacks set; they are not saved.
+# scikit-learn's callbacks set attributes with these prefixes, which are not saved.
 NOT_KEPT = ("_skl_", "_callback_", "_parent_callback_")
 
 
 class Checkpoint:
-    """Callback that saves the training run to a file, to resume it after a crash.
+    """Callback that saves the training run to a file, so that a crashed fit can be resumed.
 
-    The file is written under a temporary name in the same folder and then renamed. If the process
-    is killed, the path therefore always contains a complete checkpoint, unless none was written.
+    The file is written under a temporary name in the same folder and then renamed. Therefore, the
+    path never contains an incomplete checkpoint, even if the process is killed.
 
     Parameters
     ----------
     path : str or path-like
-        Path of the file.
+        Path of the checkpoint file. Every checkpoint replaces the previous one.
     every : int, default=1
-        Number of epochs between two checkpoints.
+        Number of epochs between checkpoints.
 
     Notes
     -----
-    A checkpoint is a pickle, so only load files that you trust. It contains the weights, the states
-    of the optimizer, the schedule and the random generator, the history and the parameters, but no
-    data and no callbacks. Use a separate path for every fit: in a search, fits with the same path
-    overwrite each other's checkpoints.
+    A checkpoint is a pickle, so load only files that you trust. It contains the weights, the
+    history, the parameters, and the states of the optimizer, the schedule and the random number
+    generator. It contains no data and no callbacks. Use a separate path for every fit: in a
+    search, fits with the same path overwrite each other's checkpoints.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Checkpoint:
         """Do nothing; required by the callback protocol."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Save the run at the end of every `every`-th epoch."""
+        """Save the run after every `every` epochs."""
         if context.task_name == "epoch" and estimator.n_iter_ % self.every == 0:
             self.save(estimator)
 
@@ -78,7 +78,7 @@ class Checkpoint:
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            The estimator, during a fit, or after ``partial_fit`` or a ``fit`` with
+            An estimator that is being fitted, or that was fitted with ``partial_fit`` or
             ``warm_start=True``.
         """
         kept = clone(estimator)
@@ -91,23 +91,23 @@ class Checkpoint:
 
     @staticmethod
     def load(path: str | os.PathLike) -> Any:
-        """Return the estimator of a checkpoint; its ``fit`` continues the training run.
+        """Load an estimator whose ``fit`` continues the training run of a checkpoint.
 
         Parameters
         ----------
         path : str or path-like
-            Path of the file.
+            Path of the checkpoint file.
 
         Returns
         -------
         estimator : MLPClassifier or MLPRegressor
-            The estimator at the time of the checkpoint, with ``warm_start=True``. Call its ``fit``
-            with the same data.
+            The estimator at the time of the checkpoint, with ``warm_start=True``. Call ``fit``
+            with the same data to continue.
 
         Raises
         ------
         ValueError
-            If the file is not a checkpoint, is damaged, or has a different format.
+            If the file is damaged, is not a checkpoint or has another format version.
         """
         try:
             with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The history of training: one row per epoch, and statistics of each layer."""
+"""Training history: one row per epoch, and measurements of the layers."""
 
 from sknn_adam._training.history import History, LayerHistory
 

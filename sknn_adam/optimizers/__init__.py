@@ -1,4 +1,4 @@
-"""Optimizers: rules that turn gradients into steps, from the simplest to the most complex."""
+"""Optimizers, in order of increasing complexity."""
 
 from functools import partial
 

@@ -16,9 +16,9 @@ __all__ = ["Layout", "Optimizer"]
 
 
 def _decay_blocks(layout: Layout | None) -> list[tuple[slice, bool]]:
-    """Split theta into as few blocks as possible.
+    """Return pairs of a block of theta and whether weight decay applies to it.
 
-    Returns pairs of a block and whether weight decay applies to it.
+    Adjacent arrays of `layout` are merged into one block where possible.
     """
     blocks: list[tuple[slice, bool]] = []
     for block, _, role in layout or [(slice(None), (), "weight")]:
@@ -46,10 +46,11 @@ class Optimizer(Component):
       1 - beta.
 
     If the rule needs matrices, norms or sums over theta, override ``step`` instead and call
-    ``update`` for its element-wise part. A method that does not consist of such steps defines
-    ``minimize(fun, theta, max_iter, tol, callback)`` and sets ``full_batch``; see `LBFGS`.
+    ``update`` for the element-wise part. An optimizer that requires all samples in every
+    iteration defines ``minimize(fun, theta, max_iter, tol, callback)`` and sets
+    ``full_batch = True``; see `LBFGS`.
 
-    ``weight_decay``, if a subclass has it, is decoupled from the gradient: the weights are
+    The optional hyper-parameter ``weight_decay`` is decoupled from the gradient: the weights are
     multiplied by ``1 - lr * weight_decay`` before the update. Biases and normalization
     parameters are not decayed.
 
@@ -87,9 +88,9 @@ class Optimizer(Component):
         theta : ndarray of shape (n_parameters,)
             The vector to optimize.
         layout : list of (slice, shape, role), optional
-            The arrays inside `theta`. The role is ``"weight"``, ``"bias"`` or ``"norm"``. None
-            means a single vector to which weight decay applies as a whole. When several networks
-            train together, every array has a leading axis of members.
+            The arrays inside `theta`. The role is ``"weight"``, ``"bias"`` or ``"norm"``. If
+            None, `theta` is a single array and weight decay applies to all of it. When several
+            networks train together, the first axis of every array indexes the members.
 
         Returns
         -------
@@ -163,7 +164,7 @@ class Optimizer(Component):
         slots = [getattr(state, slot) for slot in self.slots]
         if block is not None:
             theta, grad, slots = theta[block], grad[block], [slot[block] for slot in slots]
-        # A training run sets the kernels of its backend.
+        # A training run sets the kernels of its backend. Other callers use NumPy.
         if not hasattr(state, "kernels"):
             state.kernels = NumpyKernels()
         state.kernels.update(self.rule, theta, grad, slots, plain, float(keep))
@@ -176,5 +177,5 @@ class Optimizer(Component):
                     theta[block] *= 1 - lr * self.weight_decay
 
     def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
-        """Return the parameters for prediction and validation: `theta` itself for most rules."""
+        """Return the parameters for prediction and validation; by default, `theta` itself."""
         return theta

@@ -13,8 +13,8 @@ __all__ = ["Adadelta"]
 class Adadelta(Optimizer):
     r"""Adadelta: RMSprop with the running root mean square of its steps as learning rate.
 
-    The steps have the units of the parameters, so there is no learning rate to tune. The price is
-    a slow start: the first steps have a size of about :math:`\sqrt\epsilon` and need to grow.
+    The steps have the units of the parameters, so there is no learning rate to tune. Training
+    starts slowly, because the size of the first steps is on the order of :math:`\sqrt\epsilon`.
 
     .. math::
 
@@ -25,7 +25,7 @@ class Adadelta(Optimizer):
 
     Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
     :math:`u_t` the step, and :math:`v_t` and :math:`d_t` are the decaying averages of the squared
-    gradients and of the squared steps.
+    gradients and squared steps.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class Adadelta(Optimizer):
         The learning rate :math:`\gamma`, greater than 0. The paper has none, which is
         equivalent to 1.
     rho : float, default=0.9
-        :math:`\rho`, the decay rate of both averages, in [0, 1).
+        The decay rate :math:`\rho` of both averages, in [0, 1).
     epsilon : float, default=1e-6
-        :math:`\epsilon`, greater than 0. Larger values make the first steps longer.
+        The constant :math:`\epsilon`, greater than 0. Larger values make the first steps larger.
 
     Notes
     -----
-    :math:`\epsilon` is inside both square roots, as in the paper. :math:`d` averages the steps
-    before their multiplication by :math:`\gamma`, as in torch.
+    :math:`\epsilon` is inside both square roots, as in the paper. :math:`d` averages the squared
+    steps before they are multiplied by :math:`\gamma`, as in torch.
 
     References
     ----------
@@ -83,7 +83,7 @@ class Adadelta(Optimizer):
         one_minus_rho: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 1."""
+        """Apply the update of Algorithm 1."""
         v = rho * v + one_minus_rho * g * g
         u = g * (np.sqrt(d + epsilon) / np.sqrt(v + epsilon))
         d = rho * d + one_minus_rho * u * u

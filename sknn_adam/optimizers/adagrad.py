@@ -11,11 +11,11 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    r"""Adagrad: steps divided by the root of the sum of all squared gradients.
+    r"""Adagrad: gradients divided by the root of the sum of their squares.
 
-    Rarely active features keep a large step size while it decreases for frequent ones, which suits
-    sparse data and convex problems. The sum only grows, so the steps decay like
-    :math:`1/\sqrt t`. No schedule is needed, but a long training may stall too early.
+    The step size decreases quickly for frequent features and stays large for rare ones, which
+    suits sparse data and convex problems. The sum never decreases, so the steps decay like
+    :math:`1/\sqrt t`. No schedule is needed, but long training may stall too early.
 
     .. math::
 
@@ -30,9 +30,9 @@ class Adagrad(Optimizer):
     learning_rate : float, default=0.01
         The learning rate :math:`\gamma`, greater than 0.
     epsilon : float, default=1e-10
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     initial_accumulator_value : float, default=0.0
-        :math:`s`, at least 0. A positive value shortens the first steps.
+        The initial sum :math:`s`, at least 0. A positive value makes the first steps smaller.
 
     Notes
     -----
@@ -69,7 +69,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = initial_accumulator_value
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run, with the sum at ``initial_accumulator_value``."""
+        """Return the state of a new run; the sum starts at ``initial_accumulator_value``."""
         state = super().init(theta, layout)
         state.s += self.initial_accumulator_value
         return state
@@ -80,6 +80,6 @@ class Adagrad(Optimizer):
 
     @staticmethod
     def rule(g: np.ndarray, s: np.ndarray, lr: float, epsilon: float) -> tuple[np.ndarray, ...]:
-        """Divide by the root of the sum of squared gradients."""
+        """Divide the gradient by the root of the sum of its squares."""
         s = s + g * g
         return lr * g / (np.sqrt(s) + epsilon), s

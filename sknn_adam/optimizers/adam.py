@@ -15,11 +15,11 @@ __all__ = ["Adam", "AMSGrad", "AdamW"]
 class Adam(Optimizer):
     r"""Adam: adaptive moment estimation.
 
-    Adam keeps decaying averages of the gradient (as momentum does) and of its square (as RMSprop
-    does), corrects both for their start at zero, and divides the first by the square root of the
-    second. The step of a parameter is at most about the learning rate, independent of the scale
-    of the gradient. Adam is fast, easy to tune and works well on sparse and non-stationary data.
-    It is the first choice in most cases.
+    Adam keeps decaying averages of the gradient (as in momentum) and of its square (as in
+    RMSprop), corrects both for their initialization at zero, and divides the first by the square
+    root of the second. A step changes each parameter by at most about the learning rate,
+    regardless of the scale of the gradient. Adam is fast, easy to tune and works well on sparse
+    and non-stationary data. It is a good default.
 
     .. math::
 
@@ -36,17 +36,17 @@ class Adam(Optimizer):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
 
     Notes
     -----
     As in Algorithm 1 of [1]_ and in torch, :math:`\epsilon` is added after the bias correction.
-    scikit-learn implements the paper's more efficient variant, in which epsilon has more
-    influence on early steps.
+    scikit-learn implements the paper's more efficient variant, in which :math:`\epsilon` has a
+    larger effect on early steps.
 
     References
     ----------
@@ -108,7 +108,7 @@ class Adam(Optimizer):
         one_minus_beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 1, with the bias corrections included in `step` and `epsilon`."""
+        """Apply the update of Algorithm 1; `step` and `epsilon` include the bias corrections."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return step * m / (np.sqrt(v) + epsilon), m, v
@@ -117,9 +117,9 @@ class Adam(Optimizer):
 class AMSGrad(Adam):
     r"""AMSGrad: Adam with a non-decreasing denominator.
 
-    Adam forgets rare large gradients and may then take steps that are too large, so it fails to
-    converge even on some convex problems. AMSGrad divides by the root of the largest :math:`v` so
-    far. This is safer, but slower if the first gradients were large.
+    Adam forgets rare large gradients. Its next steps may then be too large, and it fails to
+    converge on some convex problems. AMSGrad divides by the root of the largest :math:`v` so far.
+    This is safer, but slower if the first gradients are large.
 
     .. math::
 
@@ -138,11 +138,11 @@ class AMSGrad(Adam):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
 
     Notes
     -----
@@ -177,7 +177,7 @@ class AMSGrad(Adam):
         one_minus_beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2, with bias correction."""
+        """Apply the update of Algorithm 2 with bias correction."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         w = np.maximum(w, v)
@@ -187,9 +187,9 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     r"""AdamW: Adam with decoupled weight decay.
 
-    Adam also divides the gradient of an L2 penalty by :math:`\sqrt v`, so the penalty has little
-    effect on weights with large gradients. AdamW multiplies all weights by the same factor
-    instead, independent of the gradient. Prefer it to Adam where regularization matters.
+    In Adam, the gradient of an L2 penalty is divided by :math:`\sqrt v` as well, so the penalty
+    has little effect on weights with large gradients. AdamW instead multiplies all weights by the
+    same factor. Prefer it to Adam if regularization matters.
 
     .. math::
 
@@ -204,11 +204,11 @@ class AdamW(Adam):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     weight_decay : float, default=0.01
         The weight decay :math:`\lambda`, at least 0. Biases and normalization parameters are not
         decayed.

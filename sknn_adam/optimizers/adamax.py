@@ -10,8 +10,9 @@ __all__ = ["Adamax"]
 class Adamax(Adam):
     r"""Adamax: Adam with a decaying maximum in place of the root mean square.
 
-    A rare large gradient keeps the steps of its parameter small until the maximum has decayed,
-    which makes training stable when gradients come in bursts. :math:`u` needs no bias correction.
+    After a large gradient, the steps of the parameter stay small until the maximum has decayed,
+    which stabilizes training if large gradients come in bursts. :math:`u` needs no bias
+    correction.
 
     .. math::
 
@@ -27,11 +28,11 @@ class Adamax(Adam):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0. The paper suggests 0.002.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the maximum, in [0, 1).
+        The decay rate :math:`\beta_2` of the maximum, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
 
     Notes
     -----
@@ -67,7 +68,7 @@ class Adamax(Adam):
         beta_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2."""
+        """Apply the update of Algorithm 2."""
         m = beta_1 * m + one_minus_beta_1 * g
         u = np.maximum(beta_2 * u, np.abs(g) + epsilon)
         return lr * m / u, m, u

@@ -15,10 +15,10 @@ __all__ = ["LBFGS"]
 class LBFGS(Optimizer):
     r"""L-BFGS: limited-memory BFGS with a line search, from ``scipy.optimize`` [1]_.
 
-    L-BFGS approximates the curvature of the objective from the most recent steps and does a line
-    search in the resulting direction, so it needs no learning rate. Every iteration uses all
-    samples. It works well on small data sets with smooth losses and is unsuitable for large data
-    sets.
+    L-BFGS approximates the curvature of the objective from the most recent steps and performs a
+    line search along the resulting direction, so it needs no learning rate. Every iteration uses
+    all samples. L-BFGS works well on small data sets with smooth losses and is unsuitable for
+    large data sets.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class LBFGS(Optimizer):
     Notes
     -----
     As in scikit-learn, ``max_iter`` is the number of iterations, and training stops when the
-    largest absolute element of the gradient is at most ``tol``. The network uses float64.
+    largest absolute element of the gradient is at most ``tol``. ``dtype="auto"`` means float64.
     ``schedule``, ``gradient_clip``, ``averaging`` and ``shuffle`` have no effect. ``partial_fit``
-    and minibatches raise an error.
+    and a ``batch_size`` below the number of samples raise an error.
 
     References
     ----------
@@ -50,7 +50,7 @@ class LBFGS(Optimizer):
         "history_size": [POSITIVE_INTEGER],
         "max_line_search": [POSITIVE_INTEGER],
     }
-    # The line search finds the step size.
+    # The line search determines the step size, so no hyper-parameter is searched.
     ranges: ClassVar = {}
     full_batch = True
     # The first step size that the line search tries.
@@ -79,16 +79,16 @@ class LBFGS(Optimizer):
         max_iter : int, default=200
             Maximum number of iterations.
         tol : float, default=1e-4
-            Stop when no absolute element of the gradient is larger.
+            Stop when the largest absolute element of the gradient is at most `tol`.
         callback : callable, optional
-            Called with the intermediate result after every iteration. It may raise StopIteration
-            to stop.
+            Called with the intermediate result after every iteration. It can raise StopIteration
+            to stop the optimization.
 
         Returns
         -------
         result : scipy.optimize.OptimizeResult
-            ``x`` is the minimizer. ``status`` is 0 after convergence and 1 if ``max_iter`` was
-            reached.
+            ``x`` is the minimizer. ``status`` is 0 after convergence, 1 if ``max_iter`` was
+            reached, and greater if the optimization stopped for another reason.
         """
         options = {
             "maxiter": max_iter,
@@ -101,7 +101,7 @@ class LBFGS(Optimizer):
         }
         wrapped = None
         if callback is not None:
-            # SciPy passes the result only to an argument of exactly this name.
+            # SciPy passes the intermediate result only to a parameter of this name.
             def wrapped(intermediate_result: OptimizeResult) -> None:
                 callback(intermediate_result)
 

@@ -11,11 +11,12 @@ __all__ = ["Lion"]
 
 
 class Lion(Optimizer):
-    r"""Lion: the sign of an average gradient, a rule found by program search.
+    r"""Lion: steps along the sign of an average gradient, a rule found by program search.
 
-    Every step moves each parameter by exactly the learning rate, so the learning rate must be
-    smaller than Adam's (a third to a tenth) and should decrease towards the end of training. Lion
-    needs half of Adam's state and works best with large batches, where the signs are reliable.
+    Apart from weight decay, every step changes each parameter by exactly the learning rate. The
+    learning rate must therefore be smaller than Adam's (a third to a tenth) and should decrease
+    towards the end of training. Lion's state is half as large as Adam's. Lion works best with
+    large batches, where the signs are reliable.
 
     .. math::
 
@@ -24,23 +25,24 @@ class Lion(Optimizer):
         m_t &= \beta_2 m_{t-1} + (1 - \beta_2)\, g_t
 
     Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
-    :math:`m_t` its decaying average, and :math:`c_t` the average that determines the step.
+    :math:`m_t` its decaying average, and :math:`c_t` the average whose sign determines the step.
 
     Parameters
     ----------
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the weight of past gradients in the step, in [0, 1).
+        The weight :math:`\beta_1` of past gradients in the step, in [0, 1).
     beta_2 : float, default=0.99
-        :math:`\beta_2`, the decay rate of the average, in [0, 1).
+        The decay rate :math:`\beta_2` of the average, in [0, 1).
     weight_decay : float, default=0.0
-        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. As the
-        learning rate is smaller than AdamW's, the weight decay should be larger by the same factor.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only. Because
+        the learning rate is smaller than AdamW's, the weight decay should be larger by the same
+        factor.
 
     Notes
     -----
-    The sign needs neither epsilon nor a bias correction. The sign of 0 is 0.
+    The sign requires neither an epsilon nor a bias correction. The sign of 0 is 0.
 
     References
     ----------
@@ -88,7 +90,7 @@ class Lion(Optimizer):
         beta_2: float,
         one_minus_beta_2: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2."""
+        """Apply the update of Algorithm 2."""
         c = beta_1 * m + one_minus_beta_1 * g
         m = beta_2 * m + one_minus_beta_2 * g
         return lr * np.sign(c), m

@@ -13,9 +13,9 @@ __all__ = ["Muon"]
 def orthogonalize(matrix: np.ndarray, epsilon: float) -> np.ndarray:
     """Move the singular values of `matrix` close to 1 by five Newton-Schulz iterations.
 
-    The last two axes are those of the matrices. The coefficients of the quintic polynomial are
-    those of the method's author. They favor speed over accuracy: the final singular values are
-    between 0.7 and 1.2.
+    `matrix` can have leading axes for several matrices. The coefficients of the quintic polynomial
+    are those of the method's author. They favor speed over accuracy: most of the final singular
+    values are between 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[-2] > matrix.shape[-1]
@@ -30,9 +30,10 @@ def orthogonalize(matrix: np.ndarray, epsilon: float) -> np.ndarray:
 class Muon(AdamW):
     r"""Muon: orthogonalized momentum for weight matrices, AdamW for all other parameters.
 
-    The step of a weight matrix has singular values close to 1, so directions with small gradients
-    are learned as fast as the dominant ones. Muon needs fewer steps than Adam, but each step costs
-    some additional small matrix products. It is suited to wide layers and large batches.
+    The orthogonalized momentum of a weight matrix has singular values close to 1, so directions
+    with small gradients are learned as fast as dominant ones. Muon needs fewer steps than Adam,
+    but each step requires additional matrix products. Muon is suited to wide layers and large
+    batches.
 
     .. math::
 
@@ -44,20 +45,21 @@ class Muon(AdamW):
         + \lambda W_{t-1})
 
     Here :math:`W_t` is a weight matrix of shape (fan_in, fan_out) after step :math:`t`,
-    :math:`G_t` is its gradient, :math:`M_t` the momentum, :math:`H_t` the momentum after bias
-    correction, :math:`U \Sigma V^\top` its singular value decomposition and :math:`O_t` the
-    orthogonalized momentum.
+    :math:`G_t` is its gradient, :math:`M_t` the momentum, :math:`H_t` the bias-corrected Nesterov
+    momentum, :math:`U \Sigma V^\top` the singular value decomposition of :math:`H_t`, and
+    :math:`O_t` the orthogonalized momentum.
 
     Parameters
     ----------
     learning_rate : float, default=0.001
-        The learning rate :math:`\gamma` of matrices and of AdamW, greater than 0.
+        The learning rate :math:`\gamma` of both weight matrices and AdamW, greater than 0.
     beta : float, default=0.95
-        :math:`\beta`, the decay rate of the matrices' momentum, in [0, 1).
+        The decay rate :math:`\beta` of the momentum of weight matrices, in [0, 1).
     beta_1, beta_2 : float, default=0.9, 0.999
         The decay rates of AdamW, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, also that of AdamW; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, also in AdamW, greater than
+        0.
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
     nesterov : bool, default=True
@@ -65,10 +67,10 @@ class Muon(AdamW):
 
     Notes
     -----
-    As in optax, all weight matrices are orthogonalized, including those of the first and the last
-    layer. The author uses AdamW for these two. AdamW has no Nesterov momentum, as in the author's
-    version but unlike in optax. Without a layout, the matrices are unknown and AdamW updates
-    all parameters.
+    As in optax, the updates of all weight matrices are orthogonalized, including those of the
+    first and the last layer. The author uses AdamW for these two layers. As in the author's
+    version and unlike in optax, AdamW has no Nesterov momentum. If ``init`` gets no layout, the
+    weight matrices are unknown and AdamW updates all parameters.
 
     References
     ----------
@@ -103,7 +105,7 @@ class Muon(AdamW):
         self.nesterov = nesterov
 
     def init(self, theta: np.ndarray, layout: Any = None) -> Any:
-        """Return the state of a new run, with the blocks of matrices and of other arrays."""
+        """Return the state of a new run, with the blocks of weight matrices and other arrays."""
         state = super().init(theta, layout)
         arrays = layout or [(slice(None), theta.shape, "unknown")]
         state.matrices = [(block, shape) for block, shape, role in arrays if role == "weight"]
@@ -123,7 +125,7 @@ class Muon(AdamW):
             self.update(theta, grad, state, self.scalars(state.t, lr), block)
 
     def momentum(self, g: np.ndarray, m: np.ndarray, t: int) -> Any:
-        """Update the momentum `m` in place and return it after bias correction."""
+        """Update the momentum `m` in place and return :math:`H_t` as a vector."""
         beta = float(self.beta)
         m *= beta
         m += (1 - beta) * g

@@ -11,11 +11,11 @@ __all__ = ["NAdam"]
 
 
 class NAdam(Adam):
-    r"""NAdam: Adam with Nesterov momentum and a momentum warm-up.
+    r"""NAdam: Adam with Nesterov momentum and a warm-up of the momentum.
 
-    The current gradient has more weight than in Adam, as if the average were one step ahead. The
-    momentum grows from about half of :math:`\beta_1` to :math:`\beta_1`. NAdam is often slightly
-    faster than Adam at the same learning rate.
+    Compared with Adam, the current gradient has more weight, as if the average were one step ahead.
+    The momentum grows from about half of :math:`\beta_1` to :math:`\beta_1`. NAdam is often
+    slightly faster than Adam at the same learning rate.
 
     .. math::
 
@@ -35,18 +35,18 @@ class NAdam(Adam):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     momentum_decay : float, default=0.004
-        :math:`\psi`, the rate at which the momentum warms up, at least 0.
+        The rate :math:`\psi` at which the momentum grows to :math:`\beta_1`, at least 0.
 
     Notes
     -----
-    As in torch, the decay rate of :math:`m` is :math:`\beta_1`, and only the step uses
-    :math:`\mu`. Libraries without ``momentum_decay`` omit the warm-up.
+    As in torch, the decay rate of :math:`m` is :math:`\beta_1`; :math:`\mu` is used in the step
+    only. optax has no warm-up of the momentum.
 
     References
     ----------
@@ -110,7 +110,7 @@ class NAdam(Adam):
         bias_2: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2; `lr_g` and `lr_m` include the bias corrections of both terms."""
+        """Apply the update of Algorithm 2; `lr_g` and `lr_m` include the bias corrections."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return (lr_g * g + lr_m * m) / (np.sqrt(v / bias_2) + epsilon), m, v

@@ -15,10 +15,10 @@ __all__ = ["Prodigy"]
 class Prodigy(Adam):
     r"""Prodigy: Adam with an estimate of the distance to the solution as learning rate.
 
-    The estimate :math:`d` starts at a tiny value, grows while the negative gradient keeps pointing
-    away from the initial weights, and then stays constant. Use Prodigy for a good first result
-    without a search, together with a decreasing schedule such as ``"cosine"``. :math:`d` needs a
-    few hundred steps to grow.
+    The estimate :math:`d` starts at a tiny value, grows for a few hundred steps while the negative
+    gradient points away from the initial weights, and then stays constant. Use Prodigy for a good
+    first result without tuning the learning rate, together with a decreasing schedule such as
+    ``"cosine"``.
 
     .. math::
 
@@ -34,21 +34,22 @@ class Prodigy(Adam):
         + \lambda \theta_{t-1})
 
     Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
-    :math:`D_t` the bias-corrected step size, and :math:`\bar g_t` the gradient times :math:`d`,
-    with the averages :math:`m_t` and :math:`v_t` as in Adam. :math:`s_t` and :math:`r_t` are
-    decaying weighted sums of the gradients and of their inner products with
+    :math:`D_t` is the bias-corrected step size, and :math:`\bar g_t` is the gradient times
+    :math:`d_{t-1}`. Its averages :math:`m_t` and :math:`v_t` are as in Adam. :math:`s_t` and
+    :math:`r_t` are decaying weighted sums of the gradients and of their inner products with
     :math:`\theta_0 - \theta_{t-1}`, where :math:`\theta_0` are the initial weights.
 
     Parameters
     ----------
     learning_rate : float, default=1.0
-        :math:`\gamma`, a factor that multiplies the estimate, greater than 0. Best left at 1.
+        The factor :math:`\gamma` that multiplies the estimate, greater than 0. It rarely needs
+        tuning.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     weight_decay : float, default=0.0
         The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only.
     d_0 : float, default=1e-6
@@ -57,15 +58,15 @@ class Prodigy(Adam):
 
     Notes
     -----
-    The inner product and the norm are over all parameters of a network. All its parameters
-    therefore share one :math:`d`, and each member of an ensemble has its own. The bias correction
-    is part of :math:`D`, so :math:`\epsilon` has more influence on early steps than in Adam.
-    :math:`d` is unchanged while all gradients are zero.
+    The inner product and the norm are computed over all parameters of a network, which therefore
+    share one :math:`d`. Each ensemble member has a separate :math:`d`. The bias correction is part
+    of :math:`D`, so :math:`\epsilon` has a larger effect on early steps than in Adam. :math:`d`
+    does not change while all gradients are zero.
 
     References
     ----------
     .. [1] Mishchenko, K., Defazio, A. (2024). Prodigy: an expeditiously adaptive parameter-free
-       learner. ICML. Its Adam version.
+       learner. ICML. The Adam version of the algorithm.
 
     Examples
     --------
@@ -78,7 +79,7 @@ class Prodigy(Adam):
         "weight_decay": [NON_NEGATIVE],
         "d_0": [POSITIVE],
     }
-    # The learning rate is estimated, so there is nothing to search.
+    # Prodigy estimates the learning rate, so no hyper-parameter is searched.
     ranges: ClassVar = {}
     slots = ("m", "v", "s")
 
@@ -130,7 +131,7 @@ class Prodigy(Adam):
         blocks: list[slice],
         decayed: list[slice],
     ) -> tuple[float, float]:
-        """Do the step of one network, which owns `blocks` of the vectors, and return d and r."""
+        """Update the `blocks` of one network and return the new d and r."""
         b1, b2, (d, r) = self.beta_1, self.beta_2, estimates
         D = d * self.learning_rate * lr_scale * (1 - b2**state.t) ** 0.5 / (1 - b1**state.t)
         weight, b3 = float(D * d / self.d_0), float(b2**0.5)

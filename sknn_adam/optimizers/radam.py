@@ -10,10 +10,10 @@ __all__ = ["RAdam"]
 class RAdam(Adam):
     r"""RAdam: Adam with an analytically derived warm-up.
 
-    In the first steps :math:`v` averages only a few gradients, and dividing by its square root can
+    In the first steps, :math:`v` averages only a few gradients, so dividing by its square root can
     lead to very large steps. RAdam starts as gradient descent with momentum and phases in the
-    division as its variance decreases. It is worth trying where Adam is unstable at the start and
-    would need a warm-up.
+    division as the variance of :math:`1/\sqrt v` decreases. RAdam is worth trying if Adam is
+    unstable early in training and would need a warm-up.
 
     .. math::
 
@@ -29,24 +29,24 @@ class RAdam(Adam):
 
     Here :math:`\theta_t` are the parameters after step :math:`t`, :math:`g_t` is the gradient,
     :math:`m_t` and :math:`v_t` are the averages of the gradients and of their squares,
-    :math:`\rho_t` is the effective length of the second average, with limit
-    :math:`\rho_\infty`, and :math:`r_t` the rectification of its variance.
+    :math:`\rho_t` is the effective number of gradients in :math:`v_t`, with limit
+    :math:`\rho_\infty`, and :math:`r_t` is the variance rectification.
 
     Parameters
     ----------
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the decay rate of the average gradient, in [0, 1).
+        The decay rate :math:`\beta_1` of the average gradient, in [0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1). At 2/3 or below,
-        the division is never used.
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1). If it is
+        2/3 or less, steps are never divided by :math:`\sqrt{v_t}`.
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
 
     Notes
     -----
-    As in torch, the threshold is 5 (the paper has 4) and :math:`\epsilon` is added before the bias
+    As in torch, the threshold is 5 (4 in the paper) and :math:`\epsilon` is added before the bias
     correction. With the default ``beta_2``, the division starts at the sixth step.
 
     References
@@ -63,7 +63,7 @@ class RAdam(Adam):
     """
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the rate, the betas with complements, `divide`, `plain` and epsilon."""
+        """Return the step size, the betas with complements, `divide`, `plain` and epsilon."""
         b1, b2 = self.beta_1, self.beta_2
         rho_inf = 2 / (1 - b2) - 1
         rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
@@ -87,7 +87,7 @@ class RAdam(Adam):
         plain: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Apply Algorithm 2, where either `divide` or `plain` is 1 and the other is 0."""
+        """Apply the update of Algorithm 2; either `divide` or `plain` is 1, the other is 0."""
         m = beta_1 * m + one_minus_beta_1 * g
         v = beta_2 * v + one_minus_beta_2 * g * g
         return rate * m / (divide * (np.sqrt(v) + epsilon) + plain), m, v

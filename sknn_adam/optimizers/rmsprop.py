@@ -16,8 +16,8 @@ class RMSprop(Optimizer):
     r"""RMSprop: gradients divided by their running root mean square.
 
     Steps are scaled down for parameters with large gradients and up for those with small ones, so
-    a single learning rate fits all of them. Old gradients are forgotten, so RMSprop can follow a
-    non-stationary objective.
+    a single learning rate suits all parameters. Unlike Adagrad, RMSprop forgets old gradients and
+    can therefore follow a non-stationary objective.
 
     .. math::
 
@@ -36,9 +36,9 @@ class RMSprop(Optimizer):
     learning_rate : float, default=0.001
         The learning rate :math:`\gamma`, greater than 0.
     rho : float, default=0.9
-        :math:`\rho`, the decay rate of the averages, in [0, 1).
+        The decay rate :math:`\rho` of the averages, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     centered : bool, default=False
         Whether to divide by the standard deviation of the gradient [2]_ instead of its root mean
         square.
@@ -48,7 +48,7 @@ class RMSprop(Optimizer):
     Notes
     -----
     :math:`\epsilon` is added to the square root, as in torch. Some libraries add it inside the
-    square root. The averages start at zero without bias correction, so the first steps are about
+    square root. The averages start at zero and are not bias-corrected, so the first step is about
     :math:`1/\sqrt{1 - \rho}` times as large as later ones.
 
     References
@@ -93,7 +93,7 @@ class RMSprop(Optimizer):
 
     @property
     def slots(self) -> Any:
-        """Names of the averages and, with momentum, of the velocity."""
+        """Names of the averages, and of the velocity if ``momentum`` is not 0."""
         return ("v",) + ("m",) * bool(self.centered) + ("u",) * bool(self.momentum)
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
@@ -112,7 +112,7 @@ class RMSprop(Optimizer):
     def plain(
         g: np.ndarray, v: np.ndarray, lr: float, rho: float, one_minus_rho: float, epsilon: float
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the root mean square."""
+        """Divide the gradient by its root mean square."""
         v = rho * v + one_minus_rho * g * g
         return lr * g / (np.sqrt(v) + epsilon), v
 
@@ -127,7 +127,7 @@ class RMSprop(Optimizer):
         epsilon: float,
         mu: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the root mean square, then apply momentum."""
+        """Divide the gradient by its root mean square, then apply momentum."""
         v = rho * v + one_minus_rho * g * g
         u = mu * u + g / (np.sqrt(v) + epsilon)
         return lr * u, v, u
@@ -142,9 +142,10 @@ class RMSprop(Optimizer):
         one_minus_rho: float,
         epsilon: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the standard deviation; rounding can make the variance negative."""
+        """Divide the gradient by its standard deviation."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g
+        # Rounding errors can make the variance negative.
         return lr * g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon), v, m
 
     @staticmethod
@@ -159,7 +160,7 @@ class RMSprop(Optimizer):
         epsilon: float,
         mu: float,
     ) -> tuple[np.ndarray, ...]:
-        """Divide by the standard deviation, then apply momentum."""
+        """Divide the gradient by its standard deviation, then apply momentum."""
         v = rho * v + one_minus_rho * g * g
         m = rho * m + one_minus_rho * g
         u = mu * u + g / (np.sqrt(np.maximum(v - m * m, 0)) + epsilon)

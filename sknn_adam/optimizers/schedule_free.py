@@ -15,9 +15,10 @@ __all__ = ["ScheduleFreeAdamW"]
 class ScheduleFreeAdamW(Optimizer):
     r"""Schedule-free AdamW: weight averaging instead of a decreasing learning rate.
 
-    It matches a decreasing schedule without needing the length of training in advance, so training
-    can stop or continue at any time. Gradients are computed at :math:`y` (``theta``), steps update
-    :math:`z`, and predictions use the average :math:`x` (``evaluation_point``).
+    Schedule-free AdamW performs as well as a decreasing schedule, but does not need the length of
+    training in advance, so training can stop or continue at any time. Gradients are computed at
+    :math:`y` (``theta``), steps update :math:`z`, and predictions use the average :math:`x`
+    (``evaluation_point``).
 
     .. math::
 
@@ -37,24 +38,25 @@ class ScheduleFreeAdamW(Optimizer):
         The value of :math:`\gamma_t` after the warm-up, greater than 0. Good values are larger than
         Adam's.
     beta_1 : float, default=0.9
-        :math:`\beta_1`, the weight of the average :math:`x` in :math:`y`, in (0, 1).
+        The weight :math:`\beta_1` of the average :math:`x` in :math:`y`, in (0, 1).
     beta_2 : float, default=0.999
-        :math:`\beta_2`, the decay rate of the average squared gradient, in [0, 1).
+        The decay rate :math:`\beta_2` of the average squared gradient, in [0, 1).
     epsilon : float, default=1e-8
-        :math:`\epsilon`, which keeps the division finite; greater than 0.
+        The constant :math:`\epsilon` that prevents division by zero, greater than 0.
     weight_decay : float, default=0.0
-        The decoupled weight decay :math:`\lambda`, at least 0, computed at :math:`y` for weights
-        only.
+        The decoupled weight decay :math:`\lambda`, at least 0, applied to weights only and
+        evaluated at :math:`y`.
     warmup_steps : int, default=0
-        Number of steps in which :math:`\gamma_t` grows to the learning rate.
+        Number of steps in which :math:`\gamma_t` grows linearly to the learning rate.
 
     Notes
     -----
-    The state consists of :math:`y - z` and :math:`v`; then
-    :math:`x = y + (y - z)(1 - \beta_1) / \beta_1`. As in optax, :math:`c_t` uses the largest
-    learning rate so far in place of each :math:`\gamma_i`. During a warm-up of :math:`K` steps,
-    :math:`z` moves with a fraction :math:`(t - 1) / K` of the learning rate, so the first step does
-    not move it. Batch normalization tracks its statistics at :math:`y`, not at :math:`x`.
+    The state contains :math:`y - z` and :math:`v`, and :math:`x` is computed as
+    :math:`y + (y - z)(1 - \beta_1) / \beta_1`. As in optax, each :math:`\gamma_i` in :math:`c_t`
+    is replaced by the largest learning rate up to step :math:`i`. During a warm-up of :math:`K`
+    steps, step :math:`t` updates :math:`z` with a fraction :math:`(t - 1) / K` of the learning
+    rate, so the first step leaves :math:`z` unchanged. Batch normalization tracks its statistics
+    at :math:`y`, not at :math:`x`.
 
     References
     ----------
@@ -107,7 +109,7 @@ class ScheduleFreeAdamW(Optimizer):
         rate = self.learning_rate * lr_scale
         lr = rate * min(1.0, (t - bool(self.warmup_steps)) / warmup)
         state.largest_lr = max(state.largest_lr, rate * min(1.0, t / warmup))
-        # Squaring a larger float raises OverflowError. Training diverges at such rates anyway.
+        # Squaring a larger float raises OverflowError. Training diverges at such rates in any case.
         square = min(state.largest_lr, 1e150) ** 2
         state.sum_of_squares += square
         c = square / state.sum_of_squares if state.sum_of_squares else 0.0

@@ -15,9 +15,9 @@ __all__ = ["SGD"]
 class SGD(Optimizer):
     r"""Stochastic gradient descent, optionally with momentum.
 
-    All parameters share the learning rate :math:`\gamma`. Momentum [1]_ accumulates the gradients
-    of successive steps, which accelerates progress along flat directions and damps oscillations.
-    Nesterov momentum [2]_ looks one step ahead.
+    All parameters share one learning rate. Momentum [1]_ accumulates the gradients of successive
+    steps, which accelerates progress along flat directions and damps oscillations. Nesterov
+    momentum [2]_ looks one step ahead.
 
     .. math::
 
@@ -33,13 +33,13 @@ class SGD(Optimizer):
     learning_rate : float, default=0.01
         The learning rate :math:`\gamma`, greater than 0.
     momentum : float, default=0.0
-        The momentum :math:`\mu`, in [0, 1). 0 is plain gradient descent, which needs no state.
+        The momentum :math:`\mu`, in [0, 1). With 0, SGD is plain gradient descent without state.
     nesterov : bool, default=False
         Whether to use Nesterov momentum. It has no effect without momentum.
 
     Notes
     -----
-    As in torch, the velocity :math:`v` accumulates gradients. In scikit-learn it accumulates steps
+    As in torch, the velocity :math:`v` accumulates gradients. In scikit-learn, it accumulates steps
     (:math:`-\gamma v`). Both are equivalent at a constant learning rate.
 
     References
@@ -72,11 +72,11 @@ class SGD(Optimizer):
 
     @property
     def slots(self) -> Any:
-        """Name of the velocity, if there is momentum."""
+        """Name of the velocity if ``momentum`` is not 0; otherwise, empty."""
         return ("v",) if self.momentum else ()
 
     def scalars(self, t: int, lr: float) -> tuple[float, ...]:
-        """Return the learning rate and, unless it is 0, the momentum."""
+        """Return the learning rate, and the momentum if it is not 0."""
         return (lr, self.momentum) if self.momentum else (lr,)
 
     @property
@@ -101,6 +101,6 @@ class SGD(Optimizer):
     def nesterov_momentum(
         g: np.ndarray, v: np.ndarray, lr: float, mu: float
     ) -> tuple[np.ndarray, ...]:
-        """Step along the velocity of the next step."""
+        """Step along the gradient plus the decayed new velocity."""
         v = mu * v + g
         return lr * (g + mu * v), v

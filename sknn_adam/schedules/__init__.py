@@ -1,10 +1,10 @@
-r"""Schedules: changes of the learning rate during training.
+r"""Learning rate schedules.
 
 A schedule returns a factor that multiplies the learning rate of the optimizer:
-``factor = schedule(clock, state)``, with ``state = schedule.init()``. The clock has ``step``
-(completed optimizer steps), ``epoch`` (completed epochs), ``progress`` (completed fraction of
-``max_iter``, from 0 to 1) and ``loss`` (of the last epoch). The state belongs to the training run;
-most schedules have none.
+``factor = schedule(clock, state)``, with ``state = schedule.init()``. The clock has the attributes
+``step`` (completed optimizer steps), ``epoch`` (completed epochs), ``progress`` (completed fraction
+of ``max_iter``, from 0 to 1) and ``loss`` (training loss of the last epoch). The state is stored in
+the training run, and is None for most schedules.
 """
 
 from sknn_adam._component.registry import Table

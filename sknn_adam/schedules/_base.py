@@ -1,4 +1,4 @@
-"""The base class of all schedules, and the clock that they read."""
+"""The base class of all schedules, and the clock passed to them."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Clock", "Schedule", "Constant"]
 
 @dataclass
 class Clock:
-    """The state of training when a schedule is called.
+    """The progress of training when a schedule is called.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Clock:
     progress : float, default=0.0
         Completed fraction of ``max_iter``, from 0 to 1.
     loss : float, default=inf
-        Loss of the last epoch, or its negative validation score.
+        Training loss of the last epoch, infinite in the first epoch.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Schedule(Component):
 
     @property
     def kind(self) -> str:
-        """Identifier of the schedule: training only continues with the state of the same kind."""
+        """Type of the schedule's state. Training cannot be resumed with another kind."""
         return type(self).__name__
 
     def init(self) -> Any:
@@ -76,7 +76,7 @@ class Schedule(Component):
 
 
 class Constant(Schedule):
-    """A constant learning rate.
+    """Constant learning rate.
 
     Examples
     --------
@@ -90,5 +90,5 @@ class Constant(Schedule):
 
 
 def along_cosine(fraction: float, start: float, end: float) -> float:
-    """Return the value at `fraction` of a half cosine wave from `start` to `end`."""
+    """Return the value at `fraction` of half a cosine wave from `start` to `end`."""
     return end + (start - end) * (1 + cos(pi * fraction)) / 2

@@ -1,4 +1,4 @@
-"""Schedules that depend on the number of epochs or on the loss."""
+"""Schedules that depend on the epoch or the training loss."""
 
 from math import inf
 from numbers import Real
@@ -13,14 +13,14 @@ __all__ = ["Step", "InverseScaling", "Plateau"]
 
 
 class Step(Schedule):
-    """Step decay: the factor is multiplied by ``drop`` every ``every`` epochs.
+    """Step decay by the factor ``drop``, once every ``every`` epochs.
 
     Parameters
     ----------
     drop : float, default=0.5
-        Multiplier of the factor, in (0, 1].
+        Factor by which the learning rate is multiplied at every drop, in (0, 1].
     every : int, default=10
-        Number of epochs between two drops.
+        Number of epochs between drops.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Step(Schedule):
 
 
 class InverseScaling(Schedule):
-    r"""Inverse scaling by a power of the epoch, :math:`1 / (1 + \mathrm{epoch})^k`.
+    r"""Inverse scaling with a power of the epoch, :math:`1 / (1 + \mathrm{epoch})^k`.
 
     Parameters
     ----------
@@ -71,16 +71,17 @@ class InverseScaling(Schedule):
 
 
 class Plateau(Schedule):
-    """Decay by ``drop`` whenever the loss has stopped decreasing.
+    """Decay by the factor ``drop`` whenever the training loss stops decreasing.
 
     Parameters
     ----------
     drop : float, default=0.5
-        Multiplier of the factor, in (0, 1).
+        Factor by which the learning rate is multiplied at every drop, in (0, 1).
     patience : int, default=5
-        Number of consecutive epochs without improvement before the factor drops.
+        Number of consecutive epochs without improvement before a drop.
     tol : float, default=1e-4
-        The loss must decrease by more than this to count as an improvement; at least 0.
+        Minimum improvement, at least 0. The loss must be lower than the best loss by more than
+        this.
 
     Examples
     --------
@@ -103,11 +104,11 @@ class Plateau(Schedule):
         self.tol = tol
 
     def init(self) -> Any:
-        """Return the factor, the best loss, the epochs without improvement and the last epoch."""
+        """Return a state with the factor, best loss, epochs without improvement and last epoch."""
         return SimpleNamespace(factor=1.0, best=inf, waited=0, epoch=0)
 
     def __call__(self, clock: Clock, state: Any = None) -> float:
-        """Return the factor, updated once per epoch."""
+        """Return the factor, which is updated once per epoch."""
         state = self.init() if state is None else state
         if clock.epoch != state.epoch:
             state.epoch = clock.epoch

@@ -1,4 +1,4 @@
-"""Schedules that depend on the progress, which grows from 0 to 1 over ``max_iter`` epochs."""
+"""Schedules that depend on the progress, from 0 to 1 over ``max_iter`` epochs."""
 
 from math import cos, log2, pi
 from numbers import Real
@@ -98,7 +98,7 @@ class Exponential(Schedule):
 
 
 class OneCycle(Schedule):
-    """One cycle: a cosine increase to 1, followed by a cosine decay to almost 0.
+    """One cycle: a cosine increase to 1, followed by a cosine decay to ``final_factor``.
 
     Parameters
     ----------
@@ -145,8 +145,8 @@ class CosLog4(Schedule):
     r"""Four cosine cycles of increasing length.
 
     At progress :math:`p`, the factor is :math:`\tfrac12 (1 - \cos(2\pi \log_2(1 + 15 p)))`. It
-    starts and ends at 0. The learning rate is large early in training, and its repeated annealing
-    explores several solutions.
+    starts and ends at 0. The learning rate first peaks early in training, and annealing it several
+    times explores several solutions.
 
     References
     ----------
@@ -167,7 +167,7 @@ class CosLog4(Schedule):
 
 
 class FlatCos(Schedule):
-    """A constant factor followed by a cosine decay to 0.
+    """Constant factor, followed by a cosine decay to 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Warmup, combined with any schedule."""
+"""Linear warm-up, combined with any schedule."""
 
 from typing import Any, ClassVar
 
@@ -9,14 +9,14 @@ __all__ = ["Warmup"]
 
 
 class Warmup(Schedule):
-    """A linear warmup over the first steps, multiplied by another schedule.
+    """Linear warm-up over the first steps, multiplied by another schedule.
 
     Parameters
     ----------
     schedule : str or Schedule, default="constant"
-        The other schedule.
+        The schedule that is multiplied by the warm-up.
     steps : int, default=100
-        Number of optimizer steps of the warmup.
+        Number of optimizer steps in the warm-up.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Warmup(Schedule):
 
     @property
     def kind(self) -> str:
-        """Identifier that includes the kind of the other schedule."""
+        """Type of the state, including the kind of the other schedule."""
         return f"Warmup({self._inner().kind})"
 
     def validate(self) -> None:
