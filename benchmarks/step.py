@@ -7,14 +7,12 @@ a sum and an in-place update.
 
 from itertools import pairwise
 
-import numba
 import numpy as np
 
 from benchmarks._page import markdown_table
 from benchmarks._records import save
 from benchmarks._report import run_on, spread, time_interleaved
 from sknn_adam import optimizers
-from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NumpyKernels
 
 SIZES = (1_000, 100_000, 10_000_000)
@@ -27,22 +25,26 @@ def add_arguments(parser):
     parser.add_argument("--smoke", action="store_true", help="small vectors, no record")
 
 
-@numba.njit(["void(f4[::1], f4[::1])"])
-def copy(a, b):
-    for i in range(a.size):
-        a[i] = b[i]
+def plain_loops():
+    """Return three loops that Numba compiles: a copy, an addition, and one in place."""
+    import numba
 
+    @numba.njit(["void(f4[::1], f4[::1])"])
+    def copy(a, b):
+        for i in range(a.size):
+            a[i] = b[i]
 
-@numba.njit(["void(f4[::1], f4[::1], f4[::1])"])
-def add(a, b, c):
-    for i in range(a.size):
-        a[i] = b[i] + c[i]
+    @numba.njit(["void(f4[::1], f4[::1], f4[::1])"])
+    def add(a, b, c):
+        for i in range(a.size):
+            a[i] = b[i] + c[i]
 
+    @numba.njit(["void(f4[::1], f4[::1])"])
+    def add_in_place(a, b):
+        for i in range(a.size):
+            a[i] += b[i]
 
-@numba.njit(["void(f4[::1], f4[::1])"])
-def add_in_place(a, b):
-    for i in range(a.size):
-        a[i] += b[i]
+    return copy, add, add_in_place
 
 
 def layout_of(n):
@@ -56,9 +58,12 @@ def layout_of(n):
 
 
 def measure(n, repeats, seed):
+    from sknn_adam._backends.numba_backend import FusedKernels
+
     rng = np.random.default_rng(seed)
     theta, grad, third = (rng.normal(size=n).astype(np.float32) for _ in range(3))
     calls = max(1, 2_000_000 // n)
+    copy, add, add_in_place = plain_loops()
     streams = {"copy": 2, "add": 3, "add in place": 3}
     sides = {
         "copy": lambda: copy(third, grad),
