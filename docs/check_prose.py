@@ -190,9 +190,15 @@ def occurrences(prose: list[Prose], rules: dict) -> Iterator[tuple[str, Prose, s
 
 
 def sentences(prose: list[Prose]) -> list[Prose]:
-    """Return the sentences of at least six words."""
+    """Return the sentences of at least six words, without rows of tables."""
     split = [(p, SENTENCE_END.split(" ".join(p.text.split()))) for p in prose]
-    return [p._replace(text=s) for p, found in split for s in found if len(s.split()) >= 6]
+    found = [p._replace(text=text) for p, texts in split for text in texts]
+    return [p for p in found if n_words(p.text) >= 6 and " . " not in p.text]
+
+
+def n_words(text: str) -> int:
+    """Return the number of words of at least two letters."""
+    return len(re.findall(r"[A-Za-z]{2,}", text))
 
 
 def sample(prose: list[Prose], n: int, seed: int, before: str) -> None:
@@ -226,7 +232,7 @@ def main() -> None:
         counts[name] += 1
         if args.list:
             print(f"{paragraph.path}:{paragraph.line}: {name}: {passage}")
-    words = sum(len(paragraph.text.split()) for paragraph in prose)
+    words = sum(n_words(paragraph.text) for paragraph in prose)
     rate = 1000 * counts.total() / max(words, 1)
     print(*(f"{n:5d}  {name}" for name, n in counts.most_common()), sep="\n")
     print(f"{rate:.2f} per 1,000 words ({words:,} words); at most {rules['at_most']} are allowed")

@@ -105,7 +105,7 @@ def test_passages_are_allowed_by_file(check):
 
 def test_all_tracked_files_are_below_the_limit(check):
     prose = check.read(check.tracked())
-    words = sum(len(paragraph.text.split()) for paragraph in prose)
+    words = sum(check.n_words(paragraph.text) for paragraph in prose)
     assert words > 80_000
     n_found = len(list(check.occurrences(prose, RULES)))
     assert 1000 * n_found / words <= RULES["at_most"] <= 1
