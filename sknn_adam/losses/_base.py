@@ -195,7 +195,8 @@ class RegressionLoss(Loss):
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
         """Raise ValueError if the loss is not defined for the targets.
 
-        Conditions on all targets together are only checked in the `first` call of a training run.
+        Conditions that concern all targets together, such as a positive sum, are checked only if
+        `first` is True, which is when the scaling of the targets is learned.
         """
 
     def scaling(self, y: np.ndarray, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
