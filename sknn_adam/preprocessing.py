@@ -74,8 +74,8 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Missing values (NaN) are preserved. The transformer is equivalent to skrub's SquashingScaler,
-    but does not require skrub.
+    Missing values (NaN) are preserved. The results equal those of skrub's SquashingScaler, except
+    that SmoothClip ignores differences within rounding errors and rejects infinite values.
 
     References
     ----------

@@ -53,8 +53,8 @@ class LSUV(Orthogonal):
 
     Before training, one batch is passed through the network. From the first dense layer to the
     last, the weights are divided by the standard deviation of the layer's output until it is close
-    to 1. The initial outputs of all dense layers then have unit variance, whatever the activations
-    and the scale of the data.
+    to 1, at most 10 times. The initial outputs of all dense layers then have unit variance,
+    regardless of the activations and the scale of the data.
 
     References
     ----------

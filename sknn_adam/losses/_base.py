@@ -32,11 +32,12 @@ class Loss(Component):
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
 
-    # True if a class overrides `value` or `gradient`; `value_and_gradient` would bypass this.
+    # True if a class overrides `value` or `gradient` but inherits `value_and_gradient`, which would
+    # bypass the override.
     _apart: ClassVar[bool] = False
 
-    # The compiled loop for the mean and its gradient: "log_loss" or "squared_error". A subclass
-    # that redefines the value or the gradient does not inherit it.
+    # Name of the compiled loop for the mean loss and its gradient: "log_loss" or "squared_error".
+    # A subclass that redefines the value or the gradient does not inherit it.
     compiled_loop: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -65,7 +66,7 @@ class Loss(Component):
         return self.value(y, z), self.gradient(y, z)
 
     def both(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each sample and its derivative, using the most derived methods."""
+        """Return the loss of each sample and its derivative, respecting overridden methods."""
         if self._apart:
             return self.value(y, z), self.gradient(y, z)
         return self.value_and_gradient(y, z)
