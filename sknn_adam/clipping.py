@@ -1,8 +1,8 @@
-r"""Clipping: in-place limits on gradients, applied before the optimizer step.
+r"""Gradient clipping, applied in place before the optimizer step.
 
-A clipping is a function ``clip(grad, layout) -> grad``. The layout lists ``(slice, shape, role)``
-of every parameter array inside the flat vector. With several members, each array has a leading
-axis of members.
+A clipping is a function ``clip(grad, layout) -> grad``. The layout contains one tuple
+``(slice, shape, role)`` for each parameter array in the flat vector. With several members, the
+first axis of each array is the member.
 """
 
 from abc import abstractmethod
@@ -19,7 +19,7 @@ __all__ = ["CLIPPINGS", "Clipping", "ClipByNorm", "ClipByValue", "ClipByLayerNor
 
 
 class Clipping(Component):
-    """Base class of all clippings.
+    """Base class of all gradient clippings.
 
     A subclass defines ``__call__(grad, layout)``.
 
@@ -129,15 +129,16 @@ class ClipByValue(Clipping):
 
 
 class ClipByLayerNorm(ClipByNorm):
-    r"""Clipping of the gradient of each parameter array to a norm of at most ``max_norm``.
+    r"""Separate clipping of each parameter array's gradient to a norm of at most ``max_norm``.
 
-    An exploding layer does not prevent the others from learning. The direction of the whole
-    gradient may change.
+    A layer with exploding gradients does not prevent the others from learning. The direction of
+    the whole gradient may change.
 
     Parameters
     ----------
     max_norm : float, default=1.0
-        The largest allowed norm of the gradient of a weight matrix or bias vector, greater than 0.
+        The largest allowed gradient norm of a parameter array, such as a weight matrix or a bias
+        vector; greater than 0.
 
     Examples
     --------

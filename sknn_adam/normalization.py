@@ -1,7 +1,7 @@
-r"""Normalization: activations standardized to mean 0 and variance 1 inside the network.
+r"""Normalizations, which standardize activations inside the network.
 
 A normalization layer is placed between a dense layer and its activation. The layers are defined in
-`sknn_adam._nn.normalization`; a custom class returns its layer from ``layer(width)``.
+`sknn_adam._nn.normalization`. A custom normalization returns a layer from ``layer(width)``.
 """
 
 from abc import abstractmethod
@@ -49,7 +49,7 @@ class Normalization(Component):
 
 
 class BatchNorm(Normalization):
-    r"""Batch normalization: each unit standardized over the samples of the batch [1]_.
+    r"""Batch normalization, which standardizes each unit over the samples of a batch [1]_.
 
     .. math:: y = \gamma \, (z - \mu_B) / \sqrt{\sigma_B^2 + \epsilon} + \beta
 
@@ -70,18 +70,18 @@ class BatchNorm(Normalization):
     The running averages are bias-corrected and weighted by batch size. After :math:`t` steps, the
     average of the means is :math:`\sum_k \rho^{t-k} n_k \mu_k / \sum_k \rho^{t-k} n_k`, where
     :math:`\rho` is the momentum, and :math:`n_k` and :math:`\mu_k` are the number of samples and
-    the mean of batch :math:`k`. Predictions after a short training therefore do not depend on the
+    the mean of batch :math:`k`. Predictions after short training therefore do not depend on the
     initial values. Other libraries start at mean 0 and variance 1 without bias correction. The
-    variance is that of the batch, divided by its number of samples.
+    variance is the biased variance of the batch (divided by its number of samples).
 
-    Mean and variance of a few samples are mostly noise. A batch with a single sample, or with less
-    than a quarter of the batch size, such as the last one of an epoch, is therefore normalized with
-    the running averages and does not update them.
+    The mean and variance of a few samples are unreliable. A batch is therefore normalized by the
+    running averages, and does not update them, if it has a single sample or at most a quarter of
+    the usual number of samples. The last batch of an epoch can be this small.
 
     A few extreme samples can dominate the running averages, so that predictions are useless
-    although the training loss is small. ``fit`` compares the training loss with the loss of the
-    predictions and reports such a training run as diverged, as it does when a variance overflows.
-    Layer normalization has no running averages and works at any scale.
+    although the training loss is small. ``fit`` therefore compares the training loss with the loss
+    of the predictions and reports a training run as diverged if this happens or if a variance
+    overflows. Layer normalization has no running averages and works at any scale.
 
     References
     ----------
@@ -104,14 +104,14 @@ class BatchNorm(Normalization):
 
 
 class LayerNorm(Normalization):
-    r"""Layer normalization: each sample standardized over its units [1]_.
+    r"""Layer normalization, which standardizes each sample over the units of a layer [1]_.
 
     .. math:: y = \gamma \, (z - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta
 
-    Here :math:`z` is the output of the dense layer, :math:`\mu` and :math:`\sigma^2` are the mean
-    and variance of one sample over its units, and :math:`\gamma` and :math:`\beta` are a learned
-    scale and shift. The result does not depend on the batch and is the same in training and
-    prediction.
+    Here :math:`z` is the output of the dense layer, :math:`\mu` and :math:`\sigma^2` are its mean
+    and variance over the units for one sample, and :math:`\gamma` and :math:`\beta` are a learned
+    scale and shift. The result does not depend on the other samples of the batch, so training and
+    prediction use the same formula.
 
     Parameters
     ----------
@@ -137,12 +137,12 @@ class LayerNorm(Normalization):
 
 
 class RMSNorm(LayerNorm):
-    r"""Root mean square normalization: layer normalization without the mean [1]_.
+    r"""Root mean square normalization: layer normalization that does not subtract the mean [1]_.
 
     .. math:: y = \gamma \, z / \sqrt{\mathrm{mean}(z^2) + \epsilon}
 
-    Here :math:`z` is the output of the dense layer, the mean is over the units of one sample, and
-    :math:`\gamma` is a learned scale.
+    Here :math:`z` is the output of the dense layer, the mean is taken over the units for one
+    sample, and :math:`\gamma` is a learned scale.
 
     Parameters
     ----------

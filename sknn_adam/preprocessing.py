@@ -1,4 +1,4 @@
-"""Transformers of numeric columns for networks that scikit-learn does not provide."""
+"""Transformers that prepare numeric columns for a network."""
 
 from math import inf
 from typing import Any, ClassVar, Self
@@ -18,14 +18,14 @@ NOISE = 10
 
 
 def _noise(values: Any, dtype: Any) -> Any:
-    """Return the largest difference to expect from rounding numbers of this size."""
+    """Return the largest difference that is attributed to rounding errors, for each value."""
     return NOISE * np.spacing(np.abs(values).astype(dtype))
 
 
 def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
     """Return the sorted values that differ by more than rounding errors.
 
-    If not all values are integers, return the first `most` of them only.
+    At most `most` values are returned, unless all values are integers.
     """
     values = np.unique(values)
     # Differences between integers are not rounding errors.
@@ -41,11 +41,11 @@ def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
 
 
 class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    r"""Scale by median and quartiles, and clip smoothly to a limit.
+    r"""Scale by median and interquartile range, and clip smoothly to a limit.
 
-    With scaling alone, outliers dominate the first layer of a network. With clipping, they can no
-    longer be distinguished from each other. Here, values near the median are scaled as by
-    scikit-learn's RobustScaler, and distant ones approach the limit without ever reaching it:
+    With scaling alone, outliers dominate the first layer of a network. Hard clipping makes them
+    indistinguishable from each other. Here, values near the median are scaled as in scikit-learn's
+    RobustScaler, and values far from it approach the limit asymptotically:
 
     .. math:: z = \frac{x - m}{s}, \qquad f(x) = \frac{z}{\sqrt{1 + (z / c)^2}},
 
@@ -65,8 +65,8 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Interquartile ranges. The scale is half the range of a column if its interquartile range is
         0, and 1 if the column is constant. Differences within rounding error count as 0.
     noise_ : ndarray of shape (n_features,)
-        Rounding error of columns whose interquartile range is 0, otherwise 0. Values that differ
-        from the median by at most this become 0.
+        Largest difference from the median that is attributed to rounding errors. Smaller or equal
+        differences are set to 0. It is 0 for columns with a positive interquartile range.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -74,8 +74,8 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Missing values (NaN) are preserved. Equivalent to SquashingScaler of skrub, without its
-    dependencies.
+    Missing values (NaN) are preserved. The results equal those of skrub's SquashingScaler, except
+    that SmoothClip ignores differences within rounding errors and rejects infinite values.
 
     References
     ----------
@@ -112,13 +112,13 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         X = validate_input(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
         known = ~np.isnan(X)
-        # Any number serves for a column that is all NaN, because its values remain NaN.
+        # NumPy would warn about a column that is all NaN. Its values remain NaN in any case.
         X = np.where(known.any(axis=0), X, 0)
         low, self.center_, high = np.nanpercentile(X, [25, 50, 75], axis=0)
         top, bottom = np.nanmax(X, axis=0), np.nanmin(X, axis=0)
-        # Each range is compared with the rounding error of its own ends, so that a huge outlier
-        # does not make the quartiles count as equal. Integers are exact up to the largest one
-        # below which the dtype represents them all.
+        # Each range is compared with the rounding error of its end points. With the rounding error
+        # of the largest value, a huge outlier would make the quartiles count as equal. The dtype
+        # represents all integers exactly up to 2 / eps.
         exact = (X == np.rint(X)) & (np.abs(X) <= 2 / np.finfo(X.dtype).eps)
         rounded = (~exact & known).any(axis=0)
         inner = rounded * _noise(np.maximum(np.abs(low), np.abs(high)), X.dtype)
@@ -159,25 +159,27 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):
-    r"""Add a piecewise linear encoding of every column by quantile bins.
+    r"""Add a piecewise linear encoding of every column, based on quantile bins.
 
-    A network can change its slope in a column only where its units do, and its initial weights make
-    sharp changes hard to learn. With the encoding, it has a separate slope for every bin from the
-    start. The encoding of a value :math:`x` in bin :math:`j` is
+    Starting from its initial weights, a network hardly learns sharp changes along a column. The
+    encoding lets it learn a separate slope for every bin from the start. The encoded feature for
+    bin :math:`j` is
 
     .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right),
 
-    where the edges :math:`e_0 < \dots < e_k` are quantiles of the column. The column itself comes
-    first. With few samples and many columns a network overfits, so the number of bins depends on
-    the number of samples. If there are too few samples for two bins per column, no bins are added.
+    where :math:`x` is the value of the column and the edges :math:`e_0 < \dots < e_k` are quantiles
+    of the column. The encoded features follow the original column. With few samples and many
+    features a network overfits, so the number of bins depends on the number of samples. If there
+    are too few samples for two bins per column, no bins are added. Columns with at most two
+    distinct values are not encoded.
 
     Parameters
     ----------
     n_bins : int, default=32
         Maximum number of bins per column.
     rows_per_bin : int, default=10
-        Minimum number of training samples per bin, counting the bins of all columns: 1,000 samples
-        and 5 columns give 1,000 / 10 / 5 = 20 bins per column.
+        Minimum number of training samples per bin, where the bins of all encoded columns are
+        counted together: 1,000 samples and 5 columns give 1,000 / 10 / 5 = 20 bins per column.
 
     Attributes
     ----------
@@ -190,9 +192,9 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The columns equal those of scikit-learn's ``SplineTransformer(degree=1, knots="quantile")`` up
-    to an affine map. However, a network does not learn the same from both, and the number of knots
-    of SplineTransformer does not depend on the number of samples.
+    The encoding is equivalent to scikit-learn's ``SplineTransformer(degree=1, knots="quantile")``
+    up to an affine map. However, a network learns differently from the two encodings, and
+    SplineTransformer does not adapt the number of knots to the number of samples.
 
     References
     ----------
@@ -233,13 +235,13 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         X = validate_input(self, X, dtype=FLOATS)
-        # A column with two values would have a single bin, which repeats the column.
+        # A column with two distinct values would have a single bin, which duplicates the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
         steps: Any = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
         self.edges_ = [
-            # Quantiles are values of the column, and repeated ones are merged into one edge. A bin
-            # between edges that differ by rounding errors would only encode noise.
+            # "inverted_cdf" returns values of the column. Repeated quantiles are merged into one
+            # edge. A bin between edges that differ only by rounding errors would encode noise.
             _distinct(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
             for column, many in zip(X.T, bent, strict=True)
         ]

@@ -17,12 +17,13 @@ class Activation(Component):
     A subclass defines ``__call__(z)`` and ``derivative(z, a)``. If the derivative can be computed
     from ``a`` alone, set ``needs_z = False``; `z` is then None during training, which saves a
     buffer. ``initializer`` is the name of the initializer that ``initializer="auto"`` selects.
-    ``dropped_value`` is the value of dropped units. If it is not zero, an affine map preserves
-    mean and variance (alpha dropout).
+    ``dropped_value`` is the value of units that dropout deactivates. If it is not zero, an affine
+    map preserves the mean and the variance (alpha dropout).
 
-    With ``learned = True`` every unit has one learned parameter. Its initial value is ``start()``,
-    it is passed as the last argument of both methods, and ``learned_derivative(z)`` returns the
-    derivative of the activation with respect to it. See `PReLU` for an example.
+    With ``learned = True``, every unit has one learned parameter with the initial value
+    ``start()``. It is passed as the last argument of ``__call__`` and ``derivative``.
+    ``learned_derivative(z)`` returns the derivative of the activation with respect to the
+    parameter. See `PReLU` for an example.
 
     Examples
     --------
@@ -54,9 +55,9 @@ class Activation(Component):
     def apply(self, z: np.ndarray, out: np.ndarray) -> None:
         """Write the activation at `z` to `out`, which may be `z`.
 
-        Networks only call `apply`. A subclass may override it and set ``one_pass = True`` if a
-        single ufunc needs no temporary array. A subclass of such a class that redefines
-        ``__call__`` gets this default method again.
+        Networks call `apply`, not ``__call__``. A subclass may override it and set
+        ``one_pass = True`` if a single ufunc computes the activation without temporary arrays. If
+        a class redefines ``__call__`` but inherits an overridden `apply`, this default is restored.
         """
         a = self(z)
         if type(z) is np.ndarray:
@@ -72,7 +73,7 @@ class Activation(Component):
 
     @abstractmethod
     def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Return the derivative at `z`, where the value of the activation is `a`."""
+        """Return the derivative at `z`, given the value `a` of the activation at `z`."""
 
 
 def either(where: Any, one: Any, other: Any, like: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ __all__ = ["Identity", "Logistic", "Tanh", "ReLU"]
 
 
 class Identity(Activation):
-    r"""No activation: :math:`a = z`. A network of identities is a linear model.
+    r"""No activation: :math:`a = z`. A network with this activation is a linear model.
 
     Examples
     --------
@@ -31,8 +31,8 @@ class Identity(Activation):
 class Logistic(Activation):
     r"""The logistic sigmoid :math:`a = 1 / (1 + e^{-z})`, between 0 and 1.
 
-    Its derivative :math:`a (1 - a)` is at most 1/4, so every layer shrinks gradients at least
-    fourfold. This is the classic cause of vanishing gradients.
+    Its derivative :math:`a (1 - a)` is at most 1/4, so backpropagation through it shrinks gradients
+    at least fourfold. This is the classic cause of vanishing gradients.
 
     Examples
     --------
@@ -83,8 +83,8 @@ class ReLU(Activation):
     r"""The rectified linear unit :math:`a = \max(z, 0)`.
 
     Gradients pass through active units unchanged. The derivative at 0 is defined as 0. He
-    initialization [1]_ preserves the variance; ``initializer="auto"`` uses it for all hidden layers
-    but the first.
+    initialization [1]_ preserves the variance from layer to layer. ``initializer="auto"`` uses it
+    for all hidden layers except the first.
 
     References
     ----------

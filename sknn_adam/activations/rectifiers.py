@@ -13,7 +13,7 @@ __all__ = ["LeakyReLU", "PReLU", "ELU", "SELU"]
 class LeakyReLU(Activation):
     r"""ReLU with a small fixed slope below zero: :math:`a = z` if :math:`z > 0`, else :math:`s z`.
 
-    Units that are inactive for all samples can still learn.
+    Units with negative inputs for all samples can still learn.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class LeakyReLU(Activation):
 class PReLU(Activation):
     r"""ReLU with a learned slope below zero: :math:`a = z` if :math:`z > 0`, else :math:`s z`.
 
-    Every unit learns its own slope :math:`s`.
+    Every unit learns a separate slope :math:`s`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class PReLU(Activation):
 
     Notes
     -----
-    The slopes are parameters of the network without weight decay.
+    Weight decay is not applied to the slopes.
 
     References
     ----------
@@ -98,12 +98,14 @@ class PReLU(Activation):
 class ELU(Activation):
     r"""The exponential linear unit: :math:`z` above zero, :math:`\alpha (e^z - 1)` below.
 
-    ELU is smooth and its mean activations are closer to zero than those of ReLU.
+    Mean activations are closer to zero than those of ReLU. The derivative is continuous for
+    :math:`\alpha = 1`.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        :math:`\alpha`, greater than 0. Very negative inputs have the limit :math:`-\alpha`.
+        :math:`\alpha`, greater than 0. The activation approaches :math:`-\alpha` for very negative
+        inputs.
 
     References
     ----------
@@ -136,7 +138,8 @@ class SELU(Activation):
     r"""The scaled ELU, :math:`\lambda\,\mathrm{ELU}_\alpha(z)`, for self-normalizing networks.
 
     With LeCun normal initialization, the constants :math:`\lambda` and :math:`\alpha` preserve mean
-    0 and variance 1 from layer to layer. SELU uses alpha dropout, which preserves them too.
+    0 and variance 1 from layer to layer. Dropout is replaced by alpha dropout, which also preserves
+    them.
 
     References
     ----------

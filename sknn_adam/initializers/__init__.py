@@ -2,8 +2,8 @@ r"""Initializers: the initial weights of a network.
 
 An initializer is a function ``initializer(fan_in, fan_out, rng)`` that returns a weight matrix of
 shape (fan_in, fan_out), where ``fan_in`` and ``fan_out`` are the numbers of inputs and outputs of a
-layer. The random generator is an argument and never stored, so every layer draws different numbers
-and a fit is reproducible.
+layer. The random generator is passed as an argument and never stored, so every layer draws
+different numbers and ``fit`` is reproducible.
 """
 
 from sknn_adam._component.registry import Table

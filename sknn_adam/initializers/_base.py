@@ -13,8 +13,9 @@ __all__ = ["Initializer"]
 class Initializer(Component):
     """Base class of all initializers.
 
-    A subclass defines ``__call__(fan_in, fan_out, rng)``. With ``unit_variance = True``, training
-    uses its first batch to rescale the weights so that the output of every layer has variance 1.
+    A subclass defines ``__call__(fan_in, fan_out, rng)``. With ``unit_variance = True``, the
+    weights are rescaled on one batch before training so that the output of every dense layer has
+    variance 1.
 
     Examples
     --------

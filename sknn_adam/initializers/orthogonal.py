@@ -13,13 +13,13 @@ __all__ = ["Orthogonal", "LSUV"]
 class Orthogonal(Initializer):
     r"""A random matrix with orthonormal columns (or rows, if it has fewer rows than columns).
 
-    Orthogonal weights preserve the norms of activations and gradients, so linear networks can be
-    trained at any depth.
+    Square orthogonal matrices preserve the norms of activations and gradients, so even very deep
+    linear networks can be trained.
 
     Parameters
     ----------
     gain : float, default=1.0
-        Factor that multiplies the matrix, greater than 0. :math:`\sqrt 2` suits ReLU.
+        Factor by which the matrix is multiplied, greater than 0. :math:`\sqrt 2` suits ReLU.
 
     References
     ----------
@@ -51,9 +51,10 @@ class Orthogonal(Initializer):
 class LSUV(Orthogonal):
     """Layer-sequential unit variance: orthogonal weights, rescaled on the first batch.
 
-    Before training, a forward pass of one batch divides the weights of every layer by the standard
-    deviation of its output, from the first layer to the last. Initially, every layer then has unit
-    variance, independent of the activations and of the scale of the data.
+    Before training, one batch is passed through the network. From the first dense layer to the
+    last, the weights are divided by the standard deviation of the layer's output until it is close
+    to 1, at most 10 times. The initial outputs of all dense layers then have unit variance,
+    regardless of the activations and the scale of the data.
 
     References
     ----------

@@ -12,14 +12,14 @@ __all__ = ["Constant", "Zeros", "RandomNormal", "TruncatedNormal", "RandomUnifor
 
 
 class Constant(Initializer):
-    """A constant.
+    """The same constant for all weights or biases.
 
     Use it for biases only: units with equal weights stay equal throughout training.
 
     Parameters
     ----------
     value : float, default=0.0
-        The value of all weights or biases.
+        The constant.
 
     Examples
     --------
@@ -85,8 +85,8 @@ class TruncatedNormal(RandomNormal):
     Parameters
     ----------
     deviation : float, default=0.05
-        The standard deviation before truncation, greater than 0. The truncated weights have 0.88
-        times this standard deviation.
+        The standard deviation before truncation, greater than 0. After truncation, the standard
+        deviation is 0.88 times as large.
 
     Examples
     --------

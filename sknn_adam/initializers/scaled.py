@@ -23,19 +23,20 @@ __all__ = [
 class VarianceScaling(Initializer):
     r"""Random weights with mean 0 and variance :math:`\mathrm{scale} / \mathrm{fan}`.
 
-    The fan of a layer is its number of inputs, its number of outputs, or their average. With the
-    number of inputs, the output of the layer has the variance of its input, up to the effect of the
-    activation. With the number of outputs, the same holds for gradients in the backward pass. The
+    The fan of a layer is its number of inputs, its number of outputs, or their average. Apart from
+    the effect of the activation, the number of inputs preserves the variance of the activations in
+    the forward pass, and the number of outputs that of the gradients in the backward pass. The
     average is a compromise [1]_.
 
     Parameters
     ----------
     scale : float, default=1.0
-        Variance times fan, greater than 0.
+        The product of variance and fan, greater than 0.
     fan : {"in", "out", "average"}, default="in"
-        The fan that divides the scale.
+        The fan: the number of inputs, the number of outputs, or their average.
     distribution : {"normal", "uniform"}, default="normal"
-        ``"uniform"`` draws between :math:`\pm\sqrt{3\,\mathrm{scale}/\mathrm{fan}}`.
+        The distribution of the weights. ``"uniform"`` has the bounds
+        :math:`\pm\sqrt{3\,\mathrm{scale}/\mathrm{fan}}`.
 
     References
     ----------
@@ -90,7 +91,8 @@ class _Fixed(VarianceScaling):
 class GlorotUniform(_Fixed):
     r"""Glorot (Xavier) uniform weights within :math:`\pm\sqrt{6/(\mathrm{fan_{in}+fan_{out}})}`.
 
-    They preserve variances for activations that are linear around 0 (tanh, identity).
+    They approximately preserve variances if the activation is close to the identity around 0, such
+    as tanh.
 
     References
     ----------
@@ -130,7 +132,7 @@ class GlorotNormal(_Fixed):
 class HeUniform(_Fixed):
     r"""He uniform weights within :math:`\pm\sqrt{6/\mathrm{fan_{in}}}`, for the ReLU family.
 
-    A rectifier halves the second moment of its input; the doubled variance compensates for it.
+    A rectifier halves the second moment of its input. Doubling the variance compensates for this.
 
     References
     ----------
@@ -204,9 +206,10 @@ class LecunNormal(_Fixed):
 class Auto(Initializer):
     """The initializer that suits each activation, such as He for ReLU and Glorot for tanh.
 
-    The class attribute ``initializer`` of an activation determines the choice. The output layer
-    uses Glorot initialization, and the first layer uses it instead of He: with few features, the
-    outputs of a wide layer would be large, and smaller initial weights were better on real tables.
+    The class attribute ``initializer`` of an activation determines the choice. There are two
+    exceptions. The output layer always uses ``"glorot_uniform"``. The first layer uses it instead
+    of He initialization, which would give a wide layer large outputs if there are few features.
+    Smaller initial weights were better on real tables.
 
     Examples
     --------

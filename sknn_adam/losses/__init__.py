@@ -1,9 +1,9 @@
-r"""Losses: the distance of raw outputs from targets.
+r"""Losses, which measure the error of raw outputs for given targets.
 
 A loss takes raw outputs ``z`` of shape (..., n_samples, n_raw), never probabilities, so that it is
 finite for any finite ``z``. It returns one value per sample, summed over outputs, and the gradient
-with respect to ``z``. Only the base class weights and averages over samples, so the value and the
-gradient share one reduction.
+with respect to ``z``. Sample weights and the mean over samples are applied in the base class only,
+so that the value and the gradient use the same reduction.
 """
 
 from sknn_adam._component.registry import Table

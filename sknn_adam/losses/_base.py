@@ -15,8 +15,9 @@ __all__ = ["ClassificationLoss", "Loss", "RegressionLoss", "over_outputs"]
 class Loss(Component):
     """Base class of all losses.
 
-    A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` if they share work. It
-    sums over the last axis only, because `z` may have leading axes that `y` does not have.
+    A subclass defines ``value`` and ``gradient``, or ``value_and_gradient`` if they share work.
+    These methods must sum over the last axis only, because `z` may have leading axes that `y` does
+    not have.
 
     Examples
     --------
@@ -31,11 +32,12 @@ class Loss(Component):
 
     contract = (("value", "value_and_gradient"), ("gradient", "value_and_gradient"))
 
-    # True if a class overrides `value` or `gradient`; `value_and_gradient` would bypass this.
+    # True if a class overrides `value` or `gradient` but inherits `value_and_gradient`, which would
+    # bypass the override.
     _apart: ClassVar[bool] = False
 
-    # The compiled loop for the mean and its gradient: "log_loss" or "squared_error". A subclass
-    # that redefines the value or the gradient does not inherit it.
+    # Name of the compiled loop for the mean loss and its gradient: "log_loss" or "squared_error".
+    # A subclass that redefines the value or the gradient does not inherit it.
     compiled_loop: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -64,7 +66,7 @@ class Loss(Component):
         return self.value(y, z), self.gradient(y, z)
 
     def both(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss of each sample and its derivative, using the most derived methods."""
+        """Return the loss of each sample and its derivative, respecting overridden methods."""
         if self._apart:
             return self.value(y, z), self.gradient(y, z)
         return self.value_and_gradient(y, z)
@@ -92,7 +94,7 @@ class Loss(Component):
         check_shape(self, "The value", value, z.shape[:-1])
         check_shape(self, "The gradient", gradient, z.shape)
         factor = 1 / z.shape[-2] if weight is None else (weight / z.shape[-2])[..., None]
-        # Not in place: a custom loss may return the targets themselves, or an array that it keeps.
+        # Not in place, because a custom loss may return the targets or an array that it uses again.
         gradient = gradient * factor
         if gradient.dtype != z.dtype:
             gradient = gradient.astype(z.dtype)
@@ -106,7 +108,7 @@ def _reduce(value: np.ndarray, weight: np.ndarray | None) -> Any:
 
 
 def over_outputs(value: np.ndarray) -> np.ndarray:
-    """Sum over the last axis, without a loop if there is only one term."""
+    """Sum over the last axis; return a view if there is only one output."""
     return value[..., 0] if value.shape[-1] == 1 else value.sum(axis=-1)
 
 
@@ -114,8 +116,8 @@ class ClassificationLoss(Loss):
     """Base class of classification losses.
 
     Targets are integer codes of shape (n_samples,) for two or more exclusive classes, or a binary
-    matrix of shape (n_samples, n_labels) for multilabel targets. Two classes have a single raw
-    output, the log odds, and so does each label.
+    matrix of shape (n_samples, n_labels) for multilabel targets. A binary target and each label
+    have a single raw output, the log odds.
 
     Examples
     --------
@@ -133,8 +135,8 @@ class ClassificationLoss(Loss):
         """Return raw outputs, shape (n_samples, n_raw), that predict the mean over members.
 
         `z` of shape (n_members, n_samples, n_raw) contains the raw outputs of the members. Their
-        probabilities are averaged on a log scale, so the result is exact even where probabilities
-        round to 0 or 1.
+        probabilities are averaged on a log scale, so the result is accurate even where they round
+        to 0 or 1.
         """
         if exclusive and z.shape[-1] > 1:
             return logsumexp(z - logsumexp(z, axis=-1, keepdims=True), axis=0) - log(len(z))
@@ -167,10 +169,11 @@ def _softmax(z: np.ndarray) -> np.ndarray:
 class RegressionLoss(Loss):
     """Base class of regression losses, with targets of shape (n_samples, n_outputs).
 
-    Class attributes configure the regressor. ``target_scaling`` is the scaling of the targets that
-    ``"auto"`` selects: ``"standard"`` (mean 0, standard deviation 1) for losses that depend on
-    differences only, or ``"mean"`` (division by the mean) for losses of positive targets.
-    ``out_activation``, ``"identity"`` or ``"exp"``, converts raw outputs to predictions.
+    Two class attributes configure the regressor. ``target_scaling`` is the scaling of the targets
+    that ``"auto"`` selects: ``"standard"`` (mean 0, standard deviation 1) for losses that depend
+    only on differences, or ``"mean"`` (division by the mean) for losses for positive targets.
+    ``out_activation`` is the function that converts raw outputs to predictions: ``"identity"`` or
+    ``"exp"``.
 
     Examples
     --------
@@ -193,11 +196,12 @@ class RegressionLoss(Loss):
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
         """Raise ValueError if the loss is not defined for the targets.
 
-        Conditions on all targets together are only checked in the `first` call of a training run.
+        Conditions that concern all targets together, such as a positive sum, are checked only if
+        `first` is True, which is when the scaling of the targets is learned.
         """
 
     def scaling(self, y: np.ndarray, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return shift and scale of each output; the network learns ``(y - shift) / scale``.
+        """Return the shift and scale of each output; the network learns ``(y - shift) / scale``.
 
         The scale is 1 for outputs whose standard deviation (or mean) is 0.
         """
@@ -229,18 +233,18 @@ class RegressionLoss(Loss):
         return z
 
     def point(self, z: np.ndarray) -> np.ndarray:
-        """Return one prediction per output, also if ``predict`` returns several."""
+        """Return one prediction per output, even if ``predict`` returns several."""
         return self.predict(z)
 
     def deviation(self, z: np.ndarray) -> np.ndarray:
-        """Return predicted standard deviations, on the scale of the training targets."""
+        """Return predicted standard deviations on the scale of the training targets."""
         raise ValueError(
             f"return_std=True needs a loss that predicts standard deviations, such as 'gaussian'. "
             f"{type(self).__name__} does not."
         )
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return factor and offset that convert raw outputs to those for unscaled targets.
+        """Return the factor and offset that convert raw outputs to those for unscaled targets.
 
         If a network trained with targets ``(y - shift) / scale`` returns `z`, then
         ``z * factor + offset`` are the raw outputs that predict `y` itself.

@@ -13,7 +13,7 @@ __all__ = ["FocalLoss", "LogLoss"]
 
 
 def _classes_first(z: np.ndarray) -> np.ndarray:
-    """Subtract the largest value of each sample from z and swap the last two axes.
+    """Swap the last two axes of `z` and subtract the maximum of each sample.
 
     NumPy reduces a few long rows much faster than many short ones.
     """
@@ -39,9 +39,9 @@ class LogLoss(ClassificationLoss):
     where :math:`y` is the true class and :math:`t` the smoothed target. Its gradient is
     :math:`\mathrm{softmax}(z) - t`. For two classes and for each label, the loss is
     :math:`\log(1 + e^z) - t z` with :math:`t = (1 - a)\, y + a / 2` and gradient
-    :math:`\sigma(z) - t`, where :math:`\sigma` is the logistic sigmoid. It is summed over labels.
-    For :math:`a = 0`, the log loss is a proper scoring rule: its expectation is minimal at the
-    true probabilities.
+    :math:`\sigma(z) - t`, where :math:`\sigma` is the logistic sigmoid. The loss is summed over
+    labels. For :math:`a = 0`, it is a proper scoring rule: its expectation is minimal at the true
+    probabilities.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class LogLoss(ClassificationLoss):
         self.label_smoothing = label_smoothing
 
     def constant_loss(self, y: np.ndarray) -> float:
-        """Return the mean loss of the constant prediction, which follows class frequencies."""
+        """Return the mean loss of the constant prediction, computed from class frequencies."""
         if y.ndim == 2 or type(self) is not LogLoss:
             return super().constant_loss(y)
         frequency, smoothing = np.bincount(y, minlength=2) / len(y), float(self.label_smoothing)
@@ -107,8 +107,8 @@ class FocalLoss(ClassificationLoss):
 
     .. math:: -(1 - p)^{\gamma} \log p
 
-    Here :math:`p` is the predicted probability of the true class: that of the softmax, or of the
-    sigmoid for two classes and for each label. The loss is summed over labels. With
+    Here :math:`p` is the predicted probability of the true class. It is computed by a softmax, or
+    by a sigmoid for two classes and for each label. The loss is summed over labels. With
     :math:`\gamma = 2`, the loss of a sample with :math:`p = 0.9` is 1/100 of its log loss. The
     focal loss was designed for rare classes among many easy samples.
 
@@ -118,14 +118,15 @@ class FocalLoss(ClassificationLoss):
     Parameters
     ----------
     gamma : float, default=2.0
-        :math:`\gamma`, at least 0. Larger values reduce the weight of easy samples more; 0 is the
-        log loss.
+        :math:`\gamma`, at least 0. Larger values reduce the weight of easy samples further; 0 gives
+        the log loss.
 
     Notes
     -----
-    The focal loss is not a proper scoring rule: predicted probabilities are biased towards 1/2.
-    Use them for ranking, or calibrate them with ``sklearn.calibration.CalibratedClassifierCV``.
-    The class weights :math:`\alpha_t` of [1]_ are omitted; use sample weights instead.
+    The focal loss is not a proper scoring rule: predicted probabilities are biased, in the binary
+    case towards 1/2. Use them for ranking, or calibrate them with
+    ``sklearn.calibration.CalibratedClassifierCV``. The class weights :math:`\alpha_t` of [1]_ are
+    omitted; use sample weights instead.
 
     References
     ----------

@@ -33,11 +33,11 @@ class PerColumn(ClassificationLoss):
         return np.split(z, np.cumsum(sizes)[:-1], axis=-1)
 
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
-        """Return raw outputs that predict the mean over members, combined output by output."""
+        """Return raw outputs that predict the mean over members, computed for each output."""
         return np.concatenate([self.loss.combine(each) for each in self.by_output(z)], axis=-1)
 
     def n_raw(self, n_outputs: int) -> int:
-        """Return the number of raw outputs: one per class, or one for two classes."""
+        """Return the total number of raw outputs; an output with two classes has only one."""
         return sum(n if n > 2 else 1 for n in self.n_classes)
 
     def constant(self, y: np.ndarray, n_classes: int = 2) -> np.ndarray:

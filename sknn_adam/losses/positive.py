@@ -1,7 +1,7 @@
 r"""Losses for positive targets such as counts, rates and amounts.
 
-All have a log link: the predicted mean is :math:`\mu = e^z`, so effects are multiplicative and
-predictions are positive. Terms that only depend on the targets are omitted, so values may be
+All of them use a log link: the predicted mean is :math:`\mu = e^z`, so effects are multiplicative
+and predictions are positive. Terms that depend only on the targets are omitted, so the loss may be
 negative.
 """
 
@@ -20,7 +20,7 @@ BOUND = 30.0
 
 
 def growth(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return exp(u), replaced by its tangent above the bound, and its derivative.
+    """Return exp(u) and its derivative, with the tangent in place of exp(u) above the bound.
 
     The tangent keeps losses finite and convex. A clipped exponential would have a zero gradient,
     so that a raw output beyond the bound could never recover.
@@ -37,7 +37,7 @@ class PositiveLoss(RegressionLoss):
     zero_allowed: ClassVar[bool] = True
 
     def check_targets(self, y: np.ndarray, first: bool = True) -> None:
-        """Raise ValueError for targets outside the domain, or if an output has only zeros."""
+        """Raise ValueError if targets are outside the domain or an output has only zeros."""
         name, lowest = type(self).__name__, y.min()
         if lowest < 0 or (lowest == 0 and not self.zero_allowed):
             domain = "y >= 0 with a positive sum" if self.zero_allowed else "y > 0"
@@ -53,7 +53,7 @@ class PositiveLoss(RegressionLoss):
         return np.exp(np.clip(z, -BOUND, BOUND))
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a factor of 1 and log(scale): scaling a prediction shifts its raw output."""
+        """Return a factor of 1 and the offset log(scale), because exp(z + log(s)) = s * exp(z)."""
         return np.ones_like(scale), np.log(scale)
 
 
@@ -61,14 +61,15 @@ class PoissonLoss(PositiveLoss):
     r"""Half the Poisson deviance, for counts and rates: :math:`\sum_k e^{z_k} - y_k z_k`.
 
     Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
-    is :math:`e^z - y`. The prediction is the mean, and the variance is assumed proportional to it.
-    Targets must be non-negative and not all zero. They need not be integers: for rates per
-    exposure, pass the exposure as sample weight.
+    is :math:`e^z - y`. The prediction is the mean, and the variance is assumed to be proportional
+    to it. Targets must be non-negative and not all zero. They need not be integers: for rates per
+    exposure, pass the exposure as ``sample_weight``.
 
     Notes
     -----
-    Above :math:`z = 30`, the tangent replaces the exponential, so the loss is finite for any raw
-    output. With ``target_scaling="auto"``, this bound corresponds to 1e13 times the mean target.
+    Above :math:`z = 30`, the exponential is replaced by its tangent, so the loss is finite for any
+    raw output. With ``target_scaling="auto"``, this bound corresponds to 1e13 times the mean
+    target.
     Scaling the targets by their mean divides the loss by that mean, up to a constant.
 
     Examples
@@ -89,14 +90,15 @@ class GammaLoss(PositiveLoss):
     r"""Half the gamma deviance, for amounts above zero: :math:`\sum_k z_k + y_k e^{-z_k}`.
 
     Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
-    is :math:`1 - y e^{-z}`. The prediction is the mean, and the standard deviation is assumed
-    proportional to it. All targets must be positive. The loss depends on relative errors, so small
-    and large targets have the same weight.
+    is :math:`1 - y e^{-z}`. The prediction is the mean, and the standard deviation is assumed to be
+    proportional to it. All targets must be positive. The loss depends only on relative errors, so
+    small and large targets are equally important.
 
     Notes
     -----
-    Below :math:`z = -30`, the tangent replaces the exponential, so the loss is finite for any raw
-    output. With ``target_scaling="auto"``, this bound corresponds to 1e-13 times the mean target.
+    Below :math:`z = -30`, the exponential is replaced by its tangent, so the loss is finite for any
+    raw output. With ``target_scaling="auto"``, this bound corresponds to 1e-13 times the mean
+    target.
     Scaling the targets changes the loss only by a constant.
 
     Examples
@@ -121,10 +123,10 @@ class TweedieLoss(PositiveLoss):
     .. math:: \sum_k \frac{e^{(2 - p) z_k}}{2 - p} + y_k \frac{e^{-(p - 1) z_k}}{p - 1}
 
     Here :math:`z_k` is the raw output and :math:`y_k` the target of output :math:`k`. The gradient
-    is :math:`e^{(2 - p) z} - y e^{-(p - 1) z}`. A target is assumed to be the sum of a random
-    number of random amounts (claims in a year, rain in a day), and the prediction is its mean. The
-    variance is proportional to the mean to the power :math:`p`. Targets must be non-negative and
-    not all zero.
+    is :math:`e^{(2 - p) z} - y e^{-(p - 1) z}`. A target is modelled as the sum of a random number
+    of random amounts (claims in a year, rain in a day). The prediction is the mean, and the
+    variance is assumed to be proportional to the mean to the power :math:`p`. Targets must be
+    non-negative and not all zero.
 
     Parameters
     ----------
@@ -134,8 +136,8 @@ class TweedieLoss(PositiveLoss):
 
     Notes
     -----
-    Where the exponent of a term is above 30, the tangent replaces the exponential, so the loss is
-    finite for any raw output.
+    If the exponent of a term is above 30, the exponential is replaced by its tangent, so the loss
+    is finite for any raw output.
 
     References
     ----------

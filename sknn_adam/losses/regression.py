@@ -68,15 +68,15 @@ class HuberLoss(RegressionLoss):
         \delta\, (|r_k| - \delta / 2) & \text{else} \end{cases}, \qquad r = z - y,
 
     where :math:`r` is the error of the prediction :math:`z` for the target :math:`y`. The gradient
-    is :math:`r` clipped to :math:`[-\delta, \delta]`. The prediction is the mean of nearby targets,
-    and as robust to outliers as that of the absolute error.
+    is :math:`r` clipped to :math:`[-\delta, \delta]`. The prediction is a compromise between the
+    mean and the median. As with the absolute error, the influence of an outlier is bounded.
 
     Parameters
     ----------
     delta : float, default=1.0
         :math:`\delta`, the error at which the loss changes from squared to absolute; greater than
-        0. It refers to the scaled targets: with ``target_scaling="auto"``, its unit is the standard
-        deviation of y.
+        0. It applies to scaled targets: with ``target_scaling="auto"``, it is measured in standard
+        deviations of y.
 
     References
     ----------
@@ -112,22 +112,23 @@ class QuantileLoss(RegressionLoss):
 
     Here :math:`z_k` is the prediction and :math:`y_k` the target. The gradient is :math:`-\tau` for
     predictions below the target and :math:`1 - \tau` above it. The prediction is the value below
-    which a fraction :math:`\tau` of the targets lies. Several levels give an interval: with
-    ``level=(0.05, 0.5, 0.95)``, 90% of the targets are between the outer columns.
+    which a fraction :math:`\tau` of the targets falls. Use several levels to predict an interval:
+    with ``level=(0.05, 0.5, 0.95)``, the first and last columns of the predictions are the bounds
+    of a 90% prediction interval.
 
     Parameters
     ----------
     level : float or sequence of float, default=0.5
-        :math:`\tau`, in (0, 1). Several levels must be in increasing order and need a target with a
-        single output. ``predict`` then returns one column per level, and ``score`` uses the level
-        nearest to 0.5.
+        :math:`\tau`, in (0, 1). Several levels must be in increasing order and require a target
+        with a single output. ``predict`` then returns one column per level, and ``score`` uses the
+        level nearest to 0.5.
 
     Notes
     -----
-    Predicted quantiles never cross: each level has its own raw output, and ``predict`` sorts them.
-    Sorting does not increase the loss [2]_. Each raw output still predicts one level, so a forward
-    pass with ``coefs_``, followed by sorting, reproduces ``predict``. With increments that are
-    positive by construction, an error at one level would shift all the others.
+    Predicted quantiles never cross, because ``predict`` sorts the raw outputs, one per level.
+    Sorting does not increase the loss [2]_. A forward pass with ``coefs_``, followed by sorting,
+    reproduces ``predict``. If the network predicted positive increments between the levels instead,
+    an error at one level would shift the others.
 
     References
     ----------
@@ -199,21 +200,21 @@ class GaussianLoss(RegressionLoss):
     :math:`k`. The network has two raw outputs per output: first all means, then all log-variances.
     The gradient is :math:`(m - y)\, e^{-s}` for the mean and
     :math:`(1 - (y - m)^2 e^{-s}) / 2` for the log-variance. ``predict`` returns the mean and
-    ``predict(X, return_std=True)`` the mean and the standard deviation. Use this loss if the noise
-    differs between samples.
+    ``predict(X, return_std=True)`` the mean and the standard deviation. Use this loss if the
+    variance of the noise depends on the features.
 
     Notes
     -----
-    A network that fits a target exactly could decrease the loss without limit by reducing its
-    variance to 0. The log-variance therefore equals the raw output :math:`u` only within [-20, 40].
-    Beyond, it changes by less than 1, with a slope that is 1 at the bound and then decays:
+    A network that fits a target exactly could decrease the loss without limit by reducing the
+    predicted variance to 0. The log-variance therefore equals the raw output :math:`u` only within
+    [-20, 40]. Outside this range, it changes by less than 1, and its slope decays from 1 to 0:
 
     .. math:: s = -21 + e^{u + 20} \;\; (u < -20), \qquad s = 41 - e^{40 - u} \;\; (u > 40).
 
-    The gradient includes the derivative of :math:`s` and is 0 for :math:`u` far outside. The
-    predicted standard deviation is never below :math:`e^{-10.5}`, about 1/36,000 of the standard
-    deviation of y with ``target_scaling="auto"``. The constant :math:`\tfrac12 \log 2\pi` is
-    omitted.
+    The gradient with respect to :math:`u` includes this slope, so it vanishes far outside the
+    range. The predicted standard deviation is never below :math:`e^{-10.5}`; with
+    ``target_scaling="auto"``, this is about 1/36,000 of the standard deviation of y. The constant
+    :math:`\tfrac12 \log 2\pi` is omitted.
 
     References
     ----------
@@ -233,7 +234,7 @@ class GaussianLoss(RegressionLoss):
         return 2 * n_outputs
 
     def value_and_gradient(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss and its gradient, which share the error divided by the variance."""
+        """Return the loss and its gradient, which share the errors divided by the variance."""
         n_outputs = y.shape[-1]
         r = z[..., :n_outputs] - y
         s, slope = _levelled_off(z[..., n_outputs:])
@@ -253,7 +254,7 @@ class GaussianLoss(RegressionLoss):
         return np.exp(_levelled_off(z[..., z.shape[-1] // 2 :])[0] / 2)
 
     def raw_scaling(self, shift: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return factors and offsets: those of the means, then those of the log-variances."""
+        """Return factors and offsets, first for the means and then for the log-variances."""
         return (
             np.concatenate([scale, np.ones_like(scale)]),
             np.concatenate([shift, 2 * np.log(scale)]),
