@@ -163,7 +163,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     Starting from its initial weights, a network hardly learns sharp changes along a column. The
     encoding lets it learn a separate slope for every bin from the start. The encoded feature for
-    bin :math:`j` is
+    bin :math:`j`, the fraction of the bin that lies below :math:`x`, is
 
     .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right),
 

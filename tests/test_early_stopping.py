@@ -250,7 +250,7 @@ def test_scoring_accepts_names_of_scikit_learn(scoring):
 @pytest.mark.parametrize("scoring", ["no_such_score", "accuracy,r2"])
 def test_unknown_scorers_raise(estimator, y, scoring):
     model = small(estimator, scoring=scoring)
-    with pytest.raises(ValueError, match=f"{scoring!r} is not a known scoring"):
+    with pytest.raises(ValueError, match=f"{scoring!r} is not a known score"):
         model.fit(X, y)
     assert unfitted(model)
 

@@ -294,7 +294,7 @@ def test_search_can_be_plotted(plt, grid, random):
     frame = results_frame(random)
     np.testing.assert_allclose(drawn, frame[[RATE, "score"]].to_numpy())
     assert SearchDisplay.from_search(grid, parameters=[RATE]).parameters == [RATE]
-    with pytest.raises(ValueError, match="not known search parameters"):
+    with pytest.raises(ValueError, match="Unknown search parameters: nothing"):
         SearchDisplay.from_search(grid, parameters=["nothing"])
 
 

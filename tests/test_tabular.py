@@ -147,7 +147,7 @@ def test_error_names_the_unsupported_column(value, type_name):
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame({"fine": np.arange(30.0), "odd": [value] * 30})
     model = small("classifier")
-    with pytest.raises(TypeError, match=rf"Column 'odd' contains {type_name}.*numbers, texts"):
+    with pytest.raises(TypeError, match=rf"Column 'odd' contains {type_name}.*numbers, strings"):
         model.fit(X, LABELS[:30])
     assert not hasattr(model["columns"], "transformers_")
 

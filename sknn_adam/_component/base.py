@@ -77,7 +77,7 @@ class NestedNames:
             cls.__init__ = _with_hints(cls, cls.__init__)  # type: ignore[method-assign]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, including the nested parameters of components given by name.
+        """Get the parameters, including the nested parameters of names and instances.
 
         Parameters
         ----------

@@ -147,8 +147,9 @@ def _check_scoring(scoring: Any) -> None:
     known = ("loss", *get_scorer_names())
     if isinstance(scoring, str) and scoring not in known:
         raise ValueError(
-            f"{scoring!r} is not a known scoring.{did_you_mean(scoring, known)} Known names: loss, "
-            "and those in sklearn.metrics.get_scorer_names(). A callable and None are also allowed."
+            f"scoring={scoring!r} is not a known score.{did_you_mean(scoring, known)} Known names: "
+            "'loss' and those in sklearn.metrics.get_scorer_names(). A callable and None are also "
+            "allowed."
         )
 
 

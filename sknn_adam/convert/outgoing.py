@@ -77,7 +77,7 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
         problems += _training_problems(estimator, architecture)
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     if problems:
-        hint = "" if fitted else " A fitted estimator needs no counterpart of training parameters."
+        hint = "" if fitted else " After fit, training parameters need no counterpart."
         raise ValueError(
             f"scikit-learn's {name} has no counterpart of {', '.join(problems)}.{hint}"
         )

@@ -122,7 +122,7 @@ def vanishing_gradients(e: Evidence) -> Result:
     cure = "use ReLU"
     if e.mlp.initializer != "auto":
         params["initializer"] = "auto"
-        cure += ", its default initializer"
+        cure += " with its default initializer"
     if len(e.widths) > 4:
         params["hidden_layer_sizes"] = e.widths[:3]
         cure += " and fewer layers (or keep them and set normalization='batch')"

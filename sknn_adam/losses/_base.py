@@ -134,9 +134,9 @@ class ClassificationLoss(Loss):
     def combine(self, z: np.ndarray, exclusive: bool = True) -> np.ndarray:
         """Return raw outputs, shape (n_samples, n_raw), that predict the mean over members.
 
-        `z` of shape (n_members, n_samples, n_raw) contains the raw outputs of the members. Their
-        probabilities are averaged on a log scale, so the result is accurate even where they round
-        to 0 or 1.
+        `z` of shape (n_members, n_samples, n_raw) contains the raw outputs of the members. The
+        arithmetic mean of their probabilities is computed in log space, so the result is accurate
+        even where they round to 0 or 1.
         """
         if exclusive and z.shape[-1] > 1:
             return logsumexp(z - logsumexp(z, axis=-1, keepdims=True), axis=0) - log(len(z))

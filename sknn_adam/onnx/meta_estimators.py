@@ -150,7 +150,7 @@ def _reasons(operator: Any) -> Iterator[str]:
             yield "the graph contains several of them, which skl2onnx would mix up"
     options = scope.get_options(meta, fail=False) or {}
     if name == "BaggingClassifier" and options.get("raw_scores"):
-        yield "with the option 'raw_scores' its labels would depend on the mean score"
+        yield "with the option 'raw_scores' its labels would be those of the mean score"
     if name.startswith("Voting") and meta.weights is not None:
         if isinstance(meta.weights, list | tuple):
             yield "skl2onnx needs the weights as a NumPy array"

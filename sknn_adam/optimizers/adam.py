@@ -216,8 +216,8 @@ class AdamW(Adam):
     Notes
     -----
     The decay is multiplied by the scheduled learning rate, as in torch. The paper multiplies it by
-    the schedule factor only. The ``alpha`` of the estimator adds an L2 penalty to the objective;
-    set ``alpha=0`` to use weight decay alone.
+    the schedule factor only. The estimator's ``alpha`` adds a penalty to the objective (L2, and L1
+    if ``l1_ratio`` is positive); set ``alpha=0`` to use weight decay alone.
 
     References
     ----------

@@ -81,7 +81,9 @@ class SearchDisplay:
             names = list(importance["parameter"])
         unknown = [name for name in parameters or () if name not in frame]
         if unknown:
-            raise ValueError(f"{unknown} are not known search parameters. Known names: {names}.")
+            raise ValueError(
+                f"Unknown search parameters: {', '.join(unknown)}. Known names: {', '.join(names)}."
+            )
         return cls(frame, parameters or names, importance).plot()
 
     def plot(self, *, figure: Any = None) -> "SearchDisplay":

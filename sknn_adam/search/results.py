@@ -110,7 +110,10 @@ def _of_sklearn(search: Any, metric: str | None) -> tuple[list, dict]:
     if metric is None:
         metric = search.refit if isinstance(search.refit, str) else "score"
     if metric not in names:
-        raise ValueError(f"{metric!r} is not a known metric. Known names: {', '.join(names)}.")
+        raise ValueError(
+            f"metric={metric!r} is not a metric of this search. Set metric to one of: "
+            f"{', '.join(names)}."
+        )
     means = (np.asarray(results[name.format(metric)], float) for name in THEIR_MEANS)
     figures: dict[str, Any] = dict(zip(MEANS, means, strict=True))
     figures["n_splits"] = getattr(search, "n_splits_", None) or sum(
@@ -245,7 +248,7 @@ def parameter_importance(search: Any, *, n_repeats: int = 20, random_state: Any 
     if len(frame) < 4 or not names:
         raise ValueError(
             f"Importance requires at least 4 candidates with a score and a parameter that varies. "
-            f"Got {len(frame)} candidates with a score and {len(names)} parameters that vary."
+            f"Got candidates with a score: {len(frame)}, parameters that vary: {len(names)}."
         )
     codes = pd.DataFrame({name: _as_numbers(frame[name]) for name in names})
     forest = RandomForestRegressor(n_estimators=200, random_state=random_state)

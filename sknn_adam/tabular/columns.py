@@ -29,7 +29,7 @@ MISSING = "missing"
 TRUTHS = {"False", "True"}
 NUMBERS: Any = (Real, Decimal)
 TYPES = dict.fromkeys("iuf", "numbers") | dict.fromkeys("bSUT", "categories") | {"M": "dates"}
-ALLOWED = "numbers, texts, categories, booleans, or dates"
+ALLOWED = "numbers, strings, categories, booleans, or dates"
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Words(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the columns that contain booleans or the texts "False" and "True"."""
+        """Find the columns that contain booleans or the strings "False" and "True"."""
         validate_data(self, X, skip_check_array=True)
         self.truths_ = [
             any(isinstance(v, bool | np.bool_) or v in TRUTHS for v in values_of(column))

@@ -29,7 +29,7 @@ ROUTED = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 def tabular_pipeline(
     estimator: Any, *, recipe: str = "default", random_state: Any = None
 ) -> Pipeline:
-    """Build a Pipeline for raw tables with categories, texts, dates and missing values.
+    """Build a Pipeline for raw tables with categories, strings, dates and missing values.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def tabular_pipeline(
 
     * numbers: missing values are replaced by the median and marked by an indicator column; then
       `SmoothClip` scales the columns and `PiecewiseLinear` encodes them;
-    * categories, texts and booleans with up to 30 levels: one-hot encoding. Levels with fewer
+    * categories, strings and booleans with up to 30 levels: one-hot encoding. Levels with fewer
       than 5 rows, if there are any, are merged into one, which also represents levels that were
       not seen in ``fit``. Missing values form a separate level;
-    * categories, texts and booleans with more levels: the cross-fitted mean of the target [1]_,
+    * categories, strings and booleans with more levels: the cross-fitted mean of the target [1]_,
       scaled by `SmoothClip`. This requires a single target;
     * dates: days since 1970 and the position in the year, week and day, processed like numbers.
 
