@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._page import markdown_table
+from benchmarks._page import TITLES, markdown_table
 from benchmarks._records import save
 from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
@@ -144,23 +144,20 @@ def run(args):
     print(save("defaults", {"seed": args.seed, "ratios": table}))
 
 
-METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
-
-
 def section(record: dict) -> list[str]:
     rows = []
     for name in record["ratios"]["error"]:
-        cells = [f"{record['ratios'][metric][name]:.3f}" for metric in METRICS]
+        cells = [f"{record['ratios'][metric][name]:.3f}" for metric in TITLES]
         rows.append([f"`{name}`" if "=" in name else name, *cells])
     return [
         "## How the defaults were chosen",
         "The table shows the same ratios on the training sets of the tables, each of which is "
         "split again. The candidates are the defaults, the defaults with one parameter changed, "
         "and scikit-learn's parameters.",
-        markdown_table(["candidate", *METRICS.values()], rows),
+        markdown_table(["candidate", *TITLES.values()], rows),
     ]
 
 
 def figures(record: dict) -> dict:
     ratios = record["ratios"]
-    return {f"defaults: {text}": round(ratios[m]["the defaults"], 3) for m, text in METRICS.items()}
+    return {f"defaults: {text}": round(ratios[m]["the defaults"], 3) for m, text in TITLES.items()}

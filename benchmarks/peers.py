@@ -60,6 +60,11 @@ def scikit_learn(X, y, hidden, batch, epochs, alpha, seed):
     return _estimator(TheirClassifier, X, y, **params)
 
 
+def _refuse_sparse(X):
+    if not isinstance(X, np.ndarray):
+        raise ValueError("This peer does not support sparse input.")
+
+
 def _torch_network(torch, n_features, hidden, n_classes):
     widths = [n_features, *hidden]
     layers = []
@@ -71,8 +76,7 @@ def _torch_network(torch, n_features, hidden, n_classes):
 def _torch(X, y, hidden, batch, epochs, alpha, seed, compiled):
     import torch
 
-    if not isinstance(X, np.ndarray):
-        raise NotImplementedError("Sparse input is not supported.")
+    _refuse_sparse(X)
     torch.manual_seed(seed)
     n_classes = len(np.unique(y))
     network = _torch_network(torch, X.shape[1], hidden, n_classes)
@@ -114,8 +118,7 @@ def skorch(X, y, hidden, batch, epochs, alpha, seed):
     import torch
     from skorch import NeuralNetClassifier
 
-    if not isinstance(X, np.ndarray):
-        raise NotImplementedError("Sparse input is not supported.")
+    _refuse_sparse(X)
     n_classes = len(np.unique(y))
 
     def fit():
@@ -144,8 +147,7 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
     import jax.numpy as jnp
     import optax
 
-    if not isinstance(X, np.ndarray):
-        raise NotImplementedError("Sparse input is not supported.")
+    _refuse_sparse(X)
     widths = [X.shape[1], *hidden, len(np.unique(y))]
     rng = np.random.default_rng(seed)
     initial = [

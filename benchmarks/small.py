@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
-from benchmarks._page import markdown_table
+from benchmarks._page import TITLES, markdown_table
 from benchmarks._records import save
 from benchmarks._tables import Bundled, load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
@@ -197,9 +197,6 @@ def run(args):
     print(f"{perf_counter() - start:.0f} seconds")
     if not args.smoke:
         print(save("small", {"seed": args.seed, "draws": args.draws, "tasks": tasks}))
-
-
-TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
 
 
 def section(record: dict) -> list[str]:

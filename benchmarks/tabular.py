@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._candidates import candidates, prototype
-from benchmarks._page import interval, markdown_table
+from benchmarks._page import TITLES, interval, markdown_table
 from benchmarks._records import discard_unfinished, newest, save, save_unfinished, unfinished
 from benchmarks._tables import load_tables
 from sknn_adam import tabular_pipeline
@@ -298,7 +298,6 @@ def time_ratio(rows, one, other):
 
 # -- on the page ---------------------------------------------------------------------------------
 
-TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE", "seconds": "time"}
 CHOICES = {
     "tabular_choice": (
         '## Ablation of the recipe "default"',

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._page import markdown_table
+from benchmarks._page import TITLES, markdown_table
 from benchmarks._records import save
 from benchmarks._tables import load_tables
 from sknn_adam import MLPClassifier, MLPRegressor
@@ -93,9 +93,6 @@ def run(args):
     print(summary)
     options = {"seed": args.seed, "candidates": args.candidates, "folds": args.folds}
     print(save("tuned", {**options, "summary": summary, "tables": table, "rows": rows}))
-
-
-TITLES = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
 
 
 def section(record: dict) -> list[str]:
