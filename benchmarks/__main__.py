@@ -19,6 +19,7 @@ BENCHMARKS = {
     "tabular": "the recipes of tabular_pipeline: ablation, and scores on real tables",
     "tuned": "random search over search_space(model) compared with the defaults",
     "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",
+    "widths": "Bayesian search over width and depth as numbers and as categories",
     "members": "training time of several members, and out-of-fold scores on noise",
     "record": "extra training time for recording the layers",
     "diagnose": "findings of diagnose for deliberately broken networks and for healthy ones",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.convert import from_sklearn, to_sklearn
+from sknn_adam.layers import Layers
 from sknn_adam.optimizers import SGD, Adam, AdamW, RMSprop
 from sknn_adam.regressor import MLPRegressor
 
@@ -13,6 +14,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Layers",
     "MLPClassifier",
     "MLPRegressor",
     "RMSprop",

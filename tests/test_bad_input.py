@@ -526,7 +526,7 @@ def test_invalid_hidden_layer_sizes_raise(classifier, regressor, sizes):
             model,
             lambda model, y=y: model.fit(X, y),
             ValueError,
-            r"hidden_layer_sizes must be a positive int.*'128-64' or '256x3'\. Got .* instead",
+            r"hidden_layer_sizes must be a positive int.*'128-64' or '256x3', or.*Got .* instead",
         )
 
 

@@ -13,7 +13,7 @@ SIZES = ("small", "default", "large")
 
 @dataclass(frozen=True)
 class Range:
-    """An interval of real numbers.
+    """An interval of numbers.
 
     Parameters
     ----------
@@ -25,12 +25,17 @@ class Range:
         The smallest search space that includes the interval.
     relative : bool, default=False
         Whether `low` and `high` are multiples of the parameter's default.
+    integer : bool, default=False
+        Whether only whole numbers are drawn.
 
     Examples
     --------
     >>> from sknn_adam.search import Range
-    >>> Range(0.1, 10.0, log=True, relative=True).around(0.02)
-    Range(low=0.002, high=0.2, log=True, size='default', relative=False)
+    >>> learning_rate = Range(0.1, 10.0, log=True, relative=True).around(0.02)
+    >>> learning_rate.low, learning_rate.high
+    (0.002, 0.2)
+    >>> Range(32, 512, log=True, integer=True).points()
+    [64, 130, 260]
     """
 
     low: float
@@ -38,6 +43,7 @@ class Range:
     log: bool = False
     size: str = "default"
     relative: bool = False
+    integer: bool = False
 
     def around(self, default: Any) -> "Range":
         """Return the range in absolute numbers, around `default` if it is relative.
@@ -67,12 +73,13 @@ class Range:
 
         Returns
         -------
-        list of float
-            The numbers, rounded to two digits.
+        list of float or int
+            The numbers, rounded to two digits, without duplicates.
         """
         spaced = np.geomspace if self.log else np.linspace
         inner = spaced(self.low, self.high, n_points + 2)[1:-1]
-        return [float(f"{value:.2g}") for value in inner]
+        number = int if self.integer else float
+        return list(dict.fromkeys(number(float(f"{value:.2g}")) for value in inner))
 
 
 @dataclass(frozen=True)

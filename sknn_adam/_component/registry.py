@@ -19,7 +19,8 @@ def did_you_mean(name: str, known: Iterable[str], familiar: Mapping[str, str] | 
     """
     text, known = re.sub(r"[\W_]+", "_", str(name).lower()), list(known)
     same = (familiar or {}).get(text)
-    found = [same] if same in known else [k for k in known if k.startswith(f"{text}_")][:2]
+    longer = [k for k in known if k.startswith(f"{text}_") and "__" not in k]
+    found = [same] if same in known else longer[:2]
     found = found or get_close_matches(str(name).lower(), known, n=1)
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 

@@ -32,6 +32,7 @@ from sknn_adam.activations import ACTIVATIONS
 from sknn_adam.averaging import AVERAGINGS
 from sknn_adam.clipping import CLIPPINGS
 from sknn_adam.initializers import INITIALIZERS
+from sknn_adam.layers import HIDDEN_LAYERS
 from sknn_adam.normalization import NORMALIZATIONS
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.schedules import SCHEDULES
@@ -50,6 +51,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
     """Base class of MLPClassifier and MLPRegressor."""
 
     _tables: ClassVar[dict[str, Table]] = {
+        "hidden_layer_sizes": HIDDEN_LAYERS,
         "activation": ACTIVATIONS,
         "initializer": INITIALIZERS,
         "bias_initializer": INITIALIZERS,

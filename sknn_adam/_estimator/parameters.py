@@ -1,8 +1,6 @@
 """Conversion of estimator parameters to components, architecture and plan."""
 
-import re
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,17 +15,17 @@ from sknn_adam.activations import ACTIVATIONS, Activation
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.initializers import Initializer
+from sknn_adam.layers import parse_sizes
 from sknn_adam.losses import Loss
 from sknn_adam.normalization import Normalization
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
 from sknn_adam.schedules import Schedule
 
-__all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_plan", "parse_sizes"]
+__all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_plan"]
 
 # With fewer elements, float64 is hardly slower than float32.
 SMALL_TABLE = 2**13
 FEW_SAMPLES, SMALL_BATCH = 128, 32
-WIDTHS = re.compile(r"[1-9]\d*(x[1-9]\d*)?(-[1-9]\d*(x[1-9]\d*)?)*")
 
 
 def has_partial_fit(estimator: MLP) -> bool:
@@ -79,7 +77,8 @@ class Architecture:
         components: dict[str, Any] = {
             name: table.resolve(getattr(estimator, name))
             for name, table in estimator._tables.items()
-            if name != "activation"  # can differ between layers
+            # The activation can differ between layers.
+            if name not in ("activation", "hidden_layer_sizes")
         }
         widths = parse_sizes(estimator.hidden_layer_sizes)
         values = _per_layer("activation", estimator.activation, len(widths))
@@ -151,38 +150,6 @@ def _check_scoring(scoring: Any) -> None:
             "'loss' and those in sklearn.metrics.get_scorer_names(). A callable and None are also "
             "allowed."
         )
-
-
-def parse_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return the widths of the hidden layers.
-
-    Parameters
-    ----------
-    sizes : int, sequence of int, or str
-        ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three layers of 256 units.
-
-    Returns
-    -------
-    widths : tuple of int
-        One positive integer per hidden layer; empty for a linear model.
-    """
-    if isinstance(sizes, str):
-        if WIDTHS.fullmatch(sizes):
-            pairs = (layers.partition("x") for layers in sizes.split("-"))
-            return tuple(int(w) for w, _, times in pairs for _ in range(int(times or 1)))
-    elif isinstance(sizes, Integral) and not isinstance(sizes, bool):
-        if int(sizes) > 0:
-            return (int(sizes),)
-    elif (
-        isinstance(sizes, tuple | list | np.ndarray)
-        and getattr(sizes, "ndim", 1) == 1
-        and all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in sizes)
-    ):
-        return tuple(int(w) for w in sizes)
-    raise ValueError(
-        "hidden_layer_sizes must be a positive int, a sequence of positive ints, or a string "
-        f"such as '128-64' or '256x3'. Got {sizes!r} instead."
-    )
 
 
 def _per_layer(name: str, value: Any, n_hidden: int) -> list:

@@ -8,6 +8,7 @@ from sknn_adam.activations import Activation
 from sknn_adam.averaging import EMA
 from sknn_adam.clipping import Clipping
 from sknn_adam.initializers import Initializer
+from sknn_adam.layers import Layers
 from sknn_adam.losses import ClassificationLoss, RegressionLoss
 from sknn_adam.normalization import Normalization
 from sknn_adam.optimizers import Optimizer
@@ -15,7 +16,7 @@ from sknn_adam.schedules import Schedule
 
 __all__: list[str] = []
 
-Sizes = int | str | Sequence[int]
+Sizes = int | str | Sequence[int] | Layers
 Activations = str | Activation | Sequence[str | Activation]
 Initial = str | Initializer
 Normal = str | Normalization | None

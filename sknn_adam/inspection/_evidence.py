@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._estimator.parameters import Sizes, choose_sizes, parse_sizes
+from sknn_adam._estimator.parameters import Sizes, choose_sizes
 from sknn_adam._nn.layers import Activate, Workspace
 from sknn_adam._training.penalty import Penalty
 from sknn_adam._training.probe import Probe
+from sknn_adam.layers import parse_sizes
 
 __all__ = ["Evidence"]
 

@@ -24,7 +24,9 @@ from sknn_adam.persistence.states import CHECKED
 
 __all__ = ["TRUSTED_TYPES", "import_trusted", "names_by_loader"]
 
-FAMILIES = "activations initializers losses schedules clipping averaging optimizers normalization"
+FAMILIES = (
+    "layers activations initializers losses schedules clipping averaging optimizers normalization"
+)
 # This package's classes whose state is read only by Python code, so it is not checked.
 OWN = {
     "sknn_adam._component.ranges": "Choices Range",

@@ -2,9 +2,10 @@
 
 import inspect
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -19,8 +20,8 @@ from sknn_adam._component.base import Component
 from sknn_adam._component.ranges import SIZES, Choices, Range
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
-from sknn_adam._estimator.parameters import parse_sizes
 from sknn_adam._utils.optional import optional
+from sknn_adam.layers import parse_sizes
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.search.distributions import distribution_over
 
@@ -280,22 +281,33 @@ def _grid(declared: Any) -> Any:
 
 
 def _distribution(declared: Any) -> Any:
-    return list(declared.values) if isinstance(declared, Choices) else distribution_over(declared)
+    if isinstance(declared, Choices):
+        return list(declared.values)
+    return _whole_numbers(declared) if declared.integer else distribution_over(declared)
+
+
+def _whole_numbers(declared: Range) -> list[int]:
+    """Return whole numbers of a range, spaced so that a uniform choice follows its scale."""
+    if not declared.log:
+        return list(range(int(declared.low), int(declared.high) + 1))
+    spaced = np.geomspace(declared.low, declared.high, 64).round().astype(int)
+    return np.unique(spaced).tolist()
 
 
 def _dimension(declared: Any) -> Any:
     space = optional("skopt.space", "method='bayes'", "scikit-optimize")
     if isinstance(declared, Choices):
         return space.Categorical(list(declared.values))
-    return space.Real(
-        declared.low, declared.high, prior="log-uniform" if declared.log else "uniform"
-    )
+    dimension = space.Integer if declared.integer else space.Real
+    prior = "log-uniform" if declared.log else "uniform"
+    return dimension(declared.low, declared.high, prior=prior)
 
 
 def _optuna_distribution(declared: Any) -> Any:
     distributions = optional("optuna.distributions", "method='optuna'", "Optuna", "optuna")
     if not isinstance(declared, Choices):
-        return distributions.FloatDistribution(declared.low, declared.high, log=declared.log)
+        kind = "IntDistribution" if declared.integer else "FloatDistribution"
+        return getattr(distributions, kind)(declared.low, declared.high, log=declared.log)
     # Optuna warns that it cannot store objects among the choices in a database.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -342,5 +354,5 @@ def _in_common(subspaces: list[dict[str, Any]]) -> dict[str, Any]:
             common[name] = Choices(tuple(unique))
         else:
             low, high = min(r.low for r in declared), max(r.high for r in declared)
-            common[name] = Range(low, high, log=declared[0].log)
+            common[name] = replace(declared[0], low=low, high=high)
     return common
