@@ -20,21 +20,24 @@ __all__ = [
     "RMSprop",
     "__version__",
     "from_sklearn",
-    "tabular_pipeline",
+    "make_tabular_pipeline",
     "to_sklearn",
 ]
 
 if TYPE_CHECKING:
-    from sknn_adam.tabular.pipeline import tabular_pipeline
+    from sknn_adam.tabular.pipeline import make_tabular_pipeline
 else:
 
     def __getattr__(name):
-        if name != "tabular_pipeline":
+        if name == "tabular_pipeline":
+            # "from sknn_adam import ..." would replace the message of an AttributeError.
+            raise ImportError("tabular_pipeline is called 'make_tabular_pipeline'.")
+        if name != "make_tabular_pipeline":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Imported on first use, because the import is slow.
-        from sknn_adam.tabular.pipeline import tabular_pipeline
+        from sknn_adam.tabular.pipeline import make_tabular_pipeline
 
-        return tabular_pipeline
+        return make_tabular_pipeline
 
     def __dir__():
-        return [*globals(), "tabular_pipeline"]
+        return [*globals(), "make_tabular_pipeline"]

@@ -65,4 +65,4 @@ class EMA(Component):
         kernels.blend(average, theta, float(1 - rate), float(rate))
 
 
-AVERAGINGS = Table("averaging", EMA, {"ema": EMA}, optional=True)
+AVERAGINGS = Table("averaging", EMA, {"auto": EMA, "ema": EMA}, optional=True)

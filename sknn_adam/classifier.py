@@ -22,10 +22,10 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int, sequence of int or str, default=(200,)
+    hidden_layer_sizes : int, sequence of int, str or Layers, default=(200,)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
-        layers of 256 units. ``()`` gives a linear model. Strings work in every hyper-parameter
-        search.
+        layers of 256 units. ``()`` gives a linear model. `Layers` has width and depth as numbers to
+        search; strings work as categories in every search.
     activation : str, Activation or sequence of them, default="relu"
         Activation of the hidden layers, either one for all or one per layer: ``"identity"``,
         ``"logistic"`` (``"sigmoid"``), ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"prelu"``,
@@ -56,8 +56,9 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     gradient_clip : None, float, str or Clipping, default=None
         Gradient clipping: a number, which limits the global norm of the gradient, or ``"norm"``,
         ``"value"`` or ``"layer"``.
-    averaging : None, str or EMA, default="ema"
-        Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights.
+    averaging : None, str or EMA, default="auto"
+        Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights;
+        ``"auto"`` does so too, unless the optimizer computes an average itself.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
         divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
@@ -66,17 +67,18 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Fraction of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, or 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
         Number of samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128
-        samples on, and grows to 256 for more than 8,192 samples. L-BFGS uses all samples.
+        samples on, and grows to 256 for more than 8,192 samples. L-BFGS uses all samples, as does
+        `cv` with fewer than 128 samples.
     max_iter : int, default=100
         Maximum number of epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples in every epoch.
     early_stopping : bool, default=False
         Whether to stop when the validation score no longer improves, and restore the weights of
-        the best epoch.
+        the best epoch. Several networks each have their own best epoch.
     validation_fraction : float, default=0.1
         Fraction of the samples held out for early stopping, in (0, 1). Not used if X_val and y_val
-        are passed to ``fit``, or for several members.
+        are passed to ``fit``, or with `cv`.
     scoring : str, callable or None, default="loss"
         Validation score: ``"loss"`` for the negative loss without penalty, any scikit-learn
         scorer, or None for the estimator's ``score``.
@@ -91,13 +93,15 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         (``{0: ..., 1: ...}``) or column. The weights of a sample in all columns are multiplied.
     warm_start : bool, default=False
         Whether ``fit`` continues the previous fit, including its optimizer and random state.
-    on_divergence : {"warn", "raise"}, default="warn"
-        Action when the loss or a weight is no longer finite. ``"warn"`` keeps the best finite
-        weights and warns once; ``"raise"`` raises FloatingPointError.
     n_members : int, default=1
         Number of networks to train together, on the same batches but from different initial
-        weights. Their probabilities are averaged. With `early_stopping` (and no X_val) they are
-        cross-fitted: each member holds out its own fold and restores its own best epoch.
+        weights. Their probabilities are averaged. With `cv`, the number of networks per split.
+    cv : int, splitter, iterable of splits or None, default=None
+        Cross-fitting: `n_members` networks for each split, trained on exactly its training set.
+        They also predict its test set, see `oof_prediction_`, and with `early_stopping` (and no
+        X_val) each network stops by its test set. An int is the number of shuffled folds, which
+        are stratified by a single column of classes and keep groups together. Without
+        `early_stopping`, all networks are trained for `max_iter` epochs.
     record : bool or "all", default=True
         Whether to record statistics of gradients, weights and activations per layer in
         ``history_.layers``. True records some of the steps, which takes about a fiftieth of the
@@ -118,16 +122,24 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         list with the classes of each column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrix of each layer with batch normalization folded in, so that a plain forward
-        pass gives the raw outputs. For several members, shape (n_members, fan_in, fan_out).
+        pass gives the raw outputs. With `averaging`, these are the averaged weights. Only for a
+        single network.
     intercepts_ : list of ndarray of shape (fan_out,)
-        Bias vector of each layer; for several members, shape (n_members, fan_out).
+        Bias vector of each layer. Only for a single network.
+    members_ : list of estimators
+        The networks as fitted estimators with ``n_members=1`` and ``cv=None``, in the order of the
+        splits; the estimator itself for a single network.
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-        Out-of-fold probabilities of each sample, from the member that held it out; samples with
-        weight zero get the mean over members. For multioutput targets, a list with one array per
-        column of `y`. Only available for cross-fitted members.
+        Out-of-fold probabilities of each sample, from the networks that hold it out: the mean if
+        there are several, NaN if there is none. The target of a sample does not affect its own
+        prediction, given the splits. For multioutput targets, a list with one array per column of
+        `y`. Only available with `cv`.
     oof_score_ : float
-        Score of `oof_prediction_`: accuracy if `scoring` is ``"loss"``, otherwise the score that
-        `scoring` computes. Only available for cross-fitted members.
+        Score of `oof_prediction_`, without samples that no network holds out: accuracy if
+        `scoring` is ``"loss"``, otherwise the score that `scoring` computes. It is honest about
+        this estimator only: a preceding step of a Pipeline that uses the targets, such as a target
+        encoder, has seen all of them. For a score of the whole Pipeline, use scikit-learn's
+        ``cross_val_predict`` or ``cross_val_score``. Only available with `cv`.
     n_iter_ : int
         Number of epochs of the last ``fit``; every ``partial_fit`` adds one.
     best_iter_ : int or ndarray of shape (n_members,)
@@ -157,7 +169,15 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Whether training ended because the loss or the validation score no longer improved.
     optimizer_ : Optimizer
         The optimizer used for training.
-    t_ : int
+    averaging_ : EMA or None
+        The weight averaging used for training.
+    alpha_, l1_ratio_ : float
+        Strength of the penalty and fraction of the L1 norm in it.
+    batch_size_ : int
+        Number of samples in a minibatch.
+    dtype_ : dtype
+        Floating-point precision of the network.
+    n_steps_ : int
         Number of optimizer steps.
     n_features_in_ : int
         Number of features seen during ``fit``.
@@ -201,7 +221,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         optimizer: t.Optimizing = "adam",
         schedule: t.Scheduling = "constant",
         gradient_clip: t.Clip = None,
-        averaging: t.Averaging = "ema",
+        averaging: t.Averaging = "auto",
         alpha: float | str = "auto",
         l1_ratio: float | str = "auto",
         batch_size: int | str = "auto",
@@ -214,8 +234,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         tol: float = 0.0001,
         class_weight: Any = None,
         warm_start: bool = False,
-        on_divergence: str = "warn",
         n_members: int = 1,
+        cv: Any = None,
         record: bool | str = True,
         dtype: str = "auto",
         verbose: int = 0,
@@ -244,8 +264,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         self.tol = tol
         self.class_weight = class_weight
         self.warm_start = warm_start
-        self.on_divergence = on_divergence
         self.n_members = n_members
+        self.cv = cv
         self.record = record
         self.dtype = dtype
         self.verbose = verbose

@@ -162,7 +162,7 @@ ARGUMENTS = {
     "penalize": "VIVvf",
     "softmax_log_loss": "sIMVf",
     "softmax_shift": "SIMVsf",
-    "squared_error": "SMMVsf",
+    "squared_error": "SSMVsf",
 }
 
 

@@ -237,16 +237,17 @@ def squared_error(
         raise ValueError("The gradient must have the shape of the raw outputs.")
     if weight.size and (weight.shape[0] not in (1, z.shape[0]) or weight.shape[1] != z.shape[1]):
         raise ValueError("There must be one weight per sample, or one per member and sample.")
-    if y.shape != (z.shape[1], z.shape[2]):
-        raise ValueError("The targets must have one element per sample and raw output.")
+    if y.shape[0] not in (1, z.shape[0]) or y.shape[1:] != z.shape[1:]:
+        raise ValueError("There must be one target per sample and raw output, or one per member.")
     inverse_n = factors[1]
     for m in range(z.shape[0]):
         own = m if weight.shape[0] > 1 else 0
+        target = y[m if y.shape[0] > 1 else 0]
         total = 0.0
         for i in range(z.shape[1]):
             w = weight[own, i] if weight.size else inverse_n / inverse_n
             for k in range(z.shape[2]):
-                r = z[m, i, k] - y[i, k]
+                r = z[m, i, k] - target[i, k]
                 total += w * r * r / 2
                 gradient[m, i, k] = w * inverse_n * r
         values[m] = total / z.shape[1]

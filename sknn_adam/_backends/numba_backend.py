@@ -281,6 +281,8 @@ class FusedKernels(RecordingKernels):
         if name == "label_log_loss":
             y, labels = np.empty(shape[-2:], z.dtype), y.reshape(len(y), -1)
             self.do(np.copyto, y, labels)
+        if name == "squared_error" and y.ndim == 2:
+            y = y[None]
         weight = NO_WEIGHT[z.dtype] if weight is None else np.atleast_2d(weight)
         factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
         (zs, slopes), values = _as_stacks(z, gradient), self._values

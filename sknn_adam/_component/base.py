@@ -68,7 +68,8 @@ class NestedNames:
     """
 
     _tables: ClassVar[dict[str, Table]] = {}
-    # Parameter names in other libraries, mapped to the names here (in single quotes).
+    # Parameter names in other libraries, mapped to the names here (in single quotes), or to a
+    # sentence about what to do without the parameter.
     _renamed: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -166,6 +167,8 @@ class NestedNames:
         """Return a sentence that suggests the intended parameter, or an empty string."""
         renamed = cls._renamed.get(name, "")
         named = re.findall(r"'(\w+)'", renamed)
+        if renamed and not named:
+            return f" {renamed}"
         if named and {key.partition("__")[0] for key in named} <= set(own):
             return f" {cls.__name__} has {renamed} instead."
         return did_you_mean(name, known)

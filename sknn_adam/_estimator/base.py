@@ -6,15 +6,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 from sknn_adam._component.base import NestedNames
 from sknn_adam._component.ranges import NETWORK
 from sknn_adam._component.registry import Table
 from sknn_adam._estimator.foreign_parameters import RENAMED
 from sknn_adam._estimator.html import NetworkView
-from sknn_adam._estimator.prediction import Published, joined
+from sknn_adam._estimator.out_of_fold import publish_out_of_fold
+from sknn_adam._estimator.prediction import Published
 from sknn_adam._estimator.report import report
-from sknn_adam._estimator.scoring import out_of_fold_score, validator
+from sknn_adam._estimator.scoring import validator
 from sknn_adam._estimator.setup import Session, prepare
 from sknn_adam._training.history import LiveTable
 from sknn_adam._training.loop import train
@@ -62,6 +64,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "averaging": AVERAGINGS,
     }
     _renamed: ClassVar[dict[str, str]] = RENAMED
+    cv: Any
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
         "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
@@ -75,16 +78,31 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "tol": [NON_NEGATIVE],
         "warm_start": ["boolean"],
         "n_members": [POSITIVE_INTEGER],
+        "cv": ["cv_object"],
         "verbose": ["verbose"],
         "record": ["boolean", StrOptions({"all"})],
-        "on_divergence": [StrOptions({"warn", "raise"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
     }
     ranges: ClassVar = NETWORK
     # Searches and cross-validation also split by groups, so they pass them on to fit only if
-    # set_fit_request requests it.
+    # set_fit_request or the splitter in `cv` requests it.
     __metadata_request__fit: ClassVar = {"groups": False}
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the metadata that this estimator and the splitter in `cv` request.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing of the metadata of ``fit``: ``groups`` reach the splitter if it requests
+            them, as all group splitters do.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        if hasattr(self.cv, "split"):
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.cv, method_mapping=to_split)
+        return router
 
     # -- fitting --------------------------------------------------------------------------------
 
@@ -114,14 +132,15 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             weight zero are dropped before training.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), optional
             Validation features. The validation score is then recorded for every epoch. With
-            ``early_stopping=True``, it determines when to stop, and no samples of X are held out.
+            ``early_stopping=True``, it determines when to stop, and no samples of X are held out
+            for this purpose.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), optional
             Validation targets.
         sample_weight_val : array-like of shape (n_val,), optional
             Sample weights of the validation data.
         groups : array-like of shape (n_samples,), optional
-            Group labels. All samples of a group are held out by the same member. Only allowed for
-            cross-fitted members: ``n_members > 1``, ``early_stopping=True`` and no X_val.
+            Group labels, which are passed to the splitter. If `cv` is an int, all samples of a
+            group are in the same fold. Only allowed with `cv`.
 
         Returns
         -------
@@ -232,12 +251,11 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         context.call_on_fit_task_begin(**task)
         # The run has already stopped if a fit was interrupted after its last epoch.
         if run.stop_reason is None:
-            validate = None if session.validation is None else validator(session)
-            reported = watched or table is not None
-            train(run, plan, session.data, n_epochs, validate, on_epoch if reported else None)
+            reported = on_epoch if watched or table is not None else None
+            train(run, plan, session.data, n_epochs, validator(session), reported)
         model._publish(plan, run)
-        if samples.fold is not None:
-            model._publish_out_of_fold(session)
+        if session.folds is not None:
+            publish_out_of_fold(session)
         context.call_on_fit_task_end(**task, reconstruction_attributes=snapshot)
 
     def _publish(self, plan: Plan, run: Run) -> None:
@@ -251,30 +269,13 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         self.validation_scores_ = run.history.columns.get("validation_score")
         score = float(np.mean(run.best_score))
         self.best_validation_score_ = score if plan.early_stopping else None
-        self.t_ = run.clock.step
+        self.n_steps_ = run.clock.step
+        self.alpha_, self.l1_ratio_, self.batch_size_ = plan.alpha, plan.l1_ratio, plan.batch_size
+        self.averaging_, self.dtype_ = plan.averaging, run.network.dtype
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason
         judged = not plan.early_stopping or bool(np.isfinite(run.best_score).any())
         self.converged_ = judged and run.stop_reason in ("tol", "early_stopping")
-
-    def _publish_out_of_fold(self, session: Session) -> None:
-        """Set the out-of-fold predictions and their score."""
-        run: Any = session.run
-        held: Any = session.validation
-        z = run.oof.z
-        if z is None:
-            # Training diverged in its first epoch.
-            return
-        dtype, n_samples = held.X.dtype, held.X.shape[0]
-        self.oof_score_ = out_of_fold_score(session, z)
-        self.oof_prediction_ = self._targets.predictions(self._loss, z, dtype)
-        if len(held) < n_samples:
-            # The other samples have weight zero, so no member was trained on them.
-            others = np.setdiff1d(np.arange(n_samples), held.index)
-            z = self._network.predict(held.X, others)
-            mean = self._targets.predictions(self._loss, z, dtype)
-            order = np.argsort(np.append(held.index, others))
-            self.oof_prediction_ = joined(self.oof_prediction_, mean, order)
 
     def _take_over(self, before: Any, model: Any) -> None:
         """Copy the fitted attributes of `model`, and remove those that only `before` has.

@@ -17,7 +17,8 @@ class Continuous:
     Parameters
     ----------
     shift, scale : ndarray of shape (n_outputs,)
-        Shift and scale of each output.
+        Shift and scale of each output; of shape (n_members, 1, n_outputs) if each member of a
+        cross-fitted estimator has its own, which do not depend on the samples that it holds out.
     """
 
     numeric: ClassVar[bool] = True
@@ -52,7 +53,29 @@ class Continuous:
     @property
     def n_outputs(self) -> int:
         """Number of outputs."""
-        return len(self.shift)
+        return self.shift.shape[-1]
+
+    def per_network(self, estimator: Any, y: np.ndarray, weights: Any, loss: Any) -> "Continuous":
+        """Return targets scaled for each network by the samples with positive weight.
+
+        `weights` has shape (n_networks, n_samples).
+        """
+        if not estimator.target_scaling:
+            return self
+        columns, known = _as_matrix(y), {}
+        for weight in weights:
+            used = weight > 0
+            # Networks of the same split have equal weights.
+            if weight.tobytes() not in known:
+                known[weight.tobytes()] = loss.scaling(columns[used], weight[used])
+        scalings = [known[weight.tobytes()] for weight in weights]
+        return Continuous(*(np.stack(values)[:, None] for values in zip(*scalings, strict=True)))
+
+    def of(self, members: Any) -> "Continuous":
+        """Return the targets of a member, or of an array with one member per prediction."""
+        if self.shift.ndim == 1:
+            return self
+        return Continuous(self.shift[:, 0][members], self.scale[:, 0][members])
 
     def loss(self, loss: Loss) -> Loss:
         """Return the loss to train with."""
@@ -63,7 +86,7 @@ class Continuous:
     def encode(
         self, y: np.ndarray, loss: Any, classes: Any = None, learned: bool = False
     ) -> np.ndarray:
-        """Return the scaled targets, float64 of shape (n_samples, n_outputs).
+        """Return the scaled targets, float64 of shape ([n_members,] n_samples, n_outputs).
 
         Parameters
         ----------
@@ -108,26 +131,43 @@ class Continuous:
 
     def predictions(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
         """Return predictions, averaged over members."""
-        return self._unscaled(_mean(loss.predict(z)), self.shift, dtype)
+        return self._unscaled(loss.predict(z), dtype)
 
     def points(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
         """Return a single prediction per output, even for losses that predict several quantiles."""
-        return self._unscaled(_mean(loss.point(z)), self.shift, dtype)
+        return self._unscaled(loss.point(z), dtype)
 
     def deviations(self, loss: Any, z: np.ndarray, dtype: Any) -> np.ndarray:
         """Return standard deviations; for several members, those of their mixture."""
-        deviation = loss.deviation(z)
+        deviation, common = loss.deviation(z), self.scale
         if z.ndim == 3:
-            between = loss.predict(z).var(axis=0)
-            deviation = np.sqrt((deviation**2).mean(axis=0) + between)
-        return self._unscaled(deviation, 0, dtype)
+            centers = loss.predict(z)
+            if self.scale.ndim > 1:
+                # Squares of extreme scales would overflow.
+                common = self.scale.max(axis=0)
+                factor = self.scale / common
+                deviation, offset = deviation * factor, (self.shift - self.shift[0]) / common
+                centers = centers * factor + offset
+            deviation = np.sqrt((deviation**2).mean(axis=0) + centers.var(axis=0))
+        return self._shaped(deviation, common, 0, dtype)
 
-    def _unscaled(self, predicted: np.ndarray, shift: Any, dtype: Any) -> np.ndarray:
-        """Return finite predictions in the scale and shape of the targets."""
+    def _unscaled(self, predicted: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return finite predictions, averaged over members, in the scale of the targets."""
+        if predicted.ndim == 2:
+            return self._shaped(predicted, self.scale, self.shift, dtype)
+        if self.scale.ndim == 1:
+            return self._shaped(predicted.mean(axis=0), self.scale, self.shift, dtype)
+        with np.errstate(over="ignore"):
+            # Dividing first avoids an overflow of the sum.
+            mean = (predicted * (self.scale / len(predicted)) + self.shift / len(predicted)).sum(0)
+        return self._shaped(mean, 1, 0, dtype)
+
+    def _shaped(self, predicted: np.ndarray, scale: Any, shift: Any, dtype: Any) -> np.ndarray:
+        """Return finite values in the scale and shape of the targets."""
         dtype = self.dtype(dtype)
         largest = np.finfo(dtype).max
         with np.errstate(over="ignore"):
-            predicted = np.clip(predicted * self.scale + shift, -largest, largest)
+            predicted = np.clip(predicted * scale + shift, -largest, largest)
         predicted = predicted.astype(dtype, copy=False)
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
 
@@ -150,8 +190,3 @@ class Continuous:
 
 def _as_matrix(y: np.ndarray) -> np.ndarray:
     return y.reshape(len(y), -1).astype(np.float64, copy=False)
-
-
-def _mean(predicted: np.ndarray) -> np.ndarray:
-    """Average predictions over members, if there are several."""
-    return predicted if predicted.ndim == 2 else predicted.mean(axis=0)

@@ -34,6 +34,13 @@ RENAMED: dict[str, str] = {
     **dict.fromkeys(("clipnorm", "clip_norm", "max_grad_norm", "grad_clip"), "'gradient_clip'"),
     **dict.fromkeys(("n_estimators", "n_networks", "n_ensemble"), "'n_members'"),
     **dict.fromkeys(("seed", "random_seed"), "'random_state'"),
+    "target_transform": "'target_scaling'",
+    "cross_fit": "'cv'",
+    "n_folds": "'cv'",
+    "on_divergence": (
+        "Divergence is a ConvergenceWarning, which "
+        'warnings.simplefilter("error", ConvergenceWarning) turns into an error.'
+    ),
     "min_delta": "'tol'",
     "minibatch_size": "'batch_size'",
     "eps": "'optimizer__epsilon'",

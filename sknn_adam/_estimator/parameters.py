@@ -1,6 +1,7 @@
 """Conversion of estimator parameters to components, architecture and plan."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,7 +53,9 @@ class Architecture:
     dtype : {"auto", "float32", "float64"}
         The estimator's parameter `dtype`.
     n_members : int
-        Number of networks.
+        Number of networks, for each split if `crossed`.
+    crossed : bool
+        Whether the networks are cross-fitted.
     """
 
     widths: tuple[int, ...]
@@ -68,6 +71,7 @@ class Architecture:
     averaging: EMA | None
     dtype: str
     n_members: int
+    crossed: bool
 
     @classmethod
     def of(cls, estimator: MLP) -> "Architecture":
@@ -85,11 +89,15 @@ class Architecture:
         activations = [ACTIVATIONS.resolve(value) for value in values]
         optimizer = components["optimizer"]
         dropout = _dropout_rates(estimator, len(widths), optimizer)
-        if estimator.n_members > 1 and optimizer.full_batch:
+        crossed = estimator.cv is not None
+        if optimizer.full_batch and (estimator.n_members > 1 or crossed):
+            got = f"cv={estimator.cv!r}" if crossed else f"n_members={estimator.n_members}"
             raise ValueError(
                 f"{type(optimizer).__name__} minimizes the objective of one network: set "
-                f"n_members=1, or use another optimizer. Got n_members={estimator.n_members}."
+                f"n_members=1 and cv=None, or use another optimizer. Got {got}."
             )
+        if estimator.averaging == "auto" and optimizer.averages:
+            components["averaging"] = None
         components["clip"] = components.pop("gradient_clip")
         return cls(
             widths=widths,
@@ -97,10 +105,11 @@ class Architecture:
             dropout=dropout,
             dtype=estimator.dtype,
             n_members=estimator.n_members,
+            crossed=crossed,
             **components,
         )
 
-    def network(self, X: Any, n_raw: int, rng: np.random.Generator) -> Network:
+    def network(self, X: Any, n_raw: int, rng: np.random.Generator, members: int) -> Network:
         """Return a network for X with its initial weights."""
         network = build(
             X.shape[1],
@@ -110,7 +119,7 @@ class Architecture:
             normalization=self.normalization,
             dropout=self.dropout,
             dtype=_choose_dtype(self.dtype, X, self.optimizer.full_batch),
-            members=self.n_members if self.n_members > 1 else None,
+            members=members if members > 1 or self.crossed else None,
         )
         network.initialize(self.initializer, self.bias_initializer, rng)
         return network
@@ -127,6 +136,7 @@ class Architecture:
             "optimizer": f"{type(self.optimizer).__name__} with state {self.optimizer.slots}",
             "schedule": self.schedule.kind,
             "n_members": str(self.n_members),
+            "cv": "a cv" if self.crossed else "None",
         }
 
     def check_unchanged(self, before: dict[str, str], dtype: np.dtype) -> None:
@@ -204,6 +214,7 @@ def choose_sizes(
     batch_size: int | str = "auto",
     alpha: float | str = "auto",
     l1_ratio: float | str = "auto",
+    crossed: bool = False,
 ) -> Sizes:
     """Return batch_size, alpha and l1_ratio with ``"auto"`` replaced by numbers."""
     full, regress = optimizer.full_batch, loss.task == "regression"
@@ -211,7 +222,9 @@ def choose_sizes(
     if batch == "auto":
         # In benchmarks on small tables, one step per epoch was enough for regression, but not for
         # classification.
-        few = n_samples if regress else min(n_samples, SMALL_BATCH)
+        # Cross-fitted networks use a part of each batch, and scikit-learn requires that weights
+        # equal repetitions of samples, which is true of full batches.
+        few = n_samples if regress or crossed else min(n_samples, SMALL_BATCH)
         batch = few if n_samples < FEW_SAMPLES else min(256, max(64, n_samples // 128))
         batch = n_samples if full else batch
     elif full and batch < n_samples:
@@ -226,13 +239,17 @@ def choose_sizes(
     if l1_ratio == "auto":
         # Line searches need a smooth penalty.
         l1_ratio = 0.0 if full or regress else 0.15
-    return Sizes(int(batch), float(alpha), float(l1_ratio))
+    return Sizes(min(int(batch), n_samples), float(alpha), float(l1_ratio))
 
 
 def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples: int) -> Plan:
     """Return the plan for training on `n_samples` samples."""
     given = estimator.batch_size, estimator.alpha, estimator.l1_ratio
-    sizes = choose_sizes(loss, architecture.optimizer, n_samples, *given)
+    crossed = architecture.crossed
+    sizes = choose_sizes(loss, architecture.optimizer, n_samples, *given, crossed)
+    # The training loss of the other networks depends on the samples that a network holds out, so it
+    # must not determine how long the network is trained.
+    fixed = crossed and not estimator.early_stopping
     return Plan(
         loss=loss,
         optimizer=architecture.optimizer,
@@ -243,7 +260,7 @@ def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples:
         max_iter=estimator.max_iter,
         shuffle=estimator.shuffle,
         tol=float(estimator.tol),
-        n_iter_no_change=estimator.n_iter_no_change,
+        n_iter_no_change=inf if fixed else estimator.n_iter_no_change,
         early_stopping=estimator.early_stopping,
         record=estimator.record,
     )

@@ -1,6 +1,7 @@
 """Raw outputs and derived attributes of a fitted estimator."""
 
-from typing import Any
+from copy import copy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -10,12 +11,16 @@ from sknn_adam._utils.validation import is_plain, validate_input
 
 __all__ = ["Published", "joined"]
 
+RENAMED_ATTRIBUTES = {
+    "t_": "The number of optimizer steps is called 'n_steps_'; scikit-learn's t_ counts samples.",
+}
 
-def joined(first: Any, second: Any, order: np.ndarray) -> Any:
-    """Concatenate two arrays, or two lists of arrays, with their samples in the given order."""
-    if isinstance(first, list):
-        return [joined(*pair, order) for pair in zip(first, second, strict=True)]
-    return np.concatenate([first, second])[order]
+
+def joined(parts: list, order: np.ndarray) -> Any:
+    """Concatenate arrays, or the columns of lists of arrays, with samples in the given order."""
+    if isinstance(parts[0], list):
+        return [joined(list(column), order) for column in zip(*parts, strict=True)]
+    return np.concatenate(parts)[order]
 
 
 class Published(BaseEstimator):
@@ -25,8 +30,10 @@ class Published(BaseEstimator):
     _run: Any
     _loss: Any
     _targets: Any
+    _structure: dict[str, str]
+    best_iter_: Any
     n_iter_: int
-    t_: int
+    n_steps_: int
     history_: Any
     best_validation_score_: float | None
 
@@ -45,8 +52,10 @@ class Published(BaseEstimator):
             member. For multioutput classification, a list with one array per column of `y`.
         """
         z, dtype = self._raw(X)
-        members = z if z.ndim == 3 else z[None]
-        each = [self._targets.predictions(self._loss, member, dtype) for member in members]
+        each = [
+            self._targets.of(m).predictions(self._loss, member, dtype)
+            for m, member in enumerate(z if z.ndim == 3 else z[None])
+        ]
         if isinstance(each[0], list):
             return [np.stack(column) for column in zip(*each, strict=True)]
         return np.stack(each)
@@ -60,27 +69,72 @@ class Published(BaseEstimator):
             X = validate_input(self, X, accept_sparse="csr", reset=False)
         return self._network.predict(X), X.dtype
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in RENAMED_ATTRIBUTES:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}. "
+                    f"{RENAMED_ATTRIBUTES[name]}"
+                )
+            # Raises the error of the property or method, or the standard one.
+            return object.__getattribute__(self, name)
+
     # -- derived attributes ---------------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
 
     @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weight matrix of each layer, shape (fan_in, fan_out), for a plain forward pass.
+    def members_(self) -> list[Any]:
+        """The networks as fitted estimators with ``n_members=1`` and ``cv=None``."""
+        self._check_published("members_")
+        if self._network.members is None:
+            return [self]
+        return [self._member(m) for m in range(self._network.members)]
 
-        For several members, shape (n_members, fan_in, fan_out).
-        """
+    def _member(self, m: int) -> Any:
+        """Return an estimator whose only network is member `m`."""
+        member = self._with(
+            n_members=1,
+            cv=None,
+            _network=self._network.member(m),
+            _targets=self._targets.of(m),
+            _structure={**self._structure, "n_members": "1", "cv": "None"},
+            _run=None,
+            best_iter_=int(np.broadcast_to(self.best_iter_, self._network.members)[m]),
+        )
+        for name in ("oof_prediction_", "oof_score_"):
+            vars(member).pop(name, None)
+        return member
+
+    def _with(self, **values: Any) -> Any:
+        """Return a copy with other attributes."""
+        other = copy(self)
+        other.__dict__.update(values)
+        return other
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weight matrix of each layer, shape (fan_in, fan_out), for a plain forward pass."""
         return self._published("coefs_")[0]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Bias vector of each layer, shape (fan_out,) or (n_members, fan_out)."""
+        """Bias vector of each layer, shape (fan_out,)."""
         return self._published("intercepts_")[1]
 
-    def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _check_published(self, name: str) -> None:
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} is not fitted yet: it has no {name}.")
+
+    def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        self._check_published(name)
+        if self._network.members is not None:
+            raise AttributeError(
+                f"This {type(self).__name__} has {self._network.members} networks: use "
+                f"members_[i].{name}."
+            )
         return self._weights()
 
     def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -14,7 +14,7 @@ __all__ = ["report"]
 
 
 def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
-    """Warn or raise if training has clearly failed; warn if cross-validation has split X_val."""
+    """Warn if training has clearly failed; warn if cross-validation has split X_val."""
     if X_val is not None:
         warn_if_split(X_val)
     reason = ""
@@ -31,17 +31,13 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
             f"batch_size={plan.batch_size}{reason}. Scale X, or "
             f"{'increase alpha' if plan.optimizer.full_batch else cure}."
         )
-        if estimator.on_divergence == "raise":
-            raise FloatingPointError(f"{message} The estimator is unchanged.")
         warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
     elif lost := np.sum(run.lost):
         text = (
-            f"{lost} of {estimator.n_members} members diverged with {plan.optimizer!r}, "
+            f"{lost} of {run.network.members} members diverged with {plan.optimizer!r}, "
             f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
             "gradient_clip=1.0."
         )
-        if estimator.on_divergence == "raise":
-            raise FloatingPointError(f"{text} The estimator is unchanged.")
         warn(f"{text} Their best finite weights were restored.", ConvergenceWarning)
     elif plan.early_stopping and not np.isfinite(run.best_score).any():
         if run.clock.epoch == run.first_epoch:

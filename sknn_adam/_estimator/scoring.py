@@ -12,10 +12,10 @@ from sklearn.metrics import check_scoring, r2_score
 from sknn_adam._estimator.setup import Session
 from sknn_adam._training.batches import Rows
 from sknn_adam._training.members import OutOfFold
-from sknn_adam._training.validation import CrossFitted, Given, LossScore
+from sknn_adam._training.validation import CrossFitted, LossScore
 from sknn_adam._utils.validation import extreme_exponent, with_ordinary_size
 
-__all__ = ["out_of_fold_score", "r_squared", "validator"]
+__all__ = ["Scorer", "held_samples", "r_squared", "validator"]
 
 
 class Scorer:
@@ -29,10 +29,13 @@ class Scorer:
         The parameter `scoring` of scikit-learn's ``check_scoring``.
     rows : Rows
         The validation samples.
+    member : int, default=0
+        The member to score, if the targets are scaled for each member.
     """
 
-    def __init__(self, model: Any, scoring: Any, rows: Rows):
-        self.X, self.y, self.scored = rows.features(), rows.y, copy(model)
+    def __init__(self, model: Any, scoring: Any, rows: Rows, member: int = 0):
+        self.X, self.y = rows.features(), rows.y
+        self.scored = model._with(_targets=model._targets.of(member))
         # X has been converted to an array without feature names.
         vars(self.scored).pop("feature_names_in_", None)
         self.scoring, self.scorer = scoring, check_scoring(self.scored, scoring)
@@ -92,35 +95,55 @@ def with_labels(scorer: Callable, labels: np.ndarray) -> Callable | None:
     return complete
 
 
-def validator(session: Session) -> Callable[[Any], Any]:
+def validator(session: Session) -> Callable[[Any], Any] | None:
     """Return a function that scores a network on the validation samples; higher is better.
 
     For several members, it returns one score per member: on all validation samples or, for
-    cross-fitted members, on the fold that each member holds out.
+    cross-fitted members, on the samples that each member holds out. Return None if nothing has to
+    be validated.
     """
     model, scoring, run = session.model, session.model.scoring, session.run
-    rows: Any = session.validation
-    n_members: Any = run.network.members
-    if rows.fold is not None:
-        if run.oof is None:
-            run.oof = OutOfFold(len(rows))
-        folds, scorers = [np.flatnonzero(rows.fold == m) for m in range(n_members)], None
-        if scoring != "loss":
-            scorers = [Scorer(model, scoring, rows.take(held)) for held in folds]
-        return CrossFitted(rows, session.plan, run.oof, folds, scorers)
+    rows, n_members = session.validation, run.network.members
+    if rows is None:
+        crossed = session.folds is not None and session.plan.early_stopping
+        return _cross_fitted(session) if crossed else None
     if scoring == "loss":
         return LossScore(rows, session.plan)
-    scorer = Scorer(model, scoring, rows)
     if n_members is None:
-        return scorer
-    return lambda network: np.array([scorer(network.member(m)) for m in range(n_members)])
+        return Scorer(model, scoring, rows)
+    scorers = [Scorer(model, scoring, rows, m) for m in range(n_members)]
+    return lambda network: np.array([score(network.member(m)) for m, score in enumerate(scorers)])
 
 
-def out_of_fold_score(session: Session, z: np.ndarray) -> float:
-    """Return the score of out-of-fold outputs: accuracy or R^2 if `scoring` is ``"loss"``."""
-    scoring = None if session.model.scoring == "loss" else session.model.scoring
-    rows: Any = session.validation
-    return Scorer(session.model, scoring, rows)(Given(z))
+def _cross_fitted(session: Session) -> CrossFitted:
+    model, run, rows, kept = session.model, session.run, session.samples, session.data.kept
+    assert kept is not None
+    held = [positions for _, positions in held_samples(session)]
+    n_held = sum(map(len, held))
+    # An interrupted fit may be continued with other samples.
+    if run.oof is None or len(run.oof.best) != n_held:
+        run.oof = OutOfFold(n_held)
+    scorers = None
+    if model.scoring != "loss":
+        scoring = model.scoring
+        scorers = [Scorer(model, scoring, rows.take(part), m) for m, part in enumerate(held)]
+    return CrossFitted(rows, session.plan, run.oof, held, kept, scorers)
+
+
+def held_samples(session: Session) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return, for each network, the rows of X that it holds out, and their training samples.
+
+    The second array has the positions of the rows among the training samples, without rows of
+    weight zero.
+    """
+    folds, index = session.folds, session.samples.index
+    assert folds is not None
+    pairs = []
+    for m in range(len(folds)):
+        rows = folds.held_by(m)
+        positions = rows if index is None else np.flatnonzero(np.isin(index, rows))
+        pairs.append((rows, positions))
+    return pairs
 
 
 def r_squared(y: Any, predicted: np.ndarray, weight: Any = None) -> float:

@@ -1,7 +1,7 @@
 """Preparation of a training session from parameters and data."""
 
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from sknn_adam._training.batches import Data, Rows
 from sknn_adam._training.members import Members
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import Run
-from sknn_adam._training.splits import fold_numbers, hold_out
-from sknn_adam._utils.validation import check_sample_weight, group_codes, validate_pair
+from sknn_adam._training.splits import Folds, hold_out, make_folds
+from sknn_adam._utils.validation import check_sample_weight, validate_pair
 from sknn_adam.losses import Loss
 from sknn_adam.schedules import Clock
 
@@ -39,18 +39,24 @@ class Session:
         The state of the training.
     data : Data
         The training samples in batches.
+    rows : Rows
+        All samples that were passed, including those with weight zero.
     samples : Rows
         The training samples.
     validation : Rows or None
-        The validation samples; for cross-fitted members, the training samples with their folds.
+        The validation samples, unless members hold out samples by `folds`.
+    folds : Folds or None
+        The samples that each cross-fitted network trains on and holds out.
     """
 
     model: Any
     plan: Plan
     run: Run
     data: Data
+    rows: Rows
     samples: Rows
     validation: Rows | None
+    folds: Folds | None
 
 
 def prepare(
@@ -83,43 +89,65 @@ def prepare(
     validation : tuple of (X, y, sample_weight)
         Validation data passed by the user.
     groups : array-like, optional
-        Group labels. All samples of a group are held out by the same member.
+        Group labels for `cv`.
     """
     architecture = Architecture.of(estimator)
-    if partial and estimator.early_stopping:
+    if partial and (estimator.early_stopping or estimator.cv is not None):
+        name = "early_stopping=True" if estimator.early_stopping else "cv"
         raise ValueError(
-            "partial_fit does not support early_stopping=True, because it trains for one epoch and "
-            "the caller decides when to stop. Set early_stopping=False."
+            f"partial_fit does not support {name}, because it trains for one epoch on the given "
+            "samples and the caller decides when to stop. Set early_stopping=False and cv=None."
         )
     model: Any = copy(estimator)
     # These attributes belong to the previous training.
     for name in ("oof_prediction_", "oof_score_"):
         vars(model).pop(name, None)
     loss = architecture.loss
-    minimum = 1 if partial else 2
-    samples = _checked(model, X, y, sample_weight, loss, classes, not resume, minimum)
+    rows = _checked(model, X, y, sample_weight, loss, classes, not resume, 1 if partial else 2)
     if resume and not partial:
         model._targets.check_resumed(y)
+    samples = rows.of_positive_weight()
     samples.targets = model._targets.encode(samples.y, loss, classes, learned=not resume)
-    held_out = _validation_samples(model, *validation, loss)
     seed = check_random_state(estimator.random_state)
-    samples, held_out = _split(model, samples, held_out, groups, resume, seed)
-    weight = model._targets.weights(model, samples.weight, samples.targets, partial)
-    samples = replace(samples, weight=weight)
+    crossed, given = model.cv is not None, validation[0] is not None
+    # A warm start must not train on samples that were held out before.
+    if (crossed or (model.early_stopping and not given)) and not (
+        resume and hasattr(model, "_seed_of_split")
+    ):
+        model._seed_of_split = seed.randint(np.iinfo(np.int32).max)
+    folds = _folds(model, rows, samples, groups, given)
+    weight, kept = samples.weight, None
+    if folds is not None:
+        counts = folds.counts(samples.index)
+        kept = folds.per_network(counts > 0)
+        by_split = counts if weight is None else counts * weight
+        if not resume:
+            by_network = folds.per_network(by_split)
+            model._targets = model._targets.per_network(model, samples.y, by_network, loss)
+            samples.targets = model._targets.encode(samples.y, loss, classes, learned=True)
+    held_out = _validation_samples(model, *validation, loss)
+    if model.early_stopping and not (given or crossed):
+        samples, held_out = _hold_out(model, samples)
+        weight = samples.weight
+    weights = model._targets.weights
+    if folds is None:
+        weight = weights(model, weight, samples.targets, partial)
+    else:
+        weight = folds.per_network(weights(model, row, samples.targets) for row in by_split)
     plan = make_plan(model, architecture, model._targets.loss(loss), len(samples))
     rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
     if resume:
         run = _resumed_run(model, architecture, plan, rng, copied=not partial)
     else:
         n_raw = plan.loss.n_raw(model._targets.n_outputs)
-        run = new_run(architecture.network(samples.X, n_raw, rng), rng, plan)
+        members = architecture.n_members if folds is None else len(folds)
+        run = new_run(architecture.network(samples.X, n_raw, rng, members), rng, plan)
         model._structure = architecture.described()
-    arrays = samples.X, samples.targets, samples.weight
-    folds = samples.index, samples.fold, architecture.n_members
-    data = Data(*arrays, plan.batch_size, run.network.dtype, *folds)
+    arrays = samples.X, samples.targets, weight
+    data = Data(*arrays, plan.batch_size, run.network.dtype, samples.index, kept)
     if architecture.initializer.unit_variance and not resume:
         run.network.unit_variance(data.batch(0, data.order(run.rng)).x)
-    return Session(model, plan, run, data, samples, held_out)
+    return Session(model, plan, run, data, rows, samples, held_out, folds)
 
 
 def new_run(network: Network, rng: np.random.Generator, plan: Plan, **state: Any) -> Run:
@@ -137,7 +165,7 @@ def _resumed_run(
     run = getattr(model, "_run", None)
     if run is None:
         # A fit without warm_start stores the weights, but not the run.
-        clock, history = Clock(step=model.t_, epoch=model.n_iter_), deepcopy(model.history_)
+        clock, history = Clock(step=model.n_steps_, epoch=model.n_iter_), deepcopy(model.history_)
         return new_run(deepcopy(model._network), rng, plan, clock=clock, history=history)
     return deepcopy(run) if copied else run
 
@@ -152,19 +180,16 @@ def _checked(
     first: bool = False,
     minimum: int = 1,
 ) -> Rows:
-    """Validate data and return samples with positive weight; if `first`, learn the target type."""
+    """Validate data and return its rows; if `first`, learn the target type."""
     model._target_type.check(y)
     options = {"ensure_min_samples": minimum, "reset": first}
     X, y = validate_pair(model, X, y, sample_weight, model._target_type.numeric, **options)
-    samples = Rows(X, y.toarray() if issparse(y) else y)
+    rows = Rows(X, y.toarray() if issparse(y) else y)
     if sample_weight is not None:
-        samples.weight = check_sample_weight(sample_weight, X)
+        rows.weight = check_sample_weight(sample_weight, X)
     if first:
-        learned = model._target_type.learn(model, samples.y, samples.weight, loss, classes)
-        model._targets = learned
-    if samples.weight is None or samples.weight.all():
-        return samples
-    return samples.take(np.flatnonzero(samples.weight))
+        model._targets = model._target_type.learn(model, rows.y, rows.weight, loss, classes)
+    return rows
 
 
 def _validation_samples(
@@ -178,7 +203,7 @@ def _validation_samples(
     if X_val is None or y_val is None:
         raise ValueError("X_val and y_val must be given together.")
     try:
-        samples = _checked(model, X_val, y_val, sample_weight_val, loss)
+        samples = _checked(model, X_val, y_val, sample_weight_val, loss).of_positive_weight()
         samples.targets = model._targets.encode(samples.y, loss)
     except ValueError as error:
         reason = getattr(error, "held_out", error)
@@ -186,29 +211,41 @@ def _validation_samples(
     return samples
 
 
-def _split(
-    model: Any, samples: Rows, validation: Rows | None, groups: Any, resume: bool, seed: Any
-) -> tuple[Rows, Rows | None]:
-    """Return training and validation samples; cross-fitted members get one fold each."""
-    crossed = validation is None and model.early_stopping and model.n_members > 1
-    if groups is not None and not crossed:
-        raise ValueError(
-            "groups is for cross-fitted members only: set n_members above 1 and "
-            "early_stopping=True without passing X_val, or do not pass groups."
-        )
-    if validation is not None or not model.early_stopping:
-        return samples, validation
-    # A warm start must not train on samples that were held out before.
-    if not (resume and hasattr(model, "_seed_of_split")):
-        model._seed_of_split = seed.randint(np.iinfo(np.int32).max)
-    codes = samples.targets if samples.targets.ndim == 1 else None
-    if not crossed:
-        fraction = model.validation_fraction
-        kept, held = hold_out(len(samples), fraction, codes, model._seed_of_split)
-        return samples.take(kept), samples.take(held)
+def _class_codes(samples: Rows) -> np.ndarray | None:
+    """Return the class codes if there is a single column of classes, else None."""
+    return samples.targets if samples.targets.ndim == 1 else None
+
+
+def _hold_out(model: Any, samples: Rows) -> tuple[Rows, Rows]:
+    """Return training and validation samples."""
+    fraction, seed = model.validation_fraction, model._seed_of_split
+    train, held = hold_out(len(samples), fraction, _class_codes(samples), seed)
+    return samples.take(train), samples.take(held)
+
+
+def _folds(model: Any, rows: Rows, samples: Rows, groups: Any, given: bool) -> Folds | None:
+    """Return the folds of `cv`, or None without it; `given` is whether X_val was passed."""
+    if model.cv is None:
+        if groups is not None:
+            raise ValueError(
+                "groups is for cross-fitting only: set cv, for example cv=5, or do not pass groups."
+            )
+        return None
     if groups is not None:
-        groups = group_codes(groups)
-        check_consistent_length(samples.X, groups)
-        groups = groups if samples.index is None else groups[samples.index]
-    samples.fold = fold_numbers(len(samples), model.n_members, codes, groups, model._seed_of_split)
-    return samples, samples
+        check_consistent_length(rows.X, groups)
+    codes = _class_codes(samples)
+    if codes is not None and len(samples) < len(rows):
+        # Samples with weight zero are held out like the others.
+        codes = np.unique(rows.y, return_inverse=True)[1]
+    return make_folds(
+        model.cv,
+        model.n_members,
+        rows.X,
+        rows.y,
+        codes,
+        groups,
+        rows.weight,
+        # The best epoch for a sample is determined by the others in its fold.
+        least=2 if model.early_stopping and not given else 1,
+        random_state=model._seed_of_split,
+    )

@@ -78,6 +78,14 @@ class Classes:
         """The estimator's attribute ``n_outputs_``."""
         return len(self.columns)
 
+    def per_network(self, estimator: Any, y: np.ndarray, weights: Any, loss: Loss) -> "Classes":
+        """Return these targets: all networks have the same classes."""
+        return self
+
+    def of(self, members: Any) -> "Classes":
+        """Return these targets: all members have the same classes."""
+        return self
+
     def loss(self, loss: ClassificationLoss) -> ClassificationLoss:
         """Return the loss to train with."""
         return loss

@@ -55,8 +55,8 @@ class MLP(Protocol):
     n_iter_no_change: float
     tol: float
     warm_start: bool
-    on_divergence: str
     n_members: int
+    cv: Any
     record: bool | str
     dtype: str
     verbose: int

@@ -20,11 +20,12 @@ class Batch(NamedTuple):
     x : ndarray or CSR matrix of shape (n_samples, n_features)
         Features.
     y : ndarray
-        Codes (n_samples,) or targets (n_samples, n_outputs).
+        Codes (n_samples,) or targets (n_samples, n_outputs), or (n_members, n_samples, n_outputs)
+        if each member scales the targets by itself.
     weight : ndarray of shape (n_samples,) or (n_members, n_samples), optional
-        Relative weights; the samples of a member's own fold have weight 0.
+        Relative weights; samples that a member holds out have weight 0.
     kept : ndarray of bool of shape (n_members, n_samples), optional
-        Whether a sample is outside of a member's own fold and therefore contributes to its batch
+        Whether a sample is in a member's training set and therefore contributes to its batch
         statistics.
     """
 
@@ -32,6 +33,11 @@ class Batch(NamedTuple):
     y: np.ndarray
     weight: np.ndarray | None = None
     kept: np.ndarray | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.x.shape[0]
 
 
 @dataclass
@@ -52,8 +58,6 @@ class Rows:
         `y` in the form that the loss requires.
     index : ndarray of int of shape (n_rows,), optional
         The indices of these rows in X; None for all rows.
-    fold : ndarray of int of shape (n_rows,), optional
-        The member that holds out each row.
     """
 
     X: Any
@@ -61,7 +65,6 @@ class Rows:
     weight: np.ndarray | None = None
     targets: Any = None
     index: np.ndarray | None = None
-    fold: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y) if isinstance(self.y, np.ndarray) else self.y.shape[0]
@@ -72,14 +75,28 @@ class Rows:
             self.X,
             self.y[which],
             None if self.weight is None else self.weight[which],
-            None if self.targets is None else self.targets[which],
+            None if self.targets is None else self.targets.take(which, sample_axis(self.targets)),
             which if self.index is None else self.index[which],
-            None if self.fold is None else self.fold[which],
         )
+
+    def of_positive_weight(self) -> "Rows":
+        """Return the rows with a positive weight."""
+        if self.weight is None or self.weight.all():
+            return self
+        return self.take(np.flatnonzero(self.weight))
+
+    def targets_of(self, m: int) -> np.ndarray:
+        """Return the targets as member `m` scales them."""
+        return self.targets[m] if self.targets.ndim == 3 else self.targets
 
     def features(self) -> Any:
         """Return these rows of X, as a copy unless they are all rows."""
         return self.X if self.index is None else self.X[self.index]
+
+
+def sample_axis(targets: np.ndarray) -> int:
+    """Return the axis of the samples: targets may have one more axis before and after it."""
+    return -min(2, targets.ndim)
 
 
 class Data:
@@ -90,20 +107,17 @@ class Data:
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Features, float32 or float64; never copied or converted as a whole.
     targets : ndarray
-        Codes (n_rows,) or targets (n_rows, n_outputs).
-    weight : ndarray of shape (n_rows,), optional
-        Relative weights, which are scaled to mean 1. With folds, there is one weight per member and
-        sample, which is 0 in the member's own fold.
+        Codes (n_rows,) or targets (n_rows, n_outputs) or (n_members, n_rows, n_outputs).
+    weight : ndarray of shape (n_rows,) or (n_members, n_rows), optional
+        Relative weights, which are scaled to mean 1.
     batch_size : int
         Number of samples in a batch; the last batch of an epoch may have fewer.
     dtype : numpy dtype
         The dtype of batches of X, of float targets and of weights.
     index : ndarray of int of shape (n_rows,), optional
         The rows of X that `targets` and `weight` belong to; None for all of them.
-    fold : ndarray of int of shape (n_rows,), optional
-        The member that holds out each sample.
-    n_members : int, default=1
-        Number of members, used only with folds.
+    kept : ndarray of bool of shape (n_members, n_rows), optional
+        Whether each sample is in the training set of each member; by default, all of them are.
     """
 
     def __init__(
@@ -114,21 +128,18 @@ class Data:
         batch_size: int,
         dtype: Any,
         index: np.ndarray | None = None,
-        fold: np.ndarray | None = None,
-        n_members: int = 1,
+        kept: np.ndarray | None = None,
     ):
         self.X, self.dtype = X, np.dtype(dtype)
         _check_range(X, self.dtype)
         # Row-major, because taking a batch from column-major targets would copy all of them.
         self.y = np.ascontiguousarray(targets, self.dtype if targets.dtype.kind == "f" else None)
-        self.kept: np.ndarray | None = None
-        if fold is not None:
-            self.kept = fold != np.arange(n_members)[:, None]
-            weight = self.kept.astype(np.float64) if weight is None else self.kept * weight
+        self.kept = kept
         if weight is not None:
             weight = (weight / weight.mean(axis=-1, keepdims=True)).astype(self.dtype)
         self.weight = weight
-        self.index, self.n_rows = index, len(targets)
+        self.sample_axis = sample_axis(targets)
+        self.index, self.n_rows = index, targets.shape[self.sample_axis]
         self.batch_size = min(batch_size, self.n_rows)
         self.n_batches = -(-self.n_rows // self.batch_size)
         self._sparse = issparse(X)
@@ -172,7 +183,8 @@ class Data:
             None if array is None else np.ascontiguousarray(array[..., which])
             for array in (self.weight, self.kept)
         )
-        return Batch(x, self.y[which], weight, kept)
+        y = self.y[which] if self.y.ndim < 3 else np.ascontiguousarray(self.y[:, which])
+        return Batch(x, y, weight, kept)
 
     def _gather(self, rows: np.ndarray, kernels: Backend) -> Batch:
         n_rows = len(rows)
@@ -180,7 +192,9 @@ class Data:
             shape = n_rows, self.X.shape[1]
             cast = np.empty(shape, self.dtype)
             taken = cast if self.X.dtype == self.dtype else np.empty(shape, self.X.dtype)
-            y = np.empty((n_rows, *self.y.shape[1:]), self.y.dtype)
+            y_shape = list(self.y.shape)
+            y_shape[self.sample_axis] = n_rows
+            y = np.empty(y_shape, self.y.dtype)
             weight, kept = (
                 None if array is None else np.empty((*array.shape[:-1], n_rows), array.dtype)
                 for array in (self.weight, self.kept)
@@ -189,7 +203,7 @@ class Data:
         taken, batch = self._buffers[n_rows]
         kernels.gather(self.X, rows if self.index is None else self.index[rows], taken, batch.x)
         # The indices are valid, so mode="clip" only skips the bounds check.
-        self.y.take(rows, axis=0, out=batch.y, mode="clip")
+        self.y.take(rows, axis=self.sample_axis, out=batch.y, mode="clip")
         if self.weight is not None:
             self.weight.take(rows, axis=-1, out=batch.weight, mode="clip")
         if self.kept is not None:
@@ -236,6 +250,8 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         prediction (``"constant_loss"``).
     """
     x, y, *_ = data.subset(data.spread_index())
+    # The scaled targets of members differ only slightly.
+    y = y[0] if y.ndim == 3 else y
     x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x
     # Products with ones keep a sparse x sparse.

@@ -61,11 +61,11 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
     If the loss has diverged, return nan without a step.
     """
     network = run.network
-    value = run.mean(objective(network, plan, batch, run.rng, probe), len(batch.y))
+    value = run.mean(objective(network, plan, batch, run.rng, probe), batch.n_samples)
     if not isfinite(value):
         return nan
     if probe is not None:
-        probe.before(network.workspaces(len(batch.y)))
+        probe.before(network.workspaces(batch.n_samples))
     if plan.clip is not None:  # 4
         run.unclipped = norm(network.grad)
         in_place(plan.clip.__call__, network.grad, network.layout)
@@ -104,7 +104,7 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[f
             return value, factor
         if probe is not None:
             _record(run, plan, probe)
-        run.total += value * len(batch.y)
+        run.total += value * batch.n_samples
         run.batch += 1
         if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
@@ -216,6 +216,7 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     for which in (data.spread_index(), slice(None)):
         x, y, weight, _ = data.subset(which)
         predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
+        y = y[0] if y.ndim == 3 else y
         constant = np.ones((len(y), 1)) * plan.loss.constant(y)
         reference = np.atleast_1d(plan.loss.mean(y, constant, weight))
         useless = (reference > 0.01) & (predicted > 0.98 * reference) & (trained < 0.7 * predicted)
@@ -316,7 +317,7 @@ def _minimize(
         run.clock.step += 1
         if run.history.layers.due(plan.record, run.clock.step):
             probe = Probe(network.layers)
-            probe.before(network.workspaces(len(batch.y)))
+            probe.before(network.workspaces(batch.n_samples))
         if epoch_end(run, plan, float(result.fun), 1.0):
             raise StopIteration
 

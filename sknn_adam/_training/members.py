@@ -102,10 +102,13 @@ class Members(Run):
     def watch(self, plan: Plan, score: Any, point: np.ndarray) -> None:
         """Compare the scores of the members (higher is better) with their best scores."""
         score = np.asarray(score, dtype=np.float64)
+        # A member that is out of patience keeps its best weights while the others train on, as if
+        # it had been trained alone.
+        waiting = np.asarray(self.waited) <= plan.n_iter_no_change
         # With this comparison, nan counts as no improvement.
         rose = score >= self.best_score + plan.tol
-        self.waited = np.where(rose, 0, self.waited + 1)
-        better = score > self.best_score
+        self.waited = np.where(waiting, np.where(rose, 0, self.waited + 1), self.waited)
+        better = waiting & (score > self.best_score)
         if better.all():
             super().keep(score, point)
             self.best_epoch = np.full(len(score), self.best_epoch)
@@ -151,7 +154,7 @@ class Members(Run):
 
 
 class OutOfFold:
-    """Out-of-fold raw outputs, each from an epoch selected without the sample's own target.
+    """Raw outputs for held-out samples, each from an epoch selected without the sample's target.
 
     The fold of a member determines its best epoch. Using that epoch to predict a sample of the fold
     would leak the sample's own target. Therefore each sample has its own best epoch, determined by
@@ -159,10 +162,10 @@ class OutOfFold:
     the sample no longer change.
     """
 
-    def __init__(self, n_rows: int):
+    def __init__(self, n_held: int):
         self.z: np.ndarray | None = None
-        self.best = np.full(n_rows, -inf)
-        self.waited = np.zeros(n_rows)
+        self.best = np.full(n_held, -inf)
+        self.waited = np.zeros(n_held)
 
     def see(self, z: np.ndarray, score: np.ndarray, tol: float, patience: float) -> None:
         """Store the raw outputs of samples whose leave-one-out score is the best so far."""

@@ -39,20 +39,22 @@ class LossScore:
 
 
 class CrossFitted:
-    """Scores of the members on their own folds, and their predictions for these samples.
+    """Scores of the members on the samples that they hold out, and their predictions for these.
 
     Parameters
     ----------
     rows : Rows
-        All samples, with their folds.
+        All training samples.
     plan : Plan
         The plan of the training run.
     state : OutOfFold
-        The predictions so far.
-    folds : sequence of ndarray of int
-        The samples that each member holds out.
+        The predictions so far, in the order of the concatenated `held`.
+    held : sequence of ndarray of int
+        The positions in `rows` of the samples that each member holds out.
+    kept : ndarray of bool of shape (n_members, n_samples)
+        Whether each member trains on each sample.
     scorers : sequence of callable, optional
-        The scorer of each fold; by default, the score is the negated loss.
+        The scorer of each member; by default, the score is the negated loss.
     """
 
     def __init__(
@@ -60,45 +62,44 @@ class CrossFitted:
         rows: Rows,
         plan: Plan,
         state: OutOfFold,
-        folds: Sequence[np.ndarray],
+        held: Sequence[np.ndarray],
+        kept: np.ndarray,
         scorers: Sequence[Callable[[Any], float]] | None,
     ):
         self.rows, self.plan, self.state = rows, plan, state
-        self.folds, self.scorers = folds, scorers
-        self.weight = np.ones(len(rows)) if rows.weight is None else rows.weight
-        if rows.targets.ndim == 1:  # class codes
-            self.weight = self._without_unknown_classes()
+        self.held, self.scorers = held, scorers
+        self.weights = [self._weights(*pair) for pair in zip(held, kept, strict=True)]
 
-    def _without_unknown_classes(self) -> np.ndarray:
+    def _weights(self, held: np.ndarray, kept: np.ndarray) -> np.ndarray:
         """Return the weights, with 0 for samples whose class their member does not train on.
 
         The loss of such a sample grows while the member learns the other classes, so early stopping
         would end the training of the member immediately.
         """
-        codes, weight = self.rows.targets, self.weight.copy()
-        for held in self.folds:
-            kept = np.bincount(codes) - np.bincount(codes[held], minlength=codes.max() + 1)
-            known = kept[codes[held]] > 0
-            # The score of a sample depends on the others in its fold, which need a positive weight.
+        rows = self.rows
+        weight = np.ones(len(held)) if rows.weight is None else rows.weight[held].copy()
+        if rows.targets.ndim == 1:  # class codes
+            codes = rows.targets
+            known = np.isin(codes[held], codes[kept])
+            # The score of a sample depends on the others, which need a positive weight.
             if known.sum() > 1:
-                weight[held[~known]] = 0
+                weight[~known] = 0
         return weight
 
     def __call__(self, network: Network) -> np.ndarray:
         """Return the scores of the members."""
-        rows, plan, given = self.rows, self.plan, []
-        for m, held in enumerate(self.folds):
+        rows, plan, outputs, scores, others = self.rows, self.plan, [], [], []
+        for m, (held, weight) in enumerate(zip(self.held, self.weights, strict=True)):
             index = held if rows.index is None else rows.index[held]
-            given.append(network.member(m).predict(rows.X, index))
-        order = np.concatenate(self.folds)
-        z = np.empty((len(rows), given[0].shape[-1]), given[0].dtype)
-        z[order] = np.concatenate(given)
-        loss = plan.loss.value(rows.targets, z).astype(np.float64)
-        others = np.empty(len(rows))
-        for held in self.folds:
-            others[held] = leave_one_out_scores(loss[held], self.weight[held])
-        self.state.see(z, others, plan.tol, plan.n_iter_no_change)
-        if self.scorers is not None:
-            pairs = zip(self.scorers, given, strict=True)
-            return np.array([scorer(Given(raw)) for scorer, raw in pairs])
-        return -np.array([np.average(loss[held], weights=self.weight[held]) for held in self.folds])
+            z = network.member(m).predict(rows.X, index)
+            loss = plan.loss.value(rows.targets_of(m)[held], z).astype(np.float64)
+            others.append(leave_one_out_scores(loss, weight))
+            outputs.append(z)
+            if self.scorers is None:
+                scores.append(-float(np.average(loss, weights=weight)))
+            else:
+                scores.append(self.scorers[m](Given(z)))
+        self.state.see(
+            np.concatenate(outputs), np.concatenate(others), plan.tol, plan.n_iter_no_change
+        )
+        return np.array(scores)

@@ -49,7 +49,7 @@ DATES, RECORDS = "dates or times", "records"
 MOMENTS = (np.datetime64, np.timedelta64, date, time, timedelta)
 # Maximum number of columns named in a message.
 MOST_NAMES = 5
-TABULAR = "sknn_adam.tabular_pipeline(estimator) accepts missing values, strings and dates"
+TABULAR = "sknn_adam.make_tabular_pipeline(estimator) accepts missing values, strings and dates"
 
 
 # -- arrays returned by components, sample weights, extreme numbers -------------------------------

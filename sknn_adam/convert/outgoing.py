@@ -106,7 +106,8 @@ def _network_problems(estimator: Any, architecture: Architecture, fitted: bool) 
             yield "several columns of classes"
         if not targets.several and len(targets.classes) < 2:
             yield "a single class"
-    if estimator._network.members is not None if fitted else estimator.n_members > 1:
+    several = estimator.n_members > 1 or estimator.cv is not None
+    if estimator._network.members is not None if fitted else several:
         yield "several members"
 
 

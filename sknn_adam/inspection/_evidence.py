@@ -64,17 +64,19 @@ class Evidence:
     @cached_property
     def auto(self) -> Sizes:
         """Values that "auto" gives batch_size, alpha and l1_ratio for this training set."""
-        return choose_sizes(self.mlp._loss, self.optimizer, int(self.table["n_rows"]))
+        crossed = self.mlp.cv is not None
+        n_samples = int(self.table["n_rows"])
+        return choose_sizes(self.mlp._loss, self.optimizer, n_samples, crossed=crossed)
 
     @cached_property
     def alpha(self) -> float:
         """Strength of the penalty."""
-        return self.auto.alpha if self.mlp.alpha == "auto" else float(self.mlp.alpha)
+        return self.mlp.alpha_
 
     @cached_property
     def l1_ratio(self) -> float:
         """Fraction of L1 in the penalty."""
-        return self.auto.l1_ratio if self.mlp.l1_ratio == "auto" else float(self.mlp.l1_ratio)
+        return self.mlp.l1_ratio_
 
     @cached_property
     def slopes(self) -> np.ndarray:

@@ -60,7 +60,7 @@ def unscaled_targets(e: Evidence) -> Result:
         None,
         evidence,
         severity,
-        {"target_scaling": "auto"},
+        {"target_scaling": True},
         "let the estimator scale the targets",
     )
 

@@ -96,11 +96,11 @@ def batch_too_large(e: Evidence) -> Result:
     batch, usual = int(e.table["batch_size"]), e.auto.batch_size
     wanted = usual if usual > 64 else 32
     large = batch >= max(2 * wanted, e.table["n_rows"] / 4) and len(e.loss) >= FEW_EPOCHS
-    if not large or e.mlp.t_ > FEW_STEPS or not e.left > 0.6 * LEFT:
+    if not large or e.mlp.n_steps_ > FEW_STEPS or not e.left > 0.6 * LEFT:
         return None
     evidence = (
-        f"batches of {batch} samples gave only {e.mlp.t_} steps in {len(e.loss)} epochs, and the "
-        f"loss is {e.left:.0%} of that of a constant prediction"
+        f"batches of {batch} samples gave only {e.mlp.n_steps_} steps in {len(e.loss)} epochs, and "
+        f"the loss is {e.left:.0%} of that of a constant prediction"
     )
     params = {"batch_size": "auto" if wanted == usual else wanted}
     return None, evidence, "medium" if e.left > 0.3 else "low", params, "use smaller batches"
@@ -113,7 +113,7 @@ def too_few_steps(e: Evidence) -> Result:
     `stopped_early` does not detect it. Neither does `batch_too_large`, because the batches are not
     large for the table.
     """
-    if e.optimizer.full_batch or e.mlp.stop_reason_ != "max_iter" or not e.mlp.t_ < FEW_STEPS:
+    if e.optimizer.full_batch or e.mlp.stop_reason_ != "max_iter" or not e.mlp.n_steps_ < FEW_STEPS:
         return None
     batch, n_samples = int(e.table["batch_size"]), int(e.table["n_rows"])
     noisy = e.mlp._loss.task == "regression" or batch < n_samples
@@ -121,10 +121,13 @@ def too_few_steps(e: Evidence) -> Result:
     if len(e.loss) < FEW_EPOCHS or not (enough_left and e.gain > GAIN):
         return None
     evidence = (
-        f"training ended after {e.mlp.t_} steps in {len(e.loss)} epochs while the loss was still "
-        f"falling (by {e.gain:.0%} in the last tenth of the epochs)"
+        f"training ended after {e.mlp.n_steps_} steps in {len(e.loss)} epochs while the loss was "
+        f"still falling (by {e.gain:.0%} in the last tenth of the epochs)"
     )
-    params, cure = {"max_iter": -(-FEW_STEPS * len(e.loss) // e.mlp.t_)}, "train for more epochs"
+    params, cure = (
+        {"max_iter": -(-FEW_STEPS * len(e.loss) // e.mlp.n_steps_)},
+        "train for more epochs",
+    )
     for size in SMALLER_BATCHES:
         if size < batch and e.mlp.max_iter * -(-n_samples // size) >= FEW_STEPS:
             params, cure = {"batch_size": size}, "use smaller batches"

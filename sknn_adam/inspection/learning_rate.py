@@ -151,6 +151,7 @@ def _last(estimator: Any, X: Any, y: Any) -> tuple[str, Any, Any]:
                 f"search that ends with one. Got {type(estimator).__name__}."
             )
     plain = {"warm_start": False, "early_stopping": False, "averaging": None, "record": False}
+    plain["cv"] = None
     return prefix, clone(inner).set_params(**plain), X
 
 

@@ -169,9 +169,10 @@ def _softmax(z: np.ndarray) -> np.ndarray:
 class RegressionLoss(Loss):
     """Base class of regression losses, with targets of shape (n_samples, n_outputs).
 
-    Two class attributes configure the regressor. ``target_scaling`` is the scaling of the targets
-    that ``"auto"`` selects: ``"standard"`` (mean 0, standard deviation 1) for losses that depend
-    only on differences, or ``"mean"`` (division by the mean) for losses for positive targets.
+    Two class attributes configure the regressor. ``target_scaling`` is the scaling that its
+    parameter of the same name applies: ``"standard"`` (mean 0, standard deviation 1) for losses
+    that depend only on differences, or ``"mean"`` (division by the mean) for losses for positive
+    targets.
     ``out_activation`` is the function that converts raw outputs to predictions: ``"identity"`` or
     ``"exp"``.
 

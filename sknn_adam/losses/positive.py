@@ -68,7 +68,7 @@ class PoissonLoss(PositiveLoss):
     Notes
     -----
     Above :math:`z = 30`, the exponential is replaced by its tangent, so the loss is finite for any
-    raw output. With ``target_scaling="auto"``, this bound corresponds to 1e13 times the mean
+    raw output. With ``target_scaling=True``, this bound corresponds to 1e13 times the mean
     target.
     Scaling the targets by their mean divides the loss by that mean, up to a constant.
 
@@ -97,7 +97,7 @@ class GammaLoss(PositiveLoss):
     Notes
     -----
     Below :math:`z = -30`, the exponential is replaced by its tangent, so the loss is finite for any
-    raw output. With ``target_scaling="auto"``, this bound corresponds to 1e-13 times the mean
+    raw output. With ``target_scaling=True``, this bound corresponds to 1e-13 times the mean
     target.
     Scaling the targets changes the loss only by a constant.
 

@@ -75,7 +75,7 @@ class HuberLoss(RegressionLoss):
     ----------
     delta : float, default=1.0
         :math:`\delta`, the error at which the loss changes from squared to absolute; greater than
-        0. It applies to scaled targets: with ``target_scaling="auto"``, it is measured in standard
+        0. It applies to scaled targets: with ``target_scaling=True``, it is measured in standard
         deviations of y.
 
     References
@@ -213,7 +213,7 @@ class GaussianLoss(RegressionLoss):
 
     The gradient with respect to :math:`u` includes this slope, so it vanishes far outside the
     range. The predicted standard deviation is never below :math:`e^{-10.5}`; with
-    ``target_scaling="auto"``, this is about 1/36,000 of the standard deviation of y. The constant
+    ``target_scaling=True``, this is about 1/36,000 of the standard deviation of y. The constant
     :math:`\tfrac12 \log 2\pi` is omitted.
 
     References

@@ -49,8 +49,12 @@ def n_columns(estimator: Any) -> int:
 def predictions(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
     """Return a regressor's predictions, with one column per output or per quantile level."""
     predict = look_up(REGRESSION, estimator._loss, "predict", "The loss")
-    mean = g.mean(predict(g, estimator._loss, z, n_raw), n_columns(estimator))
-    return g("Add", g("Mul", mean, estimator._targets.scale), estimator._targets.shift)
+    predicted, targets = predict(g, estimator._loss, z, n_raw), estimator._targets
+    if targets.shift.ndim == 1:
+        predicted = g.mean(predicted, n_columns(estimator))
+        return g("Add", g("Mul", predicted, targets.scale), targets.shift)
+    scaled = g("Add", g("Mul", predicted, targets.scale), targets.shift)
+    return g.mean(scaled, n_columns(estimator))
 
 
 def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
@@ -63,13 +67,18 @@ def deviations(g: Graph, estimator: Any, z: str, n_raw: int) -> str:
     beyond = g("Sub", u, inside)
     slope = g("Exp", g("Neg", g("Abs", beyond)))
     s = g("Add", inside, g("Mul", g("Sign", beyond), g("Sub", 1.0, slope)))
+    targets = estimator._targets
     if g.members is None:
-        deviation = g("Exp", g("Div", s, 2.0))
-    else:
-        centers, width = g.columns(z, 0, n_raw // 2), n_raw // 2
-        apart = g("Sub", centers, g.mean(centers, width))
-        deviation = g("Sqrt", g.mean(g("Add", g("Exp", s), g("Mul", apart, apart)), width))
-    return g("Mul", deviation, estimator._targets.scale)
+        return g("Mul", g("Exp", g("Div", s, 2.0)), targets.scale)
+    centers, width, variance, common = g.columns(z, 0, n_raw // 2), n_raw // 2, g("Exp", s), 1.0
+    if targets.shift.ndim > 1:
+        common = targets.scale.max(axis=0)
+        factor, offset = targets.scale / common, (targets.shift - targets.shift[0]) / common
+        centers = g("Add", g("Mul", centers, factor), offset)
+        variance = g("Mul", variance, factor**2)
+    apart = g("Sub", centers, g.mean(centers, width))
+    deviation = g("Sqrt", g.mean(g("Add", variance, g("Mul", apart, apart)), width))
+    return g("Mul", deviation, targets.scale if targets.shift.ndim == 1 else common)
 
 
 def integer_or_text(classes: np.ndarray) -> np.ndarray:

@@ -176,6 +176,11 @@ class Optimizer(Component):
                 if decayed:
                     theta[block] *= 1 - lr * self.weight_decay
 
+    @property
+    def averages(self) -> bool:
+        """Whether predictions use an average of the weights that the optimizer itself computes."""
+        return type(self).evaluation_point is not Optimizer.evaluation_point
+
     def evaluation_point(self, theta: np.ndarray, state: SimpleNamespace) -> np.ndarray:
         """Return the parameters for prediction and validation; by default, `theta` itself."""
         return theta

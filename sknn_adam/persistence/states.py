@@ -24,6 +24,7 @@ from sknn_adam._training.history import History, LayerHistory
 from sknn_adam._training.members import Members, OutOfFold
 from sknn_adam._training.run import Run
 from sknn_adam.activations import Activation
+from sknn_adam.averaging import EMA
 from sknn_adam.classifier import MLPClassifier
 from sknn_adam.initializers import INITIALIZERS
 from sknn_adam.losses import Loss
@@ -125,7 +126,7 @@ def _network_examples(cls: type, state: State) -> Examples:
     yield {
         "layers": Each(list, lambda layer: isinstance(layer, Layer)),
         "dtype": lambda dtype: isinstance(dtype, np.dtype) and dtype in (np.float32, np.float64),
-        "members": Optional(lambda members: is_positive(members) and members > 1),
+        "members": Optional(is_positive),
     }
     yield {"layers": _is_chain}
     layers, dtype, lead = state["layers"], state["dtype"], state["members"] or 1
@@ -250,7 +251,11 @@ def _mlp(task: str, state: State) -> Examples:
         "optimizer_": partial(_is_component, Optimizer),
         "history_": History,
         "n_iter_": 0,
-        "t_": 0,
+        "n_steps_": 0,
+        "alpha_": 0.0,
+        "l1_ratio_": 0.0,
+        "batch_size_": is_positive,
+        "averaging_": Optional(partial(_is_component, EMA)),
         "stop_reason_": REASONS,
         "best_validation_score_": Optional(0.0),
         "validation_scores_": Optional(Each(list, 0.0)),
@@ -265,11 +270,13 @@ def _mlp(task: str, state: State) -> Examples:
     expected = {
         "hidden_layer_sizes": repr(tuple(map(int, widths[:-1]))),
         "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
-        "n_members": str(network.members or 1),
     }
+    state["dtype_"] = network.dtype
     yield {
         "_loss": lambda loss: loss.task == task and n_raw == widths[-1],
-        "_structure": lambda structure: expected.items() <= structure.items(),
+        "_structure": lambda structure: (
+            expected.items() <= structure.items() and _fits_members(structure, network.members)
+        ),
         "n_layers_": lambda n: n == len(widths) + 1,
         "best_iter_": one_or_each(network.members, "iu"),
     }
@@ -278,8 +285,8 @@ def _mlp(task: str, state: State) -> Examples:
     if "oof_prediction_" in state:
         predicted = state["oof_prediction_"]
         for array in predicted if isinstance(predicted, list) else [predicted]:
-            fits = matches(array, np.ndarray) and array.dtype.kind == "f" and is_finite(array)
-            require(fits, "an estimator has out-of-fold predictions that are not finite")
+            fits = matches(array, np.ndarray) and array.dtype.kind == "f"
+            require(fits, "an estimator has out-of-fold predictions that are not numbers")
     run = state.get("_run")
     if run is not None:
         yield from _run_of_mlp(run, state)
@@ -289,12 +296,22 @@ def _mlp(task: str, state: State) -> Examples:
         require(fits, "the weights of an estimator are not finite")
 
 
+def _fits_members(structure: dict[str, str], n_networks: int | None) -> bool:
+    """Return whether `n_members` and `cv` fit the number of networks."""
+    n_members, cv = structure.get("n_members", ""), structure.get("cv")
+    if cv == "None":
+        return n_members == str(n_networks or 1)
+    if n_networks is None or not n_members.isdigit() or int(n_members) < 1:
+        return False
+    return cv == "a cv" and n_networks % int(n_members) == 0
+
+
 def _run_of_mlp(run: Any, state: State) -> Examples:
     """Yield the conditions that link a run to the network, optimizer and schedule."""
     network, optimizer = state["_network"], state["optimizer_"]
     yield {"_run": lambda run: isinstance(run, Run)}
     yield {"_run": lambda run: _arrays_of(run.network) == _arrays_of(network)}
-    yield {"t_": lambda step: step == run.clock.step}
+    yield {"n_steps_": lambda step: step == run.clock.step}
     theta, optimizer_state = run.network.theta, run.optimizer_state
     fits = matches(optimizer_state, optimizer.init(theta, run.network.layout))
     require(fits, "the state of an optimizer does not fit the network")
@@ -326,6 +343,9 @@ def _classifier(cls: type, state: State) -> Examples:
 @_examples_of(MLPRegressor, fitted="_network")
 def _regressor(cls: type, state: State) -> Examples:
     yield {"_targets": Continuous}
+    shape, n_networks = state["_targets"].shift.shape, state["_network"].members
+    fits = len(shape) == 1 or shape[:2] == (n_networks, 1)
+    require(fits, "the scaling of the targets does not fit the members")
     yield from _mlp("regression", state)
 
 
@@ -358,9 +378,10 @@ def _target_examples(cls: type[Classes], state: State) -> Examples:
 
 @_examples_of(Continuous)
 def _continuous(cls: type, state: State) -> Examples:
-    vector = blank(len(state["shift"]), np.float64)
-    yield {"shift": vector, "scale": vector}
-    yield {"shift": lambda shift: is_finite(shift) and len(shift)}
+    yield {"shift": lambda shift: floats(None)(shift) or floats(None, 1, None)(shift)}
+    shift = state["shift"]
+    yield {"shift": lambda shift: is_finite(shift) and shift.size and shift.dtype == np.float64}
+    yield {"scale": np.zeros(shift.shape)}
     yield {"scale": lambda scale: is_finite(scale) and (scale > 0).all()}
 
 

@@ -1,5 +1,5 @@
 """A pipeline for tables with columns of any type."""
 
-from sknn_adam.tabular.pipeline import tabular_pipeline
+from sknn_adam.tabular.pipeline import make_tabular_pipeline
 
-__all__ = ["tabular_pipeline"]
+__all__ = ["make_tabular_pipeline"]

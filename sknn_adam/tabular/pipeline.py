@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn import config_context, get_config
+from sklearn import config_context
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold
@@ -20,16 +20,22 @@ from sknn_adam.tabular.columns import Holding, Words, as_dates, names_of_dates
 from sknn_adam.tabular.recipes import RECIPES
 from sknn_adam.tabular.tables import Columns, OneTargetOnly
 
-__all__ = ["tabular_pipeline"]
+__all__ = ["make_tabular_pipeline"]
 
 NETWORKS: dict[str, type[BaseMLP]] = {"classifier": MLPClassifier, "regressor": MLPRegressor}
 ROUTED = ("sample_weight", "X_val", "y_val", "sample_weight_val")
 
 
-def tabular_pipeline(
-    estimator: Any, *, recipe: str = "default", random_state: Any = None
+def make_tabular_pipeline(
+    estimator: Any,
+    *,
+    recipe: str = "default",
+    random_state: Any = None,
+    memory: Any = None,
+    transform_input: Any = None,
+    verbose: bool = False,
 ) -> Pipeline:
-    """Build a Pipeline for raw tables with categories, strings, dates and missing values.
+    """Make a Pipeline for raw tables with categories, strings, dates and missing values.
 
     Parameters
     ----------
@@ -41,12 +47,15 @@ def tabular_pipeline(
         ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
     random_state : int, RandomState instance or None, default=None
         Random state of the network, unless an estimator is passed, and of the target encoder.
+    memory, transform_input, verbose : object
+        Parameters of the Pipeline. With metadata routing, ``transform_input=["X_val"]`` transforms
+        the validation data of ``fit`` like X.
 
     Returns
     -------
     Pipeline
-        The steps are ``"columns"``, a ColumnTransformer, and the estimator, named after its class
-        in lower case. X can be a pandas or polars dataframe, an array, or a sparse matrix.
+        The steps are ``"columns"``, a ColumnTransformer, and ``"model"``, the estimator. X can be
+        a pandas or polars dataframe, an array, or a sparse matrix.
 
     Raises
     ------
@@ -69,7 +78,11 @@ def tabular_pipeline(
     * dates: days since 1970 and the position in the year, week and day, processed like numbers.
 
     With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
-    ``sample_weight_val`` of ``fit`` are passed to the network, and ``X_val`` is transformed like X.
+    ``sample_weight_val`` of ``fit`` are passed to the network.
+
+    The target encoder cross-fits its means over folds of its own, so a network's held-out samples
+    affect some of its features slightly: ``oof_score_`` of the network can be optimistic in tables
+    with such columns. ``cross_val_predict`` refits the whole Pipeline for each split.
 
     References
     ----------
@@ -79,10 +92,10 @@ def tabular_pipeline(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknn_adam import tabular_pipeline
+    >>> from sknn_adam import make_tabular_pipeline
     >>> X = np.array([[1.0, "red"], [2.0, "blue"], [np.nan, "red"], [4.0, None]] * 10, dtype=object)
     >>> y = ["no", "yes", "no", "yes"] * 10
-    >>> model = tabular_pipeline("classifier", recipe="fast", random_state=0).fit(X, y)
+    >>> model = make_tabular_pipeline("classifier", recipe="fast", random_state=0).fit(X, y)
     >>> model.predict(np.array([[1.5, "red"], [3.5, "green"]], dtype=object)).shape
     (2,)
     """
@@ -97,15 +110,18 @@ def tabular_pipeline(
         estimator = NETWORKS[estimator]().set_params(**params)
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(
-            "The 'estimator' parameter of tabular_pipeline must be 'classifier', 'regressor' or "
-            f"an estimator. Got {estimator!r} instead."
+            "The 'estimator' parameter of make_tabular_pipeline must be 'classifier', 'regressor' "
+            f"or an estimator. Got {estimator!r} instead."
         )
     columns = _prepare_columns(estimator, random_state)
-    steps = [("columns", columns), (type(estimator).__name__.lower(), estimator)]
-    routing = get_config()["enable_metadata_routing"]
-    if routing and isinstance(estimator, BaseMLP):
-        estimator.set_fit_request(**dict.fromkeys(ROUTED, True))
-    return Pipeline(steps, transform_input=["X_val"] if routing else None)
+    if isinstance(estimator, BaseMLP):
+        # Requests have no effect until routing is enabled, but cannot be set before.
+        with config_context(enable_metadata_routing=True):
+            estimator.set_fit_request(**dict.fromkeys(ROUTED, True))
+    steps = [("columns", columns), ("model", estimator)]
+    # Without a value, the default of the installed scikit-learn applies.
+    options = {} if transform_input is None else {"transform_input": transform_input}
+    return Pipeline(steps, memory=memory, verbose=verbose, **options)
 
 
 def _prepare_columns(estimator: Any, random_state: Any) -> Columns:

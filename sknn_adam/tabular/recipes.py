@@ -1,4 +1,4 @@
-"""Network parameters of tabular_pipeline."""
+"""Network parameters of make_tabular_pipeline."""
 
 from math import inf
 from typing import Any
@@ -19,7 +19,7 @@ NETWORK = {
 
 # Chosen on the training sets of real tables, see benchmarks/results/tabular_choice.
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {**NETWORK, "max_iter": 60, "n_members": 8, "early_stopping": True},
+    "default": {**NETWORK, "max_iter": 60, "cv": 8, "early_stopping": True},
     "fast": {**NETWORK, "max_iter": 15, "n_members": 6},
-    "best": {**NETWORK, "max_iter": 60, "n_members": 16, "early_stopping": True},
+    "best": {**NETWORK, "max_iter": 60, "cv": 16, "early_stopping": True},
 }

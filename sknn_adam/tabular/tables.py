@@ -1,4 +1,4 @@
-"""The step of tabular_pipeline that prepares the columns of a raw table."""
+"""The step of make_tabular_pipeline that prepares the columns of a raw table."""
 
 import sys
 from collections import Counter
