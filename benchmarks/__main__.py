@@ -16,7 +16,7 @@ BENCHMARKS = {
     "defaults": "candidate default parameters, compared on the training sets of real tables",
     "small": "batch sizes for fewer than 128 samples, on the training sets of real tables",
     "tables": "the default estimators on the test sets of real tables",
-    "tabular": "the recipes of tabular_pipeline: ablation, and scores on real tables",
+    "tabular": "the recipes of make_tabular_pipeline: ablation, and scores on real tables",
     "tuned": "random search over search_space(model) compared with the defaults",
     "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",
     "widths": "Bayesian search over width and depth as numbers and as categories",

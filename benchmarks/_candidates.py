@@ -23,7 +23,10 @@ COLUMNS = {
     "5 rows a bin": {"bins__rows_per_bin": 5},
     "20 rows a bin": {"bins__rows_per_bin": 20},
 }
-MEMBERS = {"one network": {"n_members": 1}, "members without folds": {"early_stopping": False}}
+MEMBERS = {
+    "one network": {"cv": None},
+    "members without folds": {"early_stopping": False, "cv": None, "n_members": 8},
+}
 ADAM = {"optimizer": "adam", "optimizer__learning_rate": 0.003}
 ADAMW = {"optimizer": "adamw", "optimizer__learning_rate": 0.003}
 LATE_AVERAGE = {"schedule": "constant", "averaging": "ema"}

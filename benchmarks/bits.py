@@ -142,7 +142,7 @@ def _fit(rng):
 
 def _arrays(model, X):
     methods = ("predict", "predict_proba", "decision_function", "member_predictions")
-    arrays = [model.coefs_, model.intercepts_, model.loss_curve_, model.validation_scores_]
+    arrays = [model.loss_curve_, model.validation_scores_]
     arrays += [getattr(model, name)(X) for name in methods if hasattr(model, name)]
     arrays += [getattr(model, "oof_prediction_", None), model.n_iter_, model.stop_reason_]
     arrays += sorted(model.history_.layers.columns.items())

@@ -79,7 +79,7 @@ def noise(args, n_rows):
         rng = np.random.default_rng([args.seed, draw])
         X, number = rng.normal(size=(n_rows, 10)), rng.normal(size=n_rows)
         label = rng.integers(2, size=n_rows)
-        common = {"n_members": args.members, "early_stopping": True, "random_state": draw}
+        common = {"cv": args.members, "early_stopping": True, "random_state": draw}
         scores["accuracy"].append(MLPClassifier(**common).fit(X, label).oof_score_)
         scores["r2"].append(MLPRegressor(**common).fit(X, number).oof_score_)
     result = {"rows": n_rows}

@@ -173,7 +173,7 @@ def settings():
 
     X, y = load_iris(return_X_y=True)
     labels, weight = np.c_[y == 0, y == 1].astype(int), np.linspace(0.5, 1.5, len(y))
-    members = {"n_members": 3, "early_stopping": True}
+    members = {"cv": 3, "early_stopping": True}
     minimizer = {"optimizer": "lbfgs", "activation": "prelu", "initializer": "lsuv"}
     for name, params, target, arguments in (
         ("plain", {}, y, {}),

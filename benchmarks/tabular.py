@@ -1,4 +1,4 @@
-"""The recipes of ``tabular_pipeline``: ablation on training sets, and scores on test sets.
+"""The recipes of ``make_tabular_pipeline``: ablation on training sets, and scores on test sets.
 
 ``--part choose`` splits each training set again into 75 % and 25 % and changes one thing at a time
 in a recipe. It reports the ratio of the metrics with and without each change, with an interval over
@@ -28,7 +28,7 @@ from benchmarks._candidates import candidates, prototype
 from benchmarks._page import TITLES, interval, markdown_table
 from benchmarks._records import discard_unfinished, newest, save, save_unfinished, unfinished
 from benchmarks._tables import load_tables
-from sknn_adam import tabular_pipeline
+from sknn_adam import make_tabular_pipeline
 from sknn_adam.tabular.recipes import RECIPES
 
 METRICS = ("error", "logloss", "nrmse")
@@ -96,7 +96,7 @@ def compare(realdata, table, args):
         for name, params in candidates(kind, args.base).items():
             if name != "recipe" and not any(word in name for word in wanted or [""]):
                 continue
-            model = tabular_pipeline(kind, recipe=recipe, random_state=args.seed)
+            model = make_tabular_pipeline(kind, recipe=recipe, random_state=args.seed)
             model.set_params(**params)
             start = process_time()
             try:
@@ -173,7 +173,7 @@ def sides(realdata, args, seed):
         return realdata.TASKS[name] == "classification"
 
     def ours(recipe):
-        return lambda name: tabular_pipeline(
+        return lambda name: make_tabular_pipeline(
             "classifier" if classify(name) else "regressor", recipe=recipe, random_state=seed
         )
 
@@ -338,7 +338,7 @@ def section(record: dict) -> list[str]:
         cells = [f"{ratios[metric]:.3f}" for metric in METRICS]
         rows.append([method, *cells, f"{time['ratio']:.2f}" if time else "–"])
     blocks = [
-        "## The recipes of `tabular_pipeline`",
+        "## The recipes of `make_tabular_pipeline`",
         f"The table compares the recipes and other methods on the test sets of {n_tables} real "
         "tables. The figures are geometric means of the ratio of (metric + 0.01) to that of "
         "scikit-learn's MLP with its defaults. Methods without a time were run earlier on the same "

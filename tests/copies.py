@@ -19,7 +19,7 @@ STATES = {
     "minimized": {"optimizer": "lbfgs", "batch_size": "auto"},
     "single precision": {"dtype": "float32", "hidden_layer_sizes": "6x3"},
     "members": {"n_members": 3, "normalization": "batch", "dropout": 0.2},
-    "cross-fitted": {"n_members": 3, "early_stopping": True},
+    "cross-fitted": {"cv": 3, "early_stopping": True},
 }
 
 
@@ -34,6 +34,7 @@ def outputs(model, inputs=X):
 
 def equal(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
-    for one, other in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
-        np.testing.assert_array_equal(one, other, strict=True)
+    for m, n in zip(a.members_, b.members_, strict=True):
+        for one, other in zip(m.coefs_ + m.intercepts_, n.coefs_ + n.intercepts_, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
     assert a.loss_curve_ == b.loss_curve_

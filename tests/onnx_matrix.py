@@ -94,7 +94,7 @@ VARIANTS = {
 for (variant, params), name in product(VARIANTS.items(), LOADERS):
     CASES[f"{name}, {variant}"] = own(name, **params)
 MEMBERS = {"n_members": 3}
-CROSSED = {"n_members": 3, "early_stopping": True, "max_iter": 30}
+CROSSED = {"cv": 3, "early_stopping": True, "max_iter": 30}
 for normalization, activation, name in product(
     [None, *NORMALIZATIONS], ["relu", "prelu", "gelu", "selu"], LOADERS
 ):

@@ -202,7 +202,7 @@ def test_ctrl_c_after_the_last_epoch_keeps_out_of_fold_predictions(estimator, y)
         if task == "fit":
             signal.raise_signal(signal.SIGINT)
 
-    params = {"n_members": 2, "early_stopping": True}
+    params = {"cv": 2, "early_stopping": True}
     model = small(estimator, **params)
     expected = clone(model).fit(X, y)
     with pytest.raises(KeyboardInterrupt):
@@ -302,7 +302,7 @@ def assert_same_training(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
     assert a.loss_curve_ == b.loss_curve_
     assert a.stop_reason_ == b.stop_reason_
-    assert (a.n_iter_, a.best_iter_, a.t_) == (b.n_iter_, b.best_iter_, b.t_)
+    assert (a.n_iter_, a.best_iter_, a.n_steps_) == (b.n_iter_, b.best_iter_, b.n_steps_)
     assert a.validation_scores_ == b.validation_scores_
 
 

@@ -330,7 +330,7 @@ def test_unfitted_estimator_must_have_a_complete_counterpart():
         assert named in str(error.value)
     for named in ("gradient_clip=1.0", "class_weight='balanced'"):
         assert named in str(error.value)
-    with pytest.raises(ValueError, match="target_scaling='auto'"):
+    with pytest.raises(ValueError, match="target_scaling=True"):
         to_sklearn(MLPRegressor(averaging=None))
     theirs = to_sklearn(MLPRegressor(averaging=None, target_scaling=False), n_samples=20_000)
     assert (theirs.hidden_layer_sizes, theirs.batch_size) == ((100, 50), 156)

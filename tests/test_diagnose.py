@@ -103,7 +103,7 @@ def test_unscaled_targets_are_reported(diabetes):
     model = regressor(target_scaling=False).fit(*diabetes)
     finding = next(f for f in diagnose(model) if f.kind == "unscaled_targets")
     y = diabetes[1]
-    assert finding.params == {"target_scaling": "auto"}
+    assert finding.params == {"target_scaling": True}
     numbers = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]\d+)?", finding.evidence)]
     # The evidence is computed on a sample and has two digits.
     np.testing.assert_allclose(numbers, [y.mean(), y.std()], rtol=0.1)
@@ -133,13 +133,13 @@ def test_too_few_steps_on_a_small_table_are_reported(n_samples, size):
         scale(X), y, train_size=n_samples, stratify=y, random_state=0
     )
     model = MLPClassifier(batch_size=n_samples, n_iter_no_change=np.inf, random_state=0).fit(X, y)
-    assert model.t_ == 100
+    assert model.n_steps_ == 100
     (finding,) = diagnose(model)
     # 400 steps in 100 epochs require 4 batches per epoch.
     assert (finding.kind, finding.params) == ("too_few_steps", {"batch_size": size})
     assert "100 steps in 100 epochs" in finding.evidence
     cured = clone(model).set_params(**finding.params).fit(X, y)
-    assert cured.t_ >= 400
+    assert cured.n_steps_ >= 400
     assert diagnose(cured) == []
     assert cured.score(X_new, y_new) > model.score(X_new, y_new)
 

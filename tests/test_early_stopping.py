@@ -295,7 +295,7 @@ def test_held_out_samples_are_not_trained_on(estimator, y):
         )
         # The fits use different random numbers.
         assert np.abs(outputs(model) - (outputs(again) * scale + shift)).max() > 1e-6
-    assert model.t_ == 4 * -(-67 // 16)
+    assert model.n_steps_ == 4 * -(-67 // 16)
 
 
 @BOTH
@@ -305,7 +305,7 @@ def test_all_samples_are_trained_on_if_validation_data_are_given(estimator, y, e
     model = small(estimator, early_stopping=early_stopping, max_iter=5, n_iter_no_change=np.inf)
     model.fit(X, y, X_val=X[:20], y_val=y[:20])
     assert len(model.validation_scores_) == 5
-    assert model.t_ == 5 * 6
+    assert model.n_steps_ == 5 * 6
     assert (model.best_validation_score_ is None) == (not early_stopping)
     if not early_stopping:
         plain = small(estimator, early_stopping=False, max_iter=5, n_iter_no_change=np.inf)
@@ -566,7 +566,7 @@ def test_scores_are_finite_if_the_held_out_samples_lack_a_class():
     y = np.repeat(["a", "b", "c"], [30, 29, 1])
     model = MLPClassifier((4,), early_stopping=True, scoring="neg_log_loss", max_iter=4)
     assert np.isfinite(model.fit(FEATURES, y).validation_scores_).all()
-    members = clone(model).set_params(n_members=2, random_state=0)
+    members = clone(model).set_params(cv=2, random_state=0)
     groups = np.repeat([0, 1, 2, 3], [15, 15, 15, 15])
     y = np.repeat(["a", "b", "a", "c", "b", "c"], 10)
     assert np.isfinite(members.fit(FEATURES, y, groups=groups).oof_score_)

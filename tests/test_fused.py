@@ -422,8 +422,9 @@ def test_fit_equals_numpy_up_to_rounding(monkeypatch, estimator, params, rng):
         assert model._run.network.kernels.name == kernels
         results.append(model)
     np.testing.assert_allclose(results[0].loss_curve_, results[1].loss_curve_, rtol=1e-9)
-    for a, b in zip(results[0].coefs_, results[1].coefs_, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+    for one, other in zip(*(model.members_ for model in results), strict=True):
+        for a, b in zip(one.coefs_, other.coefs_, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
 
 
 TARGETS = {

@@ -86,7 +86,7 @@ def test_interrupt_in_a_step(estimator, y, normalization, step):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     check_consistent(model)
-    assert (model.t_, model.stop_reason_, model.converged_) == (step, None, False)
+    assert (model.n_steps_, model.stop_reason_, model.converged_) == (step, None, False)
 
 
 @BOTH
@@ -98,7 +98,7 @@ def test_interrupt_in_partial_fit(estimator, y):
     check_consistent(model)
     # The next call begins with its first sample.
     model.set_params(gradient_clip=None).partial_fit(X, y)
-    assert (model.n_iter_, model.t_) == (2, 4 + 2 + 4)
+    assert (model.n_iter_, model.n_steps_) == (2, 4 + 2 + 4)
 
 
 @BOTH

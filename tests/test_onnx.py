@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
+from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
 from sknn_adam._nn.normalization import RowNormLayer
 from sknn_adam.activations import Activation, LeakyReLU, ReLU
 from sknn_adam.losses import LogLoss, RegressionLoss
@@ -109,7 +109,7 @@ def test_members_are_stacked_matrices(normalization):
 
 
 def test_graph_of_members_computes_their_mean():
-    model = MLPClassifier(**SMALL | {"max_iter": 60}, n_members=3, early_stopping=True).fit(X, Y)
+    model = MLPClassifier(**SMALL | {"max_iter": 60}, cv=3, early_stopping=True).fit(X, Y)
     options = {"zipmap": False}
     labels, p = run(to_onnx(model, X[:1], options=options), X)
     np.testing.assert_allclose(p, model.predict_proba(X), atol=1e-6)
@@ -272,8 +272,8 @@ def test_transformers_handle_extreme_values():
 def test_tabular_pipeline_for_numbers_can_be_converted():
     X, y = table("breast cancer")
     X = X.astype(np.float32)
-    model = tabular_pipeline("classifier", recipe="fast", random_state=0)
-    model.set_params(mlpclassifier__max_iter=3).fit(X, y)
+    model = make_tabular_pipeline("classifier", recipe="fast", random_state=0)
+    model.set_params(model__max_iter=3).fit(X, y)
     _, actual = run(to_onnx(model, X[:1], options={"zipmap": False}), X)
     np.testing.assert_allclose(actual, model.predict_proba(X), atol=1e-5)
     # Missing values add an indicator column, which skl2onnx omits.

@@ -29,7 +29,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import sknn_adam
-from sknn_adam import Adam, MLPClassifier, MLPRegressor, tabular_pipeline
+from sknn_adam import Adam, MLPClassifier, MLPRegressor, make_tabular_pipeline
 from sknn_adam._nn.layers import Layer
 from sknn_adam._training.members import OutOfFold
 from sknn_adam._utils.files import replacing
@@ -72,10 +72,10 @@ def test_archive_restores_the_estimator(estimator, y, state, tmp_path):
     assert loaded.get_params().keys() == model.get_params().keys()
     assert loaded.history_.columns == model.history_.columns
     assert loaded.history_.layers.columns.keys() == model.history_.layers.columns.keys()
-    assert (loaded.stop_reason_, loaded.n_iter_, loaded.t_) == (
+    assert (loaded.stop_reason_, loaded.n_iter_, loaded.n_steps_) == (
         model.stop_reason_,
         model.n_iter_,
-        model.t_,
+        model.n_steps_,
     )
 
 
@@ -103,7 +103,7 @@ def test_warm_start_continues_with_the_same_bits(estimator, y, tmp_path):
 
 def cross_fitted(estimator):
     """Return an estimator with cross-fitted members and a warm start."""
-    params = {"n_members": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
+    params = {"cv": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
     return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
 
 
@@ -118,8 +118,10 @@ TARGETS = {
 
 
 def equal_members(one, other, inputs):
-    for name in ("oof_prediction_", "oof_score_", "best_iter_", "coefs_", "intercepts_"):
+    for name in ("oof_prediction_", "oof_score_", "best_iter_"):
         np.testing.assert_equal(getattr(other, name), getattr(one, name))
+    for m, n in zip(other.members_, one.members_, strict=True):
+        np.testing.assert_equal(m.coefs_ + m.intercepts_, n.coefs_ + n.intercepts_)
     np.testing.assert_equal(other.member_predictions(inputs), one.member_predictions(inputs))
     assert other.history_.columns["loss"] == one.history_.columns["loss"]
 
@@ -130,9 +132,9 @@ def test_cross_fitted_members_are_restored_and_continue(target_type, tmp_path):
     model = cross_fitted(estimator).fit(X, y)
     loaded = save_and_load(model, tmp_path)
     equal_members(model, loaded, X)
-    before = model.coefs_[0].copy()
+    before = model.members_[0].coefs_[0].copy()
     equal_members(model.fit(X, y), loaded.fit(X, y), X)
-    assert np.abs(model.coefs_[0] - before).max() > 0
+    assert np.abs(model.members_[0].coefs_[0] - before).max() > 0
 
 
 @BOTH
@@ -516,14 +518,16 @@ def test_tabular_pipeline_is_restored(tmp_path):
     )
     y = (frame["number"] > 0).to_numpy()
     for estimator in ("classifier", small(MLPClassifier)):
-        model = tabular_pipeline(estimator, random_state=0).set_params(mlpclassifier__max_iter=2)
+        model = make_tabular_pipeline(estimator, random_state=0).set_params(
+            mlpclassifier__max_iter=2
+        )
         model.fit(frame, y)
         loaded = save_and_load(model, tmp_path)
         np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
         np.testing.assert_array_equal(
             loaded[:-1].get_feature_names_out(), model[:-1].get_feature_names_out()
         )
-        assert loaded[-1].n_members == model[-1].n_members
+        assert loaded[-1].cv == model[-1].cv
 
 
 def test_archive_of_another_object_raises(tmp_path):
@@ -679,7 +683,7 @@ def _many_members(schema):
         ("Members", "stop_reason", '"bored"'), ("Members", "in_fit", "1"),
         ("Members", "clipped", '"1"'), ("Members", "oof", "0"), ("Members", "contradiction", "[]"),
         ("LayerHistory", "distance", "0"), ("History", "layers", "null"),
-        ("MLPClassifier", "n_layers_", "9"), ("MLPClassifier", "t_", "1"),
+        ("MLPClassifier", "n_layers_", "9"), ("MLPClassifier", "n_steps_", "1"),
         ("MLPClassifier", "converged_", "null"), ("MLPClassifier", "n_features_in_", "4"),
         ("MLPClassifier", "_targets", "null"), ("MLPClassifier", "stop_reason_", "1"),
         ("MLPClassifier", "best_iter_", "0.5"), ("MLPClassifier", "optimizer_", '"adam"'),

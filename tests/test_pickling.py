@@ -59,10 +59,10 @@ def test_copy_predicts_the_same(estimator, y, state, method, tmp_path):
         name for name in public if hasattr(model, name)
     }
     assert copied.history_.columns == model.history_.columns
-    assert (copied.stop_reason_, copied.n_iter_, copied.t_) == (
+    assert (copied.stop_reason_, copied.n_iter_, copied.n_steps_) == (
         model.stop_reason_,
         model.n_iter_,
-        model.t_,
+        model.n_steps_,
     )
 
 
@@ -179,7 +179,7 @@ def test_weights_of_a_copy_are_views(estimator, y, method, tmp_path):
 
 
 def weights_of(model):
-    return sum(array.nbytes for array in model.coefs_ + model.intercepts_)
+    return sum(a.nbytes for member in model.members_ for a in member.coefs_ + member.intercepts_)
 
 
 @BOTH

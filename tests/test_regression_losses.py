@@ -58,7 +58,7 @@ def linear(loss, **params):
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("target_scaling", ["auto", False])
+@pytest.mark.parametrize("target_scaling", [True, False])
 @pytest.mark.parametrize(
     ("loss", "theirs"),
     [
@@ -110,7 +110,7 @@ def test_unit_of_the_targets_does_not_matter(loss, rng):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("target_scaling", ["auto", True, False, np.False_])
+@pytest.mark.parametrize("target_scaling", [True, False, np.False_])
 def test_predictions_are_on_the_scale_of_the_targets(loss, target_scaling, rng):
     X, y = smooth(rng)
     y = y * (1 if not target_scaling else 100)
@@ -177,7 +177,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("target_scaling", ["auto", False])
+@pytest.mark.parametrize("target_scaling", [True, False])
 @pytest.mark.parametrize(("loss", "y", "message"), WRONG)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_invalid_targets_leave_the_estimator_unchanged(
@@ -190,11 +190,11 @@ def test_invalid_targets_leave_the_estimator_unchanged(
         getattr(model, method)(X, y)
     assert vars(model).keys() == before.keys()
     model.partial_fit(X, [1.0, 2.0, 1.5, 3.0])
-    predicted, n_steps = model.predict(X), model.t_
+    predicted, n_steps = model.predict(X), model.n_steps_
     with pytest.raises(ValueError, match=message):
         model.fit(X, y)
     np.testing.assert_array_equal(model.predict(X), predicted)
-    assert model.t_ == n_steps
+    assert model.n_steps_ == n_steps
 
 
 def test_invalid_targets_of_weight_zero_are_ignored(rng):

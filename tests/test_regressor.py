@@ -70,7 +70,7 @@ def test_targets_are_not_scaled_if_target_scaling_is_false():
     standard = (SMOOTH - SMOOTH.mean()) / SMOOTH.std()
     np.testing.assert_allclose(
         small(target_scaling=False).fit(X, standard).predict(X),
-        small(target_scaling="auto").fit(X, standard).predict(X),
+        small(target_scaling=True).fit(X, standard).predict(X),
         rtol=1e-6,
         atol=1e-9,
     )
@@ -134,7 +134,7 @@ def test_network_without_hidden_layers_equals_ridge_regression(n_outputs, weight
     np.testing.assert_allclose(model.predict(X), oracle.predict(X), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("target_scaling", ["auto", False])
+@pytest.mark.parametrize("target_scaling", [True, False])
 def test_network_without_penalty_equals_linear_regression(target_scaling):
     model = small(hidden_layer_sizes=(), optimizer="lbfgs", alpha=0, tol=1e-9, max_iter=5000)
     model.set_params(target_scaling=target_scaling, batch_size="auto").fit(X, DIABETES)

@@ -78,9 +78,11 @@ def bits(model):
     rows = [{k: v for k, v in row.items() if k not in ignored} for row in model.history_]
     # In a repr, nan equals nan.
     rows.append(repr(list(model.history_.layers)))
-    arrays = [*model.coefs_, *model.intercepts_, model._network.theta, model._network.statistics]
+    arrays = [model._network.theta, model._network.statistics]
+    for member in model.members_:
+        arrays += member.coefs_ + member.intercepts_
     outputs = model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
-    return rows, [array.tobytes() for array in (*arrays, outputs)], model.t_
+    return rows, [array.tobytes() for array in (*arrays, outputs)], model.n_steps_
 
 
 def assert_same(a, b):
@@ -168,7 +170,7 @@ def interrupted(model, y, step):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert not countdown
-    assert model.t_ == step
+    assert model.n_steps_ == step
     return model.set_params(gradient_clip=None)
 
 
@@ -201,11 +203,11 @@ def test_fit_interrupted_repeatedly_resumes(estimator, y):
     uninterrupted = make(estimator, "sgd", "everything", "plateau").fit(X, y)
     model = make(estimator, "sgd", "everything", "plateau", warm_start=True)
     for step in range(1, EPOCHS * BATCHES, 5):
-        countdown = list(range(step - getattr(model, "t_", 0)))
+        countdown = list(range(step - getattr(model, "n_steps_", 0)))
         model.set_params(gradient_clip=PressCtrlC(countdown))
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)
-        assert model.t_ == step
+        assert model.n_steps_ == step
         model = copied(model)
     assert_same(uninterrupted, model.set_params(gradient_clip=None).fit(X, y))
 
@@ -241,7 +243,7 @@ def test_interrupted_fit_resumes_with_other_data(estimator, y, n_samples, batch_
         rows[:3] = [np.argmax(y == name) for name in "abc"]
     model.set_params(batch_size=batch_size).fit(X[rows], y[rows])
     assert model.n_iter_ == EPOCHS
-    assert model.t_ == 2 * BATCHES + 2 + (EPOCHS - 2) * -(-n_samples // batch_size)
+    assert model.n_steps_ == 2 * BATCHES + 2 + (EPOCHS - 2) * -(-n_samples // batch_size)
 
 
 @BOTH
@@ -259,7 +261,7 @@ LATE = {
         | {"network": "everything", "optimizer": "schedule_free", "averaging": None},
         "early_stopping",
     ),
-    "members": ({"max_iter": 2, "early_stopping": True, "n_members": 2}, "max_iter"),
+    "members": ({"max_iter": 2, "early_stopping": True, "cv": 2}, "max_iter"),
     "lbfgs": ({"max_iter": 2, "batch_size": 50}, "max_iter"),
 }
 PACKAGE = str(Path(history.__file__).parents[1])

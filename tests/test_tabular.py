@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import sknn_adam
-from sknn_adam import MLPClassifier, MLPRegressor, tabular_pipeline
+from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
 from sknn_adam._utils.validation import unique_names
 from sknn_adam.search import search_space
 from sknn_adam.tabular.columns import as_dates, as_words, column_type
@@ -67,7 +67,7 @@ def small(task, **params):
     net = network_class(
         hidden_layer_sizes=(8,), max_iter=15, n_iter_no_change=np.inf, random_state=0
     )
-    return tabular_pipeline(net, random_state=0, **params)
+    return make_tabular_pipeline(net, random_state=0, **params)
 
 
 def outputs(model, X):
@@ -199,7 +199,7 @@ def test_constant_time_of_day_has_a_constant_phase(clock):
     """Scaling would amplify rounding errors of the phase to apparent variation."""
     pd = pytest.importorskip("pandas")
     days = pd.DataFrame({"d": pd.date_range(f"2020-01-01T{clock}", periods=1000)})
-    model = tabular_pipeline(Ridge())
+    model = make_tabular_pipeline(Ridge())
     Z = model["columns"].fit_transform(days, np.arange(1000.0))
     names = model["columns"].get_feature_names_out()
     assert [name for name in names if "_day_" in name] == ["d_day_sin", "d_day_cos"]
@@ -233,7 +233,7 @@ def test_frames_and_arrays_give_the_same_predictions(task, y):
 
 @BOTH
 def test_pipeline_learns_from_every_column_type(task, y):
-    model = tabular_pipeline(task, recipe="fast", random_state=0)
+    model = make_tabular_pipeline(task, recipe="fast", random_state=0)
     X = frame("pandas")
     assert cross_val_predict(model, X, y).shape == y.shape
     assert model.fit(X, y).score(X, y) > 0.8
@@ -276,7 +276,7 @@ def named(*names):
 )
 def test_column_names_need_not_be_strings(names):
     X, y = named(*names)
-    model = tabular_pipeline(LogisticRegression()).fit(X, y)
+    model = make_tabular_pipeline(LogisticRegression()).fit(X, y)
     assert model.score(X, y) > 0.95
     actual = model.predict_proba(X)
     for order in ([2, 0, 1], [1, 2, 0], [2, 1, 0]):
@@ -293,14 +293,14 @@ def test_column_names_need_not_be_strings(names):
 
 def test_columns_of_an_array_are_numbered():
     X, y = named(0, 1, 2)
-    model = tabular_pipeline(LogisticRegression()).fit(X.to_numpy(dtype=object), y)
+    model = make_tabular_pipeline(LogisticRegression()).fit(X.to_numpy(dtype=object), y)
     actual = model.predict_proba(X.to_numpy(dtype=object))
     np.testing.assert_array_equal(model.predict_proba(X), actual)
     np.testing.assert_array_equal(model.predict_proba(X[[2, 1, 0]]), actual)
 
 
 def test_invalid_column_names_raise():
-    model = tabular_pipeline(LogisticRegression())
+    model = make_tabular_pipeline(LogisticRegression())
     with pytest.raises(ValueError, match=r"must be unique.* Got 'a' more than once"):
         model.fit(*named("a", "b", "a"))
     with pytest.raises(TypeError, match="convert them all to strings"):
@@ -341,7 +341,7 @@ def boolean_frame(form):
 
 @pytest.mark.parametrize("fitted", FORMS)
 def test_true_and_one_are_the_same_level(fitted):
-    model = tabular_pipeline(LogisticRegression()).fit(boolean_frame(fitted), TRUTH)
+    model = make_tabular_pipeline(LogisticRegression()).fit(boolean_frame(fitted), TRUTH)
     for form in FORMS:
         assert model.score(boolean_frame(form), TRUTH) == 1
     gap = boolean_frame("object")
@@ -354,7 +354,7 @@ def test_true_and_one_are_the_same_level(fitted):
 
 def test_text_is_not_parsed_as_booleans_or_numbers():
     X = np.where(TRUTH, "True", "False").astype(object)[:, None]
-    model = tabular_pipeline(LogisticRegression()).fit(X, TRUTH)
+    model = make_tabular_pipeline(LogisticRegression()).fit(X, TRUTH)
     assert model.score(TRUTH.astype(object)[:, None], TRUTH) == 1
     ones = np.where(TRUTH, "1", "0").astype(object)[:, None]
     # fit did not see these levels.
@@ -406,14 +406,14 @@ def test_missing_values_of_pandas_in_object_columns_are_supported():
     given = [1, 2.5, pd.NA, None, float("nan"), 3] * 20
     plain = np.array(given[:2] + [np.nan] * 3 + given[-1:], dtype=float).tolist() * 20
     X, same = pd.DataFrame({"o": pd.Series(given, dtype=object)}), pd.DataFrame({"o": plain})
-    expected = tabular_pipeline(Ridge()).fit(same, NUMBERS).predict(same)
+    expected = make_tabular_pipeline(Ridge()).fit(same, NUMBERS).predict(same)
     rows = [[value] for value in given]
     for table in (X, X.to_numpy(), rows):
-        model = tabular_pipeline(Ridge()).fit(table, NUMBERS)
+        model = make_tabular_pipeline(Ridge()).fit(table, NUMBERS)
         assert list(chosen(model)) == ["numbers"]
         np.testing.assert_array_equal(model.predict(table), expected)
     one = pd.DataFrame({"o": pd.Series([pd.NA], dtype=object)})
-    model = tabular_pipeline(Ridge()).fit(same, NUMBERS)
+    model = make_tabular_pipeline(Ridge()).fit(same, NUMBERS)
     np.testing.assert_array_equal(model.predict(one), expected[2:3])
 
 
@@ -422,19 +422,19 @@ def test_sparse_columns_of_pandas_are_supported():
     colour = pd.Series([f"c{i % 3}" for i in range(N)])
     y = np.arange(N) % 3 + 0.5
     sparse, dense = (pd.get_dummies(colour, sparse=s) for s in (True, False))
-    model = tabular_pipeline(Ridge(1e-9)).fit(sparse, y)
+    model = make_tabular_pipeline(Ridge(1e-9)).fit(sparse, y)
     assert list(chosen(model)) == ["sparse"]
     for table in (sparse, dense, dense.astype(int)):
         np.testing.assert_allclose(model.predict(table), y, atol=1e-6)
     # Sparse columns whose fill value is not 0 are treated as dense.
     numbers = np.where(np.arange(N) % 2, NUMBERS, np.nan)
-    plain = tabular_pipeline(Ridge()).fit(pd.DataFrame({"x": numbers}), NUMBERS)
+    plain = make_tabular_pipeline(Ridge()).fit(pd.DataFrame({"x": numbers}), NUMBERS)
     for fill in (np.nan, 1.0):
         X = pd.DataFrame({"x": pd.arrays.SparseArray(numbers, fill_value=fill)})
-        model = tabular_pipeline(Ridge()).fit(X, NUMBERS)
+        model = make_tabular_pipeline(Ridge()).fit(X, NUMBERS)
         np.testing.assert_array_equal(model.predict(X), plain.predict(pd.DataFrame({"x": numbers})))
     flags = pd.DataFrame({"x": pd.arrays.SparseArray(TRUTH, fill_value=True)})
-    assert tabular_pipeline(LogisticRegression()).fit(flags, TRUTH).score(flags, TRUTH) == 1
+    assert make_tabular_pipeline(LogisticRegression()).fit(flags, TRUTH).score(flags, TRUTH) == 1
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -560,14 +560,14 @@ def test_searches_reach_every_step():
         "columns__numbers__bins__rows_per_bin": [5],
         "columns__few__encode__min_frequency": [2],
         "columns__many__encode__smooth": [1.0, 10.0],
-        "mlpclassifier__optimizer__learning_rate": [0.001, 0.01],
+        "model__optimizer__learning_rate": [0.001, 0.01],
     }
     search = GridSearchCV(small("classifier"), grid, cv=2, n_jobs=2, error_score="raise")
     search.fit(X, LABELS)
     assert len({round(s, 12) for s in search.cv_results_["mean_test_score"]}) > 1
     model = small("regressor")
     space = search_space(model, exclude=["max_iter", "hidden_layer_sizes"])
-    assert "mlpregressor__optimizer__learning_rate" in space
+    assert "model__optimizer__learning_rate" in space
     RandomizedSearchCV(model, space, n_iter=2, cv=2, random_state=0, error_score="raise").fit(
         X, NUMBERS
     )
@@ -575,9 +575,12 @@ def test_searches_reach_every_step():
 
 def test_any_estimator_can_be_the_last_step():
     X = frame("polars")
-    assert tabular_pipeline(LogisticRegression(max_iter=1000)).fit(X, LABELS).score(X, LABELS) > 0.9
+    assert (
+        make_tabular_pipeline(LogisticRegression(max_iter=1000)).fit(X, LABELS).score(X, LABELS)
+        > 0.9
+    )
     reduced = Pipeline([("few", PCA(5)), ("ridge", Ridge())])
-    model = tabular_pipeline(reduced).fit(X, NUMBERS)
+    model = make_tabular_pipeline(reduced).fit(X, NUMBERS)
     assert model["pipeline"] is reduced
     assert model.predict(X).shape == (N,)
 
@@ -600,7 +603,7 @@ INTEGERS = np.random.default_rng(0).integers(0, 100, N)
 )
 def test_many_levels_become_one_column_in_regression(y):
     X = frame("pandas", {"town": COLUMNS["town"]})
-    columns = tabular_pipeline("regressor", random_state=0)["columns"]
+    columns = make_tabular_pipeline("regressor", random_state=0)["columns"]
     actual = columns.fit_transform(X, y)
     assert actual.shape == (N, 1)
     # Fractions cannot be classes.
@@ -624,7 +627,7 @@ def test_many_levels_become_one_column_in_regression(y):
 def test_estimator_determines_whether_integers_are_classes(estimator, width):
     X = frame("pandas", {"town": COLUMNS["town"]})
     for y in (INTEGERS % 3, INTEGERS % 3 * 1.0):
-        assert tabular_pipeline(estimator)["columns"].fit_transform(X, y).shape == (N, width)
+        assert make_tabular_pipeline(estimator)["columns"].fit_transform(X, y).shape == (N, width)
 
 
 def test_several_targets_require_another_encoder():
@@ -648,7 +651,7 @@ def test_several_targets_require_another_encoder():
 def test_sample_weights_reach_the_network(rng):
     X = frame("pandas")
     weight = rng.uniform(0.1, 4, N)
-    plain = small("classifier").fit(X, LABELS, mlpclassifier__sample_weight=weight)
+    plain = small("classifier").fit(X, LABELS, model__sample_weight=weight)
     alone = small("classifier").fit(X, LABELS)
     assert not np.allclose(plain.predict_proba(X), alone.predict_proba(X))
     with config_context(enable_metadata_routing=True):
@@ -676,7 +679,7 @@ def test_validation_data_are_transformed(task, y):
 @BOTH
 def test_random_state_determines_the_result(task, y):
     X = frame("pandas")
-    models = [tabular_pipeline(task, recipe="fast", random_state=s) for s in (0, 0, 1)]
+    models = [make_tabular_pipeline(task, recipe="fast", random_state=s) for s in (0, 0, 1)]
     first, same, other = (outputs(model.fit(X, y), X) for model in models)
     np.testing.assert_array_equal(first, same)
     assert not np.allclose(first, other)
@@ -685,7 +688,7 @@ def test_random_state_determines_the_result(task, y):
 @pytest.mark.parametrize("recipe", RECIPES)
 @BOTH
 def test_recipes_set_parameters_of_the_network(task, y, recipe):
-    model = tabular_pipeline(task, recipe=recipe, random_state=3)
+    model = make_tabular_pipeline(task, recipe=recipe, random_state=3)
     assert isinstance(model[-1], MLPClassifier if task == "classifier" else MLPRegressor)
     assert model[-1].random_state == 3
     assert repr(model.set_params(**model.get_params()))
@@ -696,8 +699,8 @@ def test_recipes_set_parameters_of_the_network(task, y, recipe):
 def test_rare_classes_warn():
     X = frame("pandas")
     y = np.where(np.arange(N) < 3, "rare", LABELS)
-    model = tabular_pipeline("classifier", random_state=0).set_params(mlpclassifier__max_iter=2)
-    with pytest.warns(UserWarning, match="1 have fewer samples than the 8") as caught:
+    model = make_tabular_pipeline("classifier", random_state=0).set_params(model__max_iter=2)
+    with pytest.warns(UserWarning, match="1 have fewer samples than the 8 folds") as caught:
         model.fit(X, y)
     assert len(caught) == 1
     assert "rare" in model.classes_
@@ -707,14 +710,14 @@ def test_rare_classes_warn():
 
 def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"'regresor' is not a known estimator.*mean 'regressor'"):
-        tabular_pipeline("regresor")
+        make_tabular_pipeline("regresor")
     with pytest.raises(
         ValueError, match=r"'fats' is not a known recipe.*mean 'fast'.*default, fast"
     ):
-        tabular_pipeline("classifier", recipe="fats")
+        make_tabular_pipeline("classifier", recipe="fats")
     for wrong in (MLPClassifier, 3, None):
         with pytest.raises(TypeError, match=r"'classifier', 'regressor' or an estimator. Got"):
-            tabular_pipeline(wrong)
+            make_tabular_pipeline(wrong)
 
 
 def test_pipeline_is_imported_lazily():
@@ -723,7 +726,7 @@ def test_pipeline_is_imported_lazily():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert process.stdout.split() == ["False", "False"]
-    assert "tabular_pipeline" in dir(sknn_adam)
+    assert "make_tabular_pipeline" in dir(sknn_adam)
 
 
 # -- combination with skrub ----------------------------------------------------------------------
@@ -734,7 +737,7 @@ def test_estimators_work_in_pipelines_of_skrub(task, y):
     skrub = pytest.importorskip("skrub")
     X = frame("pandas")
     net = small(task)[-1].set_params(max_iter=100, optimizer__learning_rate=0.01)
-    model = skrub.tabular_pipeline(net).fit(X, y)
+    model = skrub.make_tabular_pipeline(net).fit(X, y)
     assert model[-1].n_iter_ == 100
     assert model.score(X, y) > 0.7
     ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(task))]).fit(X, y)

@@ -66,7 +66,7 @@ def members():
     """Return a cross-fitted ensemble that can continue training."""
     X, y = load_iris(return_X_y=True)
     net = MLPClassifier(
-        (8, 5), normalization="batch", n_members=3, early_stopping=True, dtype="float64",
+        (8, 5), normalization="batch", cv=3, early_stopping=True, dtype="float64",
         max_iter=12, warm_start=True, random_state=0,
     )  # fmt: skip
     return make_pipeline(StandardScaler(), net).fit(X, y), X

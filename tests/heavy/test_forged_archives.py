@@ -52,7 +52,7 @@ def trained():
         params = {"optimizer": optimizer, "n_members": 2, "dtype": "float32"}
         yield small(MLPRegressor, warm_start=True, **params).fit(X, NUMBERS)
     yield small(MLPRegressor, warm_start=True, activation="prelu", loss="gaussian").fit(X, NUMBERS)
-    crossed = small(MLPClassifier, warm_start=True, n_members=3, early_stopping=True, dropout=0.1)
+    crossed = small(MLPClassifier, warm_start=True, cv=3, early_stopping=True, dropout=0.1)
     yield crossed.fit(X, LABELS)
     interrupted = small(MLPRegressor, warm_start=True).fit(X, NUMBERS)
     run = interrupted._run

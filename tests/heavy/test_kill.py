@@ -42,7 +42,7 @@ print("ready", flush=True)
 model.fit(X, y)
 np.savez(
     done, theta=model._network.theta, statistics=model._network.statistics,
-    loss=model.loss_curve_, p=model.predict_proba(X), n_iter=model.n_iter_, t=model.t_,
+    loss=model.loss_curve_, p=model.predict_proba(X), n_iter=model.n_iter_, t=model.n_steps_,
 )
 """
 

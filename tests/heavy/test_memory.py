@@ -71,7 +71,7 @@ with Peak("RssAnon") as memory:
     began = time.monotonic()
     model.fit(X, y, weight)
     seconds = time.monotonic() - began
-steps = model.t_
+steps = model.n_steps_
 with Peak("RssAnon") as prediction:
     assert np.isfinite(model.predict(X)).all()
 print(json.dumps({"rise": memory.peak - memory.start, "seconds": seconds, "steps": steps,
@@ -95,7 +95,7 @@ with Peak("VmRSS") as memory:
     seconds = time.monotonic() - began
 with Peak("VmRSS") as prediction:
     model.predict(X)
-print(json.dumps({"rise": memory.peak - memory.start, "seconds": seconds, "steps": model.t_,
+print(json.dumps({"rise": memory.peak - memory.start, "seconds": seconds, "steps": model.n_steps_,
                   "prediction": prediction.peak - prediction.start}))
 """
 

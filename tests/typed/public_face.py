@@ -112,7 +112,7 @@ def regress(X: Array, y: Array) -> MLPClassifier | MLPRegressor:
 
 def several(X: Array, y: Array) -> float:
     """Cross-fit several networks and use their predictions."""
-    model = MLPClassifier(n_members=3, early_stopping=True).fit(X, y, groups=y)
+    model = MLPClassifier(cv=3, early_stopping=True).fit(X, y, groups=y)
     print(model.member_predictions(X), model.oof_prediction_, model.best_iter_)
     return float(model.oof_score_)
 

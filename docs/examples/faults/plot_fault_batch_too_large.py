@@ -47,7 +47,7 @@ COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 3.6), layout="constrained")
 for axis, unit in ((left, "step"), (right, "epoch")):
     for model, name, style in ((broken, "broken", "-"), (cured, "cured", "--")):
-        per_epoch = model.t_ / model.n_iter_ if unit == "step" else 1
+        per_epoch = model.n_steps_ / model.n_iter_ if unit == "step" else 1
         at = per_epoch * np.arange(1, model.n_iter_ + 1)
         axis.plot(at, model.loss_curve_, style, label=name, color=COLORS[name])
     axis.set(xlabel=unit, yscale="log")

@@ -59,7 +59,7 @@ plt.show()
 # Targets with a mean of 14,000 are out of reach in a few hundred steps of 0.001, and the squared
 # error of targets in the thousands has gradients in the thousands.
 #
-# * The default ``target_scaling="auto"`` trains on targets with mean 0 and standard deviation 1 and
+# * The default ``target_scaling=True`` trains on targets with mean 0 and standard deviation 1 and
 #   transforms the predictions back.
 # * For targets that span many orders of magnitude, use a ``TransformedTargetRegressor`` with
 #   ``np.log1p``, or ``loss="gamma"``.
