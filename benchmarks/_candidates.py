@@ -17,9 +17,9 @@ from sknn_adam._training import loop as training
 
 SPLINES = SplineTransformer(degree=1, n_knots=17, knots="quantile", extrapolation="constant")
 COLUMNS = {
-    "StandardScaler for SmoothClip": {"scale": StandardScaler()},
+    "StandardScaler for SmoothClipScaler": {"scale": StandardScaler()},
     "no bins": {"bins": "passthrough"},
-    "SplineTransformer for PiecewiseLinear": {"bins": SPLINES},
+    "SplineTransformer for PiecewiseLinearEncoder": {"bins": SPLINES},
     "5 rows a bin": {"bins__rows_per_bin": 5},
     "20 rows a bin": {"bins__rows_per_bin": 20},
 }

@@ -128,7 +128,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Bias vector of each layer. Only for a single network.
     members_ : list of estimators
         The networks as fitted estimators with ``n_members=1`` and ``cv=None``, in the order of the
-        splits; the estimator itself for a single network.
+        splits. Only for several networks.
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
         Out-of-fold probabilities of each sample, from the networks that hold it out: the mean if
         there are several, NaN if there is none. The target of a sample does not affect its own

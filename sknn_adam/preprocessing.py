@@ -1,7 +1,7 @@
 """Transformers that prepare numeric columns for a network."""
 
 from math import inf
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -10,7 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from sknn_adam._utils.sklearn_compat import check_feature_names_in
 from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names, validate_input
 
-__all__ = ["PiecewiseLinear", "SmoothClip"]
+__all__ = ["PiecewiseLinearEncoder", "SmoothClipScaler"]
+
+RENAMED = {"PiecewiseLinear": "PiecewiseLinearEncoder", "SmoothClip": "SmoothClipScaler"}
 
 FLOATS = (np.float64, np.float32)
 # Units in the last place by which equal numbers may differ after rounding.
@@ -40,7 +42,7 @@ def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
     return values[kept]
 
 
-class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class SmoothClipScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Scale by median and interquartile range, and clip smoothly to a limit.
 
     With scaling alone, outliers dominate the first layer of a network. Hard clipping makes them
@@ -75,7 +77,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Notes
     -----
     Missing values (NaN) are preserved. The results equal those of skrub's SquashingScaler, except
-    that SmoothClip ignores differences within rounding errors and rejects infinite values.
+    that SmoothClipScaler ignores differences within rounding errors and rejects infinite values.
 
     References
     ----------
@@ -84,8 +86,9 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from sknn_adam.preprocessing import SmoothClip
-    >>> SmoothClip().fit_transform([[0.0], [1.0], [2.0], [3.0], [1e6]]).round(2).ravel().tolist()
+    >>> from sknn_adam.preprocessing import SmoothClipScaler
+    >>> X = [[0.0], [1.0], [2.0], [3.0], [1e6]]
+    >>> SmoothClipScaler().fit_transform(X).round(2).ravel().tolist()
     [-0.95, -0.49, 0.0, 0.49, 3.0]
     """
 
@@ -158,7 +161,7 @@ class SmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-class PiecewiseLinear(TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     r"""Add a piecewise linear encoding of every column, based on quantile bins.
 
     Starting from its initial weights, a network hardly learns sharp changes along a column. The
@@ -203,8 +206,8 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from sknn_adam.preprocessing import PiecewiseLinear
-    >>> encode = PiecewiseLinear(n_bins=2, rows_per_bin=2)
+    >>> from sknn_adam.preprocessing import PiecewiseLinearEncoder
+    >>> encode = PiecewiseLinearEncoder(n_bins=2, rows_per_bin=2)
     >>> encode.fit([[0.0], [1.0], [2.0], [3.0], [8.0]]).transform([[1.0], [5.0]]).tolist()
     [[1.0, 0.5, 0.0], [5.0, 1.0, 0.5]]
     """
@@ -294,3 +297,12 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in RENAMED:
+            # "from ... import ..." would replace the message of an AttributeError.
+            raise ImportError(f"{name} is called {RENAMED[name]!r}.")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,9 +32,14 @@ def outputs(model, inputs=X):
     return getattr(model, "predict_proba", model.predict)(inputs)
 
 
+def networks(model):
+    """Return the networks of an estimator as estimators."""
+    return getattr(model, "members_", [model])
+
+
 def equal(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
-    for m, n in zip(a.members_, b.members_, strict=True):
+    for m, n in zip(networks(a), networks(b), strict=True):
         for one, other in zip(m.coefs_ + m.intercepts_, n.coefs_ + n.intercepts_, strict=True):
             np.testing.assert_array_equal(one, other, strict=True)
     assert a.loss_curve_ == b.loss_curve_

@@ -13,6 +13,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from copies import networks
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
@@ -355,7 +356,7 @@ def check_network(model, X):
     network = copy.deepcopy(model._network)
     assert np.isfinite(network.theta).all()
     assert np.isfinite(network.statistics).all()
-    for member in model.members_:
+    for member in networks(model):
         assert all(np.isfinite(array).all() for array in member.coefs_ + member.intercepts_)
     if network.statistics.size or any(np.ravel(model.dropout)):
         return

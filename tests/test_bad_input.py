@@ -18,7 +18,7 @@ from sknn_adam.initializers import Constant, VarianceScaling
 from sknn_adam.inspection import diagnose
 from sknn_adam.normalization import BatchNorm
 from sknn_adam.optimizers import LBFGS, AMSGrad
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.schedules import Cosine, Exponential
 
 RNG = np.random.default_rng(0)
@@ -305,7 +305,7 @@ def test_non_numeric_weights_raise(classifier, regressor, bad):
 
 
 @EACH_NON_NUMERIC
-@pytest.mark.parametrize("transformer", [SmoothClip(), PiecewiseLinear()])
+@pytest.mark.parametrize("transformer", [SmoothClipScaler(), PiecewiseLinearEncoder()])
 def test_transformers_refuse_non_numeric_values(transformer, bad):
     fitted = clone(transformer).fit(X)
     for call in (clone(transformer).fit, fitted.transform):
@@ -341,7 +341,7 @@ def test_missing_labels_and_groups_raise(classifier, case):
         lambda m: m.score(X, bad),
     ):
         raises_without_side_effects(classifier, call, ValueError, match)
-    cross_fitted = MLPRegressor((4,), n_members=2, early_stopping=True, max_iter=2)
+    cross_fitted = MLPRegressor((4,), cv=2, early_stopping=True, max_iter=2)
     with pytest.raises(ValueError, match=match.replace("y ", "groups ")):
         cross_fitted.fit(X, NUMBERS, groups=bad)
 
@@ -361,7 +361,7 @@ def test_dates_are_valid_labels_and_groups():
     np.testing.assert_array_equal(model.predict(X), DAYS[codes.predict(X)])
     assert model.score(X, y) == codes.score(X, np.repeat([0, 1, 2], 8))
     predictions = [
-        MLPRegressor((4,), max_iter=3, n_members=2, early_stopping=True, random_state=0)
+        MLPRegressor((4,), max_iter=3, cv=2, early_stopping=True, random_state=0)
         .fit(X, NUMBERS, groups=groups)
         .predict(X)
         for groups in (

@@ -418,7 +418,7 @@ def test_targets_are_standardized_with_sample_weights(y, sample_weight):
     mean = np.average(y, axis=0, weights=sample_weight)
     deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=sample_weight))
     by_hand = regressor(target_scaling=False).fit(X, (y - mean) / deviation, sample_weight)
-    for scaling in ("auto", True):
+    for scaling in (True, np.True_):
         model = regressor(target_scaling=scaling).fit(X, y, sample_weight)
         expected = by_hand.predict(X) * deviation + mean
         np.testing.assert_allclose(model.predict(X), expected, rtol=1e-8)

@@ -301,7 +301,7 @@ CALLS = {
     "penalize": lambda r: [r(6), np.array([0, 3, 6]), r(2), r(6), np.zeros(2)],
     "softmax_log_loss": lambda r: [r(2, 4, 3), CODES.copy(), r(1, 4), r(2), np.zeros(2)],
     "softmax_shift": lambda r: [r(2, 4, 3), CODES.copy(), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
-    "squared_error": lambda r: [r(2, 4, 3), r(4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
+    "squared_error": lambda r: [r(2, 4, 3), r(1, 4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
 }
 CODES = np.array([0, 2, 1, 2])
 

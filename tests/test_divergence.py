@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from copies import networks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -161,7 +162,7 @@ def test_learning_rates_near_the_largest_number_diverge(
             model.set_params(activation="identity").fit(X, y)
         assert model.stop_reason_ == "diverged"
         assert np.isfinite(outputs(model)).all()
-        for member in model.members_:
+        for member in networks(model):
             assert all(np.isfinite(array).all() for array in member.coefs_ + member.intercepts_)
 
 

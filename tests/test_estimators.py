@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from copies import networks
 from scipy import sparse
 from scipy.special import expit
 from sklearn.base import clone
@@ -45,7 +46,7 @@ def outputs(model, inputs=X):
 
 def assert_equal(a, b):
     np.testing.assert_array_equal(outputs(a), outputs(b))
-    for m, n in zip(a.members_, b.members_, strict=True):
+    for m, n in zip(networks(a), networks(b), strict=True):
         for one, other in zip(m.coefs_ + m.intercepts_, n.coefs_ + n.intercepts_, strict=True):
             np.testing.assert_array_equal(one, other)
 

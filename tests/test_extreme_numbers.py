@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from copies import networks
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
@@ -262,7 +263,7 @@ def test_predictions_agree_with_training_or_divergence_is_reported(
         assert [warning.category for warning in caught] == diverged * [ConvergenceWarning]
         network = model._network
         arrays = [network.theta, network.statistics]
-        for member in model.members_:
+        for member in networks(model):
             arrays += member.coefs_ + member.intercepts_
         assert all(np.isfinite(array).all() for array in arrays)
         p = model.predict_proba(extreme).astype(np.float64)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from copies import networks
 from scipy import sparse
 from sklearn.base import clone
 
@@ -422,7 +423,7 @@ def test_fit_equals_numpy_up_to_rounding(monkeypatch, estimator, params, rng):
         assert model._run.network.kernels.name == kernels
         results.append(model)
     np.testing.assert_allclose(results[0].loss_curve_, results[1].loss_curve_, rtol=1e-9)
-    for one, other in zip(*(model.members_ for model in results), strict=True):
+    for one, other in zip(*map(networks, results), strict=True):
         for a, b in zip(one.coefs_, other.coefs_, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
 

@@ -19,7 +19,7 @@ from sknn_adam._nn.normalization import RowNormLayer
 from sknn_adam.activations import Activation, LeakyReLU, ReLU
 from sknn_adam.losses import LogLoss, RegressionLoss
 from sknn_adam.normalization import Normalization
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -242,7 +242,11 @@ def test_conversion_of_other_estimators_is_unchanged():
 @pytest.mark.parametrize("name", ["breast cancer", "wine", "diabetes"])
 def test_transformers_can_be_converted(name, dtype):
     data = table(name)[0].astype(dtype)
-    for model in (SmoothClip(), SmoothClip(limit=0.5), PiecewiseLinear(rows_per_bin=2)):
+    for model in (
+        SmoothClipScaler(),
+        SmoothClipScaler(limit=0.5),
+        PiecewiseLinearEncoder(rows_per_bin=2),
+    ):
         expected = model.fit(data).transform(data)
         (actual,) = run(to_onnx(model, data[:1]), data)
         assert actual.dtype == dtype
@@ -253,18 +257,18 @@ def test_transformers_can_be_converted(name, dtype):
 
 def test_transformers_handle_extreme_values():
     data = np.array([[0.0, 1e7], [1.0, 1e7 + 1], [2.0, 1e7 + 3], [4.0, 1e7 + 8]], np.float32)
-    clip = SmoothClip().fit(data)
+    clip = SmoothClipScaler().fit(data)
     probe = np.vstack([data, [[np.nan, -1e30], [3e38, 1e20]]]).astype(np.float32)
     (actual,) = run(to_onnx(clip, data[:1]), probe)
     np.testing.assert_allclose(actual, clip.transform(probe), rtol=1e-5)
     assert np.isnan(actual[4, 0])
     np.testing.assert_allclose(np.abs(actual[4:, 1]), 3, rtol=1e-6)
-    bins = PiecewiseLinear(n_bins=2, rows_per_bin=1).fit(data)
+    bins = PiecewiseLinearEncoder(n_bins=2, rows_per_bin=1).fit(data)
     probe[4, 0] = 0
     (actual,) = run(to_onnx(bins, data[:1]), probe)
     np.testing.assert_allclose(actual, bins.transform(probe), rtol=1e-5)
     # There are not enough rows for bins.
-    none = PiecewiseLinear(rows_per_bin=10).fit(data)
+    none = PiecewiseLinearEncoder(rows_per_bin=10).fit(data)
     (actual,) = run(to_onnx(none, data[:1]), data)
     np.testing.assert_array_equal(actual, data)
 
@@ -278,7 +282,9 @@ def test_tabular_pipeline_for_numbers_can_be_converted():
     np.testing.assert_allclose(actual, model.predict_proba(X), atol=1e-5)
     # Missing values add an indicator column, which skl2onnx omits.
     X[::7, 3] = np.nan
-    with pytest.raises(NotImplementedError, match=r"SmoothClip was fitted with 31 .* it gets 30"):
+    with pytest.raises(
+        NotImplementedError, match=r"SmoothClipScaler was fitted with 31 .* it gets 30"
+    ):
         to_onnx(model.fit(X, y), X[:1])
     model = make_pipeline(SimpleImputer(add_indicator=True), MLPRegressor(**SMALL)).fit(X, y)
     with pytest.raises(NotImplementedError, match="MLPRegressor was fitted with 31"):

@@ -6,7 +6,7 @@ import pickle
 import joblib
 import numpy as np
 import pytest
-from copies import LABELS, NUMBERS, STATES, X, equal, outputs, small
+from copies import LABELS, NUMBERS, STATES, X, equal, networks, outputs, small
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -179,7 +179,7 @@ def test_weights_of_a_copy_are_views(estimator, y, method, tmp_path):
 
 
 def weights_of(model):
-    return sum(a.nbytes for member in model.members_ for a in member.coefs_ + member.intercepts_)
+    return sum(a.nbytes for member in networks(model) for a in member.coefs_ + member.intercepts_)
 
 
 @BOTH

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from copies import networks
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -79,7 +80,7 @@ def bits(model):
     # In a repr, nan equals nan.
     rows.append(repr(list(model.history_.layers)))
     arrays = [model._network.theta, model._network.statistics]
-    for member in model.members_:
+    for member in networks(model):
         arrays += member.coefs_ + member.intercepts_
     outputs = model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
     return rows, [array.tobytes() for array in (*arrays, outputs)], model.n_steps_

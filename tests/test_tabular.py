@@ -550,7 +550,7 @@ def test_clones_and_pickles_predict_the_same(task, y):
     model = small(task).fit(X, y)
     for other in (clone(model).fit(X, y), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
-    assert "SmoothClip" in repr(model)
+    assert "SmoothClipScaler" in repr(model)
 
 
 def test_searches_reach_every_step():
@@ -737,7 +737,7 @@ def test_estimators_work_in_pipelines_of_skrub(task, y):
     skrub = pytest.importorskip("skrub")
     X = frame("pandas")
     net = small(task)[-1].set_params(max_iter=100, optimizer__learning_rate=0.01)
-    model = skrub.make_tabular_pipeline(net).fit(X, y)
+    model = skrub.tabular_pipeline(net).fit(X, y)
     assert model[-1].n_iter_ == 100
     assert model.score(X, y) > 0.7
     ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(task))]).fit(X, y)

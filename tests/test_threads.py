@@ -6,6 +6,7 @@ from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
+from copies import networks
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -43,7 +44,7 @@ def outputs(model, inputs=X):
 
 
 def assert_equal(a, b):
-    for m, n in zip(a.members_, b.members_, strict=True):
+    for m, n in zip(networks(a), networks(b), strict=True):
         for one, other in zip(m.coefs_ + m.intercepts_, n.coefs_ + n.intercepts_, strict=True):
             np.testing.assert_array_equal(one, other)
 

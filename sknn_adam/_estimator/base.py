@@ -89,20 +89,20 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
     # set_fit_request or the splitter in `cv` requests it.
     __metadata_request__fit: ClassVar = {"groups": False}
 
-    def get_metadata_routing(self) -> MetadataRouter:
+    def get_metadata_routing(self) -> Any:
         """Return the metadata that this estimator and the splitter in `cv` request.
 
         Returns
         -------
-        routing : MetadataRouter
+        routing : MetadataRequest or MetadataRouter
             The routing of the metadata of ``fit``: ``groups`` reach the splitter if it requests
             them, as all group splitters do.
         """
+        if not hasattr(self.cv, "split"):
+            return super().get_metadata_routing()
         router = MetadataRouter(owner=self).add_self_request(self)
-        if hasattr(self.cv, "split"):
-            to_split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=self.cv, method_mapping=to_split)
-        return router
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        return router.add(splitter=self.cv, method_mapping=to_split)
 
     # -- fitting --------------------------------------------------------------------------------
 

@@ -34,7 +34,6 @@ RENAMED: dict[str, str] = {
     **dict.fromkeys(("clipnorm", "clip_norm", "max_grad_norm", "grad_clip"), "'gradient_clip'"),
     **dict.fromkeys(("n_estimators", "n_networks", "n_ensemble"), "'n_members'"),
     **dict.fromkeys(("seed", "random_seed"), "'random_state'"),
-    "target_transform": "'target_scaling'",
     "cross_fit": "'cv'",
     "n_folds": "'cv'",
     "on_divergence": (

@@ -89,8 +89,10 @@ class Published(BaseEstimator):
     def members_(self) -> list[Any]:
         """The networks as fitted estimators with ``n_members=1`` and ``cv=None``."""
         self._check_published("members_")
+        # The list must not contain the estimator itself: tools such as skl2onnx look for estimators
+        # in all attributes, recursively.
         if self._network.members is None:
-            return [self]
+            raise AttributeError(f"This {type(self).__name__} has a single network: use it itself.")
         return [self._member(m) for m in range(self._network.members)]
 
     def _member(self, m: int) -> Any:

@@ -109,31 +109,16 @@ def prepare(
     samples = rows.of_positive_weight()
     samples.targets = model._targets.encode(samples.y, loss, classes, learned=not resume)
     seed = check_random_state(estimator.random_state)
-    crossed, given = model.cv is not None, validation[0] is not None
-    # A warm start must not train on samples that were held out before.
-    if (crossed or (model.early_stopping and not given)) and not (
-        resume and hasattr(model, "_seed_of_split")
-    ):
-        model._seed_of_split = seed.randint(np.iinfo(np.int32).max)
-    folds = _folds(model, rows, samples, groups, given)
-    weight, kept = samples.weight, None
-    if folds is not None:
-        counts = folds.counts(samples.index)
-        kept = folds.per_network(counts > 0)
-        by_split = counts if weight is None else counts * weight
-        if not resume:
-            by_network = folds.per_network(by_split)
-            model._targets = model._targets.per_network(model, samples.y, by_network, loss)
-            samples.targets = model._targets.encode(samples.y, loss, classes, learned=True)
+    given = validation[0] is not None
+    folds = _folds(model, rows, samples, groups, seed, resume, given)
+    if folds is not None and not resume:
+        weights = folds.per_network(_split_weights(samples, folds))
+        model._targets = model._targets.per_network(model, samples.y, weights, loss)
+        samples.targets = model._targets.encode(samples.y, loss, classes, learned=True)
     held_out = _validation_samples(model, *validation, loss)
-    if model.early_stopping and not (given or crossed):
-        samples, held_out = _hold_out(model, samples)
-        weight = samples.weight
-    weights = model._targets.weights
-    if folds is None:
-        weight = weights(model, weight, samples.targets, partial)
-    else:
-        weight = folds.per_network(weights(model, row, samples.targets) for row in by_split)
+    if model.early_stopping and folds is None and not given:
+        samples, held_out = _hold_out(model, samples, seed, resume)
+    weight, kept = _weights(model, samples, folds, partial)
     plan = make_plan(model, architecture, model._targets.loss(loss), len(samples))
     rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
     if resume:
@@ -216,14 +201,24 @@ def _class_codes(samples: Rows) -> np.ndarray | None:
     return samples.targets if samples.targets.ndim == 1 else None
 
 
-def _hold_out(model: Any, samples: Rows) -> tuple[Rows, Rows]:
+def _seed_of_split(model: Any, seed: Any, resume: bool) -> int:
+    """Return the seed of the split; a warm start must not train on samples held out before."""
+    if not (resume and hasattr(model, "_seed_of_split")):
+        model._seed_of_split = seed.randint(np.iinfo(np.int32).max)
+    return model._seed_of_split
+
+
+def _hold_out(model: Any, samples: Rows, seed: Any, resume: bool) -> tuple[Rows, Rows]:
     """Return training and validation samples."""
-    fraction, seed = model.validation_fraction, model._seed_of_split
-    train, held = hold_out(len(samples), fraction, _class_codes(samples), seed)
+    split = _seed_of_split(model, seed, resume)
+    codes = _class_codes(samples)
+    train, held = hold_out(len(samples), model.validation_fraction, codes, split)
     return samples.take(train), samples.take(held)
 
 
-def _folds(model: Any, rows: Rows, samples: Rows, groups: Any, given: bool) -> Folds | None:
+def _folds(
+    model: Any, rows: Rows, samples: Rows, groups: Any, seed: Any, resume: bool, given: bool
+) -> Folds | None:
     """Return the folds of `cv`, or None without it; `given` is whether X_val was passed."""
     if model.cv is None:
         if groups is not None:
@@ -247,5 +242,21 @@ def _folds(model: Any, rows: Rows, samples: Rows, groups: Any, given: bool) -> F
         rows.weight,
         # The best epoch for a sample is determined by the others in its fold.
         least=2 if model.early_stopping and not given else 1,
-        random_state=model._seed_of_split,
+        random_state=_seed_of_split(model, seed, resume),
     )
+
+
+def _split_weights(samples: Rows, folds: Folds) -> np.ndarray:
+    """Return the weight of each sample in the training set of each split."""
+    counts = folds.counts(samples.index)
+    return counts if samples.weight is None else counts * samples.weight
+
+
+def _weights(model: Any, samples: Rows, folds: Folds | None, partial: bool) -> tuple[Any, Any]:
+    """Return sample weights times class weights, and which samples each network trains on."""
+    weights = model._targets.weights
+    if folds is None:
+        return weights(model, samples.weight, samples.targets, partial), None
+    by_split = _split_weights(samples, folds)
+    weight = folds.per_network(weights(model, row, samples.targets) for row in by_split)
+    return weight, folds.per_network(by_split > 0)

@@ -45,7 +45,7 @@ CHECKS = (
 )
 
 
-def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
+def diagnose(estimator: Any, X: Any = None, y: Any = None) -> Findings:
     """Diagnose faults of a fitted network and suggest parameters that fix them.
 
     The diagnosis uses the history that ``fit`` recorded. With X and y, it also makes one forward
@@ -53,12 +53,12 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
 
     Parameters
     ----------
-    fitted : estimator
+    estimator : estimator
         A fitted MLPClassifier or MLPRegressor, a Pipeline or search that contains one, or an
         ensemble of them. For an ensemble, findings shared by at least half of its networks are
         reported.
     X : {array-like, sparse matrix} of shape (n_samples, n_features), optional
-        Samples in the form that `fitted` takes.
+        Samples in the form that `estimator` takes.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Targets of these samples.
 
@@ -66,17 +66,17 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
     -------
     Findings
         A list of `Finding`, most severe first, which prints as a table. ``findings.params``
-        contains the parameters that all findings suggest, for ``fitted.set_params``.
+        contains the parameters that all findings suggest, for ``estimator.set_params``.
 
     Raises
     ------
     NotFittedError
-        If `fitted` contains no fitted network.
+        If `estimator` contains no fitted network.
     ValueError
         If no history was recorded (``record=False``), if y is given without X, or if X and y do
         not match each other or the network.
     TypeError
-        If `fitted` is not an estimator.
+        If `estimator` is not an estimator.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def diagnose(fitted: Any, X: Any = None, y: Any = None) -> Findings:
         raise ValueError("y was given without X. Pass both, or neither.")
     check_consistent_length(X, y)
     groups: dict[str, list[Inside]] = {}
-    for inside in fitted_networks(fitted, X, y):
+    for inside in fitted_networks(estimator, X, y):
         groups.setdefault(inside.prefix, []).append(inside)
     findings: list[Finding] = []
     for prefix, networks in groups.items():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sknn_adam.onnx.graph import Graph
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 
 __all__ = ["piecewise_linear", "smooth_clip"]
 
@@ -14,8 +14,8 @@ def _subtract(g: Graph, x: str, shift: np.ndarray) -> str:
     return g("Sub", g("Sub", x, near), shift - near.astype(np.float64))
 
 
-def smooth_clip(g: Graph, model: SmoothClip, x: str) -> str:
-    """Return the output of ``SmoothClip.transform``; NaN stays NaN."""
+def smooth_clip(g: Graph, model: SmoothClipScaler, x: str) -> str:
+    """Return the output of ``SmoothClipScaler.transform``; NaN stays NaN."""
     t = g("Div", _subtract(g, x, model.center_), model.scale_ * float(model.limit))
     # Dividing by 1 + |t| first keeps the squares from overflowing.
     u = g("Div", 1.0, g("Add", g("Abs", t), 1.0))
@@ -24,8 +24,8 @@ def smooth_clip(g: Graph, model: SmoothClip, x: str) -> str:
     return g("Mul", g("Div", w, size), float(model.limit))
 
 
-def piecewise_linear(g: Graph, model: PiecewiseLinear, x: str) -> str:
-    """Return the output of ``PiecewiseLinear.transform``."""
+def piecewise_linear(g: Graph, model: PiecewiseLinearEncoder, x: str) -> str:
+    """Return the output of ``PiecewiseLinearEncoder.transform``."""
     n_bins = [max(0, len(edges) - 1) for edges in model.edges_]
     if not sum(n_bins):
         return x

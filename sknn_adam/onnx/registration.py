@@ -21,7 +21,7 @@ from sknn_adam.onnx.heads import (
     predictions,
 )
 from sknn_adam.onnx.meta_estimators import guarded, is_nested, unwrap, wants_raw_scores
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.tables import Columns
 
@@ -103,7 +103,10 @@ def register() -> None:
     update(MLPClassifier, CLASSIFIER, _shapes_of_classifier, _convert_classifier, **more)
     more = {"parser": _parse_regressor, "options": REGRESSOR_OPTIONS}
     update(MLPRegressor, REGRESSOR, _shapes_of_regressor, _convert_regressor, **more)
-    for transformer, formula in ((SmoothClip, smooth_clip), (PiecewiseLinear, piecewise_linear)):
+    for transformer, formula in (
+        (SmoothClipScaler, smooth_clip),
+        (PiecewiseLinearEncoder, piecewise_linear),
+    ):
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
         update(transformer, alias, _shapes_of_transformer, convert)

@@ -43,7 +43,7 @@ from sknn_adam.persistence.comparison import (
     rises,
 )
 from sknn_adam.persistence.contents import require
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.schedules import SCHEDULES, Clock
 
@@ -274,19 +274,19 @@ def _mlp(task: str, state: State) -> Examples:
     state["dtype_"] = network.dtype
     yield {
         "_loss": lambda loss: loss.task == task and n_raw == widths[-1],
-        "_structure": lambda structure: (
-            expected.items() <= structure.items() and _fits_members(structure, network.members)
-        ),
+        "_structure": lambda structure: expected.items() <= structure.items(),
         "n_layers_": lambda n: n == len(widths) + 1,
         "best_iter_": one_or_each(network.members, "iu"),
     }
+    fits = _fits_members(state["_structure"], network.members)
+    require(fits, "the number of networks does not fit n_members and cv")
     state["_structure"] |= {"loss": repr(getattr(loss, "loss", loss))}
     state |= state["_targets"].published()
     if "oof_prediction_" in state:
         predicted = state["oof_prediction_"]
-        for array in predicted if isinstance(predicted, list) else [predicted]:
-            fits = matches(array, np.ndarray) and array.dtype.kind == "f"
-            require(fits, "an estimator has out-of-fold predictions that are not numbers")
+        arrays = predicted if isinstance(predicted, list) else [predicted]
+        fits = all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays)
+        require(fits, "the out-of-fold predictions of an estimator are not numbers")
     run = state.get("_run")
     if run is not None:
         yield from _run_of_mlp(run, state)
@@ -298,12 +298,10 @@ def _mlp(task: str, state: State) -> Examples:
 
 def _fits_members(structure: dict[str, str], n_networks: int | None) -> bool:
     """Return whether `n_members` and `cv` fit the number of networks."""
-    n_members, cv = structure.get("n_members", ""), structure.get("cv")
-    if cv == "None":
-        return n_members == str(n_networks or 1)
-    if n_networks is None or not n_members.isdigit() or int(n_members) < 1:
-        return False
-    return cv == "a cv" and n_networks % int(n_members) == 0
+    n, cv = n_networks or 1, structure.get("cv")
+    allowed = [n] if cv == "None" else [m for m in range(1, n + 1) if n % m == 0]
+    known = cv == "None" or (cv == "a cv" and n_networks is not None)
+    return known and structure.get("n_members") in map(str, allowed)
 
 
 def _run_of_mlp(run: Any, state: State) -> Examples:
@@ -349,7 +347,7 @@ def _regressor(cls: type, state: State) -> Examples:
     yield from _mlp("regression", state)
 
 
-@_examples_of(SmoothClip, fitted="scale_")
+@_examples_of(SmoothClipScaler, fitted="scale_")
 def _smooth_clip(cls: type, state: State) -> Examples:
     n_features = len(state["scale_"])
     yield {"center_": floats(n_features), "scale_": floats(n_features)}
@@ -357,7 +355,7 @@ def _smooth_clip(cls: type, state: State) -> Examples:
     yield from _features(n_features, state)
 
 
-@_examples_of(PiecewiseLinear, fitted="edges_")
+@_examples_of(PiecewiseLinearEncoder, fitted="edges_")
 def _piecewise_linear(cls: type, state: State) -> Examples:
     yield {"edges_": Each(list, floats(None))}
     yield {"edges_": lambda columns: all(map(rises, columns))}

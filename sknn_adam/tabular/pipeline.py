@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncod
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam.classifier import MLPClassifier
-from sknn_adam.preprocessing import PiecewiseLinear, SmoothClip
+from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.columns import Holding, Words, as_dates, names_of_dates
 from sknn_adam.tabular.recipes import RECIPES
@@ -69,12 +69,12 @@ def make_tabular_pipeline(
     ``fit`` determines the type of each column:
 
     * numbers: missing values are replaced by the median and marked by an indicator column; then
-      `SmoothClip` scales the columns and `PiecewiseLinear` encodes them;
+      `SmoothClipScaler` scales the columns and `PiecewiseLinearEncoder` encodes them;
     * categories, strings and booleans with up to 30 levels: one-hot encoding. Levels with fewer
       than 5 rows, if there are any, are merged into one, which also represents levels that were
       not seen in ``fit``. Missing values form a separate level;
     * categories, strings and booleans with more levels: the cross-fitted mean of the target [1]_,
-      scaled by `SmoothClip`. This requires a single target;
+      scaled by `SmoothClipScaler`. This requires a single target;
     * dates: days since 1970 and the position in the year, week and day, processed like numbers.
 
     With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
@@ -99,6 +99,15 @@ def make_tabular_pipeline(
     >>> model.predict(np.array([[1.5, "red"], [3.5, "green"]], dtype=object)).shape
     (2,)
     """
+    estimator = _network(estimator, recipe, random_state)
+    steps = [("columns", _prepare_columns(estimator, random_state)), ("model", estimator)]
+    # Without a value, the default of the installed scikit-learn applies.
+    options = {} if transform_input is None else {"transform_input": transform_input}
+    return Pipeline(steps, memory=memory, verbose=verbose, **options)
+
+
+def _network(estimator: Any, recipe: str, random_state: Any) -> Any:
+    """Return the estimator for a name, or the given one, with its metadata requests."""
     for name, value, known in (("recipe", recipe, RECIPES), ("estimator", estimator, NETWORKS)):
         if isinstance(value, str) and value not in known:
             raise ValueError(
@@ -113,15 +122,11 @@ def make_tabular_pipeline(
             "The 'estimator' parameter of make_tabular_pipeline must be 'classifier', 'regressor' "
             f"or an estimator. Got {estimator!r} instead."
         )
-    columns = _prepare_columns(estimator, random_state)
     if isinstance(estimator, BaseMLP):
         # Requests have no effect until routing is enabled, but cannot be set before.
         with config_context(enable_metadata_routing=True):
             estimator.set_fit_request(**dict.fromkeys(ROUTED, True))
-    steps = [("columns", columns), ("model", estimator)]
-    # Without a value, the default of the installed scikit-learn applies.
-    options = {} if transform_input is None else {"transform_input": transform_input}
-    return Pipeline(steps, memory=memory, verbose=verbose, **options)
+    return estimator
 
 
 def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
@@ -129,7 +134,11 @@ def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
 
     def numbers() -> list[tuple[str, Any]]:
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        return [("impute", impute), ("scale", SmoothClip()), ("bins", PiecewiseLinear())]
+        return [
+            ("impute", impute),
+            ("scale", SmoothClipScaler()),
+            ("bins", PiecewiseLinearEncoder()),
+        ]
 
     def words(encode: Any) -> list[tuple[str, Any]]:
         return [("words", Words()), ("encode", encode)]
@@ -144,7 +153,7 @@ def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
             ("numbers", Pipeline(numbers()), Holding("numbers")),
             ("sparse", MaxAbsScaler(), Holding("sparse")),
             ("few", Pipeline(words(one_hot)), Holding("few")),
-            ("many", Pipeline([*words(by_target), ("scale", SmoothClip())]), Holding("many")),
+            ("many", Pipeline([*words(by_target), ("scale", SmoothClipScaler())]), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
         ],
         # Output names without the prefix of the step. Duplicates do not raise an error.

@@ -70,4 +70,3 @@ plt.show()
 #
 # * Scale the data, and lower the learning rate.
 # * ``gradient_clip=1.0`` bounds the length of the gradient.
-# * ``on_divergence="raise"`` raises an error instead.
