@@ -232,9 +232,10 @@ for axis in axes:
 
 # %%
 # **The default lags.** A drift that continues is followed :math:`\rho/(1 - \rho)` steps late: 9
-# with ``EMA(0.9)``, and 99 with the default. (The measured lag of the default is smaller, because
-# the stream is shorter than the average, which then covers the whole stream.) The accuracy falls
-# from 0.86 to 0.73 over the stream, and has not recovered in the last 20 batches.
+# with ``EMA(0.9)``, and 99 with the default. The measured lag is larger with ``EMA(0.9)``, because
+# the network itself lags, too. It is smaller with the default, because only the first 60 batches
+# have been averaged at that point. On the first stream, the mean accuracy is 0.73 with the default
+# and 0.86 without averaging. In the last 20 batches, the default has not yet recovered.
 #
 # **Recommendation:** ``averaging=None``, or a short ``EMA`` if the drift is slow: its average
 # should cover fewer steps than the drift takes. Averaging removes noise, and at these high rates
@@ -242,15 +243,15 @@ for axis in axes:
 
 assert AVERAGED['"ema": decay 0.99']["whole stream"] < AVERAGED["None"]["whole stream"] - 0.08
 assert AVERAGED["EMA(0.9)"]["the last 20"] > AVERAGED["None"]["the last 20"] - 0.01
-assert LAG["None"] < 3 < 7 < LAG["EMA(0.9)"] < 13 < LAG['"ema": decay 0.99'] - 5
+assert LAG["None"] < 3 < 7 < LAG["EMA(0.9)"] < 16 < LAG['"ema": decay 0.99']
 
 # %%
 # Scaling the targets
 # -------------------
 # With ``target_scaling=True``, a regressor learns the mean and standard deviation of the targets in
 # the first call of ``partial_fit``, and keeps them. If they changed later, the same weights would
-# give other predictions. On the rising target, this scaling becomes wrong: the scaled targets
-# move far away from 0. A larger gradient does not give a larger step with Adam, so the network needs
+# give other predictions. On the rising target, this scaling becomes wrong: the scaled targets move
+# far away from 0. With Adam, a larger gradient does not give a larger step, so the network needs
 # many steps to follow.
 #
 # The alternatives are a first call with other samples, raw targets, and a scaler outside of the
@@ -334,8 +335,8 @@ axis.legend(title="target_scaling")
 # **A scaler outside of the network works**, because level and scale follow at once, and the network
 # only has to learn how the scaled target depends on X. The scaler should forget:
 # ``ForgettingScaler`` halves the error of the frozen scaling during the drift, and
-# ``StandardScaler`` reduces it by less than a fifth. A higher learning rate also helps, because the network then follows the level faster, but the
-# scaler is still an improvement.
+# ``StandardScaler`` reduces it by less than a fifth. A higher learning rate also helps, because the
+# network then follows the level faster, but the scaler is still an improvement.
 
 constant = np.mean([np.std(y) / scale for _, y, scale in rising_target(0)])
 print(f"error of predicting the mean of the batch: {constant:.2f}")
