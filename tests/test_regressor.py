@@ -100,6 +100,13 @@ def test_scaling_is_fitted_at_the_first_partial_fit():
     assert model.loss_curve_[1] > 1000 * model.loss_curve_[0]
 
 
+def test_first_partial_fit_on_one_sample_scales_by_one():
+    options = {"optimizer": SGD(learning_rate=1e-15), "alpha": 0}
+    raw = small(target_scaling=False, **options).partial_fit(X[:1], [100.0])
+    shifted = small(**options).partial_fit(X[:1], [100.0])
+    np.testing.assert_allclose(shifted.predict(X), raw.predict(X) + 100, rtol=1e-12)
+
+
 def test_huge_targets_give_finite_predictions():
     for size in (1e150, 1e300):
         predicted = small().fit(X, size * SMOOTH).predict(X)
