@@ -338,3 +338,24 @@ def test_divergence_of_a_member_is_relative_to_its_own_first_loss():
     assert run.mean(np.array([1.0, np.inf]), 5) == 1.0
     assert run.mean(np.array([1.0, 1e20]), 5) == pytest.approx(5e19)
     assert np.isnan(run.mean(np.array([1e11, 1e31]), 5))
+
+
+# -- streams -------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_divergence_in_partial_fit_keeps_the_weights_before_the_call(estimator, y, n_members):
+    """The epoch with the smallest loss may belong to a concept of the distant past."""
+    model = small(estimator, optimizer=SGD(0.01), averaging=None, n_members=n_members)
+    for _ in range(3):
+        model.partial_fit(X, y)
+    for _ in range(3):
+        # A harder batch: its loss is larger than the earlier ones.
+        model.partial_fit(X[::-1], y)
+    before = outputs(model)
+    model.set_params(optimizer__learning_rate=1e30)
+    with pytest.warns(ConvergenceWarning, match="weights before this call"):
+        for _ in range(5):
+            model.partial_fit(X, y)
+    np.testing.assert_array_equal(outputs(model), before)

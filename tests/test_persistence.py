@@ -518,9 +518,7 @@ def test_tabular_pipeline_is_restored(tmp_path):
     )
     y = (frame["number"] > 0).to_numpy()
     for estimator in ("classifier", small(MLPClassifier)):
-        model = make_tabular_pipeline(estimator, random_state=0).set_params(
-            mlpclassifier__max_iter=2
-        )
+        model = make_tabular_pipeline(estimator, random_state=0).set_params(model__max_iter=2)
         model.fit(frame, y)
         loaded = save_and_load(model, tmp_path)
         np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))

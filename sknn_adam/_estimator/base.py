@@ -1,6 +1,7 @@
 """Base class of both estimators: the scikit-learn interface of the training loop."""
 
 from copy import copy, deepcopy
+from math import inf
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -171,6 +172,9 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         undo = run.remember()
         try:
             run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
+            # If training diverges, the weights before this call are restored: losses of different
+            # batches of a stream cannot be compared.
+            run.keep(-inf, run.point(session.plan))
             if schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
                 warn(
                     f"{schedule!r} has run out after max_iter={self.max_iter} epochs and stays "

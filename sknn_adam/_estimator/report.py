@@ -31,14 +31,16 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
             f"batch_size={plan.batch_size}{reason}. Scale X, or "
             f"{'increase alpha' if plan.optimizer.full_batch else cure}."
         )
-        warn(f"{message} The best finite weights were kept.", ConvergenceWarning)
+        kept = "best finite weights" if run.in_fit else "weights before this call"
+        warn(f"{message} The {kept} were kept.", ConvergenceWarning)
     elif lost := np.sum(run.lost):
         text = (
             f"{lost} of {run.network.members} members diverged with {plan.optimizer!r}, "
             f"batch_size={plan.batch_size}{reason}. Scale X, lower learning_rate, or set "
             "gradient_clip=1.0."
         )
-        warn(f"{text} Their best finite weights were restored.", ConvergenceWarning)
+        kept = "best finite weights" if run.in_fit else "weights before this call"
+        warn(f"{text} Their {kept} were restored.", ConvergenceWarning)
     elif plan.early_stopping and not np.isfinite(run.best_score).any():
         if run.clock.epoch == run.first_epoch:
             # No epoch was needed: the initial weights are a minimum.

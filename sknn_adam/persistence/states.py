@@ -261,16 +261,15 @@ def _mlp(task: str, state: State) -> Examples:
         "validation_scores_": Optional(Each(list, 0.0)),
         "converged_": False,
     }
-    network, loss, optimizer = state["_network"], state["_loss"], state["optimizer_"]
+    network, optimizer, loss = state["_network"], state["optimizer_"], state["_loss"]
     widths = [layer.fan_out for layer in network.dense()]
     n_raw = loss.n_raw(state["_targets"].n_outputs)
     yield from _features(network.layers[0].fan_in, state)
     # A later fit resumes training only if these strings match its parameters. The repr of the loss
     # depends on scikit-learn's configuration, so that string is generated again.
-    expected = {
-        "hidden_layer_sizes": repr(tuple(map(int, widths[:-1]))),
-        "optimizer": f"{type(optimizer).__name__} with state {optimizer.slots}",
-    }
+    hidden, name = tuple(map(int, widths[:-1])), type(optimizer).__name__
+    expected = {"hidden_layer_sizes": repr(hidden)}
+    expected["optimizer"] = f"{name} with state {optimizer.slots}"
     state["dtype_"] = network.dtype
     yield {
         "_loss": lambda loss: loss.task == task and n_raw == widths[-1],
@@ -278,8 +277,7 @@ def _mlp(task: str, state: State) -> Examples:
         "n_layers_": lambda n: n == len(widths) + 1,
         "best_iter_": one_or_each(network.members, "iu"),
     }
-    fits = _fits_members(state["_structure"], network.members)
-    require(fits, "the number of networks does not fit n_members and cv")
+    require(_fits_members(state["_structure"], network.members), "n_members or cv is not valid")
     state["_structure"] |= {"loss": repr(getattr(loss, "loss", loss))}
     state |= state["_targets"].published()
     if "oof_prediction_" in state:
@@ -298,10 +296,9 @@ def _mlp(task: str, state: State) -> Examples:
 
 def _fits_members(structure: dict[str, str], n_networks: int | None) -> bool:
     """Return whether `n_members` and `cv` fit the number of networks."""
-    n, cv = n_networks or 1, structure.get("cv")
-    allowed = [n] if cv == "None" else [m for m in range(1, n + 1) if n % m == 0]
-    known = cv == "None" or (cv == "a cv" and n_networks is not None)
-    return known and structure.get("n_members") in map(str, allowed)
+    n, cv = n_networks or 1, structure.get("cv", "")
+    allowed = {"None": [n], "a cv": [m for m in range(1, n + 1) if n_networks and n % m == 0]}
+    return any(structure.get("n_members") == str(m) for m in allowed.get(cv, ()))
 
 
 def _run_of_mlp(run: Any, state: State) -> Examples:
