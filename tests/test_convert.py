@@ -175,6 +175,15 @@ def test_warm_start_continues_after_conversion():
         assert len(ours.loss_curve_) > len(getattr(theirs, "loss_curve_", [0]))
 
 
+def test_clock_has_the_training_loss_after_conversion():
+    """The schedule "plateau" compares it with the training losses of later epochs."""
+    X, y = table(load_iris)
+    theirs = TheirClassifier(**SMALL, early_stopping=True).fit(X, y)
+    # With early stopping, no run is converted.
+    ours = from_sklearn(theirs.set_params(early_stopping=False))
+    assert ours._run.clock.loss == theirs.loss_curve_[-1]
+
+
 def test_scikit_learn_continues_after_conversion():
     X, y = table(load_iris)
     ours = MLPClassifier(**SMALL, averaging=None).fit(X, y)

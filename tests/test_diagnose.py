@@ -126,6 +126,21 @@ def test_overfitting_is_found_by_validation_curve_or_new_samples(diabetes):
     assert "overfitting" not in kinds(diagnose(cured, X[150:], y[150:]))
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_overfitting_suggests_early_stopping_only_if_it_is_off(diabetes, early_stopping):
+    X, y = diabetes
+    model = regressor(
+        **{"hidden_layer_sizes": (256, 256), "alpha": 0.0, "averaging": None, "max_iter": 200},
+        **{"early_stopping": early_stopping, "n_iter_no_change": np.inf},
+    )
+    # If the validation samples are the training samples, early stopping selects a late epoch.
+    model.fit(X[:150], y[:150], X_val=X[:150], y_val=y[:150])
+    findings = diagnose(model, X[150:], y[150:])
+    (found,) = [finding for finding in findings if finding.kind == "overfitting"]
+    assert found.params == ({} if early_stopping else {"early_stopping": True}) | {"alpha": 0.01}
+    assert ("early stopping" in found.cure) is not early_stopping
+
+
 @pytest.mark.parametrize(("n_samples", "size"), [(60, 16), (30, 8)])
 def test_too_few_steps_on_a_small_table_are_reported(n_samples, size):
     X, y = load_iris(return_X_y=True)

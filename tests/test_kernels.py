@@ -269,6 +269,17 @@ def test_random_rule_is_called_in_every_step():
     assert (theta - first != first).any()
 
 
-def test_rule_that_does_not_return_a_tuple_raises():
-    with pytest.raises(TypeError, match=r"must return a tuple \(update, \*slots\) of 1 arrays"):
-        NUMPY.update(lambda g, lr: lr * g, np.zeros(3), np.ones(3), [], [1.0])
+@pytest.mark.parametrize(
+    ("rule", "got"),
+    [
+        (lambda g, m, lr: lr * g, "ndarray"),
+        (lambda g, m, lr: (lr * g,), "a tuple of 1"),
+        (lambda g, m, lr: (lr * g, m, g), "a tuple of 3"),
+    ],
+    ids=["an array", "too short", "too long"],
+)
+def test_rule_that_does_not_return_the_update_and_all_slots_raises(rule, got):
+    message = rf"must return a tuple \(update, \*slots\) of 2 arrays\. Got {got}\."
+    for kernels in (NUMPY, NumpyKernels()):
+        with pytest.raises(TypeError, match=message):
+            kernels.update(rule, np.zeros(3), np.ones(3), [np.ones(3)], [1.0])

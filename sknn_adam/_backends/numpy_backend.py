@@ -105,11 +105,12 @@ class Backend:
             for block in _cache_blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
                 result = rule(*arrays, *scalars)
-                if not isinstance(result, tuple) or len(result) != len(arrays):
+                is_tuple = isinstance(result, tuple)
+                if not is_tuple or len(result) != len(arrays):
+                    got = f"a tuple of {len(result)}" if is_tuple else type(result).__name__
                     raise TypeError(
                         f"A rule with {len(slots)} slots must return a tuple (update, *slots) of "
-                        f"{len(arrays)} arrays. Got {type(result).__name__}. "
-                        "See docs/add_an_optimizer.md."
+                        f"{len(arrays)} arrays. Got {got}. See docs/add_an_optimizer.md."
                     )
                 # A rule may return an old slot as the new value of another slot. Copy it before it
                 # is overwritten.

@@ -14,9 +14,11 @@ class NetworkView:
     """Mixin that shows the layers of a fitted network below its parameters, even in a Pipeline."""
 
     def _sk_visual_block_(self) -> Any:
+        # scikit-learn has classes of the same names, so the view names the package too.
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
         network = getattr(self, "_network", None)
         if network is None:
-            return VisualBlock("single", self, names=type(self).__name__, name_details=str(self))
+            return VisualBlock("single", self, names=name, name_details=str(self))
         given: Any = self.normalization  # type: ignore[attr-defined]
         normalization = f"{given} normalization" if isinstance(given, str) else str(given)
         blocks = list(_layer_blocks(network.layers, network.members or 1, normalization))
@@ -25,7 +27,9 @@ class NetworkView:
             VisualBlock("single", None, names=name, name_details=text, name_caption=text)
             for name, text in blocks
         ]
-        return VisualBlock("serial", boxes, names=names, name_details=names, dash_wrapped=True)
+        layers = VisualBlock("serial", boxes, names=names, name_details=names, dash_wrapped=False)
+        # scikit-learn chooses the label of a block; without details, an inner label is plain text.
+        return VisualBlock("serial", [layers], names=[name], name_details=[None])
 
 
 def _layer_blocks(

@@ -217,7 +217,7 @@ def _copy_counters(run: Run, model: Any, batch_size: int, n_samples: int | None)
         run.history.append(**row)
     run.clock.epoch = len(curve) if n_rows else model.n_iter_
     run.first_epoch = run.clock.epoch - model.n_iter_
-    run.clock.loss = -float(scores[-1]) if scores else float(curve[-1])
+    run.clock.loss = float(curve[-1])
     run.clock.step = model.n_iter_
     if n_rows:
         run.clock.step = len(curve) * -(-n_rows // batch_size)

@@ -1,4 +1,7 @@
-"""Diagnosis of fitted networks, displays of their training, and learning rate range tests."""
+"""Diagnosis of fitted networks, displays of their training, and learning rate range tests.
+
+Experimental: names and defaults may change in a minor release without a deprecation period.
+"""
 
 from sknn_adam.inspection._fitted_networks import fitted_network
 from sknn_adam.inspection.diagnosis import diagnose

@@ -186,9 +186,11 @@ def overfitting(e: Evidence) -> Result:
         )
     if evidence is None:
         return None
-    params: dict[str, Any] = {} if e.mlp.early_stopping else {"early_stopping": True}
-    params["alpha"] = float(number(max(10 * e.alpha, 1e-2)))
-    cure = "use early stopping and a stronger penalty on the weights"
+    params: dict[str, Any] = {"alpha": float(number(max(10 * e.alpha, 1e-2)))}
+    cure = "use a stronger penalty on the weights"
+    if not e.mlp.early_stopping:
+        params = {"early_stopping": True} | params
+        cure = "use early stopping and a stronger penalty on the weights"
     return None, evidence, "medium", params, cure
 
 

@@ -1,4 +1,7 @@
-"""A pipeline for tables with columns of any type."""
+"""A pipeline for tables with columns of any type.
+
+Experimental: names and defaults may change in a minor release without a deprecation period.
+"""
 
 from sknn_adam.tabular.pipeline import make_tabular_pipeline
 
