@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tables": "the default estimators on the test sets of real tables",
     "tabular": "the recipes of make_tabular_pipeline: ablation, and scores on real tables",
     "tuned": "random search over search_space(model) compared with the defaults",
+    "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",
     "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",
     "widths": "Bayesian search over width and depth as numbers and as categories",
     "members": "training time of several members, and out-of-fold scores on noise",

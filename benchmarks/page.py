@@ -17,7 +17,7 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "diagnose", "tables", "defaults", "small", "tabular", "tuned"),
-    *("search", "widths", "bits", "pairs", "path"),
+    *("search", "widths", "imbalance", "bits", "pairs", "path"),
 )
 
 

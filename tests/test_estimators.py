@@ -80,6 +80,15 @@ CHECKED = [
             "random_state": 0,
             "n_members": 2,
         },
+        {"cv": 3, "max_iter": 20, "optimizer": Adam(learning_rate=0.02), "random_state": 0},
+        {
+            "cv": 2,
+            "n_members": 2,
+            "early_stopping": True,
+            "max_iter": 60,
+            "optimizer": Adam(learning_rate=0.02),
+            "random_state": 0,
+        },
     )
 ]
 
