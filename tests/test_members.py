@@ -670,8 +670,10 @@ def test_invalid_input_raises_before_training(estimator, y, params, fit_params, 
 
 @BOTH
 def test_partial_fit_does_not_support_cross_fitting(estimator, y):
-    with pytest.raises(ValueError, match="partial_fit does not support cv"):
-        cross_fitted(estimator, early_stopping=False).partial_fit(X, y)
+    assert not hasattr(cross_fitted(estimator), "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        cross_fitted(estimator).partial_fit(X, y)
+    assert "partial_fit does not support cv" in str(error.value.__cause__)
 
 
 def test_warm_start_with_another_number_of_members_raises():

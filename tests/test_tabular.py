@@ -7,16 +7,19 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 import sknn_adam
 from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
@@ -742,3 +745,63 @@ def test_estimators_work_in_pipelines_of_skrub(task, y):
     assert model.score(X, y) > 0.7
     ours = Pipeline([("clean", skrub.Cleaner()), ("ours", small(task))]).fit(X, y)
     np.testing.assert_array_equal(outputs(ours, X), outputs(small(task).fit(X, y), X))
+
+
+# -- scikit-learn's own checks -------------------------------------------------------------------
+
+OF_EVERY_PIPELINE = {
+    "check_dont_overwrite_parameters": "Pipeline fits the estimators in its parameter `steps`.",
+    "check_estimators_overwrite_params": "Pipeline fits the estimators in its parameter `steps`.",
+    "check_estimators_nan_inf": "Pipeline does not pass on that its first step allows NaN.",
+}
+PIPELINES = [
+    make_tabular_pipeline(task, recipe=recipe, random_state=0).set_params(**params)
+    for task in ("classifier", "regressor")
+    for recipe, params in (
+        ("fast", {}),
+        ("default", {"model__cv": 3, "model__max_iter": 20}),
+    )
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+# Some checks fit tables with fewer samples of a class than there are folds.
+@pytest.mark.filterwarnings("ignore:.*fewer samples than the 3 folds")
+@pytest.mark.parametrize("model", PIPELINES, ids=["fast", "cv", "fast regressor", "cv regressor"])
+def test_checks_of_scikit_learn_pass(model):
+    """Only the checks that fail for each Pipeline with an imputer fail."""
+    failed = {r["check_name"] for r in check_estimator(model, on_fail=None) if is_failure(r)}
+    assert failed <= set(OF_EVERY_PIPELINE)
+
+
+def is_failure(result):
+    return result["status"] not in ("passed", "skipped")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_these_checks_fail_for_pipelines_of_scikit_learn_too():
+    """If one passes, it must be removed from the list above."""
+    results = check_estimator(make_pipeline(SimpleImputer(), Ridge()), on_fail=None)
+    assert {r["check_name"] for r in results if is_failure(r)} == set(OF_EVERY_PIPELINE)
+
+
+@pytest.mark.parametrize("container", ["array", "matrix"])
+@pytest.mark.parametrize("format", ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"])
+def test_all_sparse_formats_are_accepted(format, container):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((40, 3)) < 0.5, 0.0, rng.normal(size=(40, 3)))
+    y = X.sum(axis=1)
+    expected = small("regressor").fit(sparse.csr_matrix(X), y).predict(sparse.csr_matrix(X))
+    table = getattr(sparse, f"{format}_{container}")(X)
+    np.testing.assert_array_equal(small("regressor").fit(table, y).predict(table), expected)
+
+
+@pytest.mark.parametrize("X", [np.zeros(5), np.zeros((3, 2, 2)), [1.0, 2.0], 3.0], ids=str)
+def test_tables_must_have_two_dimensions(X):
+    with pytest.raises(ValueError, match="Expected a table with two dimensions.*Reshape your data"):
+        small("regressor").fit(X, np.zeros(np.shape(X)[0] if np.ndim(X) else 1))
+
+
+def test_complex_numbers_raise():
+    with pytest.raises(ValueError, match="Complex data not supported: column 0"):
+        small("regressor").fit(np.ones((4, 2), complex), np.zeros(4))

@@ -30,7 +30,12 @@ FEW_SAMPLES, SMALL_BATCH = 128, 32
 
 
 def has_partial_fit(estimator: MLP) -> bool:
-    """Return True if the optimizer can train on batches; raise AttributeError otherwise."""
+    """Return True if ``partial_fit`` is supported; raise AttributeError otherwise."""
+    if estimator.cv is not None:
+        raise AttributeError(
+            "partial_fit does not support cv, because its samples are no cross-validation. Use "
+            "fit, or set cv=None."
+        )
     optimizer = OPTIMIZERS.make(estimator.optimizer)
     if optimizer.full_batch:
         raise AttributeError(

@@ -92,11 +92,10 @@ def prepare(
         Group labels for `cv`.
     """
     architecture = Architecture.of(estimator)
-    if partial and (estimator.early_stopping or estimator.cv is not None):
-        name = "early_stopping=True" if estimator.early_stopping else "cv"
+    if partial and estimator.early_stopping:
         raise ValueError(
-            f"partial_fit does not support {name}, because it trains for one epoch on the given "
-            "samples and the caller decides when to stop. Set early_stopping=False and cv=None."
+            "partial_fit does not support early_stopping=True, because it trains for one epoch and "
+            "the caller decides when to stop. Set early_stopping=False."
         )
     model: Any = copy(estimator)
     # These attributes belong to the previous training.

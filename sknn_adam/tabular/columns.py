@@ -29,7 +29,7 @@ MISSING = "missing"
 TRUTHS = {"False", "True"}
 NUMBERS: Any = (Real, Decimal)
 TYPES = dict.fromkeys("iuf", "numbers") | dict.fromkeys("bSUT", "categories") | {"M": "dates"}
-ALLOWED = "numbers, strings, categories, booleans, or dates"
+ALLOWED = "strings, numbers, categories, booleans or dates"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ def column_type(column: Any, name: Any = "") -> str:
     # NumPy would unpack nested types of polars.
     nested = hasattr(dtype, "is_nested") and dtype.is_nested()
     code = "V" if nested else getattr(dtype, "kind", None) or np.asarray(column).dtype.kind
+    if code == "c":
+        raise ValueError(f"Complex data not supported: column {name!r} contains complex numbers.")
     if code in TYPES:
         return TYPES[code]
     types = {type(value) for value in values_of(column)} if code == "O" else {dtype}
@@ -95,8 +97,8 @@ def column_type(column: Any, name: Any = "") -> str:
         return "dates"
     names = ", ".join(sorted(getattr(t, "__name__", str(t)) for t in types))
     raise TypeError(
-        f"Column {name!r} contains {names}; columns can contain {ALLOWED}. "
-        "Drop the column or convert it to one of these types."
+        f"The argument must be a table of {ALLOWED}. Column {name!r} contains {names}. Drop the "
+        "column or convert it to one of these types."
     )
 
 

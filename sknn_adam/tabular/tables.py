@@ -36,15 +36,20 @@ class Columns(ColumnTransformer):
 
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Fit the steps and return the prepared columns."""
-        check_names(X)
+        check_table(X)
         names = list(getattr(X, "columns", ()))
         self._names = names if names and not any(isinstance(n, str) for n in names) else None
         return self._prepared("fit_transform", convertible_table(X), y, **params)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Return the prepared columns."""
-        check_names(X)
+        check_table(X)
         return self._prepared("transform", convertible_table(self._selected(X)), **params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.allow_nan = True
+        return tags
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the prepared columns, which are unique."""
@@ -109,6 +114,9 @@ def convertible_table(X: Any) -> Any:
     Sparse pandas booleans become sparse numbers, and sparse columns with a nonzero fill value
     become dense. Other columns are not copied.
     """
+    if issparse(X):
+        # The columns of some sparse formats cannot be selected.
+        return X.tocsr()
     if isinstance(X, list | tuple):
         X = np.array(X, dtype=object)
     if isinstance(X, np.ndarray) and X.dtype == object:
@@ -140,8 +148,14 @@ def _where_missing(values: np.ndarray) -> np.ndarray:
     return np.frompyfunc(lambda value: value is None or value != value, 1, 1)(values).astype(bool)
 
 
-def check_names(X: Any) -> None:
-    """Raise if two columns of a table have the same name."""
+def check_table(X: Any) -> None:
+    """Raise if a table does not have two dimensions, or if two columns have the same name."""
+    n_dimensions = len(X.shape if hasattr(X, "shape") else np.asarray(X, object).shape)
+    if n_dimensions != 2:
+        raise ValueError(
+            f"Expected a table with two dimensions, got {n_dimensions} instead. Reshape your data: "
+            "X.reshape(-1, 1) is a table with one column, X.reshape(1, -1) one with one row."
+        )
     repeated = [name for name, n in Counter(getattr(X, "columns", ())).items() if n > 1]
     if repeated:
         raise ValueError(
