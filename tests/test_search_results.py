@@ -124,7 +124,7 @@ def test_halving_ranks_later_rounds_first(halving):
 
 
 @pytest.mark.parametrize("piped", [False, True], ids=["bare", "pipeline"])
-def test_halving_trains_every_candidate_anew_for_the_epochs_of_its_round(plt, piped):
+def test_halving_trains_candidates_from_scratch_in_each_round(plt, piped):
     from sknn_adam.search import SearchDisplay
 
     model = clone(MODEL if piped else MODEL[-1])

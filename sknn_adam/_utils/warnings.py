@@ -19,7 +19,7 @@ def warn(message: str, category: type[Warning] = UserWarning, *, key: str = "") 
 
     Each fit of a search or cross-validation may warn. Therefore each kind of warning is shown once
     per search, and worker processes are silent. Warnings are of the same kind if the same line of
-    this package issues them with the same `key`, whatever numbers the message contains.
+    this package issues them with the same `key`, even if the numbers in the message differ.
     """
     frame: Any = inspect.currentframe()
     kind = frame.f_back.f_code, frame.f_back.f_lineno, key
@@ -28,10 +28,10 @@ def warn(message: str, category: type[Warning] = UserWarning, *, key: str = "") 
         module = frame.f_globals.get("__name__", "")
         outside = outside or module.partition(".")[0] not in CALLERS
         level += not outside
-        # Python's own filter shows a warning once per line only if its text is always the same.
-        # The text differs between candidates, and nothing that scikit-learn passes to `fit`
-        # identifies the search. The frames do: each search or cross-validation creates its own
-        # `parallel` object. Without that name, each candidate would warn, but nothing would fail.
+        # Python's own filter merges warnings of the same text only, but the text differs between
+        # candidates, and scikit-learn passes no identifier of the search to `fit`. The frames are
+        # the only source: each search or cross-validation creates its own `parallel` object. If
+        # scikit-learn renames it, each fit warns.
         if module.startswith("sklearn.model_selection."):
             candidate |= frame.f_code.co_name == "_fit_and_score"
             search = frame.f_locals.get("parallel", search)
