@@ -205,20 +205,23 @@ def validated_by_hand(estimator, y, params, weight_val=WEIGHT_VAL):
 
 @BOTH
 @pytest.mark.parametrize("params", STOPPING, ids=str)
+@pytest.mark.parametrize("transform_input", [["X_val"], ("X_val",)], ids=["list", "tuple"])
 @pytest.mark.usefixtures("routing")
-def test_validation_data_are_transformed_by_the_pipeline(estimator, y, params):
+def test_validation_data_are_transformed_by_the_pipeline(estimator, y, params, transform_input):
     requested = dict.fromkeys(["sample_weight", "X_val", "y_val", "sample_weight_val"], True)
     net = small(estimator, **params).set_fit_request(**requested)
     scaler = StandardScaler().set_fit_request(sample_weight=False)
-    model = Pipeline([("scale", scaler), ("mlp", net)], transform_input=["X_val"])
-    model.fit(
-        X,
-        y,
-        sample_weight=WEIGHT,
-        X_val=X_VAL,
-        y_val=validation(y),
-        sample_weight_val=WEIGHT_VAL,
-    )
+    model = Pipeline([("scale", scaler), ("mlp", net)], transform_input=transform_input)
+    # The tuple is the default of scikit-learn 1.10. The validation of earlier releases rejects it.
+    with config_context(skip_parameter_validation=True):
+        model.fit(
+            X,
+            y,
+            sample_weight=WEIGHT,
+            X_val=X_VAL,
+            y_val=validation(y),
+            sample_weight_val=WEIGHT_VAL,
+        )
     with config_context(enable_metadata_routing=False):
         expected = validated_by_hand(estimator, y, params)
         unweighted = validated_by_hand(estimator, y, params, weight_val=None)
@@ -228,6 +231,30 @@ def test_validation_data_are_transformed_by_the_pipeline(estimator, y, params):
     assert model["mlp"].loss_curve_ == expected.loss_curve_
     for one, other in zip(model["mlp"].coefs_, expected.coefs_, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_pipeline_decides_how_often_validation_data_are_transformed(estimator, y):
+    net = small(estimator).set_fit_request(X_val=True, y_val=True)
+    scale = StandardScaler().fit(X)
+    scaled = scale.transform(X_VAL)
+
+    def scores(model, X, X_val):
+        model = model.fit(X, y, X_val=X_val, y_val=validation(y))
+        return getattr(model, "steps", [(0, model)])[-1][1].validation_scores_
+
+    raw, once, twice = (
+        scores(clone(net), scale.transform(X), X_val)
+        for X_val in (X_VAL, scaled, scale.transform(scaled))
+    )
+    assert len({raw[0], once[0], twice[0]}) == 3
+    assert scores(pipeline(clone(net), transform_input=["X_val"]), X, X_VAL) == once
+    assert scores(pipeline(clone(net), transform_input=["X_val"]), X, scaled) == twice
+    assert scores(pipeline(clone(net), transform_input=None), X, scaled) == once
+    # None up to scikit-learn 1.9, ("X_val",) from 1.10 on.
+    default = pipeline(clone(net))
+    assert scores(default, X, X_VAL) == (once if default.transform_input else raw)
 
 
 @BOTH

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, cross_val_predict
 from sklearn.pipeline import Pipeline
@@ -17,6 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
+from sknn_adam._utils.warnings import warn
 from sknn_adam.initializers import VarianceScaling
 
 X, Y = load_iris(return_X_y=True)
@@ -201,3 +203,36 @@ def test_everything_but_the_bayesian_search_works_without_scikit_optimize():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "4"
+
+
+# -- warnings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", SEARCHES)
+def test_warnings_of_a_search_point_to_the_line_that_fits_it(make):
+    search = make([SGD()], 1)
+    search.estimator.set_params(mlp__activation="identity", mlp__max_iter=30)
+    name = "param_grid" if make is grid_search else "param_distributions"
+    space = getattr(search, "search_spaces", None) or getattr(search, name)
+    space[RATE] = [1e6, 1e7, 1e8]
+    with pytest.warns(ConvergenceWarning, match="diverged") as caught:
+        search.fit(X, Y)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_searches_merge_warnings_by_the_line_that_issues_them():
+    class Noisy(DummyClassifier):
+        def fit(self, X, y):
+            warn(f"Training diverged with {len(y)} samples. Scale X.")
+            warn(f"Training diverged with {len(y)} samples. Clip the gradient.")
+            for fault in ("dead", "vanishing"):
+                warn(f"Training learned nothing from {len(y)} samples. {fault}.", key=fault)
+            return super().fit(X, y)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            # The folds have different sizes, so that all messages differ.
+            cross_val_predict(Noisy(), X[:59], Y[:59] % 2, cv=KFold(3))
+    advice = [str(warning.message).split(". ")[1] for warning in caught]
+    assert advice == 2 * ["Scale X.", "Clip the gradient.", "dead.", "vanishing."]

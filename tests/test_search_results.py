@@ -6,9 +6,15 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -72,6 +78,16 @@ def pruned():
     return search.fit(StandardScaler().fit_transform(X), Y)
 
 
+@pytest.fixture
+def plt():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
 def test_table_contains_the_results_of_the_search(grid):
     frame = results_frame(grid)
     results = grid.cv_results_
@@ -105,6 +121,36 @@ def test_halving_ranks_later_rounds_first(halving):
     assert frame[RATE][6] == halving.best_params_[RATE]
     best = compare_searches({"halving": halving})["best"]
     assert best.isna().tolist() == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("piped", [False, True], ids=["bare", "pipeline"])
+def test_halving_trains_candidates_from_scratch_in_each_round(plt, piped):
+    from sknn_adam.search import SearchDisplay
+
+    model = clone(MODEL if piped else MODEL[-1])
+    prefix = "mlpclassifier__" * piped
+    resource = f"{prefix}max_iter"
+    space = {
+        f"{prefix}schedule": ["constant", "cosine"],
+        f"{prefix}optimizer__learning_rate": [0.01, 0.03],
+    }
+    search = HalvingGridSearchCV(
+        model, space, resource=resource, min_resources=2, max_resources=7, factor=3, cv=2,
+        random_state=0,
+    ).fit(X, Y)  # fmt: skip
+    frame = results_frame(search)
+    # The last round does not use all of max_resources, and neither does the final fit.
+    assert frame[resource].tolist() == [2] * 4 + [6] * 2
+    np.testing.assert_allclose(frame["resource"], frame[resource] / 6)
+    best = search.best_estimator_[-1] if piped else search.best_estimator_
+    assert search.best_params_[resource] == best.n_iter_ == 6
+    # Schedules run over the epochs of the round.
+    for params, score in zip(search.cv_results_["params"], frame["score"], strict=True):
+        assert cross_val_score(clone(model).set_params(**params), X, Y, cv=2).mean() == score
+    assert compare_searches(search)["best"].isna().tolist() == [True] * 4 + [False] * 2
+    display = SearchDisplay.from_search(search)
+    assert set(display.parameters) == {*space, resource}
+    assert set(display.importance["parameter"]) == {*space, resource}
 
 
 def test_pruned_trials_have_fewer_resources_and_are_not_best(pruned):
@@ -269,16 +315,6 @@ def test_missing_pandas_raises(grid, monkeypatch):
 
 
 # -- plots ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def plt():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
 
 
 def test_search_can_be_plotted(plt, grid, random):

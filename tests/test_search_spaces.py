@@ -4,6 +4,7 @@ import copy
 import pickle
 import sys
 import warnings
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn import config_context
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -398,20 +399,43 @@ def test_categorical_supports_strings_but_not_tuples():
     assert search.best_params_["mlp__hidden_layer_sizes"] in ("8", "8-4")
 
 
-@pytest.mark.filterwarnings("ignore:The objective has been evaluated:UserWarning")
-def test_bayesian_searches_have_a_workaround_for_metadata_routing():
+@pytest.mark.xfail(raises=TypeError, reason="BayesSearchCV always passes groups to BaseSearchCV")
+def test_bayesian_search_works_with_metadata_routing():
+    """If this passes, remove the remedy from docs/hyperparameter_search.md."""
+    skopt = pytest.importorskip("skopt")
+    with config_context(enable_metadata_routing=True):
+        make_search("bayes", Ridge(), {"alpha": skopt.space.Real(0.1, 1.0)}, 3, 1).fit(*DIABETES)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("piped", [False, True], ids=["bare", "pipeline"])
+def test_bayesian_searches_have_remedies_for_metadata_routing(piped, weighted):
     pytest.importorskip("skopt")
     X, y = IRIS
-    space = search_space(pipeline(), "bayes", include="learning_rate")
+    weight = np.linspace(0.1, 2.0, len(y))
+
+    def search(routed, cv=2, **requests):
+        model = pipeline()
+        mlp = model["mlp"]
+        if routed:
+            mlp.set_fit_request(sample_weight=True, **requests)
+            mlp.set_score_request(sample_weight=True)
+            model["scale"].set_fit_request(sample_weight=False)
+        model = model if piped else mlp
+        space = search_space(model, "bayes", include="learning_rate")
+        return make_search("bayes", model, space, 1, 1).set_params(cv=cv)
+
     with config_context(enable_metadata_routing=True):
+        given = {"sample_weight": weight} if weighted else {}
         with pytest.raises(TypeError, match="groups"):
-            make_search("bayes", pipeline(), space, 3, 1).fit(X, y)
-        search = make_search("bayes", pipeline(), space, 3, 1).set_params(cv=GroupKFold(2))
-        search.fit(X, y, groups=np.arange(len(y)) % 5)
-        assert np.isfinite(search.best_score_)
+            search(True).fit(X, y, **given)
+        routed = search(True, groups=True).fit(X, y, **given)
+        grouped = search(True, cv=GroupKFold(2)).fit(X, y, groups=np.arange(len(y)) % 5, **given)
+        assert np.isfinite(grouped.best_score_)
         with config_context(enable_metadata_routing=False):
-            search = make_search("bayes", pipeline(), space, 3, 1).fit(X, y)
-    assert np.isfinite(search.best_score_)
+            given = {f"{'mlp__' * piped}sample_weight": weight} if weighted else {}
+            plain = search(False).fit(X, y, **given)
+    np.testing.assert_array_equal(routed.predict_proba(X), plain.predict_proba(X))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -468,14 +492,84 @@ def test_error_names_the_missing_package(method, package, monkeypatch):
         search_space(MLPClassifier(), method)
 
 
-def test_error_names_the_method_for_the_search():
-    model, match = MLPClassifier(max_iter=2), r"loguniform\(1e-06, 0.01\).*{}='{}'"
-    space = search_space(model, include="alpha")
-    with pytest.raises(TypeError, match=match.format("GridSearchCV needs method", "grid")):
-        GridSearchCV(model, space).fit(*IRIS)
+SEARCHES = {
+    "GridSearchCV": GridSearchCV,
+    "RandomizedSearchCV": partial(RandomizedSearchCV, n_iter=2, random_state=0),
+    "HalvingGridSearchCV": partial(HalvingGridSearchCV, min_resources=60, factor=2),
+    "HalvingRandomSearchCV": partial(HalvingRandomSearchCV, min_resources=60, n_candidates=2),
+}
+ACCEPTED = {
+    "grid": {*SEARCHES, "BayesSearchCV"},
+    "random": {"RandomizedSearchCV", "HalvingRandomSearchCV"},
+    "bayes": {"BayesSearchCV"},
+    "optuna": {"OptunaSearchCV"},
+}
+GRID, RANDOM = "grid searches need method='grid'", "random searches method='random'"
+ADVICE = {
+    "GridSearchCV": GRID,
+    "HalvingGridSearchCV": GRID,
+    "RandomizedSearchCV": RANDOM,
+    "HalvingRandomSearchCV": RANDOM,
+    "BayesSearchCV": "BayesSearchCV method='bayes'",
+    # OptunaSearchCV quotes no values.
+    "OptunaSearchCV": "must be a optuna distribution|must be a mapping",
+}
+
+
+def search_with(name, model, space):
+    if name == "BayesSearchCV":
+        return make_search("bayes", model, space, 2, 1)
+    if name == "OptunaSearchCV":
+        return make_search("optuna", model, space, 2, 1)
+    return SEARCHES[name](model, space, cv=2)
+
+
+@pytest.mark.parametrize("piped", [False, True], ids=["bare", "pipeline"])
+@pytest.mark.parametrize("several", [False, True], ids=["single", "several"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ADVICE)
+def test_searches_accept_a_space_or_name_the_method_they_need(name, method, several, piped):
+    for used, package in (("bayes", "skopt"), ("optuna", "optuna_integration")):
+        if used == method or used.title() in name:
+            pytest.importorskip(package)
+    model = pipeline() if piped else pipeline()["mlp"]
+    include = ["alpha", "schedule"] + ["optimizer"] * several
+    space = search_space(model, method, include=include, n_iter=4)
+    assert isinstance(space, list) == (several and method != "optuna")
+    if name in ACCEPTED[method]:
+        search = search_with(name, model.set_params(**{f"{'mlp__' * piped}max_iter": 1}), space)
+        assert np.isfinite(search.fit(*IRIS).best_score_)
+        return
+    # Optuna compares the classes of its distributions, so they cannot have a repr with advice.
+    advice = "FloatDistribution" if method == "optuna" else ADVICE[name]
+    with pytest.raises((TypeError, ValueError), match=advice):
+        search_with(name, model, space).fit(*IRIS)
+
+
+def test_bayesian_search_takes_two_numbers_of_a_grid_for_a_range_and_warns():
+    pytest.importorskip("skopt")
+    space = search_space(pipeline(), "grid", include="batch_size")
+    assert space == {"mlp__batch_size": [32, 128]}
+    match = r"inferred to Integer\(low=32, high=128"
+    with pytest.warns(UserWarning, match=match):
+        search = make_search("bayes", pipeline(), space, 3, 1)
+    with pytest.warns(UserWarning, match=match):
+        search.fit(*IRIS)
+    sizes = {params["mlp__batch_size"] for params in search.cv_results_["params"]}
+    assert sizes - {32, 128}
+
+
+def test_dimensions_match_scikit_optimize():
     skopt = pytest.importorskip("skopt")
-    with pytest.raises(ValueError, match=match.format("BayesSearchCV needs method", "bayes")):
-        skopt.BayesSearchCV(model, space)
+    for subspace, _ in search_space(pipeline(), "bayes", size="large", scalers=True):
+        for made in subspace.values():
+            base = getattr(skopt.space, type(made).__name__)
+            again = pickle.loads(pickle.dumps(made))
+            assert {type(copy.deepcopy(made)), type(again)} == {base}
+            assert isinstance(made, base)
+            assert str(made.rvs(5, random_state=0)) == str(again.rvs(5, random_state=0))
+    first, second = (search_space(pipeline(), "bayes", include=RATE) for _ in range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize("log", [False, True])

@@ -50,16 +50,18 @@ def report(estimator: MLP, plan: Plan, run: Run, X_val: Any = None) -> None:
             "the last weights were kept. Provide more validation samples or another scoring.",
             ConvergenceWarning,
         )
-    elif run.stop_reason is not None and (fault := _evident_fault(plan, run)):
+    elif run.stop_reason is not None and (found := _evident_fault(plan, run)):
+        fault, text = found
         warn(
-            f"Training learned nothing: {fault}. Call sknn_adam.inspection.diagnose(estimator) for "
+            f"Training learned nothing: {text}. Call sknn_adam.inspection.diagnose(estimator) for "
             "advice.",
             ConvergenceWarning,
+            key=fault,
         )
 
 
-def _evident_fault(plan: Plan, run: Run) -> str | None:
-    """Describe an obvious fault, or return None if there is none or training was too short."""
+def _evident_fault(plan: Plan, run: Run) -> tuple[str, str] | None:
+    """Name and describe an obvious fault; return None if training was too short to find one."""
     history, table, layers = run.history, run.history.table, run.history.layers
     constant_loss = table.get("constant_loss", 0.0)
     if not (constant_loss > 0.01 and len(history) >= 10 and run.clock.step >= 100 and len(layers)):
@@ -73,9 +75,10 @@ def _evident_fault(plan: Plan, run: Run) -> str | None:
         return None
     dead, gradients = layers["dead"][-1][:-1], layers["loss_gradient_norm"][0]
     if table["batch_size"] >= 32 and 1.0 in dead:
-        return f"all units of hidden layer {dead.index(1.0) + 1} are dead"
+        return "dead", f"all units of hidden layer {dead.index(1.0) + 1} are dead"
     if len(gradients) > 2 and gradients[0] < 1e-8 * layers["weight_norm"][0][0]:
-        return "the gradient vanishes before it reaches the first layer"
+        return "vanishing", "the gradient vanishes before it reaches the first layer"
     if loss > 100 * constant_loss:
-        return f"the loss is {loss / constant_loss:.0f} times that of a constant prediction"
+        times = loss / constant_loss
+        return "large loss", f"the loss is {times:.0f} times that of a constant prediction"
     return None

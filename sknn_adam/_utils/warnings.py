@@ -2,49 +2,50 @@
 
 import inspect
 import multiprocessing
-import os
 import warnings
 from typing import Any
 from weakref import WeakKeyDictionary
-
-import joblib
-import sklearn
 
 from sknn_adam._utils.sklearn_compat import num_samples
 
 __all__ = ["warn", "warn_if_split"]
 
+# Packages that call `fit` on behalf of the user.
+CALLERS = {__name__.partition(".")[0], "sklearn", "joblib", "skopt", "optuna", "optuna_integration"}
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Issue a warning at the line of user code outside of this package, scikit-learn and joblib.
 
-    Each fit of a search or cross-validation may warn. Therefore each type of warning is shown once
-    per search, and worker processes are silent.
+def warn(message: str, category: type[Warning] = UserWarning, *, key: str = "") -> None:
+    """Issue a warning at the line of user code that called this package, directly or in a search.
+
+    Each fit of a search or cross-validation may warn. Therefore each kind of warning is shown once
+    per search, and worker processes are silent. Warnings are of the same kind if the same line of
+    this package issues them with the same `key`, even if the numbers in the message differ.
     """
-    packages = (os.path.dirname(__file__), sklearn.__file__, joblib.__file__)
-    inside = tuple(os.path.dirname(file) + os.sep for file in packages)
     frame: Any = inspect.currentframe()
+    kind = frame.f_back.f_code, frame.f_back.f_lineno, key
     level, outside, candidate, search = 1, False, False, None
     while frame is not None:
-        file = frame.f_code.co_filename
-        outside = outside or not file.startswith(inside)
+        module = frame.f_globals.get("__name__", "")
+        outside = outside or module.partition(".")[0] not in CALLERS
         level += not outside
-        if file.startswith(inside[1]) and "model_selection" in file:
+        # Python's own filter merges warnings of the same text only, but the text differs between
+        # candidates, and scikit-learn passes no identifier of the search to `fit`. The frames are
+        # the only source: each search or cross-validation creates its own `parallel` object. If
+        # scikit-learn renames it, each fit warns.
+        if module.startswith("sklearn.model_selection."):
             candidate |= frame.f_code.co_name == "_fit_and_score"
-            # Each search or cross-validation creates its own `parallel` object.
             search = frame.f_locals.get("parallel", search)
         frame = frame.f_back
     if search is not None:
-        warned = category, message[:20]
-        if warned in _warned.setdefault(search, set()):
+        if kind in _warned.setdefault(search, set()):
             return
-        _warned[search].add(warned)
+        _warned[search].add(kind)
     elif candidate and multiprocessing.parent_process() is not None:
         return
     warnings.warn(message, category, stacklevel=level)
 
 
-# The warnings shown by each running search.
+# The kinds of warnings shown by each running search.
 _warned: WeakKeyDictionary = WeakKeyDictionary()
 
 

@@ -23,7 +23,7 @@ from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._utils.optional import optional
 from sknn_adam.layers import parse_sizes
 from sknn_adam.optimizers import OPTIMIZERS
-from sknn_adam.search.distributions import distribution_over
+from sknn_adam.search.distributions import Dimension, distribution_over, with_advice
 
 __all__ = ["search_space"]
 
@@ -317,7 +317,7 @@ def _optuna_distribution(declared: Any) -> Any:
 CONVERTERS = {
     "random": _distribution,
     "grid": _grid,
-    "bayes": _dimension,
+    "bayes": lambda declared: with_advice(_dimension(declared), Dimension),
     "optuna": _optuna_distribution,
 }
 
