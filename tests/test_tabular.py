@@ -798,7 +798,10 @@ def test_all_sparse_formats_are_accepted(format, container):
 
 @pytest.mark.parametrize("X", [np.zeros(5), np.zeros((3, 2, 2)), [1.0, 2.0], 3.0], ids=str)
 def test_tables_must_have_two_dimensions(X):
-    with pytest.raises(ValueError, match=r"Expected a table with two dimensions.*Reshape your data"):
+    match = r"Expected a table with two dimensions.*Reshape your data"
+    with pytest.raises(ValueError, match=match):
+        ValueError, match=r"Expected a table with two dimensions.*Reshape your data"
+    ):
         small("regressor").fit(X, np.zeros(np.shape(X)[0] if np.ndim(X) else 1))
 
 
