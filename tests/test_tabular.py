@@ -800,8 +800,6 @@ def test_all_sparse_formats_are_accepted(format, container):
 def test_tables_must_have_two_dimensions(X):
     match = r"Expected a table with two dimensions.*Reshape your data"
     with pytest.raises(ValueError, match=match):
-        ValueError, match=r"Expected a table with two dimensions.*Reshape your data"
-    ):
         small("regressor").fit(X, np.zeros(np.shape(X)[0] if np.ndim(X) else 1))
 
 
