@@ -52,8 +52,8 @@ class Layers(Component):
         "taper": [Interval(Real, 0, None, closed="neither")],
     }
     ranges: ClassVar = {
-        "width": Range(32, 512, log=True, integer=True, size="small"),
-        "depth": Range(1, 4, integer=True, size="small"),
+        "width": Range(64, 512, log=True, integer=True, size="small", grid=(64, 256)),
+        "depth": Range(1, 3, integer=True, size="small", grid=(1, 2)),
         "taper": Choices((0.5, 1.0), size="large", grid=(1.0,)),
     }
 

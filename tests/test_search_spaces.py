@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from sknn_adam import SGD, Adam, AdamW, MLPClassifier, MLPRegressor
 from sknn_adam._component.ranges import SIZES, Choices, Range
+from sknn_adam.layers import parse_sizes
 from sknn_adam.optimizers import OPTIMIZERS, Optimizer
 from sknn_adam.search import search_space
 from sknn_adam.search.distributions import distribution_over
@@ -294,7 +295,8 @@ def test_points_exclude_the_ends_of_a_range():
 )
 def test_names_have_the_right_prefix(model, prefix):
     space = search_space(model, size="small")
-    expected = {"hidden_layer_sizes", "dropout", "optimizer__learning_rate"}
+    expected = {"hidden_layer_sizes__width", "hidden_layer_sizes__depth"}
+    expected |= {"dropout", "optimizer__learning_rate"}
     assert set(space) == {prefix + name for name in expected}
     assert set(space) <= set(model.get_params())
 
@@ -328,16 +330,39 @@ def test_scalers_of_pipelines_and_column_transformers_can_be_searched():
 def test_depth_fixed_by_another_parameter_is_kept():
     model = MLPClassifier((10, 10), activation=["relu", "tanh"])
     space = search_space(model, "grid", size="small")
-    assert space["hidden_layer_sizes"] == ["128-128", "256-256"]
-    model.set_params(hidden_layer_sizes=(3,) * 7, activation=["relu"] * 7)
-    assert "hidden_layer_sizes" not in search_space(model, "grid", size="small")
+    assert space["hidden_layer_sizes__width"] == [64, 256]
+    assert "hidden_layer_sizes__depth" not in space
+    model.set_params(hidden_layer_sizes=(3, 9, 3), activation=["relu"] * 3)
+    assert not [n for n in search_space(model, "grid", size="small") if "hidden_layer" in n]
+
+
+@pytest.mark.parametrize("sizes", [(), (10, 3, 10)])
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_sizes_without_width_and_depth_can_be_searched(sizes, method):
+    space = search_space(MLPClassifier(sizes), method, include="hidden_layer_sizes")
+    params = {name: values[-1] for name, values in space.items()}
+    widths = parse_sizes(MLPClassifier(sizes).set_params(**params).hidden_layer_sizes)
+    width, depth = (params[f"hidden_layer_sizes__{name}"] for name in ("width", "depth"))
+    assert widths == (width,) * depth
+
+
+def test_whole_numbers_are_drawn_on_their_scale():
+    space = search_space(MLPClassifier(), include=["width", "depth"])
+    widths = space["hidden_layer_sizes__width"]
+    assert space["hidden_layer_sizes__depth"] == [1, 2, 3]
+    assert (widths[0], widths[-1]) == (64, 512)
+    # On a logarithmic scale, half of the widths are below the geometric mean of the ends.
+    assert np.median(widths) == pytest.approx(np.sqrt(64 * 512), rel=0.05)
 
 
 def test_include_and_exclude_select_parameters():
     model = pipeline()
     assert set(search_space(model, include=["normalization", RATE])) == {"mlp__normalization", RATE}
     small = search_space(model, size="small", exclude=RATE)
-    assert set(small) == {"mlp__hidden_layer_sizes", "mlp__dropout"}
+    layers = {"mlp__hidden_layer_sizes__width", "mlp__hidden_layer_sizes__depth"}
+    assert set(small) == {*layers, "mlp__dropout"}
+    assert set(search_space(model, size="small", include="hidden_layer_sizes")) == layers
+    assert not layers & set(search_space(model, exclude="hidden_layer_sizes"))
     assert isinstance(search_space(model, size="large", exclude="optimizer"), dict)
     assert isinstance(search_space(model, include=["optimizer", "learning_rate"]), list)
 

@@ -88,7 +88,7 @@ plt.show()
 # ------------------------------
 
 frame = results_frame(random).sort_values("rank")
-for column in ("optimizer__learning_rate", "dropout", "alpha", "hidden_layer_sizes"):
+for column in ("optimizer__learning_rate", "dropout", "alpha", "hidden_layer_sizes__width"):
     print(f"{column:<26}", list(frame[f"mlpclassifier__{column}"].head(4)))
 
 # %%

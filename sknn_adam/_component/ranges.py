@@ -27,6 +27,8 @@ class Range:
         Whether `low` and `high` are multiples of the parameter's default.
     integer : bool, default=False
         Whether only whole numbers are drawn.
+    grid : tuple of float, default=()
+        The values that a grid includes; by default, three evenly spaced numbers.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Range:
     size: str = "default"
     relative: bool = False
     integer: bool = False
+    grid: tuple = ()
 
     def around(self, default: Any) -> "Range":
         """Return the range in absolute numbers, around `default` if it is relative.
@@ -64,7 +67,7 @@ class Range:
         return replace(self, low=low, high=high, relative=False)
 
     def points(self, n_points: int = 3) -> list[float]:
-        """Return evenly spaced numbers, without the ends, which are seldom the best values.
+        """Return `grid`, or evenly spaced numbers without the ends, which are seldom the best.
 
         Parameters
         ----------
@@ -76,6 +79,8 @@ class Range:
         list of float or int
             The numbers, rounded to two digits, without duplicates.
         """
+        if self.grid:
+            return list(self.grid)
         spaced = np.geomspace if self.log else np.linspace
         inner = spaced(self.low, self.high, n_points + 2)[1:-1]
         number = int if self.integer else float
@@ -132,13 +137,9 @@ class Choices:
         return list(self.grid or self.values)
 
 
-# Ranges for both estimators. Widths, depths and dropout rates follow tuning results on many tables.
+# Ranges for both estimators, in addition to those of `Layers`. Widths, depths and dropout rates
+# follow tuning results on many tables.
 NETWORK: dict[str, Range | Choices] = {
-    "hidden_layer_sizes": Choices(
-        ("64", "128", "256", "512", "128-128", "256-256", "512-256", "64x3", "256x3"),
-        size="small",
-        grid=("64", "256", "128-128", "256-256"),
-    ),
     "dropout": Choices((0.0, 0.1, 0.2, 0.3, 0.5), size="small", grid=(0.0, 0.3)),
     "alpha": Range(1e-6, 1e-2, log=True),
     "batch_size": Choices((32, 64, 128, 256), grid=(32, 128)),

@@ -45,7 +45,7 @@ class SearchDisplay:
     >>> from sknn_adam import MLPClassifier
     >>> from sknn_adam.search import SearchDisplay, search_space
     >>> mlp = MLPClassifier(max_iter=5, random_state=0)
-    >>> space = search_space(mlp, include=["learning_rate", "hidden_layer_sizes"])
+    >>> space = search_space(mlp, include=["learning_rate", "width"])
     >>> search = RandomizedSearchCV(mlp, space, n_iter=5, cv=3, random_state=0)
     >>> display = SearchDisplay.from_search(search.fit(*load_iris(return_X_y=True)))
     >>> len(display.axes_)

@@ -21,7 +21,7 @@ from sknn_adam._component.ranges import SIZES, Choices, Range
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._utils.optional import optional
-from sknn_adam.layers import parse_sizes
+from sknn_adam.layers import Layers
 from sknn_adam.optimizers import OPTIMIZERS
 from sknn_adam.search.distributions import Dimension, distribution_over, with_advice
 
@@ -29,6 +29,7 @@ __all__ = ["search_space"]
 
 BRANCHES = ("adam", "adamw", "nesterov", "rmsprop")  # the optimizers of a large space
 OF_MINIBATCHES = {"batch_size", "dropout", "schedule", "gradient_clip", "averaging", "n_members"}
+LAYERS = "hidden_layer_sizes"
 RESCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 SCALERS = (*RESCALERS, QuantileTransformer, PowerTransformer)
 
@@ -154,8 +155,12 @@ def _as_list(given: Any) -> list[str] | None:
 
 
 def _is_in(name: str, given: list[str]) -> bool:
-    """Return whether a name or its suffix is in `given`."""
-    return any(name == end or name.endswith(f"__{end}") for end in given)
+    """Return whether a name or its suffix is in `given`.
+
+    The hidden layers are searched as a whole by their own name.
+    """
+    names = [name, name.rpartition("__")[0]] if f"{LAYERS}__" in name else [name]
+    return any(name == end or name.endswith(f"__{end}") for end in given for name in names)
 
 
 def _networks_in(estimator: Any) -> dict[str, BaseMLP]:
@@ -195,9 +200,9 @@ class _Choice:
     def branches(self) -> list[dict[str, Any]]:
         """Return ranges by parameter name, one dict per optimizer."""
         own = {n: r for n, r in self.network.ranges.items() if self.takes(n, r.size)}
-        own = self._same_depth(own)
+        own |= self._hidden_layers(own)
         for name in self.network._tables:
-            if name not in ("optimizer", *own):
+            if name not in ("optimizer", LAYERS, *own):
                 own |= self._nested(name, getattr(self.network, name))
         optimizers: dict[type, Any] = {}
         several = self.takes("optimizer", "large")
@@ -228,23 +233,19 @@ class _Choice:
                 ranges[f"{name}__{key}"] = declared.around(default)
         return ranges
 
-    def _same_depth(self, own: dict[str, Any]) -> dict[str, Any]:
-        """Keep only sizes of the same depth if another parameter has one value per layer."""
-        sizes = own.get("hidden_layer_sizes")
+    def _hidden_layers(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Return ranges of width and depth; of width only if others have one value per layer."""
+        sizes = self.network.hidden_layer_sizes
         by_layer = any(
             name not in own and isinstance(getattr(self.network, name), list | tuple)
             for name in ("activation", "dropout")
         )
-        if sizes is None or not by_layer:
-            return own
-        depth = len(parse_sizes(self.network.hidden_layer_sizes))
-        values, grid = (
-            tuple(v for v in options if len(parse_sizes(v)) == depth)
-            for options in (sizes.values, sizes.grid)
-        )
-        if values:
-            return {**own, "hidden_layer_sizes": Choices(values, sizes.size, grid)}
-        return {n: r for n, r in own.items() if n != "hidden_layer_sizes"}
+        if self.network._component(LAYERS, sizes) is not None:
+            ranges = self._nested(LAYERS, sizes)
+            return {n: r for n, r in ranges.items() if not (by_layer and n == f"{LAYERS}__depth")}
+        # Other sizes have no width and depth.
+        ranges = {} if by_layer else self._nested(LAYERS, Layers())
+        return {LAYERS: Choices((Layers(),)), **ranges} if ranges else {}
 
 
 def _scalers(estimator: Any) -> dict[str, Choices]:
