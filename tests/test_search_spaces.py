@@ -361,7 +361,8 @@ def test_include_and_exclude_select_parameters():
     small = search_space(model, size="small", exclude=RATE)
     layers = {"mlp__hidden_layer_sizes__width", "mlp__hidden_layer_sizes__depth"}
     assert set(small) == {*layers, "mlp__dropout"}
-    assert set(search_space(model, size="small", include="hidden_layer_sizes")) == layers
+    chosen = search_space(model, include="hidden_layer_sizes")
+    assert set(chosen) == {*layers, "mlp__hidden_layer_sizes__taper"}
     assert not layers & set(search_space(model, exclude="hidden_layer_sizes"))
     assert isinstance(search_space(model, size="large", exclude="optimizer"), dict)
     assert isinstance(search_space(model, include=["optimizer", "learning_rate"]), list)
