@@ -284,7 +284,11 @@ def _distribution(declared: Any) -> Any:
 
 
 def _dimension(declared: Any) -> Any:
-    space = optional("skopt.space", "method='bayes'", "scikit-optimize")
+    instead = (
+        "You can also use method='optuna' with OptunaSearchCV, "
+        "or method='random' with RandomizedSearchCV."
+    )
+    space = optional("skopt.space", "method='bayes'", "scikit-optimize", instead=instead)
     if isinstance(declared, Choices):
         return space.Categorical(list(declared.values))
     return space.Real(
