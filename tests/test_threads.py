@@ -81,7 +81,7 @@ class Watched(Activation):
 
 @pytest.fixture
 def busy_threads():
-    """Switch threads far more often to provoke race conditions."""
+    """Switch threads far more often to provoke race conditions, where there is a GIL."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
