@@ -202,6 +202,10 @@ def test_everything_but_the_bayesian_search_works_without_scikit_optimize(case, 
         if find_spec("skl2onnx"):
             from sknn_adam.onnx import register
             register()
+        if find_spec("skops"):
+            from sknn_adam.persistence import load, save
+            save(search, "search.skops")
+            assert (load("search.skops").predict(X) == search.predict(X)).all()
         try:
             search_space(model, "bayes")
         except ImportError as error:
@@ -214,6 +218,7 @@ def test_everything_but_the_bayesian_search_works_without_scikit_optimize(case, 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
         env=os.environ | {"PYTHONPATH": paths},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
     )
