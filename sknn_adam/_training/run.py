@@ -192,7 +192,8 @@ class Run:
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best."""
-        if self.best is None:
+        # joblib may have mapped the arrays of a loaded run read-only.
+        if self.best is None or not self.best[0].flags.writeable:
             self.best = point.copy(), self.network.statistics.copy()
         else:
             np.copyto(self.best[0], point)
