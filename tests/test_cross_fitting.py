@@ -1,6 +1,7 @@
 """Cross-fitting by `cv`: splits, honest out-of-fold predictions, groups, and pipelines."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -235,6 +236,22 @@ def test_class_of_a_sample_does_not_affect_its_own_prediction(cv, class_weight, 
         y[i] = "a" if y[i] != "a" else "b"
         other = clone(model).fit(X, y)
         np.testing.assert_array_equal(other.oof_prediction_[i], model.oof_prediction_[i])
+
+
+def test_checks_after_training_do_not_depend_on_held_out_targets():
+    """Extreme features and batch normalization make the last check reset some networks."""
+    inputs, y = X.copy(), X[:, 0] + np.random.default_rng(1).normal(size=60)
+    inputs[3] *= 1e4
+    inputs[44] *= 1e3
+    model = small(MLPRegressor, cv=KFold(3), normalization="batch", max_iter=20)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        expected = model.fit(inputs, y).oof_prediction_
+    for i in range(0, 60, 7):
+        moved = y.copy()
+        moved[i] += 1e3
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            assert model.fit(inputs, moved).oof_prediction_[i] == expected[i]
 
 
 def test_validation_data_does_not_leak_between_networks():

@@ -176,6 +176,10 @@ class Run:
         """Return the loss above which training has diverged."""
         return inf if self.limit is None else self.limit
 
+    def weight_norms(self) -> Any:
+        """Return the norm of the weights of each network."""
+        return norm(self.network.theta)
+
     def score(self, loss: float) -> Any:
         """Return the negated loss of the epoch."""
         return -loss
