@@ -58,7 +58,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         ``"value"`` or ``"layer"``.
     averaging : None, str or EMA, default="auto"
         Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights;
-        ``"auto"`` does so too, unless the optimizer computes an average itself.
+        ``"auto"`` does so too, unless the optimizer computes an average itself. L-BFGS does not
+        average.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
         divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
@@ -122,13 +123,13 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         list with the classes of each column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrix of each layer with batch normalization folded in, so that a plain forward
-        pass gives the raw outputs. With `averaging`, these are the averaged weights. Only for a
-        single network.
+        pass gives the raw outputs. With `averaging`, these are the averaged weights. Only with
+        ``n_members=1`` and ``cv=None``; see `members_`.
     intercepts_ : list of ndarray of shape (fan_out,)
-        Bias vector of each layer. Only for a single network.
+        Bias vector of each layer. Only with ``n_members=1`` and ``cv=None``.
     members_ : list of estimators
         The networks as fitted estimators with ``n_members=1`` and ``cv=None``, in the order of the
-        splits. Only for several networks.
+        splits. Only with `n_members` above 1 or `cv`.
     oof_prediction_ : ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
         Out-of-fold probabilities of each sample, from the networks that hold it out: the mean if
         there are several, NaN if there is none. The target of a sample does not affect its own

@@ -27,7 +27,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int, sequence of int or str, default=(100, 50)
+    hidden_layer_sizes : int, sequence of int, str or Layers, default=(100, 50)
         Widths of the hidden layers: ``100``, ``(128, 64)``, ``"128-64"``, or ``"256x3"`` for three
         layers of 256 units. ``()`` gives a linear model. `Layers` has width and depth as numbers to
         search; strings work as categories in every search.
@@ -70,7 +70,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``"value"`` or ``"layer"``.
     averaging : None, str or EMA, default="auto"
         Weight averaging. ``"ema"`` predicts with an exponential moving average of the weights;
-        ``"auto"`` does so too, unless the optimizer computes an average itself.
+        ``"auto"`` does so too, unless the optimizer computes an average itself. L-BFGS does not
+        average.
     alpha : float or "auto", default="auto"
         Strength of the penalty on the weights, non-negative. Unlike in scikit-learn, which
         divides it by the batch size, its effect does not depend on the batch size. ``"auto"`` is
@@ -107,8 +108,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Cross-fitting: `n_members` networks for each split, trained on exactly its training set.
         They also predict its test set, see `oof_prediction_`, and with `early_stopping` (and no
         X_val) each network stops by its test set. An int is the number of shuffled folds, which
-        are stratified by a single column of classes and keep groups together. Without
-        `early_stopping`, all networks are trained for `max_iter` epochs.
+        keep groups together. Without `early_stopping`, all networks are trained for `max_iter`
+        epochs.
     record : bool or "all", default=True
         Whether to record statistics of gradients, weights and activations per layer in
         ``history_.layers``. True records some of the steps, which takes about a fiftieth of the
@@ -127,12 +128,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrix of each layer with batch normalization and the scaling of the targets
         folded in, so that a plain forward pass gives the raw outputs. With `averaging`, these
-        are the averaged weights. Only for a single network.
+        are the averaged weights. Only with ``n_members=1`` and ``cv=None``; see `members_`.
     intercepts_ : list of ndarray of shape (fan_out,)
-        Bias vector of each layer. Only for a single network.
+        Bias vector of each layer. Only with ``n_members=1`` and ``cv=None``.
     members_ : list of estimators
         The networks as fitted estimators with ``n_members=1`` and ``cv=None``, in the order of the
-        splits. Only for several networks.
+        splits. Only with `n_members` above 1 or `cv`.
     oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Out-of-fold prediction of each sample, from the networks that hold it out: the mean if there
         are several, NaN if there is none. The target of a sample does not affect its own

@@ -3,7 +3,9 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from rows import AVERAGINGS, with_numpy_numbers
+from sklearn.base import clone
 
+from sknn_adam import MLPRegressor
 from sknn_adam._nn.network import build
 from sknn_adam._training.batches import Data
 from sknn_adam._training.loop import Plan, Run, train
@@ -83,3 +85,12 @@ def test_average_is_used_for_validation_only():
         np.testing.assert_allclose(seen[epoch], expected, rtol=1e-10)
     np.testing.assert_array_equal(run.point(plan), seen[-1])
     np.testing.assert_array_equal(run.network.theta, path[-1])
+
+
+@pytest.mark.parametrize("averaging", ["auto", "ema", None])
+def test_published_averaging_is_the_one_used(averaging):
+    X = np.arange(40.0).reshape(20, 2) / 20
+    model = MLPRegressor((3,), averaging=averaging, max_iter=3, warm_start=True)
+    for optimizer in ("adam", "schedule_free_adamw", "lbfgs"):
+        fitted = clone(model).set_params(optimizer=optimizer).fit(X, X[:, 0])
+        assert (fitted.averaging_ is None) == (fitted._run.average is None)

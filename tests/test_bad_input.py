@@ -239,7 +239,7 @@ def test_prediction_before_training_raises(method):
 # -- non-numeric and masked values --------------------------------------------------------------
 
 DAYS = np.datetime64("2020-01-01", "ns") + np.arange(24) * np.timedelta64(1, "D")
-WITH_NAT = with_value(DAYS, np.datetime64("NaT"))
+WITH_NAT = with_value(DAYS, np.datetime64("NaT", "ns"))
 PYTHON = DAYS.astype("M8[us]")
 NON_NUMERIC = {
     "dates": DAYS,
@@ -316,7 +316,7 @@ def test_transformers_refuse_non_numeric_values(transformer, bad):
 MISSING = {
     "None": [None],
     "NaN": [np.nan],
-    "NaT": [np.datetime64("NaT")],
+    "NaT": [np.datetime64("NaT", "s")],
     "list": None,
     "masked": None,
 }

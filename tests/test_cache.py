@@ -127,6 +127,23 @@ def test_cached_file_name_depends_on_source_and_versions(monkeypatch, tmp_path):
 
 
 @POSIX
+def test_files_that_vanish_during_the_check_do_not_matter(folder, monkeypatch):
+    # Another process replaces a file between the listing and the check of its owner.
+    temporary = folder / "kernel_2.py.0123.part"
+    temporary.write_text("text")
+    list_entries = os.scandir
+
+    def scandir(path):
+        entries = list(list_entries(path))
+        temporary.unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert private_directory(str(folder.parent), "sknn_adam") == folder
+    assert not temporary.exists()
+
+
+@POSIX
 def test_temporary_file_is_new_and_does_not_follow_links(tmp_path, monkeypatch):
     monkeypatch.setattr("sknn_adam._utils.files.secrets.token_hex", lambda n: "guessed")
     (tmp_path / "victim").write_text("as before")

@@ -1,6 +1,7 @@
 """Cross-fitting by `cv`: splits, honest out-of-fold predictions, groups, and pipelines."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -237,6 +238,22 @@ def test_class_of_a_sample_does_not_affect_its_own_prediction(cv, class_weight, 
         np.testing.assert_array_equal(other.oof_prediction_[i], model.oof_prediction_[i])
 
 
+def test_checks_after_training_do_not_depend_on_held_out_targets():
+    """Extreme features and batch normalization make the last check reset some networks."""
+    inputs, y = X.copy(), X[:, 0] + np.random.default_rng(1).normal(size=60)
+    inputs[3] *= 1e4
+    inputs[44] *= 1e3
+    model = small(MLPRegressor, cv=KFold(3), normalization="batch", max_iter=20)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        expected = model.fit(inputs, y).oof_prediction_
+    for i in range(0, 60, 7):
+        moved = y.copy()
+        moved[i] += 1e3
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            assert model.fit(inputs, moved).oof_prediction_[i] == expected[i]
+
+
 def test_validation_data_does_not_leak_between_networks():
     """X_val determines the best epoch of each network; out-of-fold predictions remain honest."""
     options = {"X_val": X[:20] + 0.1, "y_val": NUMBERS[:20]}
@@ -302,7 +319,7 @@ def test_members_are_estimators(estimator, y):
 def test_weights_of_several_networks_are_reached_through_members():
     model = small(MLPClassifier).fit(X, LABELS)
     for name in ("coefs_", "intercepts_"):
-        with pytest.raises(AttributeError, match=rf"has 3 networks: use members_\[i\]\.{name}"):
+        with pytest.raises(AttributeError, match=rf"has 3 networks .* members_\[i\]\.{name}"):
             getattr(model, name)
     with pytest.raises(AttributeError, match="is not fitted yet: it has no members_"):
         _ = MLPClassifier().members_
@@ -457,3 +474,57 @@ def test_divergence_of_all_networks_still_gives_finite_predictions():
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model.fit(1e3 * X, NUMBERS)
     assert np.isfinite(model.oof_prediction_).all()
+
+
+def test_repeated_test_indices_count_once():
+    """A sample that is held out twice must not choose the epoch of its own prediction."""
+    train, weight = np.arange(40), 1.0 + (np.arange(60) != 50)
+    weight[41] = 0
+    for held in ([45, 45, 41, 50], [50, 41, 45]):
+        cv = [(train, held), (np.arange(42, 60), [3, 3, 7])]
+        model = small(MLPRegressor, cv=cv, early_stopping=True, max_iter=10)
+        model.fit(X, NUMBERS, sample_weight=weight)
+        moved = NUMBERS.copy()
+        moved[45] += 1e4
+        other = clone(model).fit(X, moved, sample_weight=weight)
+        assert other.oof_prediction_[45] == model.oof_prediction_[45]
+        if held == [45, 45, 41, 50]:
+            first = model.oof_prediction_
+    np.testing.assert_array_equal(first, model.oof_prediction_)
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@STOPPING
+def test_a_column_of_classes_with_weights_of_zero(early_stopping):
+    weight = np.arange(60) % 3 / 1.0
+    model = small(MLPClassifier, early_stopping=early_stopping)
+    expected = model.fit(X, CODES, sample_weight=weight).oof_prediction_
+    found = model.fit(X, CODES[:, None], sample_weight=weight).oof_prediction_
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("before", [3, [(np.arange(40), np.arange(40, 60))]], ids=["three", "one"])
+def test_warm_start_with_another_number_of_splits_raises(before):
+    model = small(MLPRegressor, cv=before, warm_start=True).fit(X, NUMBERS)
+    predicted = model.predict(X)
+    for cv in (KFold(2), KFold(4)):
+        with pytest.raises(ValueError, match=r"another number of splits: cv had [13] and has [24]"):
+            model.set_params(cv=cv).fit(X, NUMBERS)
+    np.testing.assert_array_equal(model.predict(X), predicted)
+
+
+def test_warm_start_with_other_splits_warns():
+    model = small(MLPRegressor, cv=KFold(3, shuffle=True), warm_start=True).fit(X, NUMBERS)
+    with pytest.warns(UserWarning, match="splits of cv differ"):
+        model.fit(X, NUMBERS)
+    model.set_params(cv=KFold(3, shuffle=True, random_state=0))
+    with pytest.warns(UserWarning, match="splits of cv differ"):
+        model.fit(X, NUMBERS)
+    # An error in this suite if it warned.
+    model.fit(X, NUMBERS)
+
+
+def test_a_used_generator_raises():
+    model = small(MLPRegressor, cv=KFold(3).split(X)).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="a generator works only once"):
+        model.fit(X, NUMBERS)

@@ -284,7 +284,7 @@ def test_outlier_that_dominates_running_statistics_is_reported(n_members, early_
     y = x[:, 0] + 10
     x[7, 1] = 1e8
     params = {"normalization": "batch", "n_members": n_members, "early_stopping": early_stopping}
-    params |= {"max_iter": 60}
+    params |= {"max_iter": 60, "n_iter_no_change": np.inf}
     with pytest.raises(ConvergenceWarning, match=r"the loss of the predictions is .*, but was"):
         small(MLPRegressor, **params).fit(x, y)
     x[7, 1] = 1

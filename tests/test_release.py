@@ -68,9 +68,21 @@ def test_workflows_publish_tags_after_the_tests():
     assert set(last["needs"]) == {"build", "tests"}
     assert "tag" in last["if"]
     assert any(step.get("run") == ".ci/release" for step in publish["jobs"]["build"]["steps"])
-    suite = next(s for s in tests["jobs"]["prerelease"]["steps"] if s.get("id") == "suite")
-    assert suite["continue-on-error"] is True
-    assert suite["run"].endswith("--sklearn pre")
+    unreleased = tests["jobs"]["unreleased"]["strategy"]["matrix"]["include"]
+    assert {(row["python"], row.get("options")) for row in unreleased} == {
+        ("3.13", "--pre scikit-learn"),
+        ("3.13", "--pre scikit-optimize"),
+        ("3.14t", None),
+    }
+
+
+def test_only_jobs_that_report_may_fail():
+    yaml = pytest.importorskip("yaml")
+    for key, job in yaml.safe_load(workflows()["tests.yml"])["jobs"].items():
+        tolerated = [step for step in job["steps"] if step.get("continue-on-error")]
+        assert len(tolerated) == (job["name"].endswith("reports only")), key
+        # The job shows the failure that it tolerates.
+        assert all(job["steps"][-1]["run"].count(f"steps.{s['id']}.outcome") for s in tolerated)
 
 
 def workflows():

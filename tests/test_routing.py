@@ -1,6 +1,7 @@
 """Sample weights and validation data reach estimators through pipelines and searches."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -69,6 +70,19 @@ def test_validation_data_are_keyword_only(estimator, y):
         with pytest.raises(TypeError, match="positional"):
             net.fit(*args, X_VAL, validation(y))
     assert not hasattr(net, "coefs_")
+
+
+@BOTH
+@pytest.mark.usefixtures("routing")
+def test_requests_do_not_refer_to_the_fitted_estimator(estimator, y):
+    """scikit-learn 1.8 and later store the estimator in its requests."""
+    net = small(estimator, n_members=8, hidden_layer_sizes=(300,)).set_fit_request(groups=False)
+    net.fit(X, y)
+    assert len(pickle.dumps(net.members_[0])) < len(pickle.dumps(net)) / 3
+    with pytest.raises(
+        UnsetMetadataPassedError, match=rf"not requested for {estimator.__name__}\.fit"
+    ):
+        cross_validate(net, X, y, params={"sample_weight": WEIGHT})
 
 
 @BOTH

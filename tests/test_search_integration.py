@@ -1,5 +1,6 @@
 """Networks in pipelines can be tuned by grid, random and Bayesian searches."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -172,37 +173,62 @@ def test_result_does_not_depend_on_the_number_of_processes(random_state):
     np.testing.assert_array_equal(one, two)
 
 
-def test_everything_but_the_bayesian_search_works_without_scikit_optimize():
+# scikit-optimize is not installed, does not support the installed NumPy, or imports a module that
+# scikit-learn has removed. Each package is put before the installed one.
+BROKEN = {
+    "missing": ("raise ModuleNotFoundError(f'No module named {__name__!r}', name=__name__)", "pip"),
+    "numpy": ("import numpy\nnumpy.name_that_was_removed", "raises AttributeError: module 'numpy'"),
+    "sklearn": ("import sklearn.module_that_was_removed", "raises ModuleNotFoundError: No module"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_everything_but_the_bayesian_search_works_without_scikit_optimize(case, tmp_path):
     script = """
-        import sys
-
-        class Blocked:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] == "skopt":
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-        sys.meta_path.insert(0, Blocked())
-        try:
-            import skopt
-        except ModuleNotFoundError:
-            pass
-        else:
-            raise SystemExit("the block does not work")
-
+        from importlib.util import find_spec
         from sklearn.datasets import load_iris
-        from sklearn.model_selection import GridSearchCV
+        from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
         from sknn_adam import MLPClassifier, MLPRegressor
+        from sknn_adam.search import search_space
 
         X, y = load_iris(return_X_y=True)
         MLPRegressor((4,), max_iter=3).fit(X, X[:, 0])
         grid = {"optimizer": ["adam", "sgd"], "optimizer__learning_rate": [0.01, 0.1]}
-        search = GridSearchCV(MLPClassifier((4,), max_iter=3), grid, cv=2).fit(X, y)
-        print(len(search.cv_results_["params"]))
+        model = MLPClassifier((4,), max_iter=3)
+        search = GridSearchCV(model, grid, cv=2).fit(X, y)
+        assert len(search.cv_results_["params"]) == 4
+        space = search_space(model, include=["learning_rate", "alpha"])
+        RandomizedSearchCV(model, space, n_iter=2, cv=2, random_state=0).fit(X, y)
+        assert search_space(model, "grid")
+        assert not find_spec("optuna") or search_space(model, "optuna")
+        if find_spec("skl2onnx"):
+            from sknn_adam.onnx import register
+            register()
+        if find_spec("skops"):
+            from sknn_adam.persistence import load, save
+            save(search, "search.skops")
+            assert (load("search.skops").predict(X) == search.predict(X)).all()
+        try:
+            search_space(model, "bayes")
+        except ImportError as error:
+            print(error)
     """
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    source, message = BROKEN[case]
+    (tmp_path / "skopt").mkdir()
+    (tmp_path / "skopt" / "__init__.py").write_text(source)
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        env=os.environ | {"PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "4"
+    assert done.stdout.startswith("method='bayes' needs scikit-optimize")
+    assert message in done.stdout
+    assert "OptunaSearchCV" in done.stdout
+    assert "RandomizedSearchCV" in done.stdout
 
 
 # -- warnings ------------------------------------------------------------------------------------

@@ -1,17 +1,23 @@
 """The limit on BLAS threads during and after a fit, and calls in threads of the user."""
 
+import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
 from copies import networks
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_adam import Adam, MLPClassifier, MLPRegressor, RMSprop
+from sknn_adam._backends import compilation
 from sknn_adam.activations import Activation
 from sknn_adam.clipping import ClipByNorm
 from sknn_adam.initializers import VarianceScaling
@@ -78,9 +84,9 @@ class Watched(Activation):
 
 @pytest.fixture
 def busy_threads():
-    """Switch threads far more often to provoke race conditions."""
+    """Switch threads far more often to provoke race conditions, where there is a GIL."""
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
+    sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
 
@@ -336,3 +342,88 @@ def test_fits_in_threads_can_share_every_component(estimator, y):
     assert {
         name: vars(component) for name, component in shared.items() if name != "averaging"
     } == states
+
+
+# Fits that run different code: optimizers, losses, members, sparse input, a pipeline, and a
+# network that keeps its run.
+MIXED = {
+    "adam": lambda: outputs(small(MLPClassifier, dropout=0.2).fit(X, LABELS)),
+    "lbfgs": lambda: outputs(
+        small(MLPRegressor, optimizer="lbfgs", batch_size="auto").fit(X, NUMBERS)
+    ),
+    "members": lambda: outputs(small(MLPRegressor, n_members=3, activation="tanh").fit(X, NUMBERS)),
+    "stopping": lambda: outputs(
+        small(MLPClassifier, early_stopping=True, max_iter=20, activation="prelu").fit(X, LABELS)
+    ),
+    "norm": lambda: outputs(
+        small(MLPRegressor, normalization="batch", loss="huber", dtype="float32").fit(X, NUMBERS)
+    ),
+    "sparse": lambda: outputs(small(MLPRegressor).fit(sparse.csr_array(X), NUMBERS)),
+    "pipeline": lambda: outputs(
+        make_pipeline(StandardScaler(), small(MLPClassifier, hidden_layer_sizes="8-4")).fit(
+            X, LABELS
+        )
+    ),
+    "partial": lambda: outputs(
+        small(MLPRegressor).partial_fit(X, NUMBERS).partial_fit(X[:30], NUMBERS[:30])
+    ),
+}
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "fused"])
+@pytest.mark.usefixtures("busy_threads")
+def test_mixed_fits_in_threads_equal_those_of_one_thread(kernels, monkeypatch):
+    if kernels == "fused":
+        pytest.importorskip("numba")
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+    expected = {name: work() for name, work in MIXED.items()}
+    n_threads, names = 8, list(MIXED)
+    barrier = Barrier(n_threads)
+
+    def work(i):
+        barrier.wait(30)
+        # Each thread starts with another fit, so that different fits overlap.
+        order = [names[(i + k) % len(names)] for k in range(2 * len(names))]
+        return [(name, MIXED[name]()) for name in order]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        results = [pair for pairs in pool.map(work, range(n_threads)) for pair in pairs]
+    assert len(results) == 2 * n_threads * len(names)
+    assert {name for name, array in results if (array != expected[name]).any()} == set()
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_threads_that_need_the_same_loops_share_them(monkeypatch):
+    pytest.importorskip("numba")
+    # Without a cache on disk, a second compilation takes as long as the first one.
+    monkeypatch.setattr(compilation, "_file_of_loops", lambda: None)
+    monkeypatch.setattr(compilation, "_source_file", lambda *_: None)
+    barrier = Barrier(4)
+    source = "def kernel(x):\n    x[0] = 1\n"
+
+    def get(_):
+        barrier.wait(30)
+        blend = compilation.loop("blend", np.dtype(np.float32), np.dtype(np.int8))
+        return blend, compilation._load(source, "void(float64[::1])")
+
+    with ThreadPoolExecutor(4) as pool:
+        (blend, kernel), *others = pool.map(get, range(4))
+    assert blend is not None
+    assert all(one is blend and other is kernel for one, other in others)
+    vector = np.zeros(2)
+    kernel(vector)
+    assert vector.tolist() == [1, 0]
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
+def test_nothing_enables_the_gil():
+    # Extension modules that do not support free threading enable it when they are imported.
+    script = """
+import sys
+import numpy as np
+from sknn_adam import MLPRegressor
+X = np.linspace(-1, 1, 40).reshape(20, 2)
+MLPRegressor((3,), max_iter=2).fit(X, X[:, 0]).predict(X)
+sys.exit(sys._is_gil_enabled())
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)

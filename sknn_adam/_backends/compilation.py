@@ -33,7 +33,9 @@ ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
 def kernel({arguments}):
 """
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_locating = threading.Lock()
+# One thread compiles at a time. Threads that need the same loop would otherwise compile it
+# repeatedly, and replace the module in which Numba looks it up.
+_compiling = threading.Lock()
 
 
 def _folder() -> Path | None:
@@ -95,12 +97,11 @@ def _cache_beside(kernel: Any, path: Path) -> bool:
     import numba
 
     config: Any = numba.config
-    with _locating:
-        before, config.CACHE_DIR = config.CACHE_DIR, ""
-        try:
-            kernel.enable_caching()
-        finally:
-            config.CACHE_DIR = before
+    before, config.CACHE_DIR = config.CACHE_DIR, ""
+    try:
+        kernel.enable_caching()
+    finally:
+        config.CACHE_DIR = before
     return Path(kernel.stats.cache_path) == path.parent / "__pycache__"
 
 
@@ -124,15 +125,22 @@ def _load(source: str, signature: str) -> Any:
     """Return the function ``kernel`` defined in a source, compiled for a signature."""
     key = f"{source}# {signature}"
     if key not in _loaded:
-        path = _source_file(key, "kernel")
-        name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
-        # Numba looks up the module by name when it loads machine code. The source is executed
-        # rather than imported, because an import would prefer bytecode next to the file.
-        module: Any = ModuleType(name)
-        sys.modules[name] = module
-        exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
-        _loaded[key] = _jit(module.kernel, signature, path)
+        with _compiling:
+            # Another thread may have compiled it in the meantime.
+            if key not in _loaded:
+                _loaded[key] = _compile_source(source, key, signature)
     return _loaded[key]
+
+
+def _compile_source(source: str, key: str, signature: str) -> Any:
+    path = _source_file(key, "kernel")
+    name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
+    # Numba looks up the module by name when it loads machine code. The source is executed rather
+    # than imported, because an import would prefer bytecode next to the file.
+    module: Any = ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
+    return _jit(module.kernel, signature, path)
 
 
 def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
@@ -170,12 +178,15 @@ ARGUMENTS = {
 def loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
     """Return a loop of `loops` compiled for a dtype, or None if it cannot be compiled."""
     try:
-        return _compile_loop(name, dtype, other or dtype)
+        with _compiling:
+            return _compile_loop(name, dtype, other or dtype)
     # The caller falls back to NumPy.
     except Exception:
         return None
 
 
+# The cache of `loop` does not prevent two threads from calling it at the same time.
+@cache
 def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
     import numba
     from numba import types

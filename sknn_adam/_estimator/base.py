@@ -105,6 +105,18 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         to_split = MethodMapping().add(caller="fit", callee="split")
         return router.add(splitter=self.cv, method_mapping=to_split)
 
+    def _get_metadata_request(self) -> Any:
+        """Return the requests of this estimator, with the name of its class as their owner.
+
+        scikit-learn stores the estimator itself. Archives cannot contain such a cycle, and a pickle
+        of one of the `members_` would contain all of them.
+        """
+        request = super()._get_metadata_request()
+        for part in (request, *vars(request).values()):
+            if hasattr(part, "owner"):
+                part.owner = type(self).__name__
+        return request
+
     # -- fitting --------------------------------------------------------------------------------
 
     @with_callbacks

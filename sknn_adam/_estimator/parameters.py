@@ -101,7 +101,7 @@ class Architecture:
                 f"{type(optimizer).__name__} minimizes the objective of one network: set "
                 f"n_members=1 and cv=None, or use another optimizer. Got {got}."
             )
-        if estimator.averaging == "auto" and optimizer.averages:
+        if optimizer.full_batch or (estimator.averaging == "auto" and optimizer.averages):
             components["averaging"] = None
         components["clip"] = components.pop("gradient_clip")
         return cls(

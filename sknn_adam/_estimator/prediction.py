@@ -133,9 +133,10 @@ class Published(BaseEstimator):
     def _published(self, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
         self._check_published(name)
         if self._network.members is not None:
+            n_networks = self._network.members
             raise AttributeError(
-                f"This {type(self).__name__} has {self._network.members} networks: use "
-                f"members_[i].{name}."
+                f"This {type(self).__name__} has {n_networks} network{'s' * (n_networks > 1)} in "
+                f"members_: use members_[i].{name}."
             )
         return self._weights()
 

@@ -65,8 +65,9 @@ class Scorer:
             ) from cause
         raise ValueError(
             f"{problem}, which lack the classes {self.missing!r}: {reason}. If the missing classes "
-            "are the cause, validate on samples of all classes (increase validation_fraction, or "
-            "pass X_val and y_val); otherwise choose another scoring, such as 'loss'."
+            "are the cause, validate on samples of all classes (increase validation_fraction, "
+            "stratify the splits of cv, or pass X_val and y_val); otherwise choose another "
+            "scoring, such as 'loss'."
         ) from cause
 
 

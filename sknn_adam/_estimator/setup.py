@@ -18,6 +18,7 @@ from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import Run
 from sknn_adam._training.splits import Folds, hold_out, make_folds
 from sknn_adam._utils.validation import check_sample_weight, validate_pair
+from sknn_adam._utils.warnings import warn
 from sknn_adam.losses import Loss
 from sknn_adam.schedules import Clock
 
@@ -122,11 +123,14 @@ def prepare(
     rng = np.random.default_rng(seed.randint(np.iinfo(np.int32).max))
     if resume:
         run = _resumed_run(model, architecture, plan, rng, copied=not partial)
+        if folds is not None:
+            _check_splits(model, folds)
     else:
         n_raw = plan.loss.n_raw(model._targets.n_outputs)
         members = architecture.n_members if folds is None else len(folds)
         run = new_run(architecture.network(samples.X, n_raw, rng, members), rng, plan)
         model._structure = architecture.described()
+    model._splits = None if folds is None else folds.checksum()
     arrays = samples.X, samples.targets, weight
     data = Data(*arrays, plan.batch_size, run.network.dtype, samples.index, kept)
     if architecture.initializer.unit_variance and not resume:
@@ -152,6 +156,23 @@ def _resumed_run(
         clock, history = Clock(step=model.n_steps_, epoch=model.n_iter_), deepcopy(model.history_)
         return new_run(deepcopy(model._network), rng, plan, clock=clock, history=history)
     return deepcopy(run) if copied else run
+
+
+def _check_splits(model: Any, folds: Folds) -> None:
+    """Check that training is resumed with the splits of the previous fit."""
+    if len(folds) != model._network.members:
+        now, before = len(folds.train), model._network.members // model.n_members
+        raise ValueError(
+            f"Training cannot be resumed with another number of splits: cv had {before} and has "
+            f"{now} now. Restore it, or start over with warm_start=False or a clone."
+        )
+    if folds.checksum() != model._splits:
+        warn(
+            "The splits of cv differ from those of the previous fit. If X contains samples of that "
+            "fit, networks have been trained on samples that they now hold out, so "
+            "oof_prediction_ and oof_score_ are optimistic. Pass a splitter with a fixed "
+            "random_state, or set warm_start=False."
+        )
 
 
 def _checked(
@@ -230,7 +251,7 @@ def _folds(
     codes = _class_codes(samples)
     if codes is not None and len(samples) < len(rows):
         # Samples with weight zero are held out like the others.
-        codes = np.unique(rows.y, return_inverse=True)[1]
+        codes = np.unique(rows.y.ravel(), return_inverse=True)[1]
     return make_folds(
         model.cv,
         model.n_members,

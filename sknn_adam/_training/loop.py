@@ -208,25 +208,43 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
     # Running statistics and losses belong to the trained weights, not to their average.
     network, tracks = run.network, run.network.statistics.size > 0
     # A full-batch optimizer has computed the loss of the weights and statistics that it returns.
-    if plan.optimizer.full_batch or (not tracks and norm(network.theta) < LARGE_WEIGHTS):
+    if plan.optimizer.full_batch:
         return
+    failed = np.atleast_1d(run.weight_norms()) >= LARGE_WEIGHTS
+    failed |= tracks
     trained = -np.atleast_1d(run.score(run.clock.loss))
     limit = run.largest_losses()
     # All samples are checked only if a subset of them fails.
     for which in (data.spread_index(), slice(None)):
-        x, y, weight, _ = data.subset(which)
-        predicted = np.atleast_1d(plan.loss.mean(y, network.predict(x), weight))
-        y = y[0] if y.ndim == 3 else y
-        constant = np.ones((len(y), 1)) * plan.loss.constant(y)
-        reference = np.atleast_1d(plan.loss.mean(y, constant, weight))
-        useless = (reference > 0.01) & (predicted > 0.98 * reference) & (trained < 0.7 * predicted)
-        failed = ~(predicted <= limit)
-        if tracks and useless.any():
-            failed |= useless & (network.normalized_spread(x) < COLLAPSED)
         if not failed.any():
             return
+        batch = data.subset(which)
+        predicted = np.atleast_1d(plan.loss.mean(batch.y, network.predict(batch.x), batch.weight))
+        reference = _constant_losses(plan.loss, batch)
+        useless = (reference > 0.01) & (predicted > 0.98 * reference) & (trained < 0.7 * predicted)
+        found = ~(predicted <= limit)
+        if tracks and useless.any():
+            found |= useless & (network.normalized_spread(batch.x) < COLLAPSED)
+        # A network that holds out samples must not depend on the others, which train on them.
+        failed = found if batch.kept is None else failed & found
+    if not failed.any():
+        return
     run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
     run.give_up(plan, failed)
+
+
+def _constant_losses(loss: Any, batch: Batch) -> np.ndarray:
+    """Return the loss of a constant prediction for the training samples of each network."""
+    _, y, weight, kept = batch
+    if kept is None or weight is None:
+        return np.atleast_1d(loss.mean(y, np.ones((len(y), 1)) * loss.constant(y), weight))
+    losses = np.full(len(kept), inf)
+    for m, used in enumerate(kept):
+        if used.any():
+            own = (y[m] if y.ndim == 3 else y)[used]
+            constant = np.ones((len(own), 1)) * loss.constant(own)
+            losses[m] = loss.mean(own, constant, weight[m, used]) * used.mean()
+    return losses
 
 
 @dataclass

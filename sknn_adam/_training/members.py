@@ -57,6 +57,12 @@ class Members(Run):
         """Return the loss above which each member has diverged."""
         return inf if self.limits is None else np.nan_to_num(self.limits, nan=inf)
 
+    def weight_norms(self) -> np.ndarray:
+        """Return the norm of the weights of each member."""
+        network = self.network
+        views = network.member_views(network.theta, network.statistics)[: len(network.layout)]
+        return np.sqrt(sum(np.square(view, dtype=np.float64).sum(axis=1) for view in views))
+
     def score(self, loss: float) -> np.ndarray:
         """Return the negated losses of the epoch."""
         return -self.totals / self.seen

@@ -176,6 +176,10 @@ class Run:
         """Return the loss above which training has diverged."""
         return inf if self.limit is None else self.limit
 
+    def weight_norms(self) -> Any:
+        """Return the norm of the weights of each network."""
+        return norm(self.network.theta)
+
     def score(self, loss: float) -> Any:
         """Return the negated loss of the epoch."""
         return -loss
@@ -192,7 +196,8 @@ class Run:
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best."""
-        if self.best is None:
+        # joblib may have mapped the arrays of a loaded run read-only.
+        if self.best is None or not self.best[0].flags.writeable:
             self.best = point.copy(), self.network.statistics.copy()
         else:
             np.copyto(self.best[0], point)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from sklearn.model_selection import (
@@ -114,6 +115,13 @@ class Folds:
         """Return the number of networks."""
         return len(self.train) * self.n_members
 
+    def checksum(self) -> int:
+        """Return a number that is the same for equal splits only, with near certainty."""
+        number = 0
+        for rows in (*self.train, *self.held):
+            number = crc32(np.append(len(rows), rows).tobytes(), number)
+        return number
+
     def held_by(self, m: int) -> np.ndarray:
         """Return the rows that network `m` holds out."""
         return self.held[m // self.n_members]
@@ -177,7 +185,8 @@ def make_folds(
     else:
         splitter = check_cv(cv, y, classifier=codes is not None)
         for train, held in splitter.split(X, y, groups):
-            splits.append((_rows(train, n_rows), _rows(held, n_rows)))
+            # A sample that is held out twice would influence its own best epoch.
+            splits.append((_rows(train, n_rows), np.unique(_rows(held, n_rows))))
     used = np.ones(n_rows, bool) if weight is None else weight > 0
     for i, (train, held) in enumerate(splits):
         shared = len(np.intersect1d(train, held))
@@ -192,7 +201,7 @@ def make_folds(
         if reason:
             raise ValueError(f"Split {i} of cv {reason}.")
     if not splits:
-        raise ValueError("cv contains no split.")
+        raise ValueError("cv contains no split. Pass a list: a generator works only once.")
     return Folds([train for train, _ in splits], [held for _, held in splits], n_members, n_rows)
 
 

@@ -4,7 +4,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,9 +59,11 @@ def private_directory(base: str, name: str) -> Path | None:
             if not _is_private(os.lstat(directory)):
                 return None
             for entry in os.scandir(directory):
-                status = entry.stat(follow_symlinks=False)
-                if entry.name != path.name and not _is_own_file(status):
-                    os.unlink(entry)
+                # Other threads and processes may rename or remove their files at any time.
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.name != path.name and not _is_own_file(status):
+                        os.unlink(entry)
         above = {*path.parent.parents, *Path(os.path.realpath(path.parent)).parents}
         if not all(_is_guarded(os.lstat(directory)) for directory in above):
             return None

@@ -139,8 +139,9 @@ def _searches() -> list[type]:
     searches = [sklearn.model_selection.GridSearchCV, sklearn.model_selection.RandomizedSearchCV]
     try:
         from skopt import BayesSearchCV
-    except ImportError:
-        # Without scikit-optimize there cannot be a BayesSearchCV to convert.
+    # Without scikit-optimize there cannot be a BayesSearchCV to convert. A release that does not
+    # support the installed NumPy or scikit-learn may raise any error.
+    except Exception:
         pass
     else:
         searches.append(BayesSearchCV)

@@ -296,7 +296,11 @@ def _whole_numbers(declared: Range) -> list[int]:
 
 
 def _dimension(declared: Any) -> Any:
-    space = optional("skopt.space", "method='bayes'", "scikit-optimize")
+    instead = (
+        "You can also use method='optuna' with OptunaSearchCV, "
+        "or method='random' with RandomizedSearchCV."
+    )
+    space = optional("skopt.space", "method='bayes'", "scikit-optimize", instead=instead)
     if isinstance(declared, Choices):
         return space.Categorical(list(declared.values))
     dimension = space.Integer if declared.integer else space.Real

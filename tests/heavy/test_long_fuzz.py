@@ -145,7 +145,7 @@ def as_moments(array):
 
 def as_missing_moments(array):
     moments = as_moments(array)
-    moments.flat[0] = np.datetime64("NaT")
+    moments.flat[0] = np.datetime64("NaT", "s")
     return moments
 
 
