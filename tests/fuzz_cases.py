@@ -406,9 +406,10 @@ def check_case(model, X, y, weight, validation, method):
         largest = float(np.abs(predicted).max()) if is_number(predicted) else 0.0
         moderate = largest < 1e150 and (weight is None or weight.max() < 1e100)
         score = model.score(X, y, weight) if moderate else 0.0
-        shown = [
-            getattr(model, name) for name in dir(model) if name.endswith("_") and name[0] != "_"
-        ]
+        public = [name for name in dir(model) if name.endswith("_") and name[0] != "_"]
+        # These exist either for a single network or for several.
+        public = [n for n in public if n not in ("coefs_", "intercepts_", "members_")]
+        shown = [getattr(model, name) for name in public]
         restored = pickle.loads(pickle.dumps(model))
     diverged = model.stop_reason_ == "diverged"
     check_warnings(model, X, caught)

@@ -362,8 +362,7 @@ def test_searches_tune_the_number_of_folds():
 @pytest.fixture(scope="module")
 def mixed():
     """A table with numbers and a column of few categories, which is encoded without the target."""
-    import pandas as pd
-
+    pd = pytest.importorskip("pandas")
     table = pd.DataFrame(X, columns=list("abcd"))
     table["color"] = np.array(["red", "green", "blue"])[RNG.integers(3, size=60)]
     table.loc[::7, "a"] = np.nan
