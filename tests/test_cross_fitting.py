@@ -363,7 +363,8 @@ def test_searches_tune_the_number_of_folds():
 def mixed():
     """A table with numbers and a column of few categories, which is encoded without the target."""
     pd = pytest.importorskip("pandas")
-    table = pd.DataFrame(X, columns=list("abcd"))
+    # Older releases of pandas do not copy the array.
+    table = pd.DataFrame(X.copy(), columns=list("abcd"))
     table["color"] = np.array(["red", "green", "blue"])[RNG.integers(3, size=60)]
     table.loc[::7, "a"] = np.nan
     return table
