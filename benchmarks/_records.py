@@ -96,10 +96,21 @@ def facts() -> dict:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         "commit": commit(),
-        "command": " ".join([*ENVIRONMENT, "python -m benchmarks", *sys.argv[1:]]),
+        "command": " ".join([*ENVIRONMENT, "python -m benchmarks", *map(portable, sys.argv[1:])]),
         "versions": versions,
         "machine": machine,
     }
+
+
+def portable(argument: str) -> str:
+    """Return an argument in which only the names of absolute paths remain.
+
+    The folders above them exist on one machine only.
+    """
+    parts = argument.split(os.pathsep)
+    return os.pathsep.join(
+        f".../{Path(part).name}" if os.path.isabs(part) else part for part in parts
+    )
 
 
 def commit() -> str:

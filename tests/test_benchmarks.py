@@ -1,5 +1,6 @@
 """The benchmarks run, and the docs quote their results. No test asserts a timing."""
 
+import json
 import re
 
 import pytest
@@ -113,3 +114,15 @@ def test_ratios_to_the_full_batch_are_paired_by_table():
         "se": pytest.approx(log(2)),
         "tables": 2,
     }
+
+
+def test_records_name_no_folder_of_one_machine(monkeypatch, tmp_path):
+    from benchmarks import _records
+
+    folders = f"{tmp_path}/one:{tmp_path}/two"
+    monkeypatch.setattr("sys.argv", ["benchmarks", "widths", "--data", folders, "--seeds", "3"])
+    command = _records.facts()["command"]
+    assert command.endswith("python -m benchmarks widths --data .../one:.../two --seeds 3")
+    for path in _records.RESULTS.glob("*/*.json"):
+        recorded = json.loads(path.read_text(encoding="utf-8"))["command"]
+        assert not re.search(r"(^|[\s:=])/\w", recorded), path.name

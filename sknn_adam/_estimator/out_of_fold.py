@@ -17,8 +17,7 @@ def publish_out_of_fold(session: Session) -> None:
     """Set the out-of-fold predictions of all rows of X, and their score."""
     model, X, y, weight = session.model, session.rows.X, session.rows.y, session.rows.weight
     rows, nets, z = _held_outputs(session)
-    counts = np.bincount(rows, minlength=X.shape[0])
-    held = np.flatnonzero(counts)
+    held = np.unique(rows)
     means = MeanPredictions(model._targets, rows, nets, z, held)
     prediction = means.predictions(model._loss, None, X.dtype)
     model.oof_prediction_ = _filled(prediction, held, X.shape[0])
