@@ -324,7 +324,7 @@ def test_weights_of_several_networks_are_reached_through_members():
     with pytest.raises(AttributeError, match="is not fitted yet: it has no members_"):
         _ = MLPClassifier().members_
     single = MLPClassifier((4,), max_iter=2).fit(X, LABELS)
-    with pytest.raises(AttributeError, match="has a single network: use it itself"):
+    with pytest.raises(AttributeError, match="has a single network: use the estimator itself"):
         _ = single.members_
 
 
@@ -457,7 +457,7 @@ def test_warm_start_keeps_the_folds():
     first = model.oof_prediction_.copy()
     model.set_params(max_iter=3).fit(X, NUMBERS)
     assert (model.oof_prediction_ != first).all()
-    with pytest.raises(ValueError, match="another cv: it was a cv and is now None"):
+    with pytest.raises(ValueError, match="another cv: it was set and is now None"):
         model.set_params(cv=None).fit(X, NUMBERS)
 
 

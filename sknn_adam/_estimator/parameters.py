@@ -141,7 +141,7 @@ class Architecture:
             "optimizer": f"{type(self.optimizer).__name__} with state {self.optimizer.slots}",
             "schedule": self.schedule.kind,
             "n_members": str(self.n_members),
-            "cv": "a cv" if self.crossed else "None",
+            "cv": "set" if self.crossed else "None",
         }
 
     def check_unchanged(self, before: dict[str, str], dtype: np.dtype) -> None:

@@ -92,7 +92,9 @@ class Published(BaseEstimator):
         # The list must not contain the estimator itself: tools such as skl2onnx look for estimators
         # in all attributes, recursively.
         if self._network.members is None:
-            raise AttributeError(f"This {type(self).__name__} has a single network: use it itself.")
+            raise AttributeError(
+                f"This {type(self).__name__} has a single network: use the estimator itself."
+            )
         return [self._member(m) for m in range(self._network.members)]
 
     def _member(self, m: int) -> Any:

@@ -250,7 +250,7 @@ def facts(data: Data, loss: Any) -> dict[str, float]:
         prediction (``"constant_loss"``).
     """
     x, y, *_ = data.subset(data.spread_index())
-    # The scaled targets of members differ only slightly.
+    # All members scale the targets almost equally, so those of the first represent them.
     y = y[0] if y.ndim == 3 else y
     x, sparse = x.astype(np.float64), issparse(x)
     ones, squares = np.ones(len(y)), x.multiply(x) if sparse else x * x

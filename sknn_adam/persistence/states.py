@@ -297,7 +297,7 @@ def _mlp(task: str, state: State) -> Examples:
 def _fits_members(structure: dict[str, str], n_networks: int | None) -> bool:
     """Return whether `n_members` and `cv` fit the number of networks."""
     n, cv = n_networks or 1, structure.get("cv", "")
-    allowed = {"None": [n], "a cv": [m for m in range(1, n + 1) if n_networks and n % m == 0]}
+    allowed = {"None": [n], "set": [m for m in range(1, n + 1) if n_networks and n % m == 0]}
     return any(structure.get("n_members") == str(m) for m in allowed.get(cv, ()))
 
 
