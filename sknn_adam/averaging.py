@@ -61,8 +61,12 @@ class EMA(Component):
         self, average: np.ndarray, theta: np.ndarray, t: int, kernels: Backend = NUMPY
     ) -> None:
         """Move `average` towards `theta` in place at step `t`, counted from 1."""
+        kernels.blend(average, theta, *self.factors(t))
+
+    def factors(self, t: int) -> tuple[float, float]:
+        """Return the factors of the old average and of the weights at step `t`."""
         rate = (1 - self.decay) / (1 - self.decay**t)
-        kernels.blend(average, theta, float(1 - rate), float(rate))
+        return float(1 - rate), float(rate)
 
 
 AVERAGINGS = Table("averaging", EMA, {"auto": EMA, "ema": EMA}, optional=True)

@@ -1,6 +1,6 @@
 """Source code of fused loops, generated from recorded formulas for `numba_backend`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,8 +8,27 @@ from sknn_adam._backends.tracing import LOGICAL, Formula
 
 __all__ = ["Loop", "Unwritable", "activate_loop", "chain_loop", "update_loop"]
 
-# The source of the constants, the argument names, the argument types and the lines of the body.
-Loop = tuple[str, str, str, list[str]]
+
+class Loop(NamedTuple):
+    """The source of a loop.
+
+    Parameters
+    ----------
+    names : list of str
+        The names of the arguments. The last one is ``constants``.
+    arguments : list of str
+        Their description, see `kernels.Argument.parse`.
+    lines : list of str
+        The body.
+    constants : ndarray
+        The constants of the formula.
+    """
+
+    names: list[str]
+    arguments: list[str]
+    lines: list[str]
+    constants: np.ndarray
+
 
 # Operations on numbers in the dtype of the arrays.
 INFIX = {
@@ -58,22 +77,28 @@ BOOLEAN = {
 POWERS = {2: "({0} * {0})", 1: "{0}"}
 
 
-# Loops over the members, samples and units of an array.
-EACH = """for m in range({0}.shape[0]):
-    for i in range({0}.shape[1]):
-        for j in range({0}.shape[2]):"""
+# Loops over the members, samples and units of an array, and over the members and elements of a
+# vector.
+EACH_UNIT = """for m in range(zs.shape[0]):
+    for i in range(zs.shape[1]):
+        for j in range(zs.shape[2]):""".split("\n")
+EACH_WEIGHT = """for m in range(theta.shape[0]):
+    for i in range(theta.shape[1]):""".split("\n")
 
 
 class Unwritable(Exception):
     """Raised for an operation that a fused loop does not support."""
 
 
-def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tuple:
-    """Return the source of the constants, the lines of the operations, and the output names.
+def _write_operations(
+    formula: Formula, names: list[str], dtype: np.dtype
+) -> tuple[list[Any], list[str], list[str]]:
+    """Return the constants, the lines of the operations, and the names of the outputs.
 
-    `names` lists the variables of the array elements, then those of the scalars.
+    `names` lists the variables of the array elements, then those of the scalars. Constants are
+    arguments of the loop, so formulas that differ only in their constants share a kernel.
     """
-    constants: dict[str, str] = {}
+    constants: list[Any] = []
     lines = []
 
     def number(index: int) -> str:
@@ -84,9 +109,8 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
         if index is None and boolean:
             return str(bool(constant))
         if index is None:
-            text = f"np.{dtype}({float(constant)!r})"
-            text = text.replace("(inf)", "(np.inf)").replace("(-inf)", "(-np.inf)")
-            return constants.setdefault(text.replace("(nan)", "(np.nan)"), f"C{len(constants)}")
+            constants.append(constant)
+            return f"c{len(constants) - 1}"
         if not boolean:
             return number(index)
         return f"v{-index}" if _is_boolean(formula, index) else f"({number(index)} != ZERO)"
@@ -101,8 +125,7 @@ def _write_operations(formula: Formula, names: list[str], dtype: np.dtype) -> tu
         pairs = zip(arguments, booleans, strict=False)
         text = pattern.format(*[operand(i, constant, boolean) for (i, constant), boolean in pairs])
         lines.append(f"v{k} = {text}")
-    head = [f"{c} = {text}" for text, c in constants.items()]
-    return "\n".join(head), lines, [number(i) for i in formula.outputs]
+    return constants, lines, [number(i) for i in formula.outputs]
 
 
 def _is_boolean(formula: Formula, index: int | None, constant: Any = None) -> bool:
@@ -122,26 +145,26 @@ def _as_booleans(formula: Formula, function: Any, arguments: list, boolean: bool
 
 
 def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
-    """Return the loop that applies an optimizer's rule."""
+    """Return the loop that applies an optimizer's rule.
+
+    ``scalars[at[0]]`` is the factor of theta, which is 1 without weight decay.
+    """
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
     elements = ["g", *[f"x{i}" for i in range(1, formula.n_arrays)], *scalars]
     constants, lines, (update, *new) = _write_operations(formula, elements, dtype)
-    arguments = ["theta", "grad", *slots, "scalars"]
-    same_size = " or ".join(f"{name}.size != theta.size" for name in arguments[1:-1])
+    names = ["theta", "grad", *slots, "scalars", "at"]
     body = [
-        f"if {same_size} or scalars.size != {len(scalars) + 1}:",
-        "    raise ValueError('The gradient and all slots must be as long as theta.')",
         *[f"{s} = scalars[{i}]" for i, s in enumerate(scalars)],
-        f"keep = scalars[{len(scalars)}]",
-        "for i in range(theta.size):",
-        "    g = grad[i]",
-        *[f"    x{i} = {slot}[i]" for i, slot in enumerate(slots, start=1)],
-        *[f"    {line}" for line in lines],
-        *[f"    {slot}[i] = {value}" for slot, value in zip(slots, new, strict=True)],
-        f"    theta[i] = keep * theta[i] - {update}",
+        "keep = scalars[at[0]]",
+        *EACH_WEIGHT,
+        "        g = grad[m, i]",
+        *[f"        x{i} = {slot}[m, i]" for i, slot in enumerate(slots, start=1)],
+        *[f"        {line}" for line in lines],
+        *[f"        {slot}[m, i] = {value}" for slot, value in zip(slots, new, strict=True)],
+        f"        theta[m, i] = keep * theta[m, i] - {update}",
     ]
-    return constants, ", ".join(arguments), ", ".join([f"{dtype}[::1]"] * len(arguments)), body
+    return _loop(names, ["ms"] * (len(slots) + 2) + ["*p", "i:o"], body, constants, dtype)
 
 
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
@@ -150,31 +173,25 @@ def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:
     Unless it works in place, the loop also stores ``z + b`` in `zs`.
     """
     constants, lines, (value,) = _write_operations(formula, ["z"], dtype)
-    other = "" if in_place else "zs.shape != out.shape or "
     body = [
-        f"if {other}b.shape != (zs.shape[0], zs.shape[2]):",
-        "    raise ValueError('An activation must keep the shape of its input.')",
-        *EACH.format("zs").split("\n"),
+        *EACH_UNIT,
         "            z = zs[m, i, j] + b[m, j]",
         *[f"            {line}" for line in lines],
         *([] if in_place else ["            zs[m, i, j] = z"]),
         f"            {'zs' if in_place else 'out'}[m, i, j] = {value}",
     ]
-    names, types = ["zs", "b"], [f"{dtype}[:, :, ::1]", f"{dtype}[:, ::1]"]
+    names, texts = ["zs", "b"], ["mnk", "mk"]
     if not in_place:
-        names, types = [*names, "out"], [*types, types[0]]
-    return constants, ", ".join(names), ", ".join(types), body
+        names, texts = [*names, "out"], [*texts, "mnk"]
+    return _loop(names, texts, body, constants, dtype)
 
 
 def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
     """Return the loop that multiplies `g` by a derivative and sums the products over samples."""
     constants, lines, (value,) = _write_operations(formula, ["z", "a"], dtype)
-    other = "zs.shape != g.shape or " if with_z else ""
     body = [
-        f"if {other}activations.shape != g.shape or sums.shape != (g.shape[0], g.shape[2]):",
-        "    raise ValueError('A derivative must keep the shape of its input.')",
         "sums[:] = ZERO",
-        *EACH.format("g").split("\n"),
+        *[line.replace("zs", "g") for line in EACH_UNIT],
         *(["            z = zs[m, i, j]"] if with_z else []),
         "            a = activations[m, i, j]",
         *[f"            {line}" for line in lines],
@@ -183,5 +200,14 @@ def chain_loop(formula: Formula, dtype: np.dtype, with_z: bool) -> Loop:
         "            sums[m, j] += v",
     ]
     names = ["g", *["zs"] * with_z, "activations", "sums"]
-    types = [f"{dtype}[:, :, ::1]"] * (len(names) - 1) + [f"{dtype}[:, ::1]"]
-    return constants, ", ".join(names), ", ".join(types), body
+    return _loop(names, ["mnk"] * (len(names) - 1) + ["mk"], body, constants, dtype)
+
+
+def _loop(
+    names: list[str], texts: list[str], body: list[str], constants: list[Any], dtype: np.dtype
+) -> Loop:
+    """Return a loop with one more argument, the array of its constants."""
+    first = [f"c{i} = constants[{i}]" for i in range(len(constants))]
+    # An array without elements has no address.
+    values = np.array([*constants, 0.0], dtype)
+    return Loop([*names, "constants"], [*texts, "q"], [*first, *body], values)

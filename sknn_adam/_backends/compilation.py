@@ -10,29 +10,31 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends import loops as _loops
+from sknn_adam._backends import loops
+from sknn_adam._backends.codegen import Loop, Unwritable
+from sknn_adam._backends.kernels import Argument, Kernel
+from sknn_adam._backends.products import Product
 from sknn_adam._backends.tracing import Formula
 from sknn_adam._utils.files import private_directory, replacing
 
-__all__ = ["compiled", "loop"]
+__all__ = ["formula_kernel", "loop_kernel", "player"]
 
 SOURCE = """import numpy as np
 
 ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
-{constants}
 
 
-def kernel({arguments}):
+def body({names}):
 """
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 # One thread compiles at a time. Threads that need the same loop would otherwise compile it
 # repeatedly, and replace the module in which Numba looks it up.
 _compiling = threading.Lock()
@@ -73,24 +75,9 @@ def _versions() -> str:
     return f"Written by sknn_adam for numba {numba.__version__}, numpy {np.__version__}"
 
 
-def _jit(function: Callable, signature: Any, path: Path | None, **options: Any) -> Any:
-    """Compile a function for a signature; cache the machine code next to the file `path`."""
-    import numba
 
-    if path is not None:
-        try:
-            kernel = numba.njit(**OPTIONS, **options)(function)
-            if _cache_beside(kernel, path):
-                return _compile(kernel, signature, path)
-        # The cache may be damaged, or the disk full.
-        except Exception:
-            pass
-    kernel = numba.njit(**OPTIONS, **options)(function)
-    return _compile(kernel, signature, None)
-
-
-def _cache_beside(kernel: Any, path: Path) -> bool:
-    """Make Numba cache a kernel next to its source; return whether it will.
+def _cache_beside(compiled: Any, path: Path) -> bool:
+    """Make Numba cache a function next to its source; return whether it will.
 
     A configured cache directory (``NUMBA_CACHE_DIR``) would otherwise take precedence.
     """
@@ -99,120 +86,228 @@ def _cache_beside(kernel: Any, path: Path) -> bool:
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, ""
     try:
-        kernel.enable_caching()
+        compiled.enable_caching()
     finally:
         config.CACHE_DIR = before
-    return Path(kernel.stats.cache_path) == path.parent / "__pycache__"
+    return Path(compiled._cache.cache_path) == path.parent / "__pycache__"
 
 
-def _compile(kernel: Any, signature: Any, path: Path | None) -> Any:
-    kernel.compile(signature)
-    kernel.disable_compile()
-    if path is not None and sum(kernel.stats.cache_misses.values()):
-        for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
-            # With a permissive umask, other users could write to these files, and the next process
-            # would delete them.
-            if file.stat().st_mode & 0o022:
-                file.chmod(0o600)
-    return kernel
+def _make_private(path: Path) -> None:
+    """Remove the write permission of others from the cached machine code of a source.
+
+    With a permissive umask, other users could write to these files, and the next process would
+    delete them.
+    """
+    for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
+        if file.stat().st_mode & 0o022:
+            file.chmod(0o600)
 
 
-# The compiled kernels of this process, by source and signature.
-_loaded: dict[str, Any] = {}
+def _with_cache(make: Callable[[], Any], finish: Callable[[Any], Any], path: Path | None) -> Any:
+    """Return a compiled function, cached next to the file `path` if possible."""
+    if path is not None:
+        try:
+            function = make()
+            if _cache_beside(function, path):
+                finish(function)
+                _make_private(path)
+                return function
+        # The cache may be damaged, or the disk full.
+        except Exception:
+            pass
+    function = make()
+    finish(function)
+    return function
 
 
-def _load(source: str, signature: str) -> Any:
-    """Return the function ``kernel`` defined in a source, compiled for a signature."""
-    key = f"{source}# {signature}"
+def _module(source: str, path: Path | None, names: dict[str, Any]) -> ModuleType:
+    """Return a module with this source and these names."""
+    name = path.stem if path else f"kernel_{hashlib.sha256(source.encode()).hexdigest()}"
+    # Numba looks up the module by name when it loads machine code. The source is executed rather
+    # than imported, because an import would prefer bytecode next to the file.
+    module = sys.modules[name] = ModuleType(name)
+    vars(module).update(names)
+    exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
+    return module
+
+
+def _entry(arguments: Sequence[Argument]) -> str:
+    """Return the source of the function that reads the arrays of `body` from a block of integers.
+
+    An array takes up its address and its shape. The address of a stream is that of its slot.
+    """
+    lines, at = [], 0
+    for i, argument in enumerate(arguments):
+        address = f"block[{at}]"
+        if argument.moves:
+            address = f"carray(pointer({address}, WORD), 1)[0]"
+        shape = ", ".join(f"block[{at + d}]" for d in range(1, len(argument.sizes) + 1))
+        lines.append(f"    x{i} = carray(pointer({address}, T{i}), ({shape},))")
+        at += 1 + len(argument.sizes)
+    names = ", ".join(f"x{i}" for i in range(len(arguments)))
+    head = ["def kernel(address):", f"    block = carray(pointer(address, WORD), {at})"]
+    return "\n".join([*head, *lines, f"    body({names})", ""])
+
+
+# The kernels of this process.
+_loaded: dict[Any, Kernel | None] = {}
+
+
+def _once(key: Any, compile_it: Callable[[], Kernel]) -> Kernel | None:
+    """Return the kernel for a key, compiled in the first call; None if this fails."""
     if key not in _loaded:
         with _compiling:
             # Another thread may have compiled it in the meantime.
             if key not in _loaded:
-                _loaded[key] = _compile_source(source, key, signature)
+                try:
+                    _loaded[key] = compile_it()
+                # The caller falls back to NumPy.
+                except Exception:
+                    _loaded[key] = None
     return _loaded[key]
 
 
-def _compile_source(source: str, key: str, signature: str) -> Any:
-    path = _source_file(key, "kernel")
-    name = f"kernel_{hashlib.sha256(key.encode()).hexdigest()}" if path is None else path.stem
-    # Numba looks up the module by name when it loads machine code. The source is executed rather
-    # than imported, because an import would prefer bytecode next to the file.
-    module: Any = ModuleType(name)
-    sys.modules[name] = module
-    exec(compile(source, str(path or f"<{name}>"), "exec"), vars(module))
-    return _jit(module.kernel, signature, path)
+def _compile_kernel(
+    name: str,
+    source: str,
+    body: Callable | None,
+    arguments: Sequence[Argument],
+    dtypes: Sequence[np.dtype],
+    options: dict[str, Any],
+) -> Kernel:
+    """Compile a kernel.
 
-
-def compiled(write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any) -> Any:
-    """Return the compiled loop of a formula, or None if it is unsupported or Numba is missing."""
-    if formula is None or dtype not in (np.float32, np.float64):
-        return None
-    try:
-        constants, arguments, types, body = write(formula, dtype, *options)
-        head = SOURCE.format(dtype=dtype, constants=constants, arguments=arguments)
-        return _load(head + "".join(f"    {line}\n" for line in body), f"void({types})")
-    # If Numba or the disk fails, the formula runs in NumPy.
-    except Exception:
-        return None
-
-
-# Types of the loops' arguments. v, m and s are vectors, matrices and stacks of matrices that a loop
-# writes to. V, M and S are only read and may be read-only. I is a vector of row indices or class
-# codes, f is a float64 vector that a loop writes to, and X is a table of the second dtype.
-ARGUMENTS = {
-    "add_bias": "sM",
-    "blend": "vVV",
-    "column_sums": "Sm",
-    "gather": "XIm",
-    "gather_columns": "XIm",
-    "label_log_loss": "SMMVsf",
-    "outer": "SSs",
-    "penalize": "VIVvf",
-    "softmax_log_loss": "sIMVf",
-    "softmax_shift": "SIMVsf",
-    "squared_error": "SSMVsf",
-}
-
-
-@cache
-def loop(name: str, dtype: np.dtype, other: Any = None) -> Any:
-    """Return a loop of `loops` compiled for a dtype, or None if it cannot be compiled."""
-    try:
-        with _compiling:
-            return _compile_loop(name, dtype, other or dtype)
-    # The caller falls back to NumPy.
-    except Exception:
-        return None
-
-
-# The cache of `loop` does not prevent two threads from calling it at the same time.
-@cache
-def _compile_loop(name: str, dtype: np.dtype, other: np.dtype) -> Any:
+    Parameters
+    ----------
+    name : str
+        The name of the kernel, for messages.
+    source : str
+        The text that determines the machine code, and the name of the cached file. It defines the
+        function ``kernel`` and, unless `body` is given, the function ``body``.
+    body : callable, optional
+        The loop over the arrays.
+    arguments, dtypes : sequence
+        The arguments of the loop and their dtypes.
+    options : dict
+        Options of Numba.
+    """
     import numba
-    from numba import types
+    from numba import carray, types
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
 
-    def typed(letter: str) -> Any:
-        element = {"I": types.int64, "f": types.float64, "X": numba.from_dtype(other)}.get(letter)
-        dimensions = {"m": 2, "M": 2, "X": 2, "s": 3, "S": 3}.get(letter, 1)
-        element = numba.from_dtype(dtype) if element is None else element
-        return types.Array(element, dimensions, "C", readonly=letter.isupper())
+    from sknn_adam._backends.intrinsics import pointer
 
-    signature = tuple(typed(letter) for letter in ARGUMENTS[name])
-    options: Any = {"fastmath": {"reassoc"}} if name == "penalize" else {}
-    function: Any = getattr(_loops, name)
-    path = _file_of_loops()
-    if path is not None:
-        code = function.__code__.replace(co_filename=str(path))
-        function = FunctionType(code, vars(_loops), name)
-    return _jit(function, signature, path, **options)
+    path = _source_file(source, "kernel")
+    names = {f"T{i}": numba.from_dtype(dtype) for i, dtype in enumerate(dtypes)}
+    names |= {"carray": carray, "pointer": pointer, "WORD": types.int64}
+    module: Any = _module(source, path, names)
+    module.body = numba.njit(inline="always", **OPTIONS, **options)(body or module.body)
+
+    signature = normalize_signature(types.void(types.int64))
+
+    def make() -> Any:
+        target = {"nopython": True, **OPTIONS, **options}
+        return CFunc(module.kernel, signature, {}, target)
+
+    compiled = _with_cache(make, lambda function: function.compile(), path)
+    return Kernel(name, compiled.address, arguments, dtypes, compiled)
+
+
+def formula_kernel(
+    write: Callable, formula: Formula | None, dtype: np.dtype, *options: Any
+) -> Kernel | None:
+    """Return the kernel that ``write(formula, dtype, *options)`` defines, if this is possible."""
+    try:
+        loop: Loop | None = write(formula, dtype, *options) if formula else None
+    except Unwritable:
+        loop = None
+    if loop is None:
+        return None
+    arguments = [Argument.parse(text) for text in loop.arguments]
+    source = SOURCE.format(dtype=dtype, names=", ".join(loop.names))
+    source += "".join(f"    {line}\n" for line in loop.lines) + "\n\n" + _entry(arguments)
+    dtypes = [argument.dtype(dtype, dtype) for argument in arguments]
+    kernel = _once(
+        source, lambda: _compile_kernel(write.__name__, source, None, arguments, dtypes, {})
+    )
+    return None if kernel is None else kernel.with_constants(loop.constants)
+
+
+def loop_kernel(name: str, dtype: np.dtype, other: np.dtype | None = None) -> Kernel | None:
+    """Return the kernel of a loop in `loops` for two dtypes, or None if it cannot be compiled."""
+    dtype, other = np.dtype(dtype), np.dtype(other or dtype)
+    body: Any = getattr(loops, name)
+    dtypes = [argument.dtype(dtype, other) for argument in body.arguments]
+    options = {"fastmath": body.fastmath} if body.fastmath else {}
+
+    def compile_it() -> Kernel:
+        kinds = ", ".join(map(str, dtypes))
+        source = f"# {name}({kinds}) of loops {_hash_of(loops)}\n\n{_entry(body.arguments)}"
+        return _compile_kernel(name, source, body, body.arguments, dtypes, options)
+
+    return _once((name, dtype, other), compile_it)
 
 
 @cache
-def _file_of_loops() -> Path | None:
-    """Return the cached copy of `loops`; Numba stores the machine code next to it."""
+def _hash_of(module: ModuleType) -> str:
+    """Return a hash of a module's code; Numba does not notice that another file changed."""
     try:
-        source = _loops.__loader__.get_source(_loops.__name__)  # type: ignore[union-attr]
+        source = module.__loader__.get_source(module.__name__)  # type: ignore[union-attr]
+        code = source.encode()
+    # Only bytecode may be installed.
     except (AttributeError, ImportError, OSError):
-        return None
-    # The source is None if only bytecode is installed.
-    return source and _source_file(source, "loops")
+        functions = [value for value in vars(module).values() if isinstance(value, FunctionType)]
+        code = b"".join(function.__code__.co_code for function in functions)
+    return hashlib.sha256(code).hexdigest()
+
+
+@cache
+def player() -> tuple[Any, Any, Product] | None:
+    """Return ``run``, ``play`` and the kernel of products, or None if they cannot be compiled."""
+    with _compiling:
+        try:
+            return _compile_player()
+        # The caller falls back to NumPy.
+        except Exception:
+            return None
+
+
+# The cache of `player` does not prevent two threads from calling it at the same time.
+@cache
+def _compile_player() -> tuple[Any, Any, Product]:
+    from numba import float64, int64, njit, void
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
+
+    from sknn_adam._backends import player
+
+    table = int64[:, ::1]
+    signatures = {
+        player.run: void(table),
+        player.play: int64(
+            table, table, table, int64[::1], float64[::1], float64, float64[:, ::1]
+        ),
+    }
+    path = _source_file(f"# The loops of player {_hash_of(player)}", "player")
+
+    def moved(function: Any) -> Any:
+        code = function.__code__.replace(co_filename=str(path or function.__code__.co_filename))
+        return FunctionType(code, vars(player), function.__name__)
+
+    def finish(dispatcher: Any, signature: Any) -> None:
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+
+    run, play = (
+        _with_cache(
+            partial(njit(nogil=True, **OPTIONS), moved(function)),
+            partial(finish, signature=signature),
+            path,
+        )
+        for function, signature in signatures.items()
+    )
+    signature = normalize_signature(void(int64))
+    entry = partial(CFunc, moved(player.multiply), signature, {}, {"nopython": True, **OPTIONS})
+    multiply = _with_cache(entry, CFunc.compile, path)
+    return run, play, Product(multiply.address, multiply)

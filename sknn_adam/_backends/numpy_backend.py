@@ -43,6 +43,8 @@ class Backend:
 
     __slots__: Any = ()
     name = "numpy"
+    # Whether recorded steps can be played by compiled code.
+    plays = False
 
     def _program(
         self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype

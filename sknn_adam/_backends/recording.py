@@ -2,17 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import prod
 from operator import is_
 from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.compilation import player
+from sknn_adam._backends.kernels import Call, address_of
 from sknn_adam._backends.numpy_backend import NumpyKernels
 
-__all__ = ["RecordingKernels", "Tape"]
+__all__ = ["RecordingKernels", "Tape", "table_of"]
 
 _checked_layers: set[tuple[type, ...]] = set()
+
+
+def table_of(calls: list[Call]) -> np.ndarray:
+    """Return the table of calls for the player; the calls must outlive it."""
+    rows = [(call.kernel.address, address_of(call.block)) for call in calls]
+    return np.array(rows, np.int64).reshape(-1, 2)
 
 
 @dataclass
@@ -25,8 +34,8 @@ class Tape:
         The arrays of the batch. The recorded calls refer to these objects.
     rng : Generator or None
         The random generator of the calls.
-    calls : list of (function, arguments)
-        The calls in order.
+    calls : list of Call or (function, arguments)
+        The calls of kernels and of Python functions in order.
     merges : tuple or None
         The operation, array and further arguments of the last call, if the next call may be merged
         with it.
@@ -42,16 +51,35 @@ class Tape:
     merges: Any = None
     grad: Any = None
     checked: bool = False
+    _tables: list | None = None
 
-    def add(self, function: Callable, *arguments: Any) -> None:
+    def add(self, call: Any) -> None:
         """Record a call."""
-        self.calls.append((function, arguments))
-        self.merges = None
+        self.calls.append(call)
+        self.merges, self._tables = None, None
 
-    def merge(self, function: Callable, *arguments: Any) -> None:
+    def merge(self, call: Call) -> None:
         """Replace the last call by one that also does its work."""
         self.calls.pop()
-        self.add(function, *arguments)
+        self.add(call)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether all calls are calls of kernels."""
+        return all(isinstance(call, Call) for call in self.calls)
+
+    def replay(self, run: Callable) -> None:
+        """Repeat the calls; `run` calls the kernels of a table."""
+        if self._tables is None:
+            self._tables = []
+            for is_call, calls in groupby(self.calls, lambda call: isinstance(call, Call)):
+                self._tables += [table_of(list(calls))] if is_call else list(calls)
+        for part in self._tables:
+            if isinstance(part, np.ndarray):
+                run(part)
+            else:
+                function, arguments = part
+                function(*arguments)
 
 
 class RecordingKernels(NumpyKernels):
@@ -61,13 +89,15 @@ class RecordingKernels(NumpyKernels):
     batch comes in the same arrays for the second time, the calls are recorded with their arrays.
     The third time, the replay is checked (see `Backend.begin`). A process checks each sequence of
     layer classes once, because a check takes about as long as four steps of a small network. A
-    subclass must pass all calls on arrays to `do`, and write the value of the objective to the
-    array that `_hold` allocates.
+    subclass must pass all work on arrays to `call` or `do`, and write the value of the objective
+    to the array that `_hold` allocates.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._replays = True  # until a check fails
+        compiled: Any = player()
+        self.run, self.play, self.multiply = compiled
         self.forget()
 
     def forget(self) -> None:
@@ -140,9 +170,23 @@ class RecordingKernels(NumpyKernels):
 
     def replay(self, tape: Tape) -> Any:
         """Run the recorded calls on the batch in their arrays; return the objective."""
-        for function, arguments in tape.calls:
-            function(*arguments)
+        tape.replay(self.run)
         return self._value()
+
+    def program(self, n_rows: int) -> list[Call] | None:
+        """Return the calls of the objective of a batch of this size, or None if it cannot play.
+
+        It can play if the recording has been checked and consists of calls of kernels.
+        """
+        tape = self._tapes.get(n_rows)
+        if self._watched and self._drop_changed():
+            return None
+        return tape.calls if tape is not None and tape.checked and tape.compiled else None
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values of the objective, one per member."""
+        return self._values
 
     def _value(self) -> Any:
         """Return the objective; for members, an array that the next evaluation overwrites."""
@@ -154,12 +198,19 @@ class RecordingKernels(NumpyKernels):
         if self._values is None or self._values.size != prod(shape):
             self._values = np.zeros(prod(shape))
 
+    def call(self, kernel: Any, *values: Any) -> None:
+        """Call a kernel with these arrays, and record the call."""
+        call = kernel.bind(*values)
+        self.run(table_of([call]))
+        if self._recording is not None:
+            self._recording.add(call)
+
     def do(self, function: Callable, *arguments: Any) -> None:
         """Call a function and record this call, but not the calls inside it."""
         tape, self._recording = self._recording, None
         function(*arguments)
         if tape is not None:
-            tape.add(function, *arguments)
+            tape.add((function, arguments))
             self._recording = tape
 
     def _merges(self, operation: str, array: np.ndarray) -> Tape | None:

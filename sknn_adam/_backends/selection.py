@@ -33,7 +33,8 @@ def choose(gain: float = 0.0) -> type[NumpyKernels]:
     if wanted == "fused" or (wanted != "numpy" and gain > FUSED_PAYS):
         # find_spec does not import Numba.
         if importlib.util.find_spec("numba") is not None:
+            from sknn_adam._backends.compilation import player
             from sknn_adam._backends.numba_backend import FusedKernels
 
-            return FusedKernels
+            return FusedKernels if player() is not None else NumpyKernels
     return NumpyKernels

@@ -211,6 +211,31 @@ class Data:
         return batch
 
 
+    def gather_calls(self, n_rows: int, kernels: Any) -> list[tuple[Any, Any, bool]] | None:
+        """Return the calls that gather a batch of this size, or None if they cannot be compiled.
+
+        Each call comes with the stream of its row numbers, and whether they are rows of X.
+        """
+        if self._whole is not None:
+            return []
+        if n_rows not in self._buffers:
+            return None
+        _, batch = self._buffers[n_rows]
+        pairs = [(self.X[None], batch.x[None], True)]
+        for whole, part, of_samples in (
+            (self.y, batch.y, self.y.ndim == 1),
+            (self.weight, batch.weight, True),
+            (self.kept, batch.kept, True),
+        ):
+            if whole is not None:
+                views = [v[..., None] if of_samples else v for v in (whole, part)]
+                pairs.append((*[v if v.ndim == 3 else v[None] for v in views], False))
+        bound = [kernels.gather_call(table, out) for table, out, _ in pairs]
+        if None in bound:
+            return None
+        return [(*pair, of_table) for pair, (*_, of_table) in zip(bound, pairs, strict=True)]
+
+
 def _check_range(X: Any, dtype: np.dtype) -> None:
     """Raise ValueError if values of X would become infinite in the dtype of a batch."""
     cells, largest = X.data if issparse(X) else X, np.finfo(dtype).max

@@ -18,6 +18,7 @@ from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
+from sknn_adam._training.playing import Player, player_for
 from sknn_adam._training.probe import Probe
 from sknn_adam._training.run import Run
 from sknn_adam._utils.interrupts import Interrupts
@@ -78,7 +79,9 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
     return value
 
 
-def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[float, float]:
+def _epoch(
+    run: Run, plan: Plan, data: Data, interrupted: Interrupts, player: Player | None
+) -> tuple[float, float]:
     """Pass once over the data; return the mean loss and the last schedule factor.
 
     The progress of the epoch is stored in the run, so that an interrupted epoch can be continued.
@@ -92,12 +95,20 @@ def _epoch(run: Run, plan: Plan, data: Data, interrupted: Interrupts) -> tuple[f
         run.batch, run.total, run.shape, run.clipped = 0, 0.0, shape, 0
     layers = run.history.layers
     while run.batch < data.n_batches:
+        probed = run.batch == 0 and layers.due(plan.record, clock.step)
+        if player is not None and not probed:
+            n_steps, value, factor = player.play()
+            if n_steps and not isfinite(value):
+                run.batch = 0
+                return value, factor
+            if interrupted.by_user and run.batch < data.n_batches:
+                raise KeyboardInterrupt
+            if n_steps:
+                continue
         batch = data.batch(run.batch, run.order, run.network.kernels)
         clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
         factor = plan.schedule(clock, run.schedule_state)
-        probe = None
-        if run.batch == 0 and layers.due(plan.record, clock.step):
-            probe = Probe(run.network.layers)
+        probe = Probe(run.network.layers) if probed else None
         value = step(run, plan, batch, factor, probe)
         if not isfinite(value):
             run.batch = 0
@@ -177,7 +188,8 @@ def _train(
     if n_epochs > 0 and run.stop_reason is None:
         work = _minimize if plan.optimizer.full_batch else _descend
         try:
-            with np.errstate(all="ignore"), _threads(run.network, data):
+            guard = nullcontext() if _is_large(run.network, data) else one_blas_thread
+            with np.errstate(all="ignore"), guard:
                 if plan.record and not run.history.table:
                     run.history.table = facts(data, plan.loss)
                 work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch), interrupted)
@@ -288,10 +300,11 @@ def _descend(
     run: Run, plan: Plan, data: Data, n_epochs: int, epoch_end: _EpochEnd, interrupted: Interrupts
 ) -> None:
     """Train with optimizer steps on batches."""
+    player = player_for(run, plan, data)
     for _ in range(n_epochs):
         if interrupted.by_user:
             raise KeyboardInterrupt
-        loss, factor = _epoch(run, plan, data, interrupted)
+        loss, factor = _epoch(run, plan, data, interrupted, player)
         if epoch_end(run, plan, loss, factor):
             break
 
@@ -362,11 +375,12 @@ def choose_kernels(network: Network, data: Data) -> Backend:
     width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
     gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
     backend, known = choose(gain), network.kernels
-    return known if type(known) is backend else backend()
+    kernels = known if type(known) is backend else backend()
+    kernels.threaded = _is_large(network, data)
+    return kernels
 
 
-def _threads(network: Network, data: Data) -> Any:
-    """Limit BLAS to one thread if the largest product, judged by its shape, is small."""
+def _is_large(network: Network, data: Data) -> bool:
+    """Return whether the largest product, judged by its shape, is faster on several threads."""
     largest = max(layer.fan_in * layer.fan_out for layer in network.dense())
-    small = data.batch_size * largest < THREADED_WORK
-    return one_blas_thread if small else nullcontext()
+    return data.batch_size * largest >= THREADED_WORK

@@ -53,6 +53,11 @@ class Members(Run):
         self.totals = self.totals + n_samples * np.where(sound, values, np.nan)
         return float(values[sound].mean()) if sound.any() else np.nan
 
+    @property
+    def knows_limit(self) -> bool:
+        """Whether it is known above which loss each member has diverged."""
+        return self.least > 0
+
     def largest_losses(self) -> Any:
         """Return the loss above which each member has diverged."""
         return inf if self.limits is None else np.nan_to_num(self.limits, nan=inf)

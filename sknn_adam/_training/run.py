@@ -150,6 +150,11 @@ class Run:
             self.limit = EXPLODED * max(1.0, abs(values))
         return values if self.limit is not None and abs(values) < self.limit else nan
 
+    @property
+    def knows_limit(self) -> bool:
+        """Whether it is known above which loss training has diverged."""
+        return self.limit is not None
+
     def survivors(self, plan: Plan, loss: float) -> np.ndarray | None:
         """Return the weights to continue with after an epoch, None if training has diverged."""
         point = self.point(plan)

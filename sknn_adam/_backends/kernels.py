@@ -1,0 +1,173 @@
+"""Kernels, which are compiled loops, and their calls with arguments that stay in place.
+
+A kernel is machine code that takes a single argument: the address of a block of integers with the
+address and the shape of each array. It can therefore be called from compiled code that knows
+nothing about its arrays.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Argument", "Call", "Kernel", "Stream", "arrays"]
+
+
+class Argument(NamedTuple):
+    """The dtype and the dimensions of an argument.
+
+    Parameters
+    ----------
+    kind : str
+        ``"f"`` for the dtype of the network, ``"i"`` for int64, ``"d"`` for float64, and ``"x"``
+        for the dtype of a table.
+    sizes : str
+        One letter per dimension. Equal letters stand for equal sizes. A capital letter stands for
+        the size of the small letter, or 1.
+    moves : bool
+        Whether each step reads the next part of a stream.
+    """
+
+    kind: str
+    sizes: str
+    moves: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Argument":
+        """Return the argument that a text such as ``"mnk"``, ``"i:n"`` or ``"*i:n"`` describes."""
+        kind, _, sizes = text.removeprefix("*").rpartition(":")
+        return cls(kind or "f", sizes, text.startswith("*"))
+
+    def dtype(self, of_network: np.dtype, of_table: np.dtype) -> np.dtype:
+        """Return the dtype of the array."""
+        fixed = {"i": np.dtype(np.int64), "d": np.dtype(np.float64)}
+        return fixed.get(self.kind) or (of_table if self.kind == "x" else of_network)
+
+
+def arrays(*texts: str, fastmath: Any = False) -> Callable:
+    """Declare the array arguments of a loop; see `Argument.parse`."""
+
+    def declare(loop: Any) -> Any:
+        loop.arguments = tuple(map(Argument.parse, texts))
+        loop.fastmath = fastmath
+        return loop
+
+    return declare
+
+
+class Stream:
+    """An array with one row per step, of which a kernel reads the row of the current step.
+
+    The player replaces the address in `slot` before each step.
+    """
+
+    def __init__(self, dtype: Any, size: int):
+        self.dtype, self.shape = np.dtype(dtype), (size,)
+        self.slot = np.zeros(1, np.int64)
+
+    def show(self, array: np.ndarray) -> None:
+        """Provide the array for the next call."""
+        self.array = np.ascontiguousarray(array, self.dtype)
+        self.slot[0] = address_of(self.array)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Return the address of the first element."""
+    return array.__array_interface__["data"][0]
+
+
+class Kernel:
+    """A compiled loop.
+
+    Parameters
+    ----------
+    name : str
+        The name of the loop.
+    address : int
+        The address of the machine code.
+    arguments : sequence of Argument
+        The declared arguments.
+    dtypes : sequence of dtype
+        Their dtypes.
+    compiled : object
+        The owner of the machine code, which must not be deleted.
+    constants : tuple of ndarray
+        The last arguments, which are the same in all calls.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: int,
+        arguments: Sequence[Argument],
+        dtypes: Sequence[np.dtype],
+        compiled: Any = None,
+        constants: tuple[np.ndarray, ...] = (),
+    ):
+        self.name, self.address = name, address
+        self.compiled, self.constants = compiled, constants
+        self.arguments, self.dtypes = tuple(arguments), tuple(dtypes)
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.name!r})"
+
+    def with_constants(self, *constants: np.ndarray) -> "Kernel":
+        """Return a kernel with the same machine code and these last arguments."""
+        return Kernel(
+            self.name, self.address, self.arguments, self.dtypes, self.compiled, constants
+        )
+
+    def bind(self, *values: Any) -> "Call":
+        """Return a call with these arrays and streams, after comparing their shapes and dtypes."""
+        values = (*values, *self.constants)
+        sizes: dict[str, int] = {}
+        block: list[int] = []
+        for argument, dtype, value in zip(self.arguments, self.dtypes, values, strict=True):
+            shape = value.shape
+            if value.dtype != dtype or len(shape) != len(argument.sizes):
+                raise self._error(argument, value)
+            for letter, size in zip(argument.sizes, shape, strict=True):
+                if letter.isupper() and size == 1:
+                    continue
+                if sizes.setdefault(letter.lower(), size) != size:
+                    raise self._error(argument, value)
+            if argument.moves:
+                block.append(address_of(value.slot))
+            elif value.flags.c_contiguous:
+                block.append(address_of(value))
+            else:
+                raise self._error(argument, value)
+            block += shape
+        return Call(self, values, np.array(block, np.int64))
+
+    def _error(self, argument: Argument, value: Any) -> ValueError:
+        position = self.arguments.index(argument)
+        return ValueError(
+            f"Argument {position} of the kernel {self.name} must be a C-contiguous array "
+            f"{argument.sizes} of {self.dtypes[position]}. Got the shape {value.shape} and the "
+            f"dtype {value.dtype}."
+        )
+
+
+class Call:
+    """A kernel with its arguments.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        The kernel.
+    values : tuple
+        The arrays and streams that the block refers to.
+    block : ndarray of int64
+        The argument of the machine code.
+    """
+
+    __slots__ = ("block", "kernel", "values")
+
+    def __init__(self, kernel: Any, values: tuple, block: np.ndarray):
+        self.kernel, self.values, self.block = kernel, values, block
+
+    @property
+    def row(self) -> tuple[int, int]:
+        """The addresses of the machine code and of the block."""
+        return self.kernel.address, address_of(self.block)

@@ -1,0 +1,96 @@
+"""The loops that call kernels: one call after another, or many training steps at once.
+
+They are compiled once for all networks and hold no lock, so several threads can train at the same
+time. A call is a row of a table: the addresses of a kernel and of its block of arguments. This
+module imports Numba, so it is imported only when it is compiled.
+"""
+
+from numba import carray, types
+from numpy import ndarray
+
+from sknn_adam._backends.intrinsics import call, gemm, pointer
+
+__all__ = ["multiply", "play", "run"]
+
+WORD = types.int64
+
+
+def run(table: ndarray) -> None:
+    """Call the kernels of a table."""
+    for i in range(table.shape[0]):
+        call(table[i, 0], table[i, 1])
+
+
+def play(
+    table: ndarray,
+    segments: ndarray,
+    strides: ndarray,
+    slots: ndarray,
+    values: ndarray,
+    limit: float,
+    losses: ndarray,
+) -> int:
+    """Do training steps and return how many of them are complete.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_calls, 2)
+        The calls of all kinds of steps.
+    segments : ndarray of shape (n_segments, 4)
+        For a number of equal steps, the first call, the call before which the loss is known, the
+        end of the calls, and the number of steps.
+    strides : ndarray of shape (n_segments, n_streams)
+        How many bytes of each stream a step reads.
+    slots : ndarray of shape (n_streams,)
+        The addresses of the slots of the streams.
+    values : ndarray of shape (n_members,)
+        The losses of a step.
+    limit : float
+        A step with a larger loss ends after its loss has been computed; 0 for no limit.
+    losses : ndarray of shape (n_steps, n_members)
+        Receives the losses of all steps.
+    """
+    done = 0
+    for s in range(segments.shape[0]):
+        first, known, end, n_steps = segments[s]
+        for _ in range(n_steps):
+            for i in range(first, known):
+                call(table[i, 0], table[i, 1])
+            for m in range(values.size):
+                losses[done, m] = values[m]
+            if limit > 0 and not abs(values[0]) < limit:
+                return done
+            for i in range(known, end):
+                call(table[i, 0], table[i, 1])
+            for j in range(slots.size):
+                slot = carray(pointer(slots[j], WORD), 1)
+                slot[0] += strides[s, j]
+            done += 1
+    return done
+
+
+def multiply(address: int) -> None:
+    """Multiply matrices of several members in several blocks of rows; see `Product.bind`.
+
+    BLAS stores matrices by column, so it gets the factors in reverse order, and computes the
+    transposed product.
+    """
+    block = carray(pointer(address, WORD), 21)
+    for m in range(block[11]):
+        for i in range(block[12]):
+            gemm(
+                block[0],
+                block[1],
+                block[2],
+                address + 24,
+                address + 32,
+                address + 40,
+                block[9],
+                block[16] + m * block[17],
+                address + 56,
+                block[13] + m * block[14] + i * block[15],
+                address + 48,
+                block[10],
+                block[18] + m * block[19] + i * block[20],
+                address + 64,
+            )
