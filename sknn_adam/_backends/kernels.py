@@ -65,6 +65,11 @@ class Stream:
         self.dtype, self.shape = np.dtype(dtype), (size,)
         self.slot = np.zeros(1, np.int64)
 
+    @property
+    def stride(self) -> int:
+        """The number of bytes that a step reads."""
+        return self.shape[0] * self.dtype.itemsize
+
     def show(self, array: np.ndarray) -> None:
         """Provide the array for the next call."""
         self.array = np.ascontiguousarray(array, self.dtype)
@@ -139,6 +144,14 @@ class Kernel:
                 raise self._error(argument, value)
             block += shape
         return Call(self, values, np.array(block, np.int64))
+
+    def rebind(self, values: Sequence[Any]) -> "Call":
+        """Return a call with all of these arguments, including the constants."""
+        return self.bind(*values[: len(values) - len(self.constants)])
+
+    def of_members(self, values: Sequence[Any]) -> list[bool]:
+        """Return, for each argument of a call, whether its first axis may be that of the members."""
+        return [argument.sizes[:1] in ("m", "M") for argument in self.arguments]
 
     def _error(self, argument: Argument, value: Any) -> ValueError:
         position = self.arguments.index(argument)

@@ -80,12 +80,13 @@ def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray)
         values[m] += l2 / 2 * squares + l1 * sizes
 
 
-@arrays("s", "s", "*p")
+@arrays("ms", "ms", "*p")
 def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
     keep, rate = factors[0], factors[1]
-    for i in range(average.size):
-        average[i] = keep * average[i] + rate * vector[i]
+    for m in range(average.shape[0]):
+        for i in range(average.shape[1]):
+            average[m, i] = keep * average[m, i] + rate * vector[m, i]
 
 
 @arrays("mnk", "i:n", "Mn", "p", "mnk", "d:m")

@@ -15,7 +15,8 @@ from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
 from sknn_adam._backends.kernels import Call, Kernel, Stream
 from sknn_adam._backends.numpy_backend import product
-from sknn_adam._backends.recording import RecordingKernels, table_of
+from sknn_adam._backends.program import table_of
+from sknn_adam._backends.recording import RecordingKernels
 from sknn_adam._backends.tracing import record, record_apply, record_rule
 
 __all__ = ["FusedKernels"]
@@ -226,7 +227,7 @@ class FusedKernels(RecordingKernels):
         if kernel is None:
             super().blend(average, vector, keep, rate)
         else:
-            self._stream(kernel, (average, vector), [keep, rate])
+            self._stream(kernel, (average[None], vector[None]), [keep, rate])
 
     def blend_kernel(self, dtype: Any) -> Kernel | None:
         """Return the kernel of `blend`."""
@@ -237,10 +238,13 @@ class FusedKernels(RecordingKernels):
     ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, in one pass."""
         # Other dtypes would need kernels of their own.
-        bound = self.gather_call(X[None], cast[None]) if X.dtype in FLOATS else None
-        if bound is None:
-            return super().gather(X, rows, out, cast)
-        call, stream = bound
+        key = "gather", _place(X), _place(cast)
+        if key not in self._bound:
+            bound = self.gather_call(X[None], cast[None]) if X.dtype in FLOATS else None
+            if bound is None:
+                return super().gather(X, rows, out, cast)
+            self._keep_bound(key, *bound)
+        call, stream = self._bound[key]
         stream.show(rows)
         self.run(table_of([call]))
         return cast
@@ -250,21 +254,18 @@ class FusedKernels(RecordingKernels):
 
         Both arrays have three axes. Return None if there is no such kernel.
         """
-        key = "gather", *_place(X), *_place(out)
-        if key not in self._bound:
-            if X.flags.c_contiguous:
-                name, table = "gather", X
-            # The array of a dataframe is stored by column.
-            elif X.shape[0] == 1 and X[0].flags.f_contiguous:
-                name, table, out = "gather_columns", X[0].T, out[0]
-            else:
-                return None
-            kernel = loop_kernel(name, out.dtype, X.dtype)
-            if kernel is None:
-                return None
-            stream = Stream(np.int64, out.shape[-2])
-            self._keep_bound(key, kernel.bind(table, stream, out), stream)
-        return self._bound[key]
+        if X.flags.c_contiguous:
+            name, table = "gather", X
+        # The array of a dataframe is stored by column.
+        elif X.shape[0] == 1 and X[0].flags.f_contiguous:
+            name, table, out = "gather_columns", X[0].T, out[0]
+        else:
+            return None
+        kernel = loop_kernel(name, out.dtype, X.dtype)
+        if kernel is None:
+            return None
+        stream = Stream(np.int64, out.shape[-2])
+        return kernel.bind(table, stream, out), stream
 
     def _keep_bound(self, key: Any, call: Call, stream: Stream) -> None:
         """Keep a call for later steps."""

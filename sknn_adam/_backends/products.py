@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -130,3 +131,13 @@ class Product:
         block += [address_of(b), b.strides[0] if b.ndim == 3 else 0]
         block += [address_of(out), out.strides[0] if out.ndim == 3 else 0, size * out.strides[-2]]
         return Call(self, (a, b, out), np.array(block, np.int64))
+
+    def rebind(self, values: Sequence[Any]) -> Call:
+        """Return a call with other arrays of the same kind."""
+        call = self.bind(*values)
+        assert call is not None
+        return call
+
+    def of_members(self, values: Sequence[Any]) -> list[bool]:
+        """Return, for each argument of a call, whether its first axis is that of the members."""
+        return [value.ndim == 3 for value in values]

@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.compilation import player
-from sknn_adam._backends.kernels import Call, address_of
+from sknn_adam._backends.kernels import Call
 from sknn_adam._backends.numpy_backend import NumpyKernels
+from sknn_adam._backends.program import table_of
 
-__all__ = ["RecordingKernels", "Tape", "table_of"]
+__all__ = ["RecordingKernels", "Tape"]
 
 _checked_layers: set[tuple[type, ...]] = set()
-
-
-def table_of(calls: list[Call]) -> np.ndarray:
-    """Return the table of calls for the player; the calls must outlive it."""
-    rows = [(call.kernel.address, address_of(call.block)) for call in calls]
-    return np.array(rows, np.int64).reshape(-1, 2)
 
 
 @dataclass

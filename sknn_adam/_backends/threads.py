@@ -1,12 +1,16 @@
-"""The number of BLAS threads."""
+"""The number of threads of BLAS, and of members that train at the same time."""
 
+import os
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["THREADED_WORK", "libraries", "one_blas_thread"]
+__all__ = ["THREADED_WORK", "available_threads", "libraries", "one_blas_thread", "share"]
 
 # Products with fewer multiplications are no faster on two threads, and much slower if another
 # process is busy.
@@ -59,3 +63,57 @@ class _OneBlasThread:
 
 
 one_blas_thread = _OneBlasThread()
+
+
+def available_threads() -> int:
+    """Return the number of threads that this process may use.
+
+    It is the number of processors that the process may use, taking quotas into account, or the
+    limit of OpenMP if it is lower, which ``OMP_NUM_THREADS``, joblib and threadpoolctl set. The
+    environment variable ``SKNN_ADAM_NUM_THREADS`` overrides both.
+    """
+    wanted = os.environ.get("SKNN_ADAM_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    openmp = libraries().select(user_api="openmp").lib_controllers
+    return max(1, min([cpu_count(), *(library.num_threads for library in openmp)]))
+
+
+class _Threads:
+    """The threads that fits of this process use at the moment."""
+
+    def __init__(self) -> None:
+        self._reset()
+        # The lock of a forked process could be held by a thread that it does not have.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._lock, self._in_use = threading.Lock(), 0
+
+    def take(self, n_wanted: int) -> int:
+        """Return a number of threads from 1 to `n_wanted`, which are in use until `give_back`."""
+        with self._lock:
+            n_threads = max(1, min(n_wanted, available_threads() - self._in_use))
+            self._in_use += n_threads
+            return n_threads
+
+    def give_back(self, n_threads: int) -> None:
+        """End the use of threads."""
+        with self._lock:
+            self._in_use -= n_threads
+
+
+_threads = _Threads()
+
+
+def share(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Return the results of all tasks, done by as many threads as are available."""
+    n_threads = _threads.take(len(tasks))
+    try:
+        if n_threads == 1:
+            return [task() for task in tasks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(lambda task: task(), tasks))
+    finally:
+        _threads.give_back(n_threads)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sknn_adam._backends.numpy_backend import NUMPY, Backend
+from sknn_adam._backends.program import ProgramBatch
 
 __all__ = ["Batch", "Data", "Rows", "facts"]
 
@@ -211,29 +212,33 @@ class Data:
         return batch
 
 
-    def gather_calls(self, n_rows: int, kernels: Any) -> list[tuple[Any, Any, bool]] | None:
+    def program_batch(self, n_rows: int, kernels: Any, copied: bool) -> ProgramBatch | None:
         """Return the calls that gather a batch of this size, or None if they cannot be compiled.
 
-        Each call comes with the stream of its row numbers, and whether they are rows of X.
+        The arrays are those of `batch`, or copies, so that several threads can gather batches.
         """
         if self._whole is not None:
-            return []
+            return ProgramBatch([], [], [])
         if n_rows not in self._buffers:
             return None
         _, batch = self._buffers[n_rows]
-        pairs = [(self.X[None], batch.x[None], True)]
-        for whole, part, of_samples in (
-            (self.y, batch.y, self.y.ndim == 1),
-            (self.weight, batch.weight, True),
-            (self.kept, batch.kept, True),
-        ):
-            if whole is not None:
-                views = [v[..., None] if of_samples else v for v in (whole, part)]
-                pairs.append((*[v if v.ndim == 3 else v[None] for v in views], False))
-        bound = [kernels.gather_call(table, out) for table, out, _ in pairs]
-        if None in bound:
-            return None
-        return [(*pair, of_table) for pair, (*_, of_table) in zip(bound, pairs, strict=True)]
+        arrays = [(self.X, batch.x), (self.y, batch.y), (self.weight, batch.weight)]
+        arrays.append((self.kept, batch.kept))
+        calls, streams, copies = [], [], []
+        for whole, part in arrays:
+            if whole is None:
+                continue
+            own = np.empty_like(part) if copied else part
+            views = whole, own
+            if part is batch.y and part.ndim == 1 or part is batch.weight or part is batch.kept:
+                views = whole[..., None], own[..., None]
+            bound = kernels.gather_call(*[v if v.ndim == 3 else v[None] for v in views])
+            if bound is None:
+                return None
+            calls.append(bound[0])
+            streams.append((bound[1], whole is self.X))
+            copies.append((part, own))
+        return ProgramBatch(calls, streams, copies)
 
 
 def _check_range(X: Any, dtype: np.dtype) -> None:
