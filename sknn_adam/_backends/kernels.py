@@ -59,11 +59,24 @@ class Stream:
     """An array with one row per step, of which a kernel reads the row of the current step.
 
     The player replaces the address in `slot` before each step.
+
+    Parameters
+    ----------
+    dtype : dtype
+        The dtype of the array.
+    size : int
+        The length of a row.
+    stores : bool, default=False
+        Whether the kernel writes the row, at the end of an epoch.
     """
 
-    def __init__(self, dtype: Any, size: int):
-        self.dtype, self.shape = np.dtype(dtype), (size,)
+    def __init__(self, dtype: Any, size: int, stores: bool = False):
+        self.dtype, self.shape, self.stores = np.dtype(dtype), (size,), stores
         self.slot = np.zeros(1, np.int64)
+
+    def copy(self) -> "Stream":
+        """Return another stream of the same kind."""
+        return Stream(self.dtype, self.shape[0], self.stores)
 
     @property
     def stride(self) -> int:

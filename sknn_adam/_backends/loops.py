@@ -21,6 +21,7 @@ __all__ = [
     "penalize",
     "softmax_log_loss",
     "squared_error",
+    "store",
 ]
 
 
@@ -87,6 +88,13 @@ def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     for m in range(average.shape[0]):
         for i in range(average.shape[1]):
             average[m, i] = keep * average[m, i] + rate * vector[m, i]
+
+
+@arrays("s", "*s")
+def store(vector: ndarray, out: ndarray) -> None:
+    """Copy a vector."""
+    for i in range(vector.size):
+        out[i] = vector[i]
 
 
 @arrays("mnk", "i:n", "Mn", "p", "mnk", "d:m")

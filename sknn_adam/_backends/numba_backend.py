@@ -233,6 +233,10 @@ class FusedKernels(RecordingKernels):
         """Return the kernel of `blend`."""
         return loop_kernel("blend", dtype)
 
+    def store_kernel(self, dtype: Any) -> Kernel | None:
+        """Return the kernel that copies a vector."""
+        return loop_kernel("store", dtype)
+
     def gather(
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from sknn_adam._backends.kernels import Call, Stream, address_of
 
-__all__ = ["Part", "ProgramBatch", "table_of"]
+__all__ = ["Part", "ProgramBatch", "Segment", "table_of"]
 
 
 def table_of(calls: list[Call]) -> np.ndarray:
@@ -34,6 +34,24 @@ class ProgramBatch(NamedTuple):
     copies: list[tuple[np.ndarray, np.ndarray]]
 
 
+class Segment(NamedTuple):
+    """Steps that follow each other.
+
+    Parameters
+    ----------
+    n_rows : int
+        The size of their batches.
+    n_steps : int
+        The number of steps.
+    ends_epoch : bool
+        Whether they store the vectors of the run at the end of an epoch.
+    """
+
+    n_rows: int
+    n_steps: int
+    ends_epoch: bool
+
+
 class Part:
     """The programs of some members, which one thread plays.
 
@@ -56,22 +74,22 @@ class Part:
         self._kept: list[Call] = []
 
     def add(
-        self, n_rows: int, batch: ProgramBatch, objective: Sequence[Call], updates: Sequence[Call]
+        self, key: Any, batch: ProgramBatch, objective: Sequence[Call], updates: Sequence[Call]
     ) -> None:
-        """Add the program of a batch size."""
+        """Add a program."""
         own = [self._own(call, batch.copies) for call in objective]
         calls = [*batch.calls, *own, *(self._own(call, ()) for call in updates)]
         first, known = len(self.table), len(batch.calls) + len(own)
         self.table = np.concatenate([self.table, table_of(calls)])
         self._kept += calls
-        self.programs[n_rows] = batch.streams, (first, first + known, first + len(calls))
+        self.programs[key] = batch.streams, (first, first + known, first + len(calls))
 
     def _own(self, call: Call, copies: Sequence[tuple[np.ndarray, np.ndarray]]) -> Call:
         """Return a call for the members of this part."""
         values = []
         for value, of_members in zip(call.values, call.kernel.of_members(call.values), strict=True):
             if isinstance(value, Stream):
-                own = self._streams.setdefault(value, Stream(value.dtype, value.shape[0]))
+                own = self._streams.setdefault(value, value.copy())
                 values.append(own)
                 continue
             value = _moved(value, copies)
@@ -82,10 +100,10 @@ class Part:
 
     def task(
         self,
-        segments: Sequence[tuple[int, int]],
+        segments: Sequence[Segment],
         rows: np.ndarray,
         of_table: np.ndarray,
-        numbers: dict[Stream, list],
+        numbers: dict[Stream, Any],
         limit: float,
         losses: np.ndarray,
         values: np.ndarray,
@@ -94,8 +112,8 @@ class Part:
 
         Parameters
         ----------
-        segments : sequence of (int, int)
-            Batch sizes, and how many batches of this size follow each other.
+        segments : sequence of Segment
+            The steps.
         rows, of_table : ndarray of int
             The numbers of the samples of all batches, and those of their rows of X.
         numbers : dict
@@ -107,27 +125,29 @@ class Part:
         values : ndarray of shape (n_members,)
             The array to which the objective writes its values.
         """
+        slots, strides = [], []
         for stream, own in self._streams.items():
-            own.show(np.array(numbers[stream], own.dtype))
-        streams, strides, at = list(self._streams.values()), [], 0
-        everywhere = len(streams)
-        for size, n in segments:
-            for stream, is_of_table in self.programs[size][0]:
-                stream.show((of_table if is_of_table else rows)[at:])
-                streams.append(stream)
-            at += size * n
-        for size, _ in segments:
-            used = [id(stream) for stream, _ in self.programs[size][0]]
-            used += map(id, streams[:everywhere])
-            strides.append([stream.stride * (id(stream) in used) for stream in streams])
-        slots = np.array([address_of(stream.slot) for stream in streams])
-        bounds = np.array([[*self.programs[size][1], n] for size, n in segments])
+            if stream in numbers:
+                own.show(np.asarray(numbers[stream], own.dtype))
+                slots.append(own)
+                # Vectors are stored at the end of an epoch only.
+                strides.append([own.stride * (s.ends_epoch or not own.stores) for s in segments])
+        for key in {(segment.n_rows, segment.ends_epoch) for segment in segments}:
+            for stream, is_of_table in self.programs[key][0]:
+                stream.show(of_table if is_of_table else rows)
+                slots.append(stream)
+                strides.append([segment.n_rows * stream.dtype.itemsize for segment in segments])
+        bounds = [
+            [*self.programs[segment.n_rows, segment.ends_epoch][1], segment.n_steps]
+            for segment in segments
+        ]
+        arguments = self.table, np.array(bounds), np.ascontiguousarray(np.transpose(strides))
+        addresses = np.array([address_of(stream.slot) for stream in slots])
         own_losses, own_values = losses[:, self.members], values[self.members]
-        arguments = self.table, bounds, np.array(strides), slots, own_values, limit
 
         def task() -> int:
             results = np.empty(own_losses.shape)
-            done = self._play(*arguments, results)
+            done = self._play(*arguments, addresses, own_values, limit, results)
             own_losses[...] = results
             return done
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import Backend, flush_denormals
+from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
@@ -120,9 +120,7 @@ def _epoch(
         if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
     run.order, run.batch, run.clip_rate = None, 0, run.clipped / data.n_batches
-    if clock.epoch % 16 == 15:
-        for vector in (run.network.theta, *run.slots(plan)):
-            flush_denormals(vector)
+    run.flush(plan)
     return run.total / data.n_rows, factor
 
 
@@ -267,6 +265,11 @@ class _EpochEnd:
     on_epoch: Callable[[Run], bool] | None
     start: float = field(default_factory=perf_counter)
 
+    @property
+    def only_records(self) -> bool:
+        """Whether the user's functions are never called."""
+        return self.validate is None and self.on_epoch is None
+
     def __call__(self, run: Run, plan: Plan, loss: float, factor: float) -> bool:
         """Validate, record, call the callback, and return whether training stops."""
         clock, point = run.clock, run.survivors(plan, loss)
@@ -300,13 +303,23 @@ def _descend(
     run: Run, plan: Plan, data: Data, n_epochs: int, epoch_end: _EpochEnd, interrupted: Interrupts
 ) -> None:
     """Train with optimizer steps on batches."""
-    player = player_for(run, plan, data)
-    for _ in range(n_epochs):
+    player, end = player_for(run, plan, data), run.clock.epoch + n_epochs
+    # Validation and callbacks take place after every epoch.
+    spans = player is not None and epoch_end.only_records
+    while run.clock.epoch < end:
         if interrupted.by_user:
             raise KeyboardInterrupt
-        loss, factor = _epoch(run, plan, data, interrupted, player)
-        if epoch_end(run, plan, loss, factor):
-            break
+        played = player.play_epochs(end - run.clock.epoch) if player and spans else ()
+        epoch = None
+        for epoch in played:
+            loss, factor, undo_later = epoch
+            if epoch_end(run, plan, loss, factor):
+                undo_later()
+                return
+        if epoch is None:
+            loss, factor = _epoch(run, plan, data, interrupted, player)
+            if epoch_end(run, plan, loss, factor):
+                return
 
 
 def _minimize(

@@ -9,26 +9,46 @@ The members of a network are distributed over threads. Each thread plays a progr
 contains the same calls for some of the members.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy, deepcopy
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from sknn_adam._backends.kernels import Call, Stream
-from sknn_adam._backends.program import Part
+from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
 from sknn_adam._training.batches import Data
 from sknn_adam._training.plan import Plan
-from sknn_adam._training.run import Run
+from sknn_adam._training.run import FLUSHED, Run
 from sknn_adam.averaging import EMA
 from sknn_adam.optimizers import Optimizer
+from sknn_adam.schedules import Clock
 
 __all__ = ["Player", "player_for"]
 
 # Ctrl-C is noticed between two calls, which should take about this many seconds.
 SECONDS = 0.05
 FIRST_STEPS = 16
+
+
+class _LossUnknown(Exception):
+    """Raised if a schedule reads the loss of an epoch that has not been played."""
+
+
+class _ClockAhead(Clock):
+    """The clock of a later epoch, before the loss of the epoch before it is known."""
+
+    @property
+    def loss(self) -> float:  # type: ignore[override]
+        """The loss of the last epoch, which is unknown."""
+        raise _LossUnknown
+
+    @loss.setter
+    def loss(self, value: float) -> None:
+        pass
 
 
 def player_for(run: Run, plan: Plan, data: Data) -> "Player | None":
@@ -60,6 +80,9 @@ class Player:
         self.run, self.plan, self.data = run, plan, data
         self.kernels: Any = run.network.kernels
         self.most = FIRST_STEPS
+        # Whether epochs may be played before the loss of the epoch before them is known.
+        self.spans = run.network.members is None
+        self.stored: list[tuple[np.ndarray, Stream]] = []
         n_scalars = len(plan.optimizer.scalars(1, 1.0))
         # One more factor of theta for the weights that decay, and one for the others.
         self.scalars = Stream(run.network.dtype, n_scalars + 2)
@@ -98,31 +121,49 @@ class Player:
                 calls.append(blend.bind(stack, stacks[0], self.averages))
         return calls
 
-    def _is_ready(self, n_rows: int) -> bool:
+    def _store_calls(self) -> list[Call]:
+        """Return the calls that store the vectors of the run at the end of an epoch."""
+        kernel = self.kernels.store_kernel(self.run.network.dtype)
+        if not self.stored:
+            vectors = [self.run.network.theta, self.run.network.grad, self.run.average]
+            vectors += self.run.slots(self.plan)
+            if self.run.network.statistics.size:
+                vectors.append(self.run.network.statistics)
+            for vector in vectors:
+                if vector is not None:
+                    self.stored.append((vector, Stream(vector.dtype, vector.size, True)))
+        return [kernel.bind(vector, stream) for vector, stream in self.stored]
+
+    def _is_ready(self, n_rows: int, ends_epoch: bool) -> bool:
         """Return whether a batch of this size can be played; prepare its program."""
         objective = self.kernels.program(n_rows)
         if objective is None:
             return False
-        if n_rows not in self.parts[0].programs:
+        key = n_rows, ends_epoch
+        if key not in self.parts[0].programs:
+            updates = [*(self.updates or []), *(self._store_calls() if ends_epoch else [])]
             for i, part in enumerate(self.parts):
                 batch = self.data.program_batch(n_rows, self.kernels, copied=i > 0)
                 if batch is None:
                     return False
-                part.add(n_rows, batch, objective, self.updates or [])
+                part.add(key, batch, objective, updates)
         return True
 
-    def _segments(self) -> list[tuple[int, int]]:
-        """Return the batch sizes and numbers of steps that can be played next in this epoch."""
+    def _segments(self, most: int, stores: bool) -> list[Segment]:
+        """Return the steps that can be played next in this epoch.
+
+        If `stores`, the last step of an epoch stores the vectors of the run.
+        """
         run, data = self.run, self.data
-        if not run.knows_limit:
-            return []
         last = data.n_rows - (data.n_batches - 1) * data.batch_size
-        n_full = data.n_batches - (last < data.batch_size) - run.batch
-        segments = [(data.batch_size, min(n_full, self.most))] if n_full > 0 else []
-        if last < data.batch_size and n_full < self.most:
-            segments.append((last, 1))
-        for i, (n_rows, _) in enumerate(segments):
-            if not self._is_ready(n_rows):
+        whole = data.n_batches - run.batch - (stores or last < data.batch_size)
+        segments = []
+        if whole > 0:
+            segments.append(Segment(data.batch_size, min(whole, most), False))
+        if whole < most and (stores or last < data.batch_size):
+            segments.append(Segment(last, 1, stores))
+        for i, segment in enumerate(segments):
+            if not self._is_ready(segment.n_rows, segment.ends_epoch):
                 return segments[:i]
         return segments
 
@@ -132,59 +173,135 @@ class Player:
         Return the number of steps, the last loss, which is nan if training has diverged, and the
         last schedule factor. If no step can be played, the number is 0.
         """
-        run, data, segments = self.run, self.data, self._segments()
-        sizes = [size for size, n in segments for _ in range(n)]
-        if not sizes:
+        run = self.run
+        segments = self._segments(self.most, stores=False) if run.knows_limit else []
+        n_steps = sum(segment.n_steps for segment in segments)
+        if n_steps == 0:
             return 0, 0.0, 1.0
-        factors, state, streams = self._ahead(len(sizes))
+        factors, states, numbers = self._ahead(n_steps)
+        done, losses = self._run(segments, [run.order], numbers)
+        value = self._add_losses(segments, losses[:done])
+        run.clock.step += done
+        run.optimizer_state.t += done
+        if done < n_steps or not np.isfinite(run.total):
+            return n_steps, np.nan, factors[min(done, n_steps - 1)]
+        run.schedule_state = states[-1]
+        return n_steps, value, factors[-1]
+
+    def play_epochs(self, n_epochs: int) -> Iterator[tuple[float, float, Callable[[], None]]]:
+        """Play whole epochs at once; yield them one by one if this is possible.
+
+        For each epoch, set the weights, their average and the gradient to those at its end, and
+        yield its mean loss, which is nan if training has diverged, the last schedule factor, and a
+        function that undoes the later epochs.
+        """
+        run, data = self.run, self.data
+        n_epochs = min(n_epochs, self._most_epochs())
+        if n_epochs < 2:
+            return
+        segments = self._segments(self.most, stores=True)
+        n_batches = data.n_batches
+        if sum(segment.n_steps for segment in segments) < n_batches:
+            return
+        try:
+            factors, states, numbers = self._ahead(n_epochs * n_batches)
+        except _LossUnknown:
+            self.spans = False
+            return
+        before = copy(run.clock), run.optimizer_state.t, run.rng.bit_generator.state
+        orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
+        for vector, stream in self.stored:
+            numbers[stream] = np.empty((n_epochs, vector.size), vector.dtype)
+        done, losses = self._run(segments * n_epochs, orders, numbers)
+
+        def undo_after(epoch: int) -> None:
+            run.rng.bit_generator.state = before[2]
+            for _ in range(epoch + 1):
+                if self.plan.shuffle:
+                    data.order(run.rng)
+
+        for epoch in range(n_epochs):
+            start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
+            run.total = 0.0
+            self._add_losses(segments, losses[start:stop])
+            run.batch, run.clipped, run.shape = 0, 0, (data.n_rows, data.batch_size)
+            run.clock.step, run.optimizer_state.t = before[0].step + stop, before[1] + stop
+            if stop - start < n_batches:
+                yield np.nan, factors[stop], partial(undo_after, epoch)
+                return
+            run.schedule_state = states[stop - 1]
+            for vector, stream in self.stored:
+                vector[...] = numbers[stream][epoch]
+            if epoch == n_epochs - 1:
+                run.flush(self.plan)
+            yield run.total / data.n_rows, factors[stop - 1], partial(undo_after, epoch)
+
+    def _most_epochs(self) -> int:
+        """Return the number of epochs until something has to happen between two of them."""
+        run, layers, n_batches = self.run, self.run.history.layers, self.data.n_batches
+        if not (self.spans and run.knows_limit and run.batch == 0) or self.plan.record == "all":
+            return 0
+        most = min(self.most // n_batches, FLUSHED - run.clock.epoch % FLUSHED)
+        if self.plan.record:
+            # The layers are measured in the first epoch that begins at `next_step` or later.
+            if layers.due(self.plan.record, run.clock.step):
+                return 0
+            most = min(most, -(-(layers.next_step - run.clock.step) // n_batches))
+        return most
+
+    def _run(
+        self, segments: Sequence[Segment], orders: list, numbers: dict
+    ) -> tuple[int, np.ndarray]:
+        """Play segments; return the number of complete steps and the losses."""
+        run, data = self.run, self.data
         start = run.batch * data.batch_size
-        stop = start + sum(sizes)
-        rows = np.arange(start, stop) if run.order is None else run.order[start:stop]
-        of_table = rows if data.index is None else data.index[rows]
-        losses = np.empty((len(sizes), run.network.members or 1))
+        n_rows = sum(segment.n_rows * segment.n_steps for segment in segments)
+        rows = [np.arange(data.n_rows) if order is None else order for order in orders]
+        chosen = np.concatenate(rows)[start : start + n_rows] if len(rows) > 1 else rows[0][start:]
+        of_table = chosen if data.index is None else data.index[chosen]
+        n_steps = sum(segment.n_steps for segment in segments)
+        losses = np.empty((n_steps, run.network.members or 1))
         limit = run.limit or 0.0
-        arguments = segments, rows, of_table, streams, limit, losses, self.kernels.values
+        arguments = segments, chosen, of_table, numbers, limit, losses, self.kernels.values
         tasks = [part.task(*arguments) for part in self.parts]
         begin = perf_counter()
         done = min(share(tasks))
-        pace = len(sizes) / max(perf_counter() - begin, 1e-6)
+        pace = n_steps / max(perf_counter() - begin, 1e-6)
         self.most = max(FIRST_STEPS, int(pace * SECONDS))
-        return self._finish(sizes, done, losses, factors, state)
+        return done, losses
 
-    def _ahead(self, n_steps: int) -> tuple[list[float], Any, dict]:
-        """Return schedule factors, the state of the schedule after them, and the streams."""
-        run, plan, data = self.run, self.plan, self.data
+    def _ahead(self, n_steps: int) -> tuple[list[float], list[Any], dict]:
+        """Return schedule factors, the states of the schedule after them, and the numbers."""
+        run, plan, n_batches = self.run, self.plan, self.data.n_batches
         optimizer = plan.optimizer
-        clock, state = copy(run.clock), deepcopy(run.schedule_state)
-        done, t = clock.epoch - run.first_epoch, run.optimizer_state.t
-        factors, scalars, averages = [], [], []
+        clock, state = copy(run.clock), run.schedule_state
+        first, done, t = clock.epoch, clock.epoch - run.first_epoch, run.optimizer_state.t
+        factors, states, scalars, averages = [], [], [], []
         for i in range(n_steps):
-            clock.progress = min(1.0, (done + (run.batch + i) / data.n_batches) / plan.max_iter)
+            epoch, batch = divmod(run.batch + i, n_batches)
+            if epoch > clock.epoch - first:
+                clock = _ClockAhead(clock.step, first + epoch)
+            clock.progress = min(1.0, (done + epoch + batch / n_batches) / plan.max_iter)
+            state = deepcopy(state)
             factor = plan.schedule(clock, state)
             lr = optimizer.learning_rate * factor
             factors.append(factor)
+            states.append(state)
             keep = 1 - lr * optimizer.weight_decay
             scalars.append((*optimizer.scalars(t + i + 1, lr), 1.0, keep))
             clock.step += 1
             if run.average is not None:
                 averages.append(plan.averaging.factors(clock.step))  # type: ignore[union-attr]
-        return factors, state, {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
+        return factors, states, {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
 
-    def _finish(
-        self, sizes: list[int], done: int, losses: np.ndarray, factors: list[float], state: Any
-    ) -> tuple[int, float, float]:
-        """Update the run after `done` steps."""
+    def _add_losses(self, segments: Sequence[Segment], losses: np.ndarray) -> float:
+        """Add the losses of steps to those of the epoch; return the last one."""
         run, value = self.run, 0.0
-        if done == len(sizes):
-            run.schedule_state = state
-        else:
-            value = np.nan
         single = run.network.members is None
-        for size, row in zip(sizes[:done], losses, strict=False):
-            value = run.mean(float(row[0]) if single else row, size)
+        sizes = [segment.n_rows for segment in segments for _ in range(segment.n_steps)]
+        rows = losses[:, 0].tolist() if single else losses
+        for size, row in zip(sizes, rows, strict=False):
+            value = run.mean(row, size)
             run.total += value * size
             run.batch += 1
-        run.clock.step += done
-        run.optimizer_state.t += done
-        diverged = done < len(sizes) or not np.isfinite(run.total)
-        return len(sizes), np.nan if diverged else value, factors[min(done, len(sizes) - 1)]
+        return value

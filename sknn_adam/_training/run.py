@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import Backend
+from sknn_adam._backends.numpy_backend import Backend, flush_denormals
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan
 from sknn_adam.clipping import norm
 from sknn_adam.schedules import Clock
 
-__all__ = ["EXPLODED", "Run"]
+__all__ = ["EXPLODED", "FLUSHED", "Run"]
 
 # A loss that has grown by this factor has diverged, even if it is finite.
 EXPLODED = 1e10
+# Number of epochs after which subnormal numbers are set to zero.
+FLUSHED = 16
 
 
 # Attributes of an optimizer's state that no step changes.
@@ -198,6 +200,12 @@ class Run:
     def slots(self, plan: Plan) -> list[np.ndarray]:
         """Return the optimizer's state vectors."""
         return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
+
+    def flush(self, plan: Plan) -> None:
+        """After some epochs, set subnormal numbers of weights and optimizer to zero."""
+        if self.clock.epoch % FLUSHED == FLUSHED - 1:
+            for vector in (self.network.theta, *self.slots(plan)):
+                flush_denormals(vector)
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best."""
