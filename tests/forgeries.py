@@ -19,9 +19,9 @@ print(repr(np.abs(model.coefs_[0]).sum()))
 """
 ONE_LOOP = """
 import numpy as np
-from sknn_adam._backends import compilation as _compiled
-average, blend = np.zeros(2), _compiled.loop("blend", np.dtype(float))
-blend(average, np.ones(2), np.array([0.5, 0.25]))
+from sknn_adam._backends.numba_backend import FusedKernels
+average = np.zeros(2)
+FusedKernels().blend(average, np.ones(2), 0.5, 0.25)
 print(average)
 """
 # The user id of another user.

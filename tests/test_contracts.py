@@ -9,7 +9,8 @@ import pytest
 
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._backends import loops as _loops
-from sknn_adam._backends.compilation import ARGUMENTS, loop
+from sknn_adam._backends.compilation import loop_kernel
+from sknn_adam._backends.kernels import Stream
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam.activations import Activation, PReLU
 from sknn_adam.averaging import EMA
@@ -289,55 +290,61 @@ def test_strided_float64_slots_give_the_same_weights(kernels):
     np.testing.assert_allclose(*weights, rtol=1e-6)
 
 
-# Valid arguments of every loop. The test shortens one array or puts an index out of range.
+# Valid arguments of every loop. The test shortens one array.
 CALLS = {
     "add_bias": lambda r: [r(2, 4, 3), r(2, 3)],
-    "blend": lambda r: [r(5), r(5), r(2)],
+    "blend": lambda r: [r(2, 5), r(2, 5), Stream(float, 2)],
     "column_sums": lambda r: [r(2, 4, 3), r(2, 3)],
-    "gather": lambda r: [r(6, 3), np.array([0, 5, 2]), r(3, 3)],
-    "gather_columns": lambda r: [r(3, 6), np.array([0, 5, 2]), r(3, 3)],
+    "gather": lambda r: [r(1, 6, 3), Stream(int, 3), r(1, 3, 3)],
+    "gather_columns": lambda r: [r(3, 6), Stream(int, 3), r(3, 3)],
     "label_log_loss": lambda r: [r(2, 4, 3), r(4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
-    "outer": lambda r: [r(2, 4, 1), r(2, 1, 3), r(2, 4, 3)],
-    "penalize": lambda r: [r(6), np.array([0, 3, 6]), r(2), r(6), np.zeros(2)],
-    "softmax_log_loss": lambda r: [r(2, 4, 3), CODES.copy(), r(1, 4), r(2), np.zeros(2)],
-    "softmax_shift": lambda r: [r(2, 4, 3), CODES.copy(), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
+    "penalize": lambda r: [r(2, 6), r(2), r(2, 6), np.zeros(2)],
+    "softmax_log_loss": lambda r: [r(2, 4, 3), CODES, r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
     "squared_error": lambda r: [r(2, 4, 3), r(1, 4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
+    "store": lambda r: [r(5), Stream(float, 5)],
 }
 CODES = np.array([0, 2, 1, 2])
+# What the plain loops get in place of a stream: row numbers, or any numbers.
+READ = np.array([0, 5, 2])
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
-@pytest.mark.parametrize("compiled", [False, True])
-def test_loops_check_their_arrays_before_writing(name, compiled, rng):
-    if compiled:
-        pytest.importorskip("numba")
-    function = loop(name, np.dtype(np.float64)) if compiled else getattr(_loops, name)
+@pytest.mark.parametrize("name", _loops.__all__)
+def test_kernels_check_their_arrays_when_they_are_bound(name, rng):
+    pytest.importorskip("numba")
+    kernel = loop_kernel(name, np.dtype(np.float64), np.dtype(float))
 
     def arrays():
         return CALLS[name](lambda *shape: rng.random(shape))
 
-    function(*arrays())
-    refused = 0
+    kernel.bind(*arrays())
+    assert len(kernel.arguments) == len(arrays())
+    out_of_bounds = 0
     for i, array in enumerate(arrays()):
-        for axis in range(array.ndim):
-            for length in (array.shape[axis] - 1, 0):
-                wrong = arrays()
-                wrong[i] = np.ascontiguousarray(np.take(array, range(length), axis=axis))
-                # Without a check, Python would raise IndexError, and compiled loops would go on.
+        if isinstance(array, Stream):
+            continue
+        strided = np.repeat(array, 2, axis=-1)[..., ::2]
+        for wrong in (array.astype(np.float16), array[..., None], strided):
+            values = arrays()
+            values[i] = wrong
+            with pytest.raises(ValueError, match=f"kernel {name} must be a C-contiguous array"):
+                kernel.bind(*values)
+        for axis, size in enumerate(kernel.arguments[i].sizes):
+            # The ranges of row numbers and class codes are checked elsewhere.
+            lengths = () if size == "r" else (array.shape[axis] - 1, 0)
+            for length in lengths:
+                values = arrays()
+                values[i] = np.ascontiguousarray(np.take(array, range(length), axis=axis))
+                plain = [READ.copy() if isinstance(v, Stream) else v.copy() for v in values]
+                # Compiled loops do not notice indices out of bounds.
                 try:
-                    getattr(_loops, name)(*[a.copy() for a in wrong])
-                except ValueError as error:
-                    refused += 1
-                    with pytest.raises(ValueError, match=re.escape(str(error))):
-                        function(*wrong)
-        # The integers of penalize are slice bounds, not indices.
-        if array.dtype.kind == "i" and name != "penalize":
-            for number in (-1, 6):
-                wrong = arrays()
-                wrong[i][0] = number
-                with pytest.raises(ValueError, match="out of range"):
-                    function(*wrong)
-    assert refused >= 4
+                    getattr(_loops, name)(*plain)
+                except ZeroDivisionError:
+                    continue
+                except IndexError:
+                    out_of_bounds += 1
+                    with pytest.raises(ValueError, match=f"of the kernel {name} must be"):
+                        kernel.bind(*values)
+    assert out_of_bounds >= 1
 
 
 def test_rule_with_short_slots_raises_outside_a_network():

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._backends import compilation as _compiled
 from sknn_adam._backends import loops as _loops
-from sknn_adam._backends import numba_backend as _fused
+from sknn_adam._backends import products as _products
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
 from sknn_adam._backends.selection import FUSED_PAYS, choose, predicted_gain
@@ -27,6 +27,7 @@ from sknn_adam._nn.network import Network, build
 from sknn_adam._training.batches import Data
 from sknn_adam._training.loop import Plan, Run, train
 from sknn_adam._training.members import Members
+from sknn_adam._training.playing import Player
 from sknn_adam.activations import ACTIVATIONS, Activation, ReLU
 from sknn_adam.initializers import GlorotUniform, Zeros
 from sknn_adam.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, LogLoss, SquaredError
@@ -244,45 +245,39 @@ def test_subclass_of_a_loss_keeps_its_own_formula(dtype):
 # -- other loops, compiled and as plain Python ---------------------------------------------------
 
 
-def plain_and_fused(monkeypatch):
-    yield FusedKernels()
-    monkeypatch.setattr(_fused, "compiled_loop", lambda name, *_: getattr(_loops, name))
-    yield FusedKernels()
-
-
-def test_loops_equal_numpy(monkeypatch, dtype, rng):
-    for kernels in plain_and_fused(monkeypatch):
-        z, g = rng.normal(size=(2, 9, 4)).astype(dtype)
-        b, out = rng.normal(size=(2, 4)).astype(dtype)
-        expected = z + b
-        kernels.add_bias(z, b)
-        np.testing.assert_array_equal(z, expected)
-        kernels.column_sums(g, out)
-        assert_close(out, g.sum(axis=0), dtype)
-        out[0] = 0
-        expected = b + dtype(0.5) * out + dtype(0.25) * np.sign(out)
-        penalty = kernels.penalize(0.0, out, None, b, 0.5, 0.25)
-        assert_close(b, expected, dtype)
-        assert penalty == pytest.approx(0.25 * (out**2).sum() + 0.25 * abs(out).sum(), rel=1e-5)
-        expected = dtype(0.25) * b + dtype(0.75) * out
-        kernels.blend(b, out, 0.25, 0.75)
-        assert_close(b, expected, dtype)
-        rows = np.array([3, 0, 3])
-        tables = [rng.normal(size=(5, 4)), rng.normal(size=(5, 4)).astype(np.float32)]
-        tables += [np.asfortranarray(X) for X in tables] + [rng.normal(size=(5, 8))[:, ::2]]
-        for X in tables:
-            X.setflags(write=False)
-            gathered = kernels.gather(X, rows, np.empty((3, 4), X.dtype), np.empty((3, 4), dtype))
-            np.testing.assert_array_equal(gathered, X[rows].astype(dtype))
-        X = rng.integers(9, size=(5, 4)).T
-        gathered = kernels.gather(X, rows, np.empty((3, 5), X.dtype), np.empty((3, 5), dtype))
-        np.testing.assert_array_equal(gathered, X[rows])
-        y = np.array([0, 2, 1] * 3)
-        for weight in (None, np.arange(9).astype(dtype)):
-            expected = LogLoss(0.1).mean_and_gradient(y, z, weight)
-            results = kernels.mean_and_gradient(LogLoss(0.1), y, z, weight)
-            for a, b_ in zip(results, expected, strict=True):
-                assert_close(a, b_, dtype, rtol=1e-5)
+def test_loops_equal_numpy(dtype, rng):
+    kernels = FusedKernels()
+    z, g = rng.normal(size=(2, 9, 4)).astype(dtype)
+    b, out = rng.normal(size=(2, 4)).astype(dtype)
+    expected = z + b
+    kernels.add_bias(z, b)
+    np.testing.assert_array_equal(z, expected)
+    kernels.column_sums(g, out)
+    assert_close(out, g.sum(axis=0), dtype)
+    out[0] = 0
+    expected = b + dtype(0.5) * out + dtype(0.25) * np.sign(out)
+    penalty = kernels.penalize(0.0, out, None, b, 0.5, 0.25)
+    assert_close(b, expected, dtype)
+    assert penalty == pytest.approx(0.25 * (out**2).sum() + 0.25 * abs(out).sum(), rel=1e-5)
+    expected = dtype(0.25) * b + dtype(0.75) * out
+    kernels.blend(b, out, 0.25, 0.75)
+    assert_close(b, expected, dtype)
+    rows = np.array([3, 0, 3])
+    tables = [rng.normal(size=(5, 4)), rng.normal(size=(5, 4)).astype(np.float32)]
+    tables += [np.asfortranarray(X) for X in tables] + [rng.normal(size=(5, 8))[:, ::2]]
+    for X in tables:
+        X.setflags(write=False)
+        gathered = kernels.gather(X, rows, np.empty((3, 4), X.dtype), np.empty((3, 4), dtype))
+        np.testing.assert_array_equal(gathered, X[rows].astype(dtype))
+    X = rng.integers(9, size=(5, 4)).T
+    gathered = kernels.gather(X, rows, np.empty((3, 5), X.dtype), np.empty((3, 5), dtype))
+    np.testing.assert_array_equal(gathered, X[rows])
+    y = np.array([0, 2, 1] * 3)
+    for weight in (None, np.arange(9).astype(dtype)):
+        expected = LogLoss(0.1).mean_and_gradient(y, z, weight)
+        results = kernels.mean_and_gradient(LogLoss(0.1), y, z, weight)
+        for a, b_ in zip(results, expected, strict=True):
+            assert_close(a, b_, dtype, rtol=1e-5)
 
 
 def test_members_equal_numpy(dtype, rng):
@@ -297,24 +292,24 @@ def test_members_equal_numpy(dtype, rng):
     assert_close(sums, g.sum(axis=-2), dtype)
 
 
-def test_products_of_columns_and_penalties_of_members_equal_numpy(monkeypatch, dtype, rng):
+def test_products_of_columns_and_penalties_of_members_equal_numpy(dtype, rng):
     # Two members, each with 2 x 2 and 5 x 1 weights.
     theta, start = rng.normal(size=(2, 18)).astype(dtype)
     bounds, values = np.array([0, 4, 8, 13, 18]), np.array([1.0, 2.0])
     of_first, of_second = np.r_[0:4, 8:13], np.r_[4:8, 13:18]
-    for kernels in plain_and_fused(monkeypatch):
-        columns, rows = rng.normal(size=(2, 5, 1)).astype(dtype), rng.normal(size=(2, 3, 1))
-        rows = rows.astype(dtype).swapaxes(-1, -2)
-        for a in (columns, columns[0], columns[:, ::-1]):
-            out = np.empty((2, 5, 3), dtype)
-            kernels.product(a, rows, out)
-            np.testing.assert_array_equal(out, a * rows)
-        grad = start.copy()
-        results = kernels.penalize(values, theta, bounds, grad, 0.5, 0.25)
-        assert_close(grad, start + dtype(0.5) * theta + dtype(0.25) * np.sign(theta), dtype)
-        for value, before, own in zip(results, values, (of_first, of_second), strict=True):
-            w = theta[own].astype(np.float64)
-            assert value == pytest.approx(before + 0.25 * w @ w + 0.25 * abs(w).sum(), rel=1e-5)
+    kernels = FusedKernels()
+    columns, rows = rng.normal(size=(2, 5, 1)).astype(dtype), rng.normal(size=(2, 3, 1))
+    rows = rows.astype(dtype).swapaxes(-1, -2)
+    for a in (columns, columns[0], columns[:, ::-1]):
+        out = np.empty((2, 5, 3), dtype)
+        kernels.product(a, rows, out)
+        np.testing.assert_array_equal(out, a * rows)
+    grad = start.copy()
+    results = kernels.penalize(values, theta, bounds, grad, 0.5, 0.25)
+    assert_close(grad, start + dtype(0.5) * theta + dtype(0.25) * np.sign(theta), dtype)
+    for value, before, own in zip(results, values, (of_first, of_second), strict=True):
+        w = theta[own].astype(np.float64)
+        assert value == pytest.approx(before + 0.25 * w @ w + 0.25 * abs(w).sum(), rel=1e-5)
     np.testing.assert_array_equal(values, [1.0, 2.0])
 
 
@@ -342,29 +337,57 @@ PRODUCTS = [
 def test_products_in_blocks_equal_products_at_once(
     monkeypatch, a_shape, b_shape, transposed, n_blocks, dtype, rng
 ):
-    monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
+    monkeypatch.setattr(_products, "_small_is_fast", lambda: True)
     a, b = (rng.normal(size=shape).astype(dtype) for shape in (a_shape, b_shape))
     a = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if transposed else a
     expected = a.astype(np.longdouble) @ b.astype(np.longdouble)
     out = np.full(expected.shape, np.nan, dtype)
-    blocks = _fused._product_blocks(a, b, out)
-    if n_blocks is None:
-        assert blocks is None
-    else:
-        rows, shared, result = blocks
-        assert rows.shape[-3] == result.shape[-3] == n_blocks
-        assert rows.shape[-2] * rows.shape[-1] * result.shape[-1] <= 10**6
-        assert np.shares_memory(rows, a)
-        assert np.shares_memory(shared, b)
-        assert np.shares_memory(result, out)
+    assert _products.n_blocks(a, b) == (n_blocks or 1)
     FusedKernels().product(a, b, out)
     assert_close(out, expected.astype(np.float64), dtype, atol=100 * TOLERANCE[dtype])
 
 
 def test_products_with_transposed_weights_are_not_split(monkeypatch, rng):
-    monkeypatch.setattr(_fused, "_small_is_fast", lambda: True)
+    monkeypatch.setattr(_products, "_small_is_fast", lambda: True)
     a, b = rng.normal(size=(2, 128, 128))
-    assert _fused._product_blocks(a, b.T, np.empty((128, 128))) is None
+    assert _products.n_blocks(a, b.T) == 1
+
+
+MATRICES = {
+    "rows": lambda a: a,
+    "columns": lambda a: np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2),
+    "part of a matrix": lambda a: np.concatenate([a, a], axis=-1)[..., : a.shape[-1]],
+    "every other row": lambda a: np.repeat(a, 2, axis=-2)[..., ::2, :],
+    "reversed": lambda a: a[..., ::-1, ::-1].copy()[..., ::-1, ::-1],
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 3), (4, 1, 3), (4, 5, 1), (7, 2, 3)])
+@pytest.mark.parametrize("of_b", MATRICES)
+@pytest.mark.parametrize("of_a", MATRICES)
+def test_products_do_not_depend_on_the_memory_order(of_a, of_b, shape, dtype, rng):
+    n, inner, width = shape
+    for members_a, members_b in (((), ()), ((), (3,)), ((3,), (3,))):
+        a = rng.integers(-9, 9, size=(*members_a, n, inner)).astype(dtype)
+        b = rng.integers(-9, 9, size=(*members_b, inner, width)).astype(dtype)
+        out = np.full((*members_b, n, width), np.nan, dtype)
+        FusedKernels().product(MATRICES[of_a](a), MATRICES[of_b](b), out)
+        np.testing.assert_array_equal(out, a @ b)
+
+
+def test_products_of_unequal_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"matching shapes. Got \(4, 3\) and \(2, 5\)"):
+        FusedKernels().product(np.ones((4, 3)), np.ones((2, 5)), np.ones((4, 5)))
+
+
+def test_unknown_signature_of_blas_runs_products_in_numpy(monkeypatch, rng):
+    monkeypatch.setattr(_products, "gemm_address", lambda dtype: None)
+    a, b = rng.normal(size=(2, 4, 4))
+    out = np.empty((4, 4))
+    kernels = FusedKernels()
+    kernels.product(a, b, out)
+    np.testing.assert_array_equal(out, a @ b)
 
 
 SKYLAKE = {"user_api": "blas", "architecture": "SkylakeX"}
@@ -383,13 +406,13 @@ SKYLAKE = {"user_api": "blas", "architecture": "SkylakeX"}
     ],
 )
 def test_only_some_libraries_have_fast_small_products(monkeypatch, pools, fast):
-    monkeypatch.setattr(_fused, "libraries", lambda: SimpleNamespace(info=lambda: pools))
-    _fused._small_is_fast.cache_clear()
+    monkeypatch.setattr(_products, "libraries", lambda: SimpleNamespace(info=lambda: pools))
+    _products._small_is_fast.cache_clear()
     try:
-        assert _fused._small_is_fast() is fast
-        assert (_fused._product_blocks(*np.zeros((3, 128, 128))) is not None) is fast
+        assert _products._small_is_fast() is fast
+        assert (_products.n_blocks(*np.zeros((2, 128, 128))) > 1) is fast
     finally:
-        _fused._small_is_fast.cache_clear()
+        _products._small_is_fast.cache_clear()
 
 
 # -- complete fits ---------------------------------------------------------------------------------
@@ -428,6 +451,20 @@ def test_fit_equals_numpy_up_to_rounding(monkeypatch, estimator, params, rng):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
 
 
+def count_replays(monkeypatch):
+    """Return a list that receives the numbers of steps that are replayed or played."""
+    done, replay, play = [], FusedKernels.replay, Player._run
+
+    def counted(*args):
+        n_steps, losses = play(*args)
+        done.append(n_steps)
+        return n_steps, losses
+
+    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
+    monkeypatch.setattr(Player, "_run", counted)
+    return done
+
+
 TARGETS = {
     "classes": lambda rng, n: rng.integers(3, size=n),
     "two classes": lambda rng, n: rng.integers(2, size=n),
@@ -454,8 +491,7 @@ def test_memory_layout_of_a_table_is_irrelevant(layout, kernels, monkeypatch, rn
     model = MLPClassifier((8, 5), max_iter=6, batch_size=32, record=False, random_state=0)
     model.set_params(**params).fit(X, y)
     expected = model._network.theta
-    done, replay = [], FusedKernels.replay
-    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
+    done = count_replays(monkeypatch)
     model.fit(arrange(X), y)
     # Products with a column-major table round differently.
     if layout == "one batch":
@@ -463,7 +499,7 @@ def test_memory_layout_of_a_table_is_irrelevant(layout, kernels, monkeypatch, rn
     else:
         np.testing.assert_array_equal(model._network.theta, expected)
     if kernels == "fused":
-        assert len(done) == (6 - 2 if layout == "one batch" else 18 - 4)
+        assert sum(done) == (6 - 2 if layout == "one batch" else 18 - 4)
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "fused"])
@@ -493,8 +529,7 @@ def test_replayed_calls_equal_those_of_the_layers(params, target_type, weighted,
     weight = rng.random(90) if weighted else None
     estimator = MLPRegressor if target_type == "numbers" else MLPClassifier
     model = estimator((8, 5), max_iter=4, batch_size=32, record=False, random_state=0, **params)
-    done, replay = [], FusedKernels.replay
-    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
+    done = count_replays(monkeypatch)
     model.fit(X, y, sample_weight=weight)
     own = "normalization" in params or "prelu" in params.values()
     # A layer that computes outside of recorded calls is not replayed.
@@ -614,7 +649,7 @@ def test_every_loop_is_compiled_for_both_dtypes():
     names = [name for name, f in vars(_loops).items() if inspect.isfunction(f)]
     for name in set(names) & set(_loops.__all__):
         for dtype in map(np.dtype, DTYPES):
-            assert _compiled.loop(name, dtype) is not None, name
+            assert _compiled.loop_kernel(name, dtype) is not None, name
 
 
 # -- user-defined layers -------------------------------------------------------------------------
@@ -681,8 +716,7 @@ def test_layer_that_cannot_be_replayed_is_detected(layer, members, batch_size, m
     x, results = rng.normal(size=(60, 4)), []
     y = x[:, :1] ** 2
     plan = Plan(SquaredError(), Adam(), Constant(), alpha=0.1, tol=0.0, record=False)
-    done, replay = [], FusedKernels.replay
-    monkeypatch.setattr(FusedKernels, "replay", lambda *args: done.append(1) or replay(*args))
+    done = count_replays(monkeypatch)
     for _ in range(2):
         inner = build(4, (5,), 1, [ReLU()]).layers
         network = Network([inner[0], inner[1], layer(), inner[2]], np.float64, members)
@@ -691,7 +725,7 @@ def test_layer_that_cannot_be_replayed_is_detected(layer, members, batch_size, m
         run.begin(plan)
         train(run, plan, Data(x, y, None, batch_size, np.float64), 10)
         results.append((run.history["loss"], network.theta))
-        n_replayed = len(done)
+        n_replayed = sum(done)
         monkeypatch.setattr(FusedKernels, "begin", NumpyKernels.begin)
     # The other layers are replayed at most once, to check them.
     assert (n_replayed > 1) == (layer is Recordable)

@@ -7,6 +7,7 @@ import pytest
 
 from sknn_adam._backends import compilation as _compiled
 from sknn_adam._backends.codegen import BOOLEAN, INFIX, Unwritable, update_loop
+from sknn_adam._backends.kernels import Stream
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.numpy_backend import NUMPY, NumpyKernels
 from sknn_adam._backends.tracing import record, record_rule
@@ -76,16 +77,15 @@ def test_generated_code_of_an_operation_equals_numpy(function, dtype):
         if recorded is None:
             continue
         try:
-            constants, arguments, _, body = update_loop(_as_rule(recorded), np.dtype(dtype))
+            loop = update_loop(_as_rule(recorded), np.dtype(dtype))
         except Unwritable:
             continue
-        head = _compiled.SOURCE.format(
-            dtype=np.dtype(dtype), constants=constants, arguments=arguments
-        )
+        source = _compiled.SOURCE.format(dtype=np.dtype(dtype), names=", ".join(loop.names))
         space: dict = {}
-        exec(head + "".join(f"    {line}\n" for line in body), space)
+        exec(source + "".join(f"    {line}\n" for line in loop.lines), space)
         theta = np.zeros_like(z)
-        space["kernel"](theta, z, a.copy(), np.ones(1, dtype))
+        vectors = theta[None], z[None], a[None].copy(), np.ones(1, dtype), np.array([0])
+        space["body"](*vectors, loop.constants)
         expected = by_numpy(formula, z, a)
         assert_equal(-theta, np.where(expected == 0, -(0 - expected), expected), function)
         written += 1
@@ -135,11 +135,13 @@ def test_compiled_rules_handle_booleans_like_numpy(dtype):
     def rule(g, s, *slots):
         return formulas[-1](g, s), s, *[formula(g, s) for formula in formulas]
 
-    kernel = _compiled.compiled(
-        update_loop, record_rule(rule, 1 + len(formulas), 0, dtype), np.dtype(dtype)
-    )
     theta, slots = np.zeros_like(z), [np.zeros_like(z) for _ in formulas]
-    kernel(theta, z, a.copy(), *slots, np.ones(1, dtype))
+    formula = record_rule(rule, 1 + len(formulas), 0, dtype)
+    kernel = _compiled.formula_kernel(update_loop, formula, np.dtype(dtype))
+    keep = Stream(dtype, 1)
+    keep.show(np.ones(1))
+    stacks = [vector[None] for vector in (theta, z, a.copy(), *slots)]
+    FusedKernels().call(kernel, *stacks, keep, np.array([0]))
     for formula, slot in zip(formulas, slots, strict=True):
         np.testing.assert_array_equal(slot, by_numpy(formula, z, a))
     np.testing.assert_array_equal(-theta, by_numpy(formulas[-1], z, a))

@@ -164,7 +164,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
         *[f"        {slot}[m, i] = {value}" for slot, value in zip(slots, new, strict=True)],
         f"        theta[m, i] = keep * theta[m, i] - {update}",
     ]
-    return _loop(names, ["ms"] * (len(slots) + 2) + ["*p", "i:o"], body, constants, dtype)
+    return _loop(names, ["ms"] * (len(slots) + 2) + ["*p", "i:1"], body, constants, dtype)
 
 
 def activate_loop(formula: Formula, dtype: np.dtype, in_place: bool) -> Loop:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Argument", "Call", "Kernel", "Stream", "arrays"]
+__all__ = ["Argument", "Call", "Kernel", "Stream", "address_of", "alike", "arrays"]
 
 
 class Argument(NamedTuple):
@@ -23,7 +23,7 @@ class Argument(NamedTuple):
         for the dtype of a table.
     sizes : str
         One letter per dimension. Equal letters stand for equal sizes. A capital letter stands for
-        the size of the small letter, or 1.
+        the size of the small letter, or 1. The digits 1 and 2 are sizes.
     moves : bool
         Whether each step reads the next part of a stream.
     """
@@ -94,6 +94,14 @@ def address_of(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
+def alike(*arrays: np.ndarray) -> bool:
+    """Return whether the arrays share shape and dtype and are C-contiguous."""
+    first = arrays[0]
+    return all(
+        v.flags.c_contiguous and v.dtype == first.dtype and v.shape == first.shape for v in arrays
+    )
+
+
 class Kernel:
     """A compiled loop.
 
@@ -138,7 +146,7 @@ class Kernel:
     def bind(self, *values: Any) -> "Call":
         """Return a call with these arrays and streams, after comparing their shapes and dtypes."""
         values = (*values, *self.constants)
-        sizes: dict[str, int] = {}
+        sizes = {"1": 1, "2": 2}
         block: list[int] = []
         for argument, dtype, value in zip(self.arguments, self.dtypes, values, strict=True):
             shape = value.shape

@@ -63,7 +63,7 @@ def gather_columns(columns: ndarray, rows: ndarray, out: ndarray) -> None:
             out[i, j] = columns[j, rows[i]]
 
 
-@arrays("ms", "p", "ms", "d:m", fastmath={"reassoc"})
+@arrays("ms", "2", "ms", "d:m", fastmath={"reassoc"})
 def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray) -> None:
     """Add the penalty of each member's weights to `values`, and its gradient to `grad`.
 
@@ -81,7 +81,7 @@ def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray)
         values[m] += l2 / 2 * squares + l1 * sizes
 
 
-@arrays("ms", "ms", "*p")
+@arrays("ms", "ms", "*2")
 def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
     keep, rate = factors[0], factors[1]
@@ -97,7 +97,7 @@ def store(vector: ndarray, out: ndarray) -> None:
         out[i] = vector[i]
 
 
-@arrays("mnk", "i:n", "Mn", "p", "mnk", "d:m")
+@arrays("mnk", "i:n", "Mn", "2", "mnk", "d:m")
 def softmax_log_loss(
     z: ndarray,
     codes: ndarray,
@@ -136,7 +136,7 @@ def softmax_log_loss(
         values[m] = total / z.shape[1]
 
 
-@arrays("mnk", "x:nk", "Mn", "p", "mnk", "d:m")
+@arrays("mnk", "x:nk", "Mn", "2", "mnk", "d:m")
 def label_log_loss(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:
@@ -162,7 +162,7 @@ def label_log_loss(
         values[m] = total / z.shape[1]
 
 
-@arrays("mnk", "Mnk", "Mn", "p", "mnk", "d:m")
+@arrays("mnk", "Mnk", "Mn", "2", "mnk", "d:m")
 def squared_error(
     z: ndarray, y: ndarray, weight: ndarray, factors: ndarray, gradient: ndarray, values: ndarray
 ) -> None:

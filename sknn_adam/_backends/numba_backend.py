@@ -13,7 +13,7 @@ import numpy as np
 
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
-from sknn_adam._backends.kernels import Call, Kernel, Stream
+from sknn_adam._backends.kernels import Call, Kernel, Stream, alike
 from sknn_adam._backends.numpy_backend import product
 from sknn_adam._backends.program import table_of
 from sknn_adam._backends.recording import RecordingKernels
@@ -29,14 +29,6 @@ MOST_BOUND = 64
 def _as_stacks(z: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return arrays with a leading members axis, which is added if `z` has none."""
     return (z, *arrays) if z.ndim == 3 else tuple(array[None] for array in (z, *arrays))
-
-
-def _alike(*arrays: np.ndarray) -> bool:
-    """Return whether the arrays share shape and dtype and are C-contiguous."""
-    first = arrays[0]
-    return all(
-        v.flags.c_contiguous and v.dtype == first.dtype and v.shape == first.shape for v in arrays
-    )
 
 
 class FusedKernels(RecordingKernels):
@@ -82,7 +74,7 @@ class FusedKernels(RecordingKernels):
         kernel = self.rule_kernel(rule, len(slots), len(scalars), theta.dtype)
         vectors = theta, grad, *slots
         # The user may have replaced a slot.
-        if kernel is None or not (_alike(*vectors) and all(v.flags.writeable for v in vectors)):
+        if kernel is None or not (alike(*vectors) and all(v.flags.writeable for v in vectors)):
             super().update(rule, theta, grad, slots, scalars, keep)
             return
         stacks = [vector[None] for vector in vectors]
@@ -134,7 +126,7 @@ class FusedKernels(RecordingKernels):
             functions = activation.apply, activation.__call__
             self._record_once(self._kernels, key, make, *functions)
         kernel = self._kernels[key]
-        if kernel is None or not _alike(z, out):
+        if kernel is None or not alike(z, out):
             self.do(super().activate, activation, z, b, out)
             return
         arrays, tape = () if in_place else (out,), None
@@ -178,7 +170,7 @@ class FusedKernels(RecordingKernels):
             self._record_once(self._kernels, key, make, derivative)
         kernel = self._kernels[key]
         arrays = (g, a) if z is None else (g, z, a)
-        if kernel is None or not _alike(*arrays):
+        if kernel is None or not alike(*arrays):
             self.do(super().chain, derivative, g, z, a, sums)
             return
         self.call(

@@ -102,6 +102,8 @@ class Backend:
         That is ``update, *slots = rule(grad, *slots, *scalars)``, then
         ``theta = keep * theta - update``.
         """
+        if any(vector.size != theta.size for vector in (grad, *slots)):
+            raise ValueError("The gradient and all slots must be as long as theta.")
         program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
             for block in _cache_blocks(theta.size):

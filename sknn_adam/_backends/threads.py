@@ -93,8 +93,9 @@ class _Threads:
 
     def take(self, n_wanted: int) -> int:
         """Return a number of threads from 1 to `n_wanted`, which are in use until `give_back`."""
+        limit = available_threads() if n_wanted > 1 else 1
         with self._lock:
-            n_threads = max(1, min(n_wanted, available_threads() - self._in_use))
+            n_threads = max(1, min(n_wanted, limit - self._in_use))
             self._in_use += n_threads
             return n_threads
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.kernels import Call, Stream
+from sknn_adam._backends.kernels import Call, Stream, alike
 from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
 from sknn_adam._training.batches import Data
@@ -105,7 +105,8 @@ class Player:
         vectors = [theta, network.grad, *run.slots(self.plan)]
         if kernel is None or blend is None:
             return None
-        if any(v.dtype != theta.dtype or v.shape != theta.shape for v in vectors):
+        # The user may have replaced a slot.
+        if not alike(*vectors):
             return None
         at = {decays: np.array([n_scalars + decays]) for decays in (False, True)}
         blocks = run.optimizer_state.blocks if optimizer.weight_decay else [(slice(None), False)]
@@ -179,6 +180,8 @@ class Player:
         if n_steps == 0:
             return 0, 0.0, 1.0
         factors, states, numbers = self._ahead(n_steps)
+        if self._has_changed(segments):
+            return 0, 0.0, 1.0
         done, losses = self._run(segments, [run.order], numbers)
         value = self._add_losses(segments, losses[:done])
         run.clock.step += done
@@ -207,6 +210,8 @@ class Player:
             factors, states, numbers = self._ahead(n_epochs * n_batches)
         except _LossUnknown:
             self.spans = False
+            return
+        if self._has_changed(segments):
             return
         before = copy(run.clock), run.optimizer_state.t, run.rng.bit_generator.state
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
@@ -248,6 +253,10 @@ class Player:
                 return 0
             most = min(most, -(-(layers.next_step - run.clock.step) // n_batches))
         return most
+
+    def _has_changed(self, segments: Sequence[Segment]) -> bool:
+        """Return whether the schedule has changed a component that the programs depend on."""
+        return any(self.kernels.program(segment.n_rows) is None for segment in segments)
 
     def _run(
         self, segments: Sequence[Segment], orders: list, numbers: dict
