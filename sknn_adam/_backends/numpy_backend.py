@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.dependencies import Watch, dependencies_of
+from sknn_adam._backends.draws import drop_in_numpy
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._utils.validation import check_shape
 
@@ -180,6 +181,25 @@ class Backend:
                 _times_derivative(derivative, g_block, z_block, a_block)
         if sums is not None:
             self.column_sums(g, sums)
+
+    def dropout(
+        self,
+        x: np.ndarray,
+        draws: np.ndarray,
+        layer: int,
+        rate: float,
+        factors: tuple[float, float, float],
+        y: np.ndarray,
+        kept: np.ndarray,
+    ) -> None:
+        """Drop random units of `x` (..., n_rows, width).
+
+        `draws` is the array (key, key, step) of the random draws, which may change between steps,
+        and `layer` is the position of the layer. The factor of each unit is written to `kept`, and
+        ``(x + offset) * factor + shift`` to `y`. The factor is 0 for dropped units, else `scale`.
+        `factors` is (scale, offset, shift).
+        """
+        self.do(drop_in_numpy, x, draws, layer, rate, factors, y, kept)
 
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` (..., n_rows, width) over the samples to `out` (..., width)."""
