@@ -1,6 +1,5 @@
 """User-defined components with output of the wrong shape raise the same errors in both backends."""
 
-import re
 import subprocess
 import sys
 
@@ -298,6 +297,7 @@ CALLS = {
     "gather": lambda r: [r(1, 6, 3), Stream(int, 3), r(1, 3, 3)],
     "gather_columns": lambda r: [r(3, 6), Stream(int, 3), r(3, 3)],
     "label_log_loss": lambda r: [r(2, 4, 3), r(4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
+    "multiply": lambda r: [r(2, 4, 3), r(2, 4, 3)],
     "penalize": lambda r: [r(2, 6), r(2), r(2, 6), np.zeros(2)],
     "softmax_log_loss": lambda r: [r(2, 4, 3), CODES, r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
     "squared_error": lambda r: [r(2, 4, 3), r(1, 4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],

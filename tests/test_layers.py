@@ -162,10 +162,15 @@ def test_prelu_matches_torch():
 ALPHA_DROPPED = SELU.dropped_value
 
 
+def training(step=0, key=(1, 2), index=0):
+    """Return a workspace for training with the draws of a step."""
+    return Workspace(True, np.array([*key, step], np.uint64), index=index)
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
 def test_dropout_keeps_the_mean_and_drops_the_given_fraction(rate, dropped, rng):
-    layer, ws = Dropout(rate, dropped), Workspace(True, np.random.default_rng(1))
+    layer, ws = Dropout(rate, dropped), training()
     x = rng.normal(size=(2000, 100))
     y = layer.forward(x.copy(), ws)
     values, counts = np.unique(y.round(9), return_counts=True)
@@ -178,36 +183,56 @@ def test_dropout_keeps_the_mean_and_drops_the_given_fraction(rate, dropped, rng)
         assert y.var() == pytest.approx(1, rel=0.02)
     else:
         kept = y != 0
-        np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=1e-12)
+        # The rate is a multiple of 2^-16.
+        np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=2**-17 / (1 - rate))
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.3, 1 - 1e-9])
+def test_dropout_with_any_rate_keeps_the_mean(rate):
+    """The factor of kept units is that of the rounded rate, even where rounding changes it most."""
+    layer, ws = Dropout(rate), training()
+    layer.forward(np.ones((4000, 1000), np.float32), ws)
+    kept = ws["kept"] > 0
+    assert kept.mean() * layer.scale == pytest.approx(1, abs=4 * (layer.scale / kept.size) ** 0.5)
+    assert kept.any()
 
 
 @pytest.mark.parametrize("dropped", [0.0, ALPHA_DROPPED])
 def test_dropout_passes_gradients_to_kept_units(dropped, rng):
     """For a given mask, the output is affine in the input."""
-    layer, ws = Dropout(0.4, dropped), Workspace(True, np.random.default_rng(1))
+    layer, ws = Dropout(0.4, dropped), training()
     x, g = rng.normal(size=(50, 20)), rng.normal(size=(50, 20))
     y = layer.forward(x.copy(), ws).copy()
     slope = layer.backward(np.ones_like(x), ws).copy()
-    again = Workspace(True, np.random.default_rng(1))
+    again = training()
     moved = layer.forward(x + 0.5, again)
     np.testing.assert_allclose(moved - y, 0.5 * slope, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(layer.backward(g.copy(), again), g * slope, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dropout_differs_between_passes_and_is_off_in_prediction(dtype, rng):
-    layer, ws = Dropout(0.5), Workspace(True, rng)
+def test_dropout_differs_between_steps_and_is_off_in_prediction(dtype):
+    layer, ws = Dropout(0.5), training()
     x = np.ones((20, 10), dtype)
     first = layer.forward(x, ws).copy()
     assert first.dtype == dtype
+    np.testing.assert_array_equal(layer.forward(x, ws), first)
+    ws.draws[2] += 1
     assert (layer.forward(x, ws) != first).any()
     np.testing.assert_array_equal(layer.forward(x, Workspace()), x)
     np.testing.assert_array_equal(x, 1)
 
 
-def test_dropout_differs_between_members(rng):
-    y = Dropout(0.5).forward(np.ones((2, 30, 10)), Workspace(True, rng))
-    assert (y[0] != y[1]).any()
+def test_dropout_differs_between_keys_layers_and_members():
+    masks = [
+        mask
+        for options in ({}, {"key": (1, 3)}, {"key": (2, 2)}, {"index": 1})
+        for mask in Dropout(0.5).forward(np.ones((2, 30, 10)), training(**options))
+    ]
+    # Two independent masks of 300 units agree in about half of them.
+    for i, one in enumerate(masks):
+        for other in masks[:i]:
+            assert 0.35 < (one == other).mean() < 0.65
 
 
 def test_network_has_a_dropout_layer_for_each_positive_rate(rng):
@@ -217,10 +242,11 @@ def test_network_has_a_dropout_layer_for_each_positive_rate(rng):
     ]
     assert dropouts == [(0.2, 0.0), (0.3, ALPHA_DROPPED)]
     network.initialize(GlorotUniform(), Zeros(), rng)
-    x = rng.normal(size=(7, 3))
-    one, other = (network.forward(x, np.random.default_rng(s)).copy() for s in (1, 1))
+    x, draws = rng.normal(size=(7, 3)), np.array([1, 2, 0], np.uint64)
+    one, other = (network.forward(x, draws.copy()).copy() for _ in range(2))
     np.testing.assert_array_equal(one, other)
-    assert (network.forward(x, np.random.default_rng(2)) != one).any()
+    draws[2] = 1
+    assert (network.forward(x, draws) != one).any()
     np.testing.assert_array_equal(network.predict(x), network.predict(x))
 
 

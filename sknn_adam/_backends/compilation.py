@@ -20,6 +20,7 @@ import numpy as np
 
 from sknn_adam._backends import loops
 from sknn_adam._backends.codegen import Loop, Unwritable
+from sknn_adam._backends.draws import drop
 from sknn_adam._backends.kernels import Argument, Kernel
 from sknn_adam._backends.products import Product
 from sknn_adam._backends.tracing import Formula
@@ -34,6 +35,7 @@ ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
 
 def body({names}):
 """
+LOOPS = {name: getattr(loops, name) for name in loops.__all__} | {"drop": drop}
 OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 # One thread compiles at a time. Threads that need the same loop would otherwise compile it
 # repeatedly, and replace the module in which Numba looks it up.
@@ -73,7 +75,6 @@ def _versions() -> str:
     import numba
 
     return f"Written by sknn_adam for numba {numba.__version__}, numpy {np.__version__}"
-
 
 
 def _cache_beside(compiled: Any, path: Path) -> bool:
@@ -196,11 +197,12 @@ def _compile_kernel(
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
 
-    from sknn_adam._backends.intrinsics import pointer
+    from sknn_adam._backends import intrinsics
 
+    source = f"{source}\n# intrinsics {_hash_of(intrinsics)}\n"
     path = _source_file(source, "kernel")
     names = {f"T{i}": numba.from_dtype(dtype) for i, dtype in enumerate(dtypes)}
-    names |= {"carray": carray, "pointer": pointer, "WORD": types.int64}
+    names |= {"carray": carray, "pointer": intrinsics.pointer, "WORD": types.int64}
     module: Any = _module(source, path, names)
     module.body = numba.njit(inline="always", **OPTIONS, **options)(body or module.body)
 
@@ -235,15 +237,16 @@ def formula_kernel(
 
 
 def loop_kernel(name: str, dtype: np.dtype, other: np.dtype | None = None) -> Kernel | None:
-    """Return the kernel of a loop in `loops` for two dtypes, or None if it cannot be compiled."""
+    """Return the kernel of a loop for two dtypes, or None if it cannot be compiled."""
     dtype, other = np.dtype(dtype), np.dtype(other or dtype)
-    body: Any = getattr(loops, name)
+    body: Any = LOOPS[name]
     dtypes = [argument.dtype(dtype, other) for argument in body.arguments]
     options = {"fastmath": body.fastmath} if body.fastmath else {}
 
     def compile_it() -> Kernel:
         kinds = ", ".join(map(str, dtypes))
-        source = f"# {name}({kinds}) of loops {_hash_of(loops)}\n\n{_entry(body.arguments)}"
+        text = _hash_of(sys.modules[body.__module__])
+        source = f"# {name}({kinds}) {text}\n\n{_entry(body.arguments)}"
         return _compile_kernel(name, source, body, body.arguments, dtypes, options)
 
     return _once((name, dtype, other), compile_it)
@@ -280,16 +283,15 @@ def _compile_player() -> tuple[Any, Any, Product]:
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
 
-    from sknn_adam._backends import player
+    from sknn_adam._backends import intrinsics, player
 
     table = int64[:, ::1]
     signatures = {
         player.run: void(table),
-        player.play: int64(
-            table, table, table, int64[::1], float64[::1], float64, float64[:, ::1]
-        ),
+        player.play: int64(table, table, table, int64[::1], float64[::1], float64, float64[:, ::1]),
     }
-    path = _source_file(f"# The loops of player {_hash_of(player)}", "player")
+    text = f"# The loops of player {_hash_of(player)}, intrinsics {_hash_of(intrinsics)}"
+    path = _source_file(text, "player")
 
     def moved(function: Any) -> Any:
         code = function.__code__.replace(co_filename=str(path or function.__code__.co_filename))

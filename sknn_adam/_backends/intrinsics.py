@@ -55,7 +55,7 @@ def gemm(
     c: Any,
     ldc: Any,
 ) -> Any:
-    """Call the BLAS function ``?gemm`` at an address; all arguments are addresses, as in Fortran."""
+    """Call the BLAS function ``?gemm``; all arguments are addresses, as in Fortran."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address = WORD.as_pointer()

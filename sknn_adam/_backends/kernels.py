@@ -19,11 +19,11 @@ class Argument(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``"f"`` for the dtype of the network, ``"i"`` for int64, ``"d"`` for float64, and ``"x"``
-        for the dtype of a table.
+        ``"f"`` for the dtype of the network, ``"i"`` for int64, ``"u"`` for uint64, ``"d"`` for
+        float64, and ``"x"`` for the dtype of a table.
     sizes : str
         One letter per dimension. Equal letters stand for equal sizes. A capital letter stands for
-        the size of the small letter, or 1. The digits 1 and 2 are sizes.
+        the size of the small letter, or 1. The digits 1 to 3 are sizes.
     moves : bool
         Whether each step reads the next part of a stream.
     """
@@ -40,7 +40,7 @@ class Argument(NamedTuple):
 
     def dtype(self, of_network: np.dtype, of_table: np.dtype) -> np.dtype:
         """Return the dtype of the array."""
-        fixed = {"i": np.dtype(np.int64), "d": np.dtype(np.float64)}
+        fixed = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64), "d": np.dtype(np.float64)}
         return fixed.get(self.kind) or (of_table if self.kind == "x" else of_network)
 
 
@@ -146,7 +146,7 @@ class Kernel:
     def bind(self, *values: Any) -> "Call":
         """Return a call with these arrays and streams, after comparing their shapes and dtypes."""
         values = (*values, *self.constants)
-        sizes = {"1": 1, "2": 2}
+        sizes = {"1": 1, "2": 2, "3": 3}
         block: list[int] = []
         for argument, dtype, value in zip(self.arguments, self.dtypes, values, strict=True):
             shape = value.shape
@@ -171,7 +171,7 @@ class Kernel:
         return self.bind(*values[: len(values) - len(self.constants)])
 
     def of_members(self, values: Sequence[Any]) -> list[bool]:
-        """Return, for each argument of a call, whether its first axis may be that of the members."""
+        """Return, for each argument, whether its first axis may be that of the members."""
         return [argument.sizes[:1] in ("m", "M") for argument in self.arguments]
 
     def _error(self, argument: Argument, value: Any) -> ValueError:

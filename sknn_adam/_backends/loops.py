@@ -18,6 +18,7 @@ __all__ = [
     "gather",
     "gather_columns",
     "label_log_loss",
+    "multiply",
     "penalize",
     "softmax_log_loss",
     "squared_error",
@@ -43,6 +44,15 @@ def column_sums(g: ndarray, out: ndarray) -> None:
         for i in range(g.shape[1]):
             for j in range(g.shape[2]):
                 out[m, j] += g[m, i, j]
+
+
+@arrays("mnk", "mnk")
+def multiply(g: ndarray, factors: ndarray) -> None:
+    """Multiply `g` by the factors, in place."""
+    for m in range(g.shape[0]):
+        for i in range(g.shape[1]):
+            for j in range(g.shape[2]):
+                g[m, i, j] *= factors[m, i, j]
 
 
 @arrays("x:art", "*i:n", "ant")

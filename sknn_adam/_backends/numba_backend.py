@@ -13,6 +13,7 @@ import numpy as np
 
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
+from sknn_adam._backends.draws import scratch, threshold
 from sknn_adam._backends.kernels import Call, Kernel, Stream, alike
 from sknn_adam._backends.numpy_backend import product
 from sknn_adam._backends.program import table_of
@@ -46,8 +47,7 @@ class FusedKernels(RecordingKernels):
         super().__init__()
         self._kernels: dict[Any, Any] = {}
         self._bound: dict[Any, tuple[Call, Stream]] = {}
-        # Products of large networks run in NumPy, on several threads.
-        self.threaded = False
+        self.draws = Stream(np.uint64, 3)
 
     def rule_kernel(self, rule: Callable, n_slots: int, n_scalars: int, dtype: Any) -> Any:
         """Return the kernel of an optimizer's rule, or None to call the rule itself."""
@@ -93,7 +93,7 @@ class FusedKernels(RecordingKernels):
     def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
         """Write the matrix product."""
         plain = type(a) is np.ndarray and not self.threaded
-        call = self.multiply.bind(a, b, out) if plain else None
+        call = self.products.bind(a, b, out) if plain else None
         if call is None:
             self.do(product, a, b, out)
             return
@@ -178,6 +178,37 @@ class FusedKernels(RecordingKernels):
         )
         if sums is None and self._recording is not None:
             self._recording.merges = "chain", g, (kernel, arrays)
+
+    def dropout(
+        self,
+        x: np.ndarray,
+        draws: np.ndarray,
+        layer: int,
+        rate: float,
+        factors: tuple[float, float, float],
+        y: np.ndarray,
+        kept: np.ndarray,
+    ) -> None:
+        """Drop random units, in one pass."""
+        kernel = loop_kernel("drop", x.dtype)
+        if kernel is None or not alike(x, y, kept):
+            super().dropout(x, draws, layer, rate, factors, y, kept)
+            return
+        x, y, kept = _as_stacks(x, y, kept)
+        members = np.arange(len(x), dtype=np.uint64)
+        place = np.array([layer, threshold(rate)], np.uint64)
+        # The stream refers to the same array, which changes from step to step.
+        self.draws.show(draws)
+        numbers = np.array(factors, x.dtype)
+        self.call(kernel, x, self.draws, place, members, numbers, scratch(len(x)), y, kept)
+
+    def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:
+        """Multiply `g` by the factors, in place."""
+        kernel = loop_kernel("multiply", g.dtype)
+        if kernel is None or not alike(g, factors):
+            super().multiply(g, factors)
+        else:
+            self.call(kernel, *_as_stacks(g, factors))
 
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` over the samples to `out`."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.dependencies import Watch, dependencies_of
+from sknn_adam._backends.draws import drop_in_numpy
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._utils.validation import check_shape
 
@@ -66,7 +67,6 @@ class Backend:
     def begin(
         self,
         batch: tuple,
-        rng: np.random.Generator | None,
         grad: np.ndarray,
         statistics: np.ndarray,
         layers: tuple[type, ...],
@@ -75,9 +75,9 @@ class Backend:
 
         A backend may record the calls of its methods between `begin` and `end`, and replay them
         when a later batch is in the same arrays. The first replay with layers of these classes is
-        checked: `statistics` and `rng` are restored, and None is returned, so that the objective is
-        also computed without the recording. Unless value, gradient, statistics and random state
-        agree bit for bit, the backend stops replaying.
+        checked: `statistics` are restored, and None is returned, so that the objective is also
+        computed without the recording. Unless value, gradient and statistics agree bit for bit, the
+        backend stops replaying.
         """
         return None
 
@@ -185,6 +185,29 @@ class Backend:
         if sums is not None:
             self.column_sums(g, sums)
 
+    def dropout(
+        self,
+        x: np.ndarray,
+        draws: np.ndarray,
+        layer: int,
+        rate: float,
+        factors: tuple[float, float, float],
+        y: np.ndarray,
+        kept: np.ndarray,
+    ) -> None:
+        """Drop random units of `x` (..., n_rows, width).
+
+        `draws` is the array (key, key, step) of the random draws, which may change between steps,
+        and `layer` is the position of the layer. The factor of each unit is written to `kept`, and
+        ``(x + offset) * factor + shift`` to `y`. The factor is 0 for dropped units, else `scale`.
+        `factors` is (scale, offset, shift).
+        """
+        self.do(drop_in_numpy, x, draws, layer, rate, factors, y, kept)
+
+    def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:
+        """Multiply `g` by the factors, in place."""
+        self.do(np.multiply, g, factors, g)
+
     def column_sums(self, g: np.ndarray, out: np.ndarray) -> None:
         """Write the sums of `g` (..., n_rows, width) over the samples to `out` (..., width)."""
         # A BLAS product with ones is several times faster than numpy.sum.
@@ -269,6 +292,9 @@ NUMPY = Backend()
 
 class NumpyKernels(Backend):
     """The NumPy backend of one training run, with recorded rules and reused buffers."""
+
+    # Whether products are so large that BLAS should use several threads.
+    threaded = False
 
     def __init__(self) -> None:
         self._programs: dict[Any, Program | None] = {}

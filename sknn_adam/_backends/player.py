@@ -5,14 +5,20 @@ time. A call is a row of a table: the addresses of a kernel and of its block of 
 module imports Numba, so it is imported only when it is compiled.
 """
 
+from typing import Any
+
 from numba import carray, types
 from numpy import ndarray
 
-from sknn_adam._backends.intrinsics import call, gemm, pointer
+from sknn_adam._backends import intrinsics
 
 __all__ = ["multiply", "play", "run"]
 
 WORD = types.int64
+# In Python, an intrinsic seems to need one more argument.
+call: Any = intrinsics.call
+gemm: Any = intrinsics.gemm
+pointer: Any = intrinsics.pointer
 
 
 def run(table: ndarray) -> None:

@@ -67,7 +67,7 @@ class Part:
 
     def __init__(self, play: Callable, members: slice, n_members: int | None):
         self._play, self.members, self.n_members = play, members, n_members
-        self.programs: dict[int, Any] = {}
+        self.programs: dict[Any, Any] = {}
         self.table = np.empty((0, 2), np.int64)
         self._streams: dict[Stream, Stream] = {}
         self._values: Any = None
@@ -86,7 +86,7 @@ class Part:
 
     def _own(self, call: Call, copies: Sequence[tuple[np.ndarray, np.ndarray]]) -> Call:
         """Return a call for the members of this part."""
-        values = []
+        values: list[Any] = []
         for value, of_members in zip(call.values, call.kernel.of_members(call.values), strict=True):
             if isinstance(value, Stream):
                 own = self._streams.setdefault(value, value.copy())

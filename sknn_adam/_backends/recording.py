@@ -27,8 +27,6 @@ class Tape:
     ----------
     batch : tuple
         The arrays of the batch. The recorded calls refer to these objects.
-    rng : Generator or None
-        The random generator of the calls.
     calls : list of Call or (function, arguments)
         The calls of kernels and of Python functions in order.
     merges : tuple or None
@@ -41,7 +39,6 @@ class Tape:
     """
 
     batch: tuple
-    rng: Any
     calls: list = field(default_factory=list)
     merges: Any = None
     grad: Any = None
@@ -67,8 +64,9 @@ class Tape:
         """Repeat the calls; `run` calls the kernels of a table."""
         if self._tables is None:
             self._tables = []
-            for is_call, calls in groupby(self.calls, lambda call: isinstance(call, Call)):
-                self._tables += [table_of(list(calls))] if is_call else list(calls)
+            for is_call, group in groupby(self.calls, lambda call: isinstance(call, Call)):
+                calls = list(group)
+                self._tables += [table_of(calls)] if is_call else calls
         for part in self._tables:
             if isinstance(part, np.ndarray):
                 run(part)
@@ -92,14 +90,14 @@ class RecordingKernels(NumpyKernels):
         super().__init__()
         self._replays = True  # until a check fails
         compiled: Any = player()
-        self.run, self.play, self.multiply = compiled
+        self.run, self.play, self.products = compiled
         self.forget()
 
     def forget(self) -> None:
         """Drop all recordings, because their arrays may change."""
         self._tapes: dict[int, Tape] = {}  # by number of samples
         self._recording: Tape | None = None
-        self._checking: Any = None  # a tape, its results, the random generator and its state
+        self._checking: Any = None  # a tape and its results
         self._arrays: tuple[np.ndarray, ...] = ()  # gradient and statistics of the network
         self._layers: tuple[type, ...] = ()  # classes of the layers
         self._values: Any = None  # values of the objective, one per member
@@ -108,14 +106,13 @@ class RecordingKernels(NumpyKernels):
     def begin(
         self,
         batch: tuple,
-        rng: np.random.Generator | None,
         grad: np.ndarray,
         statistics: np.ndarray,
         layers: tuple[type, ...],
     ) -> Any:
         """Return the objective from a checked recording, else None; record a repeated batch."""
         tape = self._tapes.get(len(batch[1]))
-        known = tape is not None and tape.rng is rng and all(map(is_, tape.batch, batch))
+        known = tape is not None and all(map(is_, tape.batch, batch))
         changed = self._watched and self._drop_changed()
         if tape is not None and tape.checked and known and not changed:
             return self.replay(tape)
@@ -126,18 +123,16 @@ class RecordingKernels(NumpyKernels):
             # There are usually two batch sizes: full batches, and the last one.
             if len(self._tapes) > 1:
                 self._tapes.clear()
-            self._tapes[len(batch[1])] = Tape(batch, rng)
+            self._tapes[len(batch[1])] = Tape(batch)
             return None
         self._arrays, self._layers = (grad, statistics), layers
         if tape.grad is None:
             tape.calls.clear()
             self._recording = tape
             return None
-        rng = np.random.default_rng(0) if rng is None else rng
-        before, state = statistics.copy(), rng.bit_generator.state
-        replayed = [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
-        self._checking = tape, replayed, rng, rng.bit_generator.state
-        statistics[...], rng.bit_generator.state = before, state
+        before = statistics.copy()
+        self._checking = tape, [np.copy(self.replay(tape)), grad.copy(), statistics.copy()]
+        statistics[...] = before
         return None
 
     def end(self, value: Any) -> None:
@@ -148,10 +143,10 @@ class RecordingKernels(NumpyKernels):
             tape.checked = self._layers in _checked_layers
         if self._checking is None:
             return
-        tape, replayed, rng, state = self._checking
+        tape, replayed = self._checking
         grad = self._arrays[0]
         self._checking = None
-        self._replays = state == rng.bit_generator.state and all(
+        self._replays = all(
             np.array_equal(*pair, equal_nan=True)
             for pair in zip(replayed, (value, *self._arrays), strict=True)
         )

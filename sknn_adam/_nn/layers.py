@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.draws import threshold
 from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._utils.validation import check_shape
 from sknn_adam.activations import Activation
@@ -28,12 +29,14 @@ class Workspace(dict):
     def __init__(
         self,
         training: bool = False,
-        rng: np.random.Generator | None = None,
+        draws: np.ndarray | None = None,
         kernels: Backend = NUMPY,
+        index: int = 0,
     ):
         super().__init__()
-        self.rng: Any = rng
+        self.draws: Any = draws  # the key and the step of random draws
         self.training, self.kernels = training, kernels
+        self.index = index  # position of the layer in the network
         self.counts: np.ndarray | None = None  # (members, n_rows): 0 for held-out samples, else 1
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -207,13 +210,15 @@ class Dropout(Layer):
 
     With the constant 0, the other units are divided by the keep probability (inverted dropout), so
     that prediction needs no change. With another constant, an affine map keeps mean 0 and variance
-    1 (alpha dropout, Klambauer et al. 2017, section "New dropout technique").
+    1 (alpha dropout, Klambauer et al. 2017, section "New dropout technique"). The rate is rounded
+    to a multiple of 2^-16.
     """
 
     replayable = True
 
     def __init__(self, rate: float, dropped_value: float = 0.0):
         self.rate, self.dropped_value = rate, dropped_value
+        rate = threshold(rate) / 2**16
         keep = 1 - rate
         self.scale = 1 / keep
         if dropped_value:
@@ -224,22 +229,15 @@ class Dropout(Layer):
         """Return x with units dropped in training, else x unchanged."""
         if not ws.training:
             return x
-        do, dropped = ws.kernels.do, self.dropped_value
-        drawn = ws.buffer("drawn", x.shape, np.float32)
         kept, y = (ws.buffer(name, x.shape, x.dtype) for name in ("kept", "y"))
-        do(ws.rng.random, None, np.float32, drawn)
-        do(np.greater_equal, drawn, self.rate, kept)
-        do(np.multiply, kept, self.scale, kept)
-        do(np.multiply, x, kept, y)
-        # Set dropped units to the scaled constant, and shift all units.
-        if dropped:
-            constant = ws.buffer("constant", x.shape, x.dtype)
-            do(np.multiply, kept, -dropped, constant)
-            do(np.add, constant, dropped * self.scale + self.shift, constant)
-            do(np.add, y, constant, y)
+        # Adding -0.0 leaves a number unchanged, bit for bit.
+        factors = self.scale, -0.0, -0.0
+        if dropped := self.dropped_value:
+            factors = self.scale, -dropped, dropped * self.scale + self.shift
+        ws.kernels.dropout(x, ws.draws, ws.index, self.rate, factors, y, kept)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Pass the scaled gradient to the units that were kept."""
-        ws.kernels.do(np.multiply, g, ws["kept"], g)
+        ws.kernels.multiply(g, ws["kept"])
         return g

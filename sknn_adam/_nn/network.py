@@ -165,24 +165,26 @@ class Network:
         self._bind()
 
     def forward(
-        self, x: Any, rng: np.random.Generator | None = None, kept: np.ndarray | None = None
+        self, x: Any, draws: np.ndarray | None = None, kept: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the raw outputs in training mode, shape (..., n_rows, n_raw).
 
-        The result is a buffer of the network, which the next pass overwrites. Only the samples
-        marked in `kept` (members, n_rows) enter a member's batch statistics.
+        The result is a buffer of the network, which the next pass overwrites. `draws` is the array
+        with the key and the step of random draws (see `Run.draws`). Only the samples marked in
+        `kept` (members, n_rows) enter a member's batch statistics.
         """
         n_rows = x.shape[-2]
         workspaces = self._workspaces.get(n_rows)
         if (
             workspaces is None
-            or workspaces[0].rng is not rng
+            or workspaces[0].draws is not draws
             or workspaces[0].kernels is not self.kernels
         ):
             # There are usually two batch sizes: full batches, and the last one.
             if len(self._workspaces) > 1:
                 self._workspaces.clear()
-            workspaces = [Workspace(True, rng, self.kernels) for _ in self.layers]
+            n_layers = len(self.layers)
+            workspaces = [Workspace(True, draws, self.kernels, i) for i in range(n_layers)]
             self._workspaces[n_rows] = workspaces
         if self.members is not None:
             counts = None

@@ -211,7 +211,6 @@ class Data:
             self.kept.take(rows, axis=-1, out=batch.kept, mode="clip")
         return batch
 
-
     def program_batch(self, n_rows: int, kernels: Any, copied: bool) -> ProgramBatch | None:
         """Return the calls that gather a batch of this size, or None if they cannot be compiled.
 
@@ -230,7 +229,7 @@ class Data:
                 continue
             own = np.empty_like(part) if copied else part
             views = whole, own
-            if part is batch.y and part.ndim == 1 or part is batch.weight or part is batch.kept:
+            if (part is batch.y and part.ndim == 1) or part is batch.weight or part is batch.kept:
                 views = whole[..., None], own[..., None]
             bound = kernels.gather_call(*[v if v.ndim == 3 else v[None] for v in views])
             if bound is None:

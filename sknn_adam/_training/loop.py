@@ -34,15 +34,15 @@ COLLAPSED = 0.1
 
 
 def objective(
-    network: Network, plan: Plan, batch: Batch, rng: Any = None, probe: Any = None
+    network: Network, plan: Plan, batch: Batch, draws: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, one value per member; write its gradient to ``network.grad``."""
     kernels, recorded = network.kernels, probe is None and network.replayable
     if recorded:
-        known = kernels.begin(batch, rng, network.grad, network.statistics, network.layer_types)
+        known = kernels.begin(batch, network.grad, network.statistics, network.layer_types)
         if known is not None:
             return known
-    z = network.forward(batch.x, rng, batch.kept)  # 1
+    z = network.forward(batch.x, draws, batch.kept)  # 1
     value, gradient = kernels.mean_and_gradient(plan.loss, batch.y, z, batch.weight)
     grad = network.backward(gradient)  # 2
     if probe is not None:
@@ -62,7 +62,8 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
     If the loss has diverged, return nan without a step.
     """
     network = run.network
-    value = run.mean(objective(network, plan, batch, run.rng, probe), batch.n_samples)
+    value = objective(network, plan, batch, run.draws_of_step(), probe)
+    value = run.mean(value, batch.n_samples)
     if not isfinite(value):
         return nan
     if probe is not None:
@@ -336,7 +337,7 @@ def _minimize(
         if interrupted.by_user:
             raise KeyboardInterrupt
         network.theta[...] = theta
-        value = objective(network, plan, batch, run.rng, probe)
+        value = objective(network, plan, batch, run.draws, probe)
         # Otherwise the line search would never end.
         if not isfinite(value):
             run.stop_reason = "diverged"
@@ -350,7 +351,7 @@ def _minimize(
         network.theta[...] = theta
         if network.statistics.size:
             network.statistics[...] = 0
-            network.forward(batch.x, run.rng)
+            network.forward(batch.x, run.draws)
 
     def after_iteration(result: Any) -> None:
         nonlocal probe
@@ -388,7 +389,7 @@ def choose_kernels(network: Network, data: Data) -> Backend:
     width = sum(layer.fan_out for layer in network.dense()) * (network.members or 1)
     gain = predicted_gain(data.n_batches, network.theta.size, data.batch_size * width)
     backend, known = choose(gain), network.kernels
-    kernels = known if type(known) is backend else backend()
+    kernels: Any = known if type(known) is backend else backend()
     kernels.threaded = _is_large(network, data)
     return kernels
 

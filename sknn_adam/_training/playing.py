@@ -12,6 +12,7 @@ contains the same calls for some of the members.
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy, deepcopy
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +43,7 @@ class _ClockAhead(Clock):
     """The clock of a later epoch, before the loss of the epoch before it is known."""
 
     @property
-    def loss(self) -> float:  # type: ignore[override]
+    def loss(self) -> float:
         """The loss of the last epoch, which is unknown."""
         raise _LossUnknown
 
@@ -78,7 +79,8 @@ class Player:
 
     def __init__(self, run: Run, plan: Plan, data: Data):
         self.run, self.plan, self.data = run, plan, data
-        self.kernels: Any = run.network.kernels
+        kernels: Any = run.network.kernels
+        self.kernels = kernels
         self.most = FIRST_STEPS
         # Whether epochs may be played before the loss of the epoch before them is known.
         self.spans = run.network.members is None
@@ -92,8 +94,7 @@ class Player:
         n_parts = 1 if n_members is None else min(n_members, available_threads())
         bounds = np.linspace(0, n_members or 1, n_parts + 1).astype(int).tolist()
         self.parts = [
-            Part(self.kernels.play, slice(start, stop), n_members)
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            Part(kernels.play, slice(start, stop), n_members) for start, stop in pairwise(bounds)
         ]
 
     def _updates(self, n_scalars: int) -> list[Call] | None:
@@ -301,7 +302,10 @@ class Player:
             clock.step += 1
             if run.average is not None:
                 averages.append(plan.averaging.factors(clock.step))  # type: ignore[union-attr]
-        return factors, states, {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
+        draws = np.repeat(run.draws[None], n_steps, axis=0)
+        draws[:, 2] = np.arange(run.clock.step, run.clock.step + n_steps)
+        numbers = {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
+        return factors, states, numbers | {self.kernels.draws: draws}
 
     def _add_losses(self, segments: Sequence[Segment], losses: np.ndarray) -> float:
         """Add the losses of steps to those of the epoch; return the last one."""

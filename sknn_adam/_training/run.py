@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.draws import new_draws
 from sknn_adam._backends.numpy_backend import Backend, flush_denormals
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
@@ -68,6 +69,15 @@ class Run:
     stop_reason: str | None = None
     contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
     in_fit: bool = False  # whether a ``fit`` has begun and not ended
+    draws: np.ndarray = field(init=False)  # key of the random draws, and the step of the last ones
+
+    def __post_init__(self) -> None:
+        self.draws = new_draws(self.rng)
+
+    def draws_of_step(self) -> np.ndarray:
+        """Return the key and the current step; a step that is repeated has the same draws."""
+        self.draws[2] = self.clock.step
+        return self.draws
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit the backend and the memory that `remember` reuses."""
@@ -95,6 +105,8 @@ class Run:
                 setattr(self.optimizer_state, name, getattr(self.optimizer_state, name).copy())
         if self.average is not None and not self.average.flags.writeable:
             self.average = self.average.copy()
+        if not self.draws.flags.writeable:
+            self.draws = self.draws.copy()
         if self.best is not None and not self.best[0].flags.writeable:
             self.best = tuple(array.copy() for array in self.best)
 

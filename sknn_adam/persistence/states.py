@@ -210,7 +210,7 @@ def _run(cls: type[Run], state: State) -> Examples:
         "lost": each("b"),
         "oof": Optional(OutOfFold),
     }
-    new = cls(network, state["rng"])
+    new = cls(network, np.random.default_rng(0))
     yield {name: examples.get(name, value) for name, value in vars(new).items()}
     n_batches = -(-n_samples // batch_size) if batch_size else 1
     n_raw = network.layers[-1].fan_out
