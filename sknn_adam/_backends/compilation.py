@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends import loops
+from sknn_adam._backends import loops, normalizing
 from sknn_adam._backends.codegen import Loop, Unwritable
 from sknn_adam._backends.draws import drop
 from sknn_adam._backends.kernels import Argument, Kernel
@@ -35,7 +35,9 @@ ONE, ZERO = np.{dtype}(1), np.{dtype}(0)
 
 def body({names}):
 """
-LOOPS = {name: getattr(loops, name) for name in loops.__all__} | {"drop": drop}
+LOOPS = {
+    name: getattr(module, name) for module in (loops, normalizing) for name in module.__all__
+} | {"drop": drop}
 OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 # One thread compiles at a time. Threads that need the same loop would otherwise compile it
 # repeatedly, and replace the module in which Numba looks it up.

@@ -202,6 +202,19 @@ class FusedKernels(RecordingKernels):
         numbers = np.array(factors, x.dtype)
         self.call(kernel, x, self.draws, place, members, numbers, scratch(len(x)), y, kept)
 
+    def normalize(self, loop: str, function: Callable, *arrays: Any) -> None:
+        """Call the loop of a normalization."""
+        z, kernel = arrays[0], loop_kernel(loop, arrays[0].dtype, np.dtype(bool))
+        if kernel is None or not z.flags.c_contiguous:
+            super().normalize(loop, function, *arrays)
+            return
+        stacks = []
+        for argument, array in zip(kernel.arguments, arrays, strict=True):
+            if array is None:
+                array = self._constant("kept", 1.0, (1, z.shape[-2]), np.dtype(bool))
+            stacks.append(array[None] if array.ndim < len(argument.sizes) else array)
+        self.call(kernel, *stacks)
+
     def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:
         """Multiply `g` by the factors, in place."""
         kernel = loop_kernel("multiply", g.dtype)

@@ -204,6 +204,10 @@ class Backend:
         """
         self.do(drop_in_numpy, x, draws, layer, rate, factors, y, kept)
 
+    def normalize(self, loop: str, function: Callable, *arrays: Any) -> None:
+        """Call a function of a normalization, or the loop that does the same."""
+        self.do(function, *arrays)
+
     def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:
         """Multiply `g` by the factors, in place."""
         self.do(np.multiply, g, factors, g)

@@ -37,7 +37,7 @@ class Workspace(dict):
         self.draws: Any = draws  # the key and the step of random draws
         self.training, self.kernels = training, kernels
         self.index = index  # position of the layer in the network
-        self.counts: np.ndarray | None = None  # (members, n_rows): 0 for held-out samples, else 1
+        self.kept: np.ndarray | None = None  # (members, n_rows): whether members train on samples
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return the buffer with this name, which is allocated on first use."""

@@ -187,11 +187,8 @@ class Network:
             workspaces = [Workspace(True, draws, self.kernels, i) for i in range(n_layers)]
             self._workspaces[n_rows] = workspaces
         if self.members is not None:
-            counts = None
-            if kept is not None and self.statistics.size:
-                counts = kept.astype(self.dtype)
             for ws in workspaces:
-                ws.counts = counts
+                ws.kept = kept if self.statistics.size else None
         return self._pass(x, workspaces)
 
     def _pass(self, x: Any, workspaces: list[Workspace]) -> np.ndarray:
