@@ -153,14 +153,14 @@ def _reduce(x: Any) -> Any:
     return (x - k * c.ln2_high) - k * c.ln2_low, _bits(shifted)
 
 
-def _exp_of_difference(x: Any, low: Any) -> Any:
-    """Return exp(x - low) for a small `low`, in the precision of the exact difference."""
+def _times_exp(factor: Any, x: Any, low: Any) -> Any:
+    """Return factor * exp(x - low), where `low` is at most a rounding error of x."""
     x = c.exp_lowest if x < c.exp_lowest else x
     x = c.exp_highest if x > c.exp_highest else x
     r, bits = _reduce(x)
-    # LLVM removes the subtraction of a constant 0.
+    # LLVM removes the subtraction of a constant 0, and the products with a constant 1.
     r = r - low
-    value = real(1) + (r + r * r * exp_polynomial(r))
+    value = factor + factor * (r + r * r * exp_polynomial(r))
     # 2**k alone could overflow or be subnormal, so it is applied as two factors.
     half = integer((bits & c.exponent_bits) >> integer(1))
     first = _from_bits(half << c.mantissa)
@@ -169,7 +169,7 @@ def _exp_of_difference(x: Any, low: Any) -> Any:
 
 def exp(x: Any) -> Any:
     """Return the exponential of x."""
-    return _exp_of_difference(x, real(0))
+    return _times_exp(real(1), x, real(0))
 
 
 def expm1(x: Any) -> Any:
@@ -181,20 +181,24 @@ def expm1(x: Any) -> Any:
     # Half of the result, because 2**k could overflow.
     scale = _from_bits(integer(bits - integer(c.bias + integer(1))) << c.mantissa)
     value = real(2) * (scale * e + (scale - real(0.5)))
-    # Keeps the sign of zeros.
-    return x if x == real(0) else value
+    # Halves of subnormal numbers would be rounded, and the sign of zeros would be lost.
+    return x if abs(x) < real(1e-30) else value
 
 
 def tanh(x: Any) -> Any:
-    """Return the hyperbolic tangent of x, as E / (E + 2) with E = exp(2 |x|) - 1."""
+    """Return the hyperbolic tangent of x, from E = exp(2 |x|) - 1.
+
+    It is E / (E + 2), or 1 - 2 / (E + 2) where that is rounded less.
+    """
     twice = real(2) * abs(x)
     twice = real(40) if twice > real(40) else twice
     r, bits = _reduce(twice)
     e = r + r * r * exp_polynomial(r)
     scale = _from_bits(integer(bits - c.bias) << c.mantissa)
-    # The numerator and the denominator are rounded separately, but share the error of e.
     e = scale * e
-    return _with_sign((e + (scale - real(1))) / (e + (scale + real(1))), x)
+    large = twice > real(1.25)
+    ratio = (real(2) if large else e + (scale - real(1))) / (e + (scale + real(1)))
+    return _with_sign(real(1) - ratio if large else ratio, x)
 
 
 def expit(x: Any) -> Any:
@@ -225,19 +229,6 @@ def _log_of_split(k: Any, f: Any) -> Any:
     return k * c.ln2_high - ((s * (f - z * log_polynomial(z)) - k * c.ln2_low) - f)
 
 
-def _log1p_of_normal(x: Any) -> Any:
-    """Return log(1 + x) for -1 < x < infinity."""
-    total = real(1) + x
-    # The rounding error of the sum, by Knuth's exact addition.
-    rest = total - real(1)
-    low = (real(1) - (total - rest)) + (x - rest)
-    shifted, k, m = _split(total)
-    # 2**-k, or 0 where the rounding error does not matter.
-    inverse = integer(integer(c.bias + c.bias) - shifted)
-    inverse = integer(0) if inverse < integer(0) else inverse
-    return _log_of_split(k, (m - real(1)) + low * _from_bits(inverse << c.mantissa))
-
-
 def log(x: Any) -> Any:
     """Return the natural logarithm of x."""
     lifted = x * c.lift
@@ -251,7 +242,15 @@ def log(x: Any) -> Any:
 
 def log1p(x: Any) -> Any:
     """Return log(1 + x), which is accurate near 0."""
-    value = _log1p_of_normal(x)
+    total = real(1) + x
+    # The rounding error of the sum, by Knuth's exact addition.
+    rest = total - real(1)
+    low = (real(1) - (total - rest)) + (x - rest)
+    shifted, k, m = _split(total)
+    # 2**-k, or 0 where the rounding error does not matter.
+    inverse = integer(integer(c.bias + c.bias) - shifted)
+    inverse = integer(0) if inverse < integer(0) else inverse
+    value = _log_of_split(k, (m - real(1)) + low * _from_bits(inverse << c.mantissa))
     value = real(-np.inf) if x == real(-1) else value
     value = real(np.nan) if x < real(-1) else value
     # Keeps the sign of zeros.
@@ -261,7 +260,12 @@ def log1p(x: Any) -> Any:
 
 def softplus(x: Any) -> Any:
     """Return log(1 + exp(x))."""
-    return (x if x > real(0) else real(0)) + _log1p_of_normal(exp(-abs(x)))
+    small = exp(-abs(x))
+    # The split of 1 + small, in [1, 2], without rounding the sum.
+    doubled = small > real(math.sqrt(2) - 1)
+    f = real(0.5) * (small - real(1)) if doubled else small
+    value = _log_of_split(real(1) if doubled else real(0), f)
+    return (x if x > real(0) else real(0)) + value
 
 
 # -- the normal distribution ---------------------------------------------------------------------
@@ -270,7 +274,8 @@ def softplus(x: Any) -> Any:
 def _upper_tail(x: Any) -> Any:
     """Return the probability that a standard normal variable exceeds x >= 0.
 
-    It is exp(-x²/2) / (x + 4) times a function that is smooth in (x - 4) / (x + 4) [3]_.
+    It is exp(-x²/2) / (x + a) times a function that is smooth in (x - a) / (x + a) [3]_,
+    with a = 4.125.
     """
     x = c.tail_end if x > c.tail_end else x
     # x²/2 as an unrounded sum, because exp multiplies the absolute error of its argument.
@@ -278,9 +283,10 @@ def _upper_tail(x: Any) -> Any:
     square = real(0.5) * high * high
     low = real(0.5) * (x - high) * (x + high)
     total = square + low
-    exponential = _exp_of_difference(-total, low - (total - square))
-    scale = real(1) / (x + real(4))
-    return exponential * (scale * tail_polynomial((x - real(4)) * scale))
+    # This form of (x - 4.125) / (x + 4.125) has a smaller error near x = 0.
+    t = real(2) * x / (x + real(4.125)) - real(1)
+    factor = tail_polynomial(t) / (x + real(4.125))
+    return _times_exp(factor, -total, low - (total - square))
 
 
 def erf(x: Any) -> Any:
@@ -301,8 +307,8 @@ def ndtr(x: Any) -> Any:
 
 # Every function after those that it calls.
 _ORDER = (
-    *(_bits, _from_bits, _with_sign, _reduce, _exp_of_difference, exp, expm1, tanh, expit),
-    *(_split, _log_of_split, _log1p_of_normal, log, log1p, softplus, _upper_tail, erf, ndtr),
+    *(_bits, _from_bits, _with_sign, _reduce, _times_exp, exp, expm1, tanh, expit),
+    *(_split, _log_of_split, log, log1p, softplus, _upper_tail, erf, ndtr),
 )
 
 
