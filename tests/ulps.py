@@ -11,7 +11,7 @@ REFERENCES = {
     "log1p": np.log1p,
     "tanh": np.tanh,
     "expit": scipy.special.expit,
-    "softplus": lambda x: np.logaddexp(0, x),
+    "log1pexp": lambda x: np.logaddexp(0, x),
     "erf": scipy.special.erf,
     "ndtr": scipy.special.ndtr,
 }

@@ -1,16 +1,17 @@
 """Elementary functions that LLVM vectorizes, for kernels compiled by Numba.
 
-The functions of `math` are calls into the C library, one element at a time, so a loop that contains
-one is not vectorized. These functions consist of additions, multiplications, divisions, bit
-operations and selections only. They raise no floating-point errors, and their results are within 3
-units in the last place (ulp) of the exact value (see `docs/design.md`). No operation is fused, so
-every processor, and the vectorized and the remaining part of a loop, give the same bits.
+The functions of `math` are calls into the C library, and a loop that contains a call is not
+vectorized. These functions consist of additions, multiplications, divisions, bit operations and
+selections. Products and sums are not fused, so all processors return the same bits, and so do the
+vectorized part of a loop and its remainder. `tests/ulps.py` has the largest errors, in units in the
+last place (ulp).
 
-The module contains the functions in float64, as plain Python. `functions` compiles them for a
-dtype, with the constants of `c` in that dtype: Numba would otherwise promote float32 to float64.
-For the same reason, numbers are written as ``real(2)``.
+The functions of this module compute in float64, as plain Python. `functions` compiles them for a
+dtype, with the constants and polynomials of that dtype. Numba promotes the sum of a float32 number
+and a Python number to float64, so numbers are written as ``real(2)``, and so are the results of
+integer operations.
 
-A selection evaluates both values, which LLVM needs to vectorize it, and discards one. Comparisons
+LLVM vectorizes a conditional expression if it can compute both values and select one. Comparisons
 are arranged so that NaN propagates.
 
 References
@@ -31,13 +32,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import sknn_adam
+from sknn_adam import __version__
 from sknn_adam._backends import polynomials
 from sknn_adam._backends.polynomials import POLYNOMIALS
 
 __all__ = ["NAMES", "definitions", "functions"]
 
-NAMES = ("exp", "expm1", "log", "log1p", "tanh", "expit", "softplus", "erf", "ndtr")
+NAMES = ("exp", "expm1", "log", "log1p", "tanh", "expit", "log1pexp", "erf", "ndtr")
 
 
 class Constants(NamedTuple):
@@ -110,8 +111,7 @@ def _constants(dtype: Any) -> Constants:
 def _polynomial(name: str, dtype: Any) -> Callable:
     """Return the polynomial of a name, evaluated by Horner's rule.
 
-    The expression is generated, because LLVM does not unroll loops inside of a vectorized loop
-    early enough.
+    The expression is generated, because Numba does not unroll a loop over coefficients.
     """
     coefficients = POLYNOMIALS[name][np.dtype(dtype).name]
     typed = {f"c{i}": np.dtype(dtype).type(value) for i, value in enumerate(coefficients)}
@@ -121,6 +121,7 @@ def _polynomial(name: str, dtype: Any) -> Callable:
     return eval(f"lambda x: {text}", typed)
 
 
+# The definitions for float64; `functions` replaces them for other dtypes.
 real: Any = np.float64
 integer: Any = np.int64
 c = _constants(np.float64)
@@ -146,7 +147,7 @@ def _with_sign(x: Any, signed: Any) -> Any:
 # -- exponentials --------------------------------------------------------------------------------
 
 
-def _reduce(x: Any) -> Any:
+def _reduce_exponent(x: Any) -> Any:
     """Return r and bits that end in k + 2 * bias, where x = k log(2) + r [1]_."""
     shifted = x * c.log2_e + c.rounder
     k = shifted - c.rounder
@@ -157,7 +158,7 @@ def _times_exp(factor: Any, x: Any, low: Any) -> Any:
     """Return factor * exp(x - low), where `low` is at most a rounding error of x."""
     x = c.exp_lowest if x < c.exp_lowest else x
     x = c.exp_highest if x > c.exp_highest else x
-    r, bits = _reduce(x)
+    r, bits = _reduce_exponent(x)
     # LLVM removes the subtraction of a constant 0, and the products with a constant 1.
     r = r - low
     value = factor + factor * (r + r * r * exp_polynomial(r))
@@ -176,7 +177,7 @@ def expm1(x: Any) -> Any:
     """Return exp(x) - 1, which is accurate near 0."""
     bounded = real(-40) if x < real(-40) else x
     bounded = c.exp_highest if bounded > c.exp_highest else bounded
-    r, bits = _reduce(bounded)
+    r, bits = _reduce_exponent(bounded)
     e = r + r * r * exp_polynomial(r)
     # Half of the result, because 2**k could overflow.
     scale = _from_bits(integer(bits - integer(c.bias + integer(1))) << c.mantissa)
@@ -192,7 +193,7 @@ def tanh(x: Any) -> Any:
     """
     twice = real(2) * abs(x)
     twice = real(40) if twice > real(40) else twice
-    r, bits = _reduce(twice)
+    r, bits = _reduce_exponent(twice)
     e = r + r * r * exp_polynomial(r)
     scale = _from_bits(integer(bits - c.bias) << c.mantissa)
     e = scale * e
@@ -258,8 +259,8 @@ def log1p(x: Any) -> Any:
     return value if x < real(np.inf) else x
 
 
-def softplus(x: Any) -> Any:
-    """Return log(1 + exp(x))."""
+def log1pexp(x: Any) -> Any:
+    """Return log(1 + exp(x)), the softplus function."""
     small = exp(-abs(x))
     # The split of 1 + small, in [1, 2], without rounding the sum.
     doubled = small > real(math.sqrt(2) - 1)
@@ -307,8 +308,8 @@ def ndtr(x: Any) -> Any:
 
 # Every function after those that it calls.
 _ORDER = (
-    *(_bits, _from_bits, _with_sign, _reduce, _times_exp, exp, expm1, tanh, expit),
-    *(_split, _log_of_split, log, log1p, softplus, _upper_tail, erf, ndtr),
+    *(_bits, _from_bits, _with_sign, _reduce_exponent, _times_exp, exp, expm1, tanh, expit),
+    *(_split, _log_of_split, log, log1p, log1pexp, _upper_tail, erf, ndtr),
 )
 
 
@@ -317,7 +318,7 @@ def functions(dtype: str) -> dict[str, Any]:
     """Return the functions by name, compiled for "float32" or "float64" for use in kernels."""
     import numba
 
-    # Without inlining, a call would end the vectorization.
+    # LLVM would otherwise not inline the larger functions, and a call prevents vectorization.
     compiled = numba.njit(nogil=True, error_model="numpy", forceinline=True)
     names: dict[str, Any] = {
         "np": np,
@@ -338,13 +339,14 @@ def _digest() -> str:
     """Return a hash of the source of the functions, or of the version if only bytecode exists."""
     loaders = ((module, module["__loader__"]) for module in (globals(), vars(polynomials)))
     sources = [loader.get_source(module["__name__"]) for module, loader in loaders]
-    text = "".join(source or sknn_adam.__version__ for source in sources)
+    text = "".join(source or __version__ for source in sources)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def definitions(names: Iterable[str], dtype: Any) -> str:
     """Return source text that defines functions as globals of a kernel's module.
 
+    A function that a kernel calls, and that calls these, needs the option ``forceinline`` too.
     Numba's cache on disk does not detect changes of functions in other files. The text contains a
     hash of their source, so that a change gives the kernel another source.
     """

@@ -1,14 +1,14 @@
 """Write the polynomials of the elementary functions, and golden values of these functions.
 
 The coefficients go to sknn_adam/_backends/polynomials.py, and the golden values to elementary.json
-in this folder. mpmath computes both with 40 digits. To regenerate the files:
+in this folder. mpmath computes both with at least 40 digits. To regenerate the files:
 
     python3.11 -m venv /tmp/golden && . /tmp/golden/bin/activate
     pip install mpmath==1.4.1 numpy
     python tests/golden/make_polynomials.py
 
 The polynomials are minimax approximations, found by the exchange algorithm of Remez (Muller,
-Elementary Functions, 3rd edition, section 3.6): the weighted error takes its largest size at
+Elementary Functions, 3rd edition, chapter 3): the weighted error takes its largest size at
 degree + 2 points with alternating signs.
 """
 
@@ -166,7 +166,7 @@ def write_polynomials():
 # -- golden values -------------------------------------------------------------------------------
 
 
-def softplus(x):
+def log1pexp(x):
     return mp.log1p(mp.exp(x))
 
 
@@ -178,7 +178,7 @@ FUNCTIONS = {
     "tanh": mp.tanh,
     "erf": mp.erf,
     "expit": lambda x: 1 / (1 + mp.exp(-x)),
-    "softplus": softplus,
+    "log1pexp": log1pexp,
     "ndtr": lambda x: mp.erfc(-x / mp.sqrt(2)) / 2,
 }
 # Arguments where the results are neither constant nor trivial.
@@ -190,7 +190,7 @@ RANGES = {
     "tanh": (-20, 20),
     "erf": (-6, 6),
     "expit": (-746, 40),
-    "softplus": (-746, 740),
+    "log1pexp": (-746, 740),
     "ndtr": (-39, 9),
 }
 
