@@ -16,7 +16,7 @@ REFERENCES = {
     "ndtr": scipy.special.ndtr,
 }
 # The largest allowed distances.
-LIMITS = dict.fromkeys(REFERENCES, 2) | {"exp": 1, "log": 1, "ndtr": 4}
+LIMITS = dict.fromkeys(REFERENCES, 2) | {"exp": 1, "log": 1, "ndtr": 5}
 
 
 def compiled_map(function):
