@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._component.base import Component
+from sknn_adam._backends.numpy_backend import norm
+from sknn_adam._component.base import Component, overrides
 from sknn_adam._component.layout import by_member
 from sknn_adam._component.registry import Table
 from sknn_adam._utils.validation import POSITIVE
@@ -38,21 +39,19 @@ class Clipping(Component):
 
     contract = (("__call__",),)
 
+    # How compiled loops clip: by "norm", "layer" or "value", up to ``limit``. A subclass that
+    # redefines the clipping does not inherit it.
+    compiled_loop: ClassVar[str | None] = None
+    limit: float
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if overrides(cls, "__call__", "compiled_loop"):
+            cls.compiled_loop = None
+
     @abstractmethod
     def __call__(self, grad: np.ndarray, layout: list | None = None) -> np.ndarray:
         """Clip the flat gradient in place and return it."""
-
-
-def norm(vector: np.ndarray) -> float:
-    """Return the Euclidean norm, even if the squares overflow or underflow."""
-    with np.errstate(over="ignore"):
-        total = float(np.dot(vector, vector))
-    if 0.0 < total < np.inf:
-        return total**0.5
-    peak = float(np.max(np.abs(vector), initial=0.0))
-    if not 0.0 < peak < np.inf:
-        return peak
-    return peak * float(np.linalg.norm((vector / peak).astype(np.float64)))
 
 
 class ClipByNorm(Clipping):
@@ -80,9 +79,15 @@ class ClipByNorm(Clipping):
     """
 
     _parameter_constraints: ClassVar = {"max_norm": [POSITIVE]}
+    compiled_loop = "norm"
 
     def __init__(self, max_norm: float = 1.0) -> None:
         self.max_norm = max_norm
+
+    @property
+    def limit(self) -> float:  # type: ignore[override]
+        """The largest allowed norm."""
+        return self.max_norm
 
     def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         members = by_member(layout)
@@ -120,9 +125,15 @@ class ClipByValue(Clipping):
     """
 
     _parameter_constraints: ClassVar = {"max_value": [POSITIVE]}
+    compiled_loop = "value"
 
     def __init__(self, max_value: float = 1.0) -> None:
         self.max_value = max_value
+
+    @property
+    def limit(self) -> float:  # type: ignore[override]
+        """The largest allowed absolute value."""
+        return self.max_value
 
     def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         return np.clip(grad, -float(self.max_value), float(self.max_value), out=grad)
@@ -148,6 +159,8 @@ class ClipByLayerNorm(ClipByNorm):
     >>> ClipByLayerNorm(1.0)(np.array([3.0, 4.0, 0.5]), layout)
     array([0.6, 0.8, 0.5])
     """
+
+    compiled_loop = "layer"
 
     def __call__(self, grad: np.ndarray, layout: Any = None) -> np.ndarray:
         members = by_member(layout) or [layout or [(slice(None), (), "")]]

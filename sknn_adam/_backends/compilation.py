@@ -290,7 +290,9 @@ def _compile_player() -> tuple[Any, Any, Product]:
     table = int64[:, ::1]
     signatures = {
         player.run: void(table),
-        player.play: int64(table, table, table, int64[::1], float64[::1], float64, float64[:, ::1]),
+        player.play: int64(
+            table, table, table, int64[::1], float64[:, :], float64, float64[:, :, ::1]
+        ),
     }
     text = f"# The loops of player {_hash_of(player)}, intrinsics {_hash_of(intrinsics)}"
     path = _source_file(text, "player")

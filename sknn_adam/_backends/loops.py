@@ -5,7 +5,7 @@ which may have length 1, followed by a samples axis. Compiled loops do not check
 compared when a call is bound, and the ranges of row indices and class codes are checked before.
 """
 
-from math import exp, log, log1p
+from math import exp, inf, log, log1p, sqrt
 
 from numpy import ndarray
 
@@ -14,11 +14,15 @@ from sknn_adam._backends.kernels import arrays
 __all__ = [
     "add_bias",
     "blend",
+    "clip_norm",
+    "clip_value",
     "column_sums",
     "gather",
     "gather_columns",
+    "join_norms",
     "label_log_loss",
     "multiply",
+    "norm",
     "penalize",
     "softmax_log_loss",
     "squared_error",
@@ -98,6 +102,65 @@ def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     for m in range(average.shape[0]):
         for i in range(average.shape[1]):
             average[m, i] = keep * average[m, i] + rate * vector[m, i]
+
+
+@arrays("ms", "d:ma", "i:1")
+def norm(vector: ndarray, norms: ndarray, at: ndarray) -> None:
+    """Write the norm of each member to column `at` of `norms`, even if squares overflow."""
+    column = at[0]
+    for m in range(vector.shape[0]):
+        total = 0.0
+        for i in range(vector.shape[1]):
+            total += vector[m, i] * vector[m, i]
+        if not (0 < total < inf):
+            # The squares are computed again from numbers of at most 1.
+            peak = 0.0
+            for i in range(vector.shape[1]):
+                size = abs(vector[m, i])
+                peak = size if not size <= peak else peak
+            if 0 < peak < inf:
+                total = 0.0
+                for i in range(vector.shape[1]):
+                    total += (vector[m, i] / peak) ** 2
+                norms[m, column] = peak * sqrt(total)
+            else:
+                norms[m, column] = peak
+        else:
+            norms[m, column] = sqrt(total)
+
+
+@arrays("d:ma", "d:m")
+def join_norms(norms: ndarray, total: ndarray) -> None:
+    """Write the norm of all arrays of a member to `total`, given the norms of the arrays."""
+    for m in range(norms.shape[0]):
+        peak = squares = 0.0
+        for a in range(norms.shape[1]):
+            peak = norms[m, a] if not norms[m, a] <= peak else peak
+        for a in range(norms.shape[1]):
+            squares += (norms[m, a] / peak) ** 2 if 0 < peak < inf else 0.0
+        total[m] = peak * sqrt(squares) if 0 < peak < inf else peak
+
+
+@arrays("ms", "d:ma", "i:1", "1")
+def clip_norm(vector: ndarray, norms: ndarray, at: ndarray, limit: ndarray) -> None:
+    """Scale the vectors of members whose norm, in column `at` of `norms`, exceeds the limit."""
+    column = at[0]
+    for m in range(vector.shape[0]):
+        if norms[m, column] > limit[0]:
+            factor = limit[0] / norms[m, column]
+            for i in range(vector.shape[1]):
+                vector[m, i] *= factor
+
+
+@arrays("ms", "1")
+def clip_value(vector: ndarray, limit: ndarray) -> None:
+    """Clip every element; NaN stays."""
+    largest = limit[0]
+    for m in range(vector.shape[0]):
+        for i in range(vector.shape[1]):
+            v = vector[m, i]
+            v = largest if v > largest else v
+            vector[m, i] = -largest if v < -largest else v
 
 
 @arrays("s", "*s")

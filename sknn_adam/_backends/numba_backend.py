@@ -15,10 +15,11 @@ from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
 from sknn_adam._backends.draws import scratch, threshold
 from sknn_adam._backends.kernels import Call, Kernel, Stream, alike
-from sknn_adam._backends.numpy_backend import product
+from sknn_adam._backends.numpy_backend import norm, product
 from sknn_adam._backends.program import table_of
 from sknn_adam._backends.recording import RecordingKernels
 from sknn_adam._backends.tracing import record, record_apply, record_rule
+from sknn_adam._component.layout import Layout, count_members
 
 __all__ = ["FusedKernels"]
 
@@ -256,6 +257,40 @@ class FusedKernels(RecordingKernels):
 
     def _plain_penalty(self, *arguments: Any) -> None:
         self._values[...] = super().penalize(self._value(), *arguments)
+
+    def clip(self, clip: Any, grad: np.ndarray, layout: Layout) -> tuple[float, float]:
+        """Clip the gradient in place; return its norm before and after."""
+        calls = self.clip_calls(clip, grad, layout)
+        if calls is None:
+            return super().clip(clip, grad, layout)
+        self.run(table_of(calls))
+        return norm(self.outputs[1]), norm(self.outputs[2])
+
+    def clip_calls(self, clip: Any, grad: np.ndarray, layout: Layout) -> list[Call] | None:
+        """Return the calls that clip the gradient and measure it, or None if there are none."""
+        kind, n_members = clip.compiled_loop, count_members(layout)
+        names = "norm", "join_norms", "clip_norm", "clip_value"
+        kernels = {name: loop_kernel(name, grad.dtype) for name in names}
+        if kind is None or None in kernels.values() or not grad.flags.c_contiguous:
+            return None
+        blocks = [block for block, *_ in layout]
+        if n_members is None and kind != "layer":
+            blocks = [slice(None)]
+        arrays = [grad[block].reshape(n_members or 1, -1) for block in blocks]
+        norms = np.zeros((n_members or 1, len(arrays)))
+        at = [np.array([i]) for i in range(len(arrays))]
+        limit = np.array([clip.limit], grad.dtype)
+        call: Any = {name: kernel.bind for name, kernel in kernels.items() if kernel}
+        measure = [call["norm"](array, norms, i) for array, i in zip(arrays, at, strict=True)]
+        before, after = (call["join_norms"](norms, total) for total in self.outputs[1:])
+        if kind == "value":
+            clips = [call["clip_value"](array, limit) for array in arrays]
+        else:
+            sizes = norms if kind == "layer" else self.outputs[1][:, None]
+            columns = at if kind == "layer" else at[:1] * len(arrays)
+            pairs = zip(arrays, columns, strict=True)
+            clips = [call["clip_norm"](array, sizes, i, limit) for array, i in pairs]
+        return [*measure, before, *clips, *measure, after]
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`."""

@@ -15,7 +15,8 @@ import numpy as np
 from sknn_adam._backends.dependencies import Watch, dependencies_of
 from sknn_adam._backends.draws import drop_in_numpy
 from sknn_adam._backends.tracing import Program, trace
-from sknn_adam._utils.validation import check_shape
+from sknn_adam._component.layout import Layout
+from sknn_adam._utils.validation import check_shape, in_place
 
 __all__ = [
     "NUMPY",
@@ -23,6 +24,7 @@ __all__ = [
     "NumpyKernels",
     "add_scaled",
     "flush_denormals",
+    "norm",
     "product",
 ]
 
@@ -248,6 +250,12 @@ class Backend:
                 grad[block] += slope
         return value
 
+    def clip(self, clip: Any, grad: np.ndarray, layout: Layout) -> tuple[float, float]:
+        """Clip the gradient in place; return its norm before and after."""
+        before = norm(grad)
+        in_place(clip.__call__, grad, layout)
+        return before, norm(grad)
+
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`, both flat."""
         average *= keep
@@ -380,6 +388,18 @@ def flush_denormals(vector: np.ndarray) -> None:
     for block in _cache_blocks(vector.size):
         values = vector[block]
         values[np.abs(values) < tiny] = 0
+
+
+def norm(vector: np.ndarray) -> float:
+    """Return the Euclidean norm, even if the squares overflow or underflow."""
+    with np.errstate(over="ignore"):
+        total = float(np.dot(vector, vector))
+    if 0.0 < total < np.inf:
+        return total**0.5
+    peak = float(np.max(np.abs(vector), initial=0.0))
+    if not 0.0 < peak < np.inf:
+        return peak
+    return peak * float(np.linalg.norm((vector / peak).astype(np.float64)))
 
 
 def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -32,9 +32,9 @@ def play(
     segments: ndarray,
     strides: ndarray,
     slots: ndarray,
-    values: ndarray,
+    outputs: ndarray,
     limit: float,
-    losses: ndarray,
+    results: ndarray,
 ) -> int:
     """Do training steps and return how many of them are complete.
 
@@ -49,12 +49,12 @@ def play(
         How many bytes of each stream a step reads.
     slots : ndarray of shape (n_streams,)
         The addresses of the slots of the streams.
-    values : ndarray of shape (n_members,)
-        The losses of a step.
+    outputs : ndarray of shape (3, n_members)
+        The losses of a step, and the norms of the gradients before and after clipping.
     limit : float
         A step with a larger loss ends after its loss has been computed; 0 for no limit.
-    losses : ndarray of shape (n_steps, n_members)
-        Receives the losses of all steps.
+    results : ndarray of shape (n_steps, 3, n_members)
+        Receives the outputs of all steps.
     """
     done = 0
     for s in range(segments.shape[0]):
@@ -62,9 +62,10 @@ def play(
         for _ in range(n_steps):
             for i in range(first, known):
                 call(table[i, 0], table[i, 1])
-            for m in range(values.size):
-                losses[done, m] = values[m]
-            if limit > 0 and not abs(values[0]) < limit:
+            for k in range(outputs.shape[0]):
+                for m in range(outputs.shape[1]):
+                    results[done, k, m] = outputs[k, m]
+            if limit > 0 and not abs(outputs[0, 0]) < limit:
                 return done
             for i in range(known, end):
                 call(table[i, 0], table[i, 1])

@@ -105,8 +105,8 @@ class Part:
         of_table: np.ndarray,
         numbers: dict[Stream, Any],
         limit: float,
-        losses: np.ndarray,
-        values: np.ndarray,
+        results: np.ndarray,
+        outputs: np.ndarray,
     ) -> Callable[[], int]:
         """Return a function that plays steps and returns their number.
 
@@ -120,10 +120,10 @@ class Part:
             For each stream, the numbers of all steps.
         limit : float
             The largest loss, or 0.
-        losses : ndarray of shape (n_steps, n_members)
-            Receives the losses.
-        values : ndarray of shape (n_members,)
-            The array to which the objective writes its values.
+        results : ndarray of shape (n_steps, 3, n_members)
+            Receives the losses, and the norms of the gradients before and after clipping.
+        outputs : ndarray of shape (3, n_members)
+            The array to which a step writes these numbers.
         """
         slots, strides = [], []
         for stream, own in self._streams.items():
@@ -143,12 +143,12 @@ class Part:
         ]
         arguments = self.table, np.array(bounds), np.ascontiguousarray(np.transpose(strides))
         addresses = np.array([address_of(stream.slot) for stream in slots])
-        own_losses, own_values = losses[:, self.members], values[self.members]
+        own_results, own_outputs = results[..., self.members], outputs[:, self.members]
 
         def task() -> int:
-            results = np.empty(own_losses.shape)
-            done = self._play(*arguments, addresses, own_values, limit, results)
-            own_losses[...] = results
+            results = np.empty(own_results.shape)
+            done = self._play(*arguments, addresses, own_outputs, limit, results)
+            own_results[...] = results
             return done
 
         return task

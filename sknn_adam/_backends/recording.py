@@ -100,7 +100,10 @@ class RecordingKernels(NumpyKernels):
         self._checking: Any = None  # a tape and its results
         self._arrays: tuple[np.ndarray, ...] = ()  # gradient and statistics of the network
         self._layers: tuple[type, ...] = ()  # classes of the layers
-        self._values: Any = None  # values of the objective, one per member
+        # The values of the objective, one per member, and the norms of the gradients of the members
+        # before and after clipping.
+        self.outputs: Any = None
+        self._values: Any = None  # the first row
         self._stacked = False  # whether there is a members axis
 
     def begin(
@@ -173,11 +176,6 @@ class RecordingKernels(NumpyKernels):
             return None
         return tape.calls if tape is not None and tape.checked and tape.compiled else None
 
-    @property
-    def values(self) -> np.ndarray:
-        """The values of the objective, one per member."""
-        return self._values
-
     def _value(self) -> Any:
         """Return the objective; for members, an array that the next evaluation overwrites."""
         return self._values if self._stacked else float(self._values[0])
@@ -186,7 +184,8 @@ class RecordingKernels(NumpyKernels):
         """Allocate the value of the objective; `shape` is (n_members,), or () for one network."""
         self._stacked = len(shape) == 1
         if self._values is None or self._values.size != prod(shape):
-            self._values = np.zeros(prod(shape))
+            self.outputs = np.zeros((3, prod(shape)))
+            self._values = self.outputs[0]
 
     def call(self, kernel: Any, *values: Any) -> None:
         """Call a kernel with these arrays, and record the call."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import Backend
+from sknn_adam._backends.numpy_backend import Backend, norm
 from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
 from sknn_adam._nn.network import Network
@@ -23,7 +23,6 @@ from sknn_adam._training.probe import Probe
 from sknn_adam._training.run import Run
 from sknn_adam._utils.interrupts import Interrupts
 from sknn_adam._utils.validation import in_place
-from sknn_adam.clipping import norm
 
 __all__ = ["Plan", "Run", "choose_kernels", "objective", "step", "train"]
 
@@ -69,9 +68,7 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
     if probe is not None:
         probe.before(network.workspaces(batch.n_samples))
     if plan.clip is not None:  # 4
-        run.unclipped = norm(network.grad)
-        in_place(plan.clip.__call__, network.grad, network.layout)
-        run.clipped += abs(norm(network.grad) - run.unclipped) > 1e-6 * run.unclipped
+        run.note_clipping(*network.kernels.clip(plan.clip, network.grad, network.layout))
     in_place(plan.optimizer.step, network.theta, network.grad, run.optimizer_state, factor)  # 5
     run.clock.step += 1
     if plan.averaging is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.numpy_backend import norm
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import EXPLODED, Run
-from sknn_adam.clipping import norm
 
 __all__ = ["Members", "OutOfFold", "leave_one_out_scores"]
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.kernels import Call, Stream, alike
+from sknn_adam._backends.numpy_backend import norm
 from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
 from sknn_adam._training.batches import Data
@@ -56,7 +57,7 @@ def player_for(run: Run, plan: Plan, data: Data) -> "Player | None":
     """Return a player for this training run, or None if it must be done step by step."""
     optimizer = plan.optimizer
     kind = type(optimizer)
-    if not run.network.kernels.plays or plan.clip is not None:
+    if not run.network.kernels.plays:
         return None
     if kind.step is not Optimizer.step or kind.update is not Optimizer.update:
         return None
@@ -141,6 +142,12 @@ class Player:
         objective = self.kernels.program(n_rows)
         if objective is None:
             return False
+        if self.plan.clip is not None:
+            network = self.run.network
+            clips = self.kernels.clip_calls(self.plan.clip, network.grad, network.layout)
+            if clips is None:
+                return False
+            objective = [*objective, *clips]
         key = n_rows, ends_epoch
         if key not in self.parts[0].programs:
             updates = [*(self.updates or []), *(self._store_calls() if ends_epoch else [])]
@@ -183,8 +190,8 @@ class Player:
         factors, states, numbers = self._ahead(n_steps)
         if self._has_changed(segments):
             return 0, 0.0, 1.0
-        done, losses = self._run(segments, [run.order], numbers)
-        value = self._add_losses(segments, losses[:done])
+        done, results = self._run(segments, [run.order], numbers)
+        value = self._note(segments, results[:done])
         run.clock.step += done
         run.optimizer_state.t += done
         if done < n_steps or not np.isfinite(run.total):
@@ -218,7 +225,7 @@ class Player:
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
         for vector, stream in self.stored:
             numbers[stream] = np.empty((n_epochs, vector.size), vector.dtype)
-        done, losses = self._run(segments * n_epochs, orders, numbers)
+        done, results = self._run(segments * n_epochs, orders, numbers)
 
         def undo_after(epoch: int) -> None:
             run.rng.bit_generator.state = before[2]
@@ -228,9 +235,9 @@ class Player:
 
         for epoch in range(n_epochs):
             start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
-            run.total = 0.0
-            self._add_losses(segments, losses[start:stop])
-            run.batch, run.clipped, run.shape = 0, 0, (data.n_rows, data.batch_size)
+            run.total, run.clipped, run.shape = 0.0, 0, (data.n_rows, data.batch_size)
+            self._note(segments, results[start:stop])
+            run.batch, run.clip_rate = 0, run.clipped / n_batches
             run.clock.step, run.optimizer_state.t = before[0].step + stop, before[1] + stop
             if stop - start < n_batches:
                 yield np.nan, factors[stop], partial(undo_after, epoch)
@@ -262,7 +269,7 @@ class Player:
     def _run(
         self, segments: Sequence[Segment], orders: list, numbers: dict
     ) -> tuple[int, np.ndarray]:
-        """Play segments; return the number of complete steps and the losses."""
+        """Play segments; return the number of complete steps and their results."""
         run, data = self.run, self.data
         start = run.batch * data.batch_size
         n_rows = sum(segment.n_rows * segment.n_steps for segment in segments)
@@ -270,15 +277,16 @@ class Player:
         chosen = np.concatenate(rows)[start : start + n_rows] if len(rows) > 1 else rows[0][start:]
         of_table = chosen if data.index is None else data.index[chosen]
         n_steps = sum(segment.n_steps for segment in segments)
-        losses = np.empty((n_steps, run.network.members or 1))
+        outputs = self.kernels.outputs
+        results = np.empty((n_steps, *outputs.shape))
         limit = run.limit or 0.0
-        arguments = segments, chosen, of_table, numbers, limit, losses, self.kernels.values
+        arguments = segments, chosen, of_table, numbers, limit, results, outputs
         tasks = [part.task(*arguments) for part in self.parts]
         begin = perf_counter()
         done = min(share(tasks))
         pace = n_steps / max(perf_counter() - begin, 1e-6)
         self.most = max(FIRST_STEPS, int(pace * SECONDS))
-        return done, losses
+        return done, results
 
     def _ahead(self, n_steps: int) -> tuple[list[float], list[Any], dict]:
         """Return schedule factors, the states of the schedule after them, and the numbers."""
@@ -307,14 +315,17 @@ class Player:
         numbers = {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
         return factors, states, numbers | {self.kernels.draws: draws}
 
-    def _add_losses(self, segments: Sequence[Segment], losses: np.ndarray) -> float:
-        """Add the losses of steps to those of the epoch; return the last one."""
+    def _note(self, segments: Sequence[Segment], results: np.ndarray) -> float:
+        """Add the results of steps to those of the epoch; return the last loss."""
         run, value = self.run, 0.0
         single = run.network.members is None
         sizes = [segment.n_rows for segment in segments for _ in range(segment.n_steps)]
-        rows = losses[:, 0].tolist() if single else losses
+        rows = results[:, 0, 0].tolist() if single else results[:, 0]
         for size, row in zip(sizes, rows, strict=False):
             value = run.mean(row, size)
             run.total += value * size
             run.batch += 1
+        if self.plan.clip is not None:
+            for _, before, after in results:
+                run.note_clipping(norm(before), norm(after))
         return value

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.draws import new_draws
-from sknn_adam._backends.numpy_backend import Backend, flush_denormals
+from sknn_adam._backends.numpy_backend import Backend, flush_denormals, norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan
-from sknn_adam.clipping import norm
 from sknn_adam.schedules import Clock
 
 __all__ = ["EXPLODED", "FLUSHED", "Run"]
@@ -163,6 +162,11 @@ class Run:
         if self.limit is None and isfinite(values):
             self.limit = EXPLODED * max(1.0, abs(values))
         return values if self.limit is not None and abs(values) < self.limit else nan
+
+    def note_clipping(self, before: float, after: float) -> None:
+        """Count a clipped gradient, given its norms before and after."""
+        self.unclipped = before
+        self.clipped += abs(after - before) > 1e-6 * before
 
     @property
     def knows_limit(self) -> bool:
