@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from sknn_adam._backends.tracing import LOGICAL, Formula
 
@@ -74,6 +75,9 @@ BOOLEAN = {
     np.minimum: "({} and {})",
     np.where: "({1} if {0} else {2})",
 }
+# Functions of one number, see `elementary`.
+ELEMENTARY = {np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p", np.tanh: "tanh"}
+ELEMENTARY |= {special.expit: "expit", special.erf: "erf", special.ndtr: "ndtr"}
 POWERS = {2: "({0} * {0})", 1: "{0}"}
 
 
@@ -118,6 +122,11 @@ def _write_operations(
     for k, (function, arguments, result) in enumerate(formula.operations, start=1):
         booleans = _as_booleans(formula, function, arguments, result.kind == "b")
         pattern = (BOOLEAN if all(booleans) else INFIX).get(function)
+        if function in ELEMENTARY:
+            pattern = f"{ELEMENTARY[function]}({{}})"
+        # The softplus function.
+        if function is np.logaddexp and arguments[0] == (None, 0):
+            pattern, arguments, booleans = "log1pexp({})", arguments[1:], booleans[1:]
         if function is np.power and arguments[1][1] in POWERS:
             pattern, arguments = POWERS[arguments[1][1]], arguments[:1]
         if pattern is None:

@@ -21,6 +21,7 @@ import numpy as np
 from sknn_adam._backends import loops, normalizing
 from sknn_adam._backends.codegen import Loop, Unwritable
 from sknn_adam._backends.draws import drop
+from sknn_adam._backends.elementary import NAMES, definitions, functions
 from sknn_adam._backends.kernels import Argument, Kernel
 from sknn_adam._backends.products import Product
 from sknn_adam._backends.tracing import Formula
@@ -229,7 +230,9 @@ def formula_kernel(
     if loop is None:
         return None
     arguments = [Argument.parse(text) for text in loop.arguments]
-    source = SOURCE.format(dtype=dtype, names=", ".join(loop.names))
+    text = "".join(loop.lines)
+    source = definitions([name for name in NAMES if f" {name}(" in text], dtype)
+    source += SOURCE.format(dtype=dtype, names=", ".join(loop.names))
     source += "".join(f"    {line}\n" for line in loop.lines) + "\n\n" + _entry(arguments)
     dtypes = [argument.dtype(dtype, dtype) for argument in arguments]
     kernel = _once(
@@ -242,14 +245,17 @@ def loop_kernel(name: str, dtype: np.dtype, other: np.dtype | None = None) -> Ke
     """Return the kernel of a loop for two dtypes, or None if it cannot be compiled."""
     dtype, other = np.dtype(dtype), np.dtype(other or dtype)
     body: Any = LOOPS[name]
+    used = [name for name in body.__code__.co_names if name in NAMES]
     dtypes = [argument.dtype(dtype, other) for argument in body.arguments]
     options = {"fastmath": body.fastmath} if body.fastmath else {}
 
     def compile_it() -> Kernel:
         kinds = ", ".join(map(str, dtypes))
         text = _hash_of(sys.modules[body.__module__])
-        source = f"# {name}({kinds}) {text}\n\n{_entry(body.arguments)}"
-        return _compile_kernel(name, source, body, body.arguments, dtypes, options)
+        source = f"# {name}({kinds}) {text}\n{definitions(used, dtype)}\n{_entry(body.arguments)}"
+        names = vars(sys.modules[body.__module__]) | (functions(dtype.name) if used else {})
+        loop = FunctionType(body.__code__, names, name)
+        return _compile_kernel(name, source, loop, body.arguments, dtypes, options)
 
     return _once((name, dtype, other), compile_it)
 

@@ -25,7 +25,7 @@ References
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -343,13 +343,15 @@ def _digest() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def definitions(names: Iterable[str], dtype: Any) -> str:
+def definitions(names: Sequence[str], dtype: Any) -> str:
     """Return source text that defines functions as globals of a kernel's module.
 
     A function that a kernel calls, and that calls these, needs the option ``forceinline`` too.
     Numba's cache on disk does not detect changes of functions in other files. The text contains a
     hash of their source, so that a change gives the kernel another source.
     """
+    if not names:
+        return ""
     lines = [f"{name} = _elementary[{name!r}]\n" for name in names]
     return (
         f"# Elementary functions {_digest()}\n"

@@ -189,19 +189,26 @@ def softmax_log_loss(
         own = m if weight.shape[0] > 1 else 0
         total = 0.0
         for i in range(z.shape[1]):
-            peak, mean = z[m, i, 0], z[m, i, 0] * 0
+            peak = z[m, i, 0]
             for k in range(n_classes):
                 # The comparison is negated so that NaN propagates.
                 peak = z[m, i, k] if not z[m, i, k] <= peak else peak
-            norm = mean
+            mean = peak * 0
             for k in range(n_classes):
-                shifted = z[m, i, k] - peak
-                mean += shifted
-                gradient[m, i, k] = exp(shifted)
+                gradient[m, i, k] = z[m, i, k] - peak
+                mean += gradient[m, i, k]
+            true = gradient[m, i, codes[i]]
+            total += weight[own, i] * (smoothing * (true - mean / n_classes) - true)
+        # One loop over all elements is vectorized, even if there are few classes.
+        powers = gradient[m].reshape(gradient[m].size)
+        for j in range(powers.size):
+            powers[j] = exp(powers[j])
+        for i in range(z.shape[1]):
+            norm = gradient[m, i, 0] * 0
+            for k in range(n_classes):
                 norm += gradient[m, i, k]
-            true = z[m, i, codes[i]] - peak
             w = weight[own, i]
-            total += w * (smoothing * (true - mean / n_classes) - true) + w * log(norm)
+            total += w * log(norm)
             w *= inverse_n
             for k in range(n_classes):
                 gradient[m, i, k] = w * (gradient[m, i, k] / norm - smoothing / n_classes)

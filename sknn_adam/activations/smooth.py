@@ -82,11 +82,18 @@ class Mish(Activation):
     initializer = "he_uniform"
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
-        return z * np.tanh(np.logaddexp(0, z))
+        return z * self._gate(z, np.exp(-np.abs(z)))
 
     def derivative(self, z: np.ndarray, a: np.ndarray) -> np.ndarray:
-        t = np.tanh(np.logaddexp(0, z))
-        return t + z * (1 - t * t) * expit(z)
+        e = np.exp(-np.abs(z))
+        t = self._gate(z, e)
+        return t + z * (1 - t * t) * (np.where(z >= 0, 1, e) / (1 + e))
+
+    @staticmethod
+    def _gate(z: np.ndarray, e: np.ndarray) -> np.ndarray:
+        """Return tanh(log(1 + exp(z))), given e = exp(-abs(z)), as a quotient of polynomials."""
+        numerator = np.where(z >= 0, 1 + 2 * e, e * (e + 2))
+        return numerator / (numerator + np.where(z >= 0, 2 * e * e, 2))
 
 
 class Softplus(Activation):
