@@ -4,6 +4,9 @@ import os
 from statistics import median
 from time import perf_counter
 
+import numpy as np
+from scipy.stats import binom
+
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
@@ -36,3 +39,18 @@ def spread(values, digits: int = 4) -> list[float]:
     values = sorted(values)
     summary = values[0], median(values), values[-1]
     return [float(f"{value:.{digits}g}") for value in summary]
+
+
+def paired(ratios) -> dict:
+    """Return the median of paired ratios and its 95 % interval from order statistics.
+
+    The interval is that of the sign test, which makes no assumption about the distribution of the
+    times. With fewer than six ratios, it is the range, which covers less than 95 %.
+    """
+    ordered, n = np.sort(np.ravel(ratios)), np.size(ratios)
+    low = int(binom.ppf(0.025, n, 0.5))
+    interval = ordered[max(0, low - 1)], ordered[min(n - 1, n - low)]
+    return {
+        "ratio": round(float(np.median(ordered)), 4),
+        "interval": [round(float(value), 4) for value in interval],
+    }
