@@ -46,7 +46,8 @@ def run(args):
     if args.only:
         rows = [row for row in rows if row[1] in args.only.split(",")]
     with reference_tree(args.reference) as (tree, commit):
-        workers = [start(path, "benchmarks.pairs", "serve()") for path in (ROOT, tree)]
+        one = {"SKNN_ADAM_NUM_THREADS": "1"}
+        workers = [start(path, "benchmarks.pairs", "serve()", **one) for path in (ROOT, tree)]
         try:
             ratios = _measure(workers, rows, 2 if args.smoke else args.pairs)
         finally:
