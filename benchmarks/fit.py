@@ -9,7 +9,6 @@ of the matrix products of the training alone, measured in the same run.
 
 import warnings
 from itertools import pairwise
-from time import perf_counter
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +17,7 @@ from sklearn.preprocessing import scale
 
 from benchmarks._page import markdown_table, paired_cell
 from benchmarks._records import save
-from benchmarks._report import paired, run_on, spread, time_interleaved
+from benchmarks._report import CLOCKS, add_clock, paired, run_on, spread, time_interleaved
 
 ALPHA = 1e-4
 
@@ -42,6 +41,7 @@ def add_arguments(parser):
     parser.add_argument("--threads", type=int, default=1, help="number of cores to run on")
     parser.add_argument("--only", default="", help="only tables whose name contains this")
     parser.add_argument("--peers", default="", help="comma-separated names (default: all)")
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="one short repetition, no record")
 
 
@@ -65,7 +65,7 @@ def table(name: str, seed: int):
     return X, z.argmax(axis=1)
 
 
-def products(X, y, hidden, batch, epochs):
+def products(X, y, hidden, batch, epochs, clock="wall"):
     """Return the seconds of the matrix products of a training, in the dtype of sknn_adam."""
     from benchmarks.peers import trains_in_float64
 
@@ -86,8 +86,9 @@ def products(X, y, hidden, batch, epochs):
     )
     seconds = []
     n_steps = min(200, epochs * -(-len(y) // batch))
+    now = CLOCKS[clock]
     for _ in range(7):
-        start = perf_counter()
+        start = now()
         for _ in range(n_steps):
             for i, w in enumerate(W):
                 np.dot(a[i], w, out=out[i])
@@ -95,7 +96,7 @@ def products(X, y, hidden, batch, epochs):
                 np.dot(a[i].T, out[i], out=grad[i])
                 if i:
                     np.dot(out[i], W[i].T, out=back[i])
-        seconds.append((perf_counter() - start) / n_steps)
+        seconds.append((now() - start) / n_steps)
     return float(np.median(seconds) * epochs * -(-len(y) // batch))
 
 
@@ -113,7 +114,7 @@ def prepare(peers, X, y, hidden, batch, epochs, seed):
     return fits
 
 
-def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
+def measure(name, hidden, batch, epochs, repeats, seed, peers=(), clock="wall"):
     X, y = table(name, seed)
     fits = prepare(peers, X, y, hidden, batch, epochs, seed)
     loss, limits = {}, []
@@ -127,7 +128,8 @@ def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
     seconds = time_interleaved(
         {side: keep_loss(side) for side in fits},
         max(1, repeats),
-        lambda: limits.append(products(X, y, hidden, batch, epochs)),
+        lambda: limits.append(products(X, y, hidden, batch, epochs, clock)),
+        clock,
     )
     steps = epochs * -(-X.shape[0] // batch)
     row = {"size": name, "hidden": list(hidden), "batch": batch, "epochs": epochs, "sides": {}}
@@ -165,7 +167,7 @@ def run(args):
     rows = []
     for size in SIZES + LARGE:
         if args.only in size[0]:
-            rows.append(measure(*size, args.repeats, args.seed, peers))
+            rows.append(measure(*size, args.repeats, args.seed, peers, args.clock))
             show(rows[-1])
     gains = {}
     small = [row for row in rows if row["size"] not in {name for name, *_ in LARGE}]
@@ -178,7 +180,12 @@ def run(args):
         if ratios:
             gains[side] = round(float(np.exp(np.mean(np.log(ratios)))), 3)
     print("geometric mean of the speed relative to scikit-learn:", gains)
-    facts = {"seed": args.seed, "repeats": args.repeats, "threads": args.threads}
+    facts = {
+        "seed": args.seed,
+        "repeats": args.repeats,
+        "threads": args.threads,
+        "clock": args.clock,
+    }
     name = "fit" if args.threads == 1 else f"fit_{args.threads}_threads"
     if args.only or args.peers:
         name += "_only"

@@ -10,14 +10,13 @@ interval from order statistics, for each row and for geometric means over rows.
 import json
 import sys
 import warnings
-from time import perf_counter
 
 import numpy as np
 
 from benchmarks._page import markdown_table, paired_cell
 from benchmarks._records import ROOT, save
 from benchmarks._reference import reference_tree, start
-from benchmarks._report import paired, run_on
+from benchmarks._report import CLOCKS, add_clock, paired, run_on
 from benchmarks.fit import ALPHA, LARGE, SIZES, table
 from benchmarks.peers import MEMBERS, OF_MEMBERS, PEERS
 
@@ -36,6 +35,7 @@ def add_arguments(parser):
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--only", default="", help="comma-separated tables (default: all)")
     parser.add_argument("--fused", action="store_true", help="without the NumPy backend")
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="two pairs, no record")
 
 
@@ -47,7 +47,8 @@ def run(args):
         rows = [row for row in rows if row[1] in args.only.split(",")]
     with reference_tree(args.reference) as (tree, commit):
         one = {"SKNN_ADAM_NUM_THREADS": "1"}
-        workers = [start(path, "benchmarks.pairs", "serve()", **one) for path in (ROOT, tree)]
+        call = f"serve({args.clock!r})"
+        workers = [start(path, "benchmarks.pairs", call, **one) for path in (ROOT, tree)]
         try:
             ratios = _measure(workers, rows, 2 if args.smoke else args.pairs)
         finally:
@@ -65,7 +66,7 @@ def run(args):
         print("geometric mean of {}: {ratio:.3f} {interval}".format(name, **mean))
     if not args.smoke:
         name = "pairs_only" if args.only or args.fused else "pairs"
-        results = {"reference": commit, "pairs": args.pairs, "rows": summaries}
+        results = {"reference": commit, "pairs": args.pairs, "clock": args.clock, "rows": summaries}
         print(save(name, {**results, "geometric_mean": means.pop("all"), "means": means}))
 
 
@@ -99,20 +100,20 @@ def _measure(workers, rows, n_pairs):
     return ratios
 
 
-def serve():
+def serve(clock):
     """Read rows from standard input and write the seconds of one fit for each."""
     warnings.simplefilter("ignore")
     run_on(1)
-    peers, fits = {**PEERS, **MEMBERS}, {}
+    peers, fits, now = {**PEERS, **MEMBERS}, {}, CLOCKS[clock]
     for line in sys.stdin:
         side, name, hidden, batch, epochs = json.loads(line)
         if line not in fits:
             X, y = table(name, 0)
             fits.clear()
             fits[line] = peers[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
-        start = perf_counter()
+        begin = now()
         fits[line]()
-        print(perf_counter() - start, flush=True)
+        print(now() - begin, flush=True)
 
 
 def section(record: dict) -> list[str]:

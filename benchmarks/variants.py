@@ -15,7 +15,7 @@ from sklearn.datasets import make_classification
 
 from benchmarks._page import markdown_table, paired_cell
 from benchmarks._records import save
-from benchmarks._report import paired, run_on, spread, time_interleaved
+from benchmarks._report import add_clock, paired, run_on, spread, time_interleaved
 from sknn_adam import MLPClassifier
 
 RELU = "ReLU"
@@ -35,10 +35,11 @@ def add_arguments(parser):
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="one short repetition, no record")
 
 
-def seconds(n_members, epochs, n_rows, repeats, seed, _):
+def seconds(n_members, epochs, n_rows, repeats, seed, clock, _):
     """Return the seconds of the interleaved fits of each variant."""
     warnings.simplefilter("ignore")
     run_on(1)
@@ -47,12 +48,13 @@ def seconds(n_members, epochs, n_rows, repeats, seed, _):
     common = {"hidden_layer_sizes": (128, 128), "batch_size": 32, "n_members": n_members}
     common |= {"max_iter": epochs, "n_iter_no_change": np.inf, "random_state": seed}
     models = {name: MLPClassifier(**common, **params) for name, params in VARIANTS.items()}
-    return time_interleaved({name: partial(m.fit, X, y) for name, m in models.items()}, repeats)
+    fits = {name: partial(model.fit, X, y) for name, model in models.items()}
+    return time_interleaved(fits, repeats, clock=clock)
 
 
 def run(args):
     n_rows, repeats, processes = (200, 1, 1) if args.smoke else (5000, args.repeats, args.processes)
-    work = partial(seconds, args.members, args.epochs, n_rows, repeats, args.seed)
+    work = partial(seconds, args.members, args.epochs, n_rows, repeats, args.seed, args.clock)
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         timings = list(pool.map(work, range(processes)))
     rows = []
@@ -63,7 +65,7 @@ def run(args):
         print("{variant:20} {seconds[1]:.3f} s, {ratio:.3f} {interval}".format(**rows[-1]))
     if not args.smoke:
         facts = {"seed": args.seed, "repeats": repeats, "processes": processes}
-        facts |= {"members": args.members, "epochs": args.epochs}
+        facts |= {"members": args.members, "epochs": args.epochs, "clock": args.clock}
         print(save("variants", {**facts, "rows": rows}))
 
 
