@@ -9,7 +9,6 @@ from scipy.stats import quantile_test
 
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
-
 CLOCKS = {"wall": perf_counter, "cpu": process_time}
 
 

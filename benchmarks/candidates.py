@@ -14,7 +14,6 @@ import tempfile
 import warnings
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -23,7 +22,7 @@ from sklearn.model_selection import RandomizedSearchCV, ShuffleSplit
 from benchmarks._page import markdown_table, paired_cell
 from benchmarks._records import ROOT, save
 from benchmarks._reference import reference_tree, start
-from benchmarks._report import paired, run_on
+from benchmarks._report import CLOCKS, add_clock, paired, run_on
 
 # Names that both commits must have.
 SPACE = {
@@ -47,13 +46,14 @@ def add_arguments(parser):
     parser.add_argument("--slopes", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="few candidates, no record")
 
 
 # -- in the processes ----------------------------------------------------------------------------
 
 
-def search(n_candidates, epochs, seed):
+def search(n_candidates, epochs, seed, clock):
     """Print the costs of a random search."""
     from sknn_adam import MLPClassifier
 
@@ -61,10 +61,10 @@ def search(n_candidates, epochs, seed):
     model = MLPClassifier(max_iter=epochs, n_iter_no_change=np.inf, random_state=seed)
     split = ShuffleSplit(1, test_size=0.25, random_state=seed)
     common = {"n_iter": n_candidates, "cv": split, "random_state": seed, "refit": False}
-    _print_costs(RandomizedSearchCV(model, SPACE, **common).fit, X / 16, y)
+    _print_costs(clock, RandomizedSearchCV(model, SPACE, **common).fit, X / 16, y)
 
 
-def slopes(n_slopes, epochs, seed):
+def slopes(n_slopes, epochs, seed, clock):
     """Print the costs of fits with random slopes, after a first fit."""
     from sknn_adam import MLPClassifier
     from sknn_adam.activations import LeakyReLU
@@ -79,16 +79,17 @@ def slopes(n_slopes, epochs, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit(values[0])
-    _print_costs(lambda: [fit(value) for value in values[1:]])
+    _print_costs(clock, lambda: [fit(value) for value in values[1:]])
 
 
-def _print_costs(call, *arguments):
+def _print_costs(clock, call, *arguments):
     run_on(1)
-    files, memory, begin = _n_compiled(), _memory(), perf_counter()
+    now = CLOCKS[clock]
+    files, memory, begin = _n_compiled(), _memory(), now()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         call(*arguments)
-    seconds = perf_counter() - begin
+    seconds = now() - begin
     costs = {"seconds": seconds, "compiled": _n_compiled() - files}
     print(json.dumps({**costs, "megabytes": _memory() - memory}))
 
@@ -109,7 +110,7 @@ def _memory() -> float:
 def run(args):
     n_candidates, n_slopes = (4, 2) if args.smoke else (args.candidates, args.slopes)
     repeats = 1 if args.smoke else args.repeats
-    common = f"{args.epochs}, {args.seed}"
+    common = f"{args.epochs}, {args.seed}, {args.clock!r}"
     calls = [f"search({n_candidates}, {common})"] * 2 + [f"slopes({n_slopes}, {common})"]
     costs = {side: {task: [] for task in TASKS} for side in ("now", "before")}
     with reference_tree(args.reference) as (tree, commit):
@@ -129,6 +130,7 @@ def run(args):
     if not args.smoke:
         facts = {"seed": args.seed, "reference": commit, "repeats": repeats}
         facts |= {"candidates": n_candidates, "slopes": n_slopes, "epochs": args.epochs}
+        facts["clock"] = args.clock
         print(save("candidates", {**facts, "rows": rows}))
 
 
