@@ -4,8 +4,8 @@
 activations on digits, in a new process with an empty cache and in another one with the filled
 cache. In further processes with an empty cache, networks with random slopes of LeakyReLU are
 fitted one after the other. The processes of both commits are interleaved. The figures are seconds,
-the number of compiled files in the cache, and the growth of the memory of the process, each
-without the imports and, for the slopes, without the first fit.
+the number of compiled files in the cache, and the growth of the memory of the process. Those of a
+search include the import of Numba; those of the slopes exclude the first fit.
 """
 
 import json

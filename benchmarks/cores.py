@@ -104,7 +104,7 @@ def run(args):
     if len(PROCESSORS or range(os.cpu_count() or 1)) < N:
         raise SystemExit(f"This benchmark needs {N} cores.")
     os.environ["SKNN_ADAM_KERNELS"] = "fused"
-    # Processes that were running before show in the load, and reduce the gains.
+    # Other processes reduce the gains and the limit.
     load = os.getloadavg()[0]
     rows = []
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(N) as pool:
@@ -133,7 +133,8 @@ def section(record: dict) -> list[str]:
         "The table shows the gain of two fits in two Python threads over the same fits one after "
         f"the other, and of one fit of {N_MEMBERS} members on two threads over one thread, each "
         "as the median over interleaved repetitions with its 95 % interval. BLAS uses one thread. "
-        "The limit is the gain of two loops of matrix products, measured in the same repetitions.",
+        "The limit is the gain of two loops of matrix products, measured in the same repetitions. "
+        f"When the benchmark started, the load of the machine was {record['load']:.1f}.",
         markdown_table(["fits", "table", "hidden", "batch", "gain", "limit"], rows),
     ]
 

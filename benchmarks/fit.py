@@ -230,9 +230,10 @@ def section(record: dict) -> list[str]:
 
 def _cell(result) -> str:
     relative = f"{result['slower']:.2f}"
-    # The first records have no intervals.
-    if "interval" in result:
-        relative = "{slower:.2f}, {interval[0]:.2f} to {interval[1]:.2f}".format(**result)
+    # The first records have no intervals, and the side that all are compared with has none either.
+    low, high = result.get("interval", (1, 1))
+    if low < high:
+        relative += f", {low:.2f} to {high:.2f}"
     return f"{result['microseconds_per_step'][1]:.0f} ({relative})"
 
 
