@@ -19,6 +19,11 @@ def interval(middle: float, low: float, high: float, digits: int = 2) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def paired_cell(summary: dict, digits: int = 2) -> str:
+    """Return the ratio of a summary from ``_report.paired`` and its interval."""
+    return interval(summary["ratio"], *summary["interval"], digits)
+
+
 def percent(fraction: float) -> str:
     """Return a fraction as a percentage with one decimal."""
     return f"{100 * fraction:.1f} %"

@@ -2,9 +2,20 @@
 
 import os
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
+
+import numpy as np
+from scipy.stats import quantile_test
 
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+CLOCKS = {"wall": perf_counter, "cpu": process_time}
+
+
+def add_clock(parser) -> None:
+    """Add the option ``--clock``, for benchmarks on one core."""
+    text = "time to measure: cpu if other processes share the core (default: wall)"
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help=text)
 
 
 def run_on(n_processors: int) -> None:
@@ -13,21 +24,25 @@ def run_on(n_processors: int) -> None:
         os.sched_setaffinity(0, PROCESSORS[:n_processors])
 
 
-def time_interleaved(sides: dict, repeats: int, between=lambda: None) -> dict[str, list[float]]:
+def time_interleaved(
+    sides: dict, repeats: int, between=lambda: None, clock="wall"
+) -> dict[str, list[float]]:
     """Time functions in an interleaved order and return the seconds of all repetitions by name.
 
     `sides` has functions without arguments, keyed by name. Each is called once to warm up. Every
-    second repetition reverses the order. `between` is called before each repetition.
+    second repetition reverses the order. `between` is called before each repetition. `clock` is a
+    key of CLOCKS.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    now = CLOCKS[clock]
     for call in sides.values():
         call()
     for repeat in range(repeats):
         between()
         for name in list(sides)[:: 1 if repeat % 2 else -1]:
-            start = perf_counter()
+            start = now()
             sides[name]()
-            seconds[name].append(perf_counter() - start)
+            seconds[name].append(now() - start)
     return seconds
 
 
@@ -36,3 +51,19 @@ def spread(values, digits: int = 4) -> list[float]:
     values = sorted(values)
     summary = values[0], median(values), values[-1]
     return [float(f"{value:.{digits}g}") for value in summary]
+
+
+def paired(ratios) -> dict:
+    """Return the median of paired ratios and its 95 % interval from order statistics.
+
+    The interval makes no assumption about the distribution of the times. With fewer than six
+    ratios, it is their range, which covers less than 95 %.
+    """
+    ratios = np.ravel(ratios)
+    interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
+    if np.isnan(interval).any():
+        interval = ratios.min(), ratios.max()
+    return {
+        "ratio": round(float(np.median(ratios)), 4),
+        "interval": [round(float(value), 4) for value in interval],
+    }

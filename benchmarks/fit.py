@@ -2,23 +2,22 @@
 
 All packages get float64 input and use the same architecture, optimizer (Adam, 0.001), batch size,
 number of epochs and penalty. Fits are interleaved. The first fit of each package is not timed,
-because it may compile or load code. Times are medians over fits. The limit is the time of the
-matrix products of the training alone, measured in the same run.
+because it may compile or load code. Times are medians over fits. The relative times are medians of
+paired ratios with 95 % intervals: the fits of one repetition form the pairs. The limit is the time
+of the matrix products of the training alone, measured in the same run.
 """
 
 import warnings
 from itertools import pairwise
-from time import perf_counter
 
 import numpy as np
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.preprocessing import scale
 
-from benchmarks._page import markdown_table
+from benchmarks._page import markdown_table, paired_cell
 from benchmarks._records import save
-from benchmarks._report import run_on, spread, time_interleaved
-from sknn_adam._estimator.parameters import SMALL_TABLE
+from benchmarks._report import CLOCKS, add_clock, paired, run_on, spread, time_interleaved
 
 ALPHA = 1e-4
 
@@ -42,6 +41,7 @@ def add_arguments(parser):
     parser.add_argument("--threads", type=int, default=1, help="number of cores to run on")
     parser.add_argument("--only", default="", help="only tables whose name contains this")
     parser.add_argument("--peers", default="", help="comma-separated names (default: all)")
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="one short repetition, no record")
 
 
@@ -65,11 +65,13 @@ def table(name: str, seed: int):
     return X, z.argmax(axis=1)
 
 
-def products(X, y, hidden, batch, epochs):
+def products(X, y, hidden, batch, epochs, clock="wall"):
     """Return the seconds of the matrix products of a training, in the dtype of sknn_adam."""
+    from benchmarks.peers import trains_in_float64
+
     if sparse.issparse(X):
         return None
-    dtype = np.float64 if X.size < SMALL_TABLE else np.float32
+    dtype = np.float64 if trains_in_float64(X) else np.float32
     widths = [X.shape[1], *hidden, max(2, len(np.unique(y)))]
     if widths[-1] == 2:
         # A binary classifier has one output.
@@ -84,8 +86,9 @@ def products(X, y, hidden, batch, epochs):
     )
     seconds = []
     n_steps = min(200, epochs * -(-len(y) // batch))
+    now = CLOCKS[clock]
     for _ in range(7):
-        start = perf_counter()
+        start = now()
         for _ in range(n_steps):
             for i, w in enumerate(W):
                 np.dot(a[i], w, out=out[i])
@@ -93,7 +96,7 @@ def products(X, y, hidden, batch, epochs):
                 np.dot(a[i].T, out[i], out=grad[i])
                 if i:
                     np.dot(out[i], W[i].T, out=back[i])
-        seconds.append((perf_counter() - start) / n_steps)
+        seconds.append((now() - start) / n_steps)
     return float(np.median(seconds) * epochs * -(-len(y) // batch))
 
 
@@ -111,7 +114,7 @@ def prepare(peers, X, y, hidden, batch, epochs, seed):
     return fits
 
 
-def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
+def measure(name, hidden, batch, epochs, repeats, seed, peers=(), clock="wall"):
     X, y = table(name, seed)
     fits = prepare(peers, X, y, hidden, batch, epochs, seed)
     loss, limits = {}, []
@@ -125,26 +128,32 @@ def measure(name, hidden, batch, epochs, repeats, seed, peers=()):
     seconds = time_interleaved(
         {side: keep_loss(side) for side in fits},
         max(1, repeats),
-        lambda: limits.append(products(X, y, hidden, batch, epochs)),
+        lambda: limits.append(products(X, y, hidden, batch, epochs, clock)),
+        clock,
     )
     steps = epochs * -(-X.shape[0] // batch)
     row = {"size": name, "hidden": list(hidden), "batch": batch, "epochs": epochs, "sides": {}}
     if limits[0] is not None:
         row["limit_microseconds"] = round(float(np.median(limits)) / steps * 1e6, 1)
-    base = np.array(seconds["sknn_adam"])
     for side, times in seconds.items():
+        relative = paired(np.divide(times, seconds["sknn_adam"]))
         row["sides"][side] = {
             "microseconds_per_step": spread(np.array(times) / steps * 1e6),
-            "slower": round(float(np.median(np.array(times) / base)), 3),
+            "slower": relative["ratio"],
+            "interval": relative["interval"],
             "final_loss": round(float(loss[side]), 4),
         }
+        # Most peers train in float32 only.
+        if "sknn_adam (float32)" in seconds:
+            relative = paired(np.divide(times, seconds["sknn_adam (float32)"]))
+            row["sides"][side]["relative_to_float32"] = relative
     return row
 
 
 def show(row):
     cells = [f"{row['size']} {tuple(row['hidden'])} limit {row.get('limit_microseconds')}"]
     for side, result in row["sides"].items():
-        cells.append(f"{side} {result['microseconds_per_step'][1]:.0f} ({result['slower']:.2f})")
+        cells.append(f"{side} {_cell(result)}")
     print(", ".join(cells), flush=True)
 
 
@@ -158,7 +167,7 @@ def run(args):
     rows = []
     for size in SIZES + LARGE:
         if args.only in size[0]:
-            rows.append(measure(*size, args.repeats, args.seed, peers))
+            rows.append(measure(*size, args.repeats, args.seed, peers, args.clock))
             show(rows[-1])
     gains = {}
     small = [row for row in rows if row["size"] not in {name for name, *_ in LARGE}]
@@ -171,8 +180,15 @@ def run(args):
         if ratios:
             gains[side] = round(float(np.exp(np.mean(np.log(ratios)))), 3)
     print("geometric mean of the speed relative to scikit-learn:", gains)
-    facts = {"seed": args.seed, "repeats": args.repeats, "threads": args.threads}
+    facts = {
+        "seed": args.seed,
+        "repeats": args.repeats,
+        "threads": args.threads,
+        "clock": args.clock,
+    }
     name = "fit" if args.threads == 1 else f"fit_{args.threads}_threads"
+    if args.only or args.peers:
+        name += "_only"
     print(save(name, {**facts, "rows": rows, "geometric_mean": gains}))
 
 
@@ -183,23 +199,42 @@ def section(record: dict) -> list[str]:
         limit = f"{row['limit_microseconds']:.0f}" if "limit_microseconds" in row else "–"
         cells = [row["size"], tuple(row["hidden"]), row["batch"], limit]
         for side in sides:
-            cell = "{microseconds_per_step[1]:.0f} ({slower:.2f})"
-            cells.append(cell.format(**row["sides"][side]) if side in row["sides"] else "–")
+            cells.append(_cell(row["sides"][side]) if side in row["sides"] else "–")
         rows.append(cells)
+    in_float32 = [
+        f"{row['size']}, {side}: {paired_cell(result['relative_to_float32'])}"
+        for row in record["rows"]
+        for side, result in row["sides"].items()
+        if "relative_to_float32" in result and not side.startswith("sknn_adam")
+    ]
     means = ", ".join(f"{side} {gain:.2f}" for side, gain in record["geometric_mean"].items())
     return [
         "## Training time compared with other packages, on one core",
         "Each package is called as its users call it, with float64 input, Adam with a learning "
         "rate of 0.001, and the same architecture, batch size, number of epochs and penalty. The "
         "figures are microseconds per optimizer step, as medians over interleaved fits. The time "
-        "relative to `sknn_adam` with Numba is given in parentheses. Compilation is excluded. The "
-        "limit is the time of the matrix products alone, measured between the fits. On small "
-        "tables, `sknn_adam` trains in float64, as scikit-learn does; torch and JAX train in "
-        "float32.",
+        "relative to `sknn_adam` with Numba is given in parentheses, with the 95 % interval of the "
+        "median of the paired ratios where it was recorded. Compilation is excluded. The limit is "
+        "the time of the matrix products alone, measured between the fits. JAX trains an epoch in "
+        "one compiled scan. On small tables, `sknn_adam` trains in float64, as scikit-learn does; "
+        "torch and JAX train in float32.",
         markdown_table(["table", "hidden", "batch", "limit", *sides], rows),
+        *(
+            ["Time relative to `sknn_adam` in float32: " + "; ".join(in_float32) + "."]
+            * bool(in_float32)
+        ),
         "The geometric means of the speed relative to scikit-learn, without the last two rows, "
         f"are: {means}.",
     ]
+
+
+def _cell(result) -> str:
+    relative = f"{result['slower']:.2f}"
+    # The first records have no intervals, and the side that all are compared with has none either.
+    low, high = result.get("interval", (1, 1))
+    if low < high:
+        relative += f", {low:.2f} to {high:.2f}"
+    return f"{result['microseconds_per_step'][1]:.0f} ({relative})"
 
 
 def figures(record: dict) -> dict:

@@ -16,8 +16,8 @@ COMMITS = "## Comparisons of two commits"
 # The order of the page. A module renders the records listed in its SECTIONS, or those of its name.
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
-    *("record", "members", "diagnose", "tables", "defaults", "small", "tabular", "tuned"),
-    *("search", "widths", "imbalance", "bits", "pairs", "path"),
+    *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
+    *("tabular", "tuned", "search", "widths", "imbalance", "bits", "pairs", "candidates", "path"),
 )
 
 

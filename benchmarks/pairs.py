@@ -1,44 +1,54 @@
 """Training time of two commits, measured in interleaved pairs of fits.
 
-``python -m benchmarks pairs --reference COMMIT`` starts one process with each tree. The processes
-take turns in the fits of ``python -m benchmarks fit``, and their order is reversed after each pair.
-For each pair, the time with this tree is divided by the time with the reference. The median of
-these ratios is reported with its 95 % interval from order statistics, for each row and for the
-geometric mean over the rows.
+``python -m benchmarks pairs --reference COMMIT`` starts one process with the package of each
+commit. The processes take turns in the fits of ``python -m benchmarks fit`` and in fits of several
+members, and their order is reversed after each pair. For each pair, the time with this tree is
+divided by the time with the reference. The median of these ratios is reported with its 95 %
+interval from order statistics, for each row and for geometric means over rows.
 """
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import warnings
-from pathlib import Path
-from time import perf_counter
 
 import numpy as np
-from scipy.stats import binom
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks._page import markdown_table, paired_cell
+from benchmarks._records import ROOT, save
+from benchmarks._reference import reference_tree, start
+from benchmarks._report import CLOCKS, add_clock, paired, run_on
+from benchmarks.fit import ALPHA, LARGE, SIZES, table
+from benchmarks.peers import MEMBERS, OF_MEMBERS, PEERS
+
 SIDES = ("sknn_adam", "sknn_adam, NumPy")
+# The fits of several members: table, hidden layers, batch size and epochs.
+OF_SEVERAL = [
+    ("569x30", (100,), 200, 20),
+    ("5000x30", (128, 128), 32, 2),
+    ("5000x30", (128, 128), 128, 4),
+]
+N_FIRST = 5  # rows of SIZES in a mean of their own
 
 
 def add_arguments(parser):
     parser.add_argument("--reference", default="HEAD", help="commit to compare with")
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--only", default="", help="comma-separated tables (default: all)")
+    parser.add_argument("--fused", action="store_true", help="without the NumPy backend")
+    add_clock(parser)
     parser.add_argument("--smoke", action="store_true", help="two pairs, no record")
 
 
 def run(args):
-    from benchmarks._records import save
-    from benchmarks._reference import reference_tree
-    from benchmarks.fit import SIZES
-
-    only = args.only.split(",") if args.only else [name for name, *_ in SIZES]
-    rows = [[side, *size] for side in SIDES for size in SIZES if size[0] in only]
+    sides = SIDES[:1] if args.fused else SIDES
+    rows = [[side, *size] for side in sides for size in SIZES + LARGE]
+    rows += [[OF_MEMBERS, *size] for size in OF_SEVERAL]
+    if args.only:
+        rows = [row for row in rows if row[1] in args.only.split(",")]
     with reference_tree(args.reference) as (tree, commit):
-        workers = [_start(ROOT), _start(tree)]
+        one = {"SKNN_ADAM_NUM_THREADS": "1"}
+        call = f"serve({args.clock!r})"
+        workers = [start(path, "benchmarks.pairs", call, **one) for path in (ROOT, tree)]
         try:
             ratios = _measure(workers, rows, 2 if args.smoke else args.pairs)
         finally:
@@ -46,23 +56,32 @@ def run(args):
                 worker.stdin.close()
                 worker.wait()
     summaries = [
-        {"side": row[0], "size": row[1], "hidden": row[2], **_summary(ratios[:, i])}
+        {"side": row[0], "size": row[1], "hidden": row[2], "batch": row[3], **paired(ratios[:, i])}
         for i, row in enumerate(rows)
     ]
-    mean = _summary(np.exp(np.log(ratios).mean(axis=1)))
-    for entry in [*summaries, {"side": "geometric mean", "size": "", "hidden": "", **mean}]:
-        print("{side:18}{size:12}{hidden!s:12}{ratio:.3f} {interval}".format(**entry))
+    means = _means(rows, ratios)
+    for entry in summaries:
+        print("{side:22}{size:16}{hidden!s:14}{ratio:.3f} {interval}".format(**entry))
+    for name, mean in means.items():
+        print("geometric mean of {}: {ratio:.3f} {interval}".format(name, **mean))
     if not args.smoke:
-        name = "pairs_only" if args.only else "pairs"
-        results = {"reference": commit, "pairs": args.pairs, "rows": summaries}
-        save(name, {**results, "geometric_mean": mean})
+        name = "pairs_only" if args.only or args.fused else "pairs"
+        results = {"reference": commit, "pairs": args.pairs, "clock": args.clock, "rows": summaries}
+        print(save(name, {**results, "geometric_mean": means.pop("all"), "means": means}))
 
 
-def _start(tree):
-    """Start a process that imports the package from `tree` and runs ``serve``."""
-    env = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, __file__], env=env, cwd=tree, **pipes)
+def _means(rows, ratios):
+    """Return the geometric means over rows, each as a summary of its values for the pairs."""
+    first = [[SIDES[0], *size] for size in SIZES[:N_FIRST]]
+    groups = {"all": range(len(rows))}
+    if all(row in rows for row in first):
+        groups[f"the first {N_FIRST} rows"] = [rows.index(row) for row in first]
+    for side in dict.fromkeys(row[0] for row in rows):
+        groups[side] = [i for i, row in enumerate(rows) if row[0] == side]
+    logs = np.log(ratios)
+    return {
+        name: paired(np.exp(logs[:, list(group)].mean(axis=1))) for name, group in groups.items()
+    }
 
 
 def _measure(workers, rows, n_pairs):
@@ -81,59 +100,39 @@ def _measure(workers, rows, n_pairs):
     return ratios
 
 
-def _summary(ratios):
-    """Return the median and its 95 % interval from order statistics."""
-    ordered, n = np.sort(ratios), len(ratios)
-    low = int(binom.ppf(0.025, n, 0.5))
-    interval = ordered[max(0, low - 1)], ordered[min(n - 1, n - low)]
-    return {
-        "ratio": round(float(np.median(ratios)), 4),
-        "interval": [round(float(v), 4) for v in interval],
-    }
-
-
-def serve():
+def serve(clock):
     """Read rows from standard input and write the seconds of one fit for each."""
-    from benchmarks._report import run_on
-    from benchmarks.fit import ALPHA, table
-    from benchmarks.peers import PEERS
-
     warnings.simplefilter("ignore")
     run_on(1)
-    fits = {}
+    peers, fits, now = {**PEERS, **MEMBERS}, {}, CLOCKS[clock]
     for line in sys.stdin:
         side, name, hidden, batch, epochs = json.loads(line)
         if line not in fits:
             X, y = table(name, 0)
             fits.clear()
-            fits[line] = PEERS[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
-        start = perf_counter()
+            fits[line] = peers[side](X, y, tuple(hidden), batch, epochs, ALPHA, 0)
+        begin = now()
         fits[line]()
-        print(perf_counter() - start, flush=True)
+        print(now() - begin, flush=True)
 
 
 def section(record: dict) -> list[str]:
-    from benchmarks._page import interval, markdown_table
-
-    def cell(row):
-        return interval(row["ratio"], *row["interval"], 3)
-
-    rows = [[row["side"], row["size"], tuple(row["hidden"]), cell(row)] for row in record["rows"]]
-    mean = record["geometric_mean"]
-    rows.append(["all", "geometric mean", "", cell(mean)])
+    rows = [
+        [row["side"], row["size"], tuple(row["hidden"]), row.get("batch", "–"), paired_cell(row, 3)]
+        for row in record["rows"]
+    ]
+    means = {"all": record["geometric_mean"], **record.get("means", {})}
+    rows += [
+        [f"geometric mean, {name}", "", "", "", paired_cell(m, 3)] for name, m in means.items()
+    ]
     return [
         "### Training time",
         f"The table shows the time of fits relative to commit {record['reference'][:9]}, as the "
         f"median over {record['pairs']} interleaved pairs of fits with its 95 % interval.",
-        markdown_table(["backend", "table", "hidden", "relative time"], rows),
+        markdown_table(["backend", "table", "hidden", "batch", "relative time"], rows),
     ]
 
 
 def figures(record: dict) -> dict:
     mean = record["geometric_mean"]
     return {"reference": record["reference"][:9], "relative time": mean["ratio"]}
-
-
-if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    serve()

@@ -7,6 +7,7 @@ first call of `fit`, which should not be timed. A peer whose package is missing 
 """
 
 import os
+from functools import partial
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -27,12 +28,17 @@ def _estimator(kind, X, y, **params):
     return lambda: kind(**params).fit(X, y).loss_curve_[-1]
 
 
-def ours(kernels):
-    """Return the peer that trains sknn_adam with the given backend."""
+def our_fit(X, y, hidden, batch, epochs, alpha, seed, **params):
+    """Return a function that trains sknn_adam with the backend of the environment."""
+    params = {"alpha": alpha, **_common(hidden, batch, epochs, seed), **AS_THEIRS, **params}
+    return _estimator(MLPClassifier, X, y, **params)
+
+
+def ours(kernels, **params):
+    """Return the peer that trains sknn_adam with the given backend and parameters."""
 
     def prepare(X, y, hidden, batch, epochs, alpha, seed):
-        params = {"alpha": alpha, **_common(hidden, batch, epochs, seed), **AS_THEIRS}
-        fit = _estimator(MLPClassifier, X, y, **params)
+        fit = our_fit(X, y, hidden, batch, epochs, alpha, seed, **params)
 
         def run():
             with patch.dict(os.environ, SKNN_ADAM_KERNELS=kernels):
@@ -41,6 +47,21 @@ def ours(kernels):
         return run
 
     return prepare
+
+
+def ours_in_float32(X, *arguments):
+    """Prepare sknn_adam in float32, for the tables on which it trains in float64 by default."""
+    if not trains_in_float64(X):
+        raise ValueError("This table is trained in float32 by default.")
+    return ours("fused", dtype="float32")(X, *arguments)
+
+
+def trains_in_float64(X) -> bool:
+    """Return whether sknn_adam trains on this float64 table in float64 by default."""
+    # Benchmarks of two commits do not need this module, which another commit may not have.
+    from sknn_adam._estimator.parameters import SMALL_TABLE
+
+    return X.shape[0] * X.shape[1] < SMALL_TABLE
 
 
 def _common(hidden, batch, epochs, seed):
@@ -142,13 +163,18 @@ def skorch(X, y, hidden, batch, epochs, alpha, seed):
 
 
 def jax(X, y, hidden, batch, epochs, alpha, seed):
-    """Compile an epoch, which is a scan over its batches, before the first fit."""
+    """Compile an epoch, which is a scan over its batches, before the first fit.
+
+    The loss, the number of outputs, the penalty and the smaller last batch are those of sknn_adam.
+    """
     import jax
     import jax.numpy as jnp
     import optax
 
     _refuse_sparse(X)
-    widths = [X.shape[1], *hidden, len(np.unique(y))]
+    n_classes = len(np.unique(y))
+    binary = n_classes == 2
+    widths = [X.shape[1], *hidden, 1 if binary else n_classes]
     rng = np.random.default_rng(seed)
     initial = [
         (
@@ -163,8 +189,11 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
         for W, b in params[:-1]:
             x = jax.nn.relu(x @ W + b)
         logits = x @ params[-1][0] + params[-1][1]
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, t).mean()
-        return loss + alpha / 2 * sum((W**2).sum() for W, _ in params)
+        if binary:
+            losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], t)
+        else:
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, t)
+        return losses.mean() + alpha / 2 * sum((W**2).sum() for W, _ in params)
 
     def step(carry, rows, inputs, targets):
         params, state = carry
@@ -172,7 +201,7 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
         updates, state = optimizer.update(gradient, state)
         return (optax.apply_updates(params, updates), state), loss
 
-    @jax.jit
+    @partial(jax.jit, donate_argnums=0)
     def epoch(carry, batches, rest, inputs, targets):
         def one(carry, rows):
             return step(carry, rows, inputs, targets)
@@ -188,7 +217,8 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
 
     def fit(epochs=epochs):
         inputs, targets = jnp.asarray(X, jnp.float32), jnp.asarray(y, jnp.int32)
-        params = jax.tree_util.tree_map(jnp.asarray, initial)
+        # A donated array must not share memory with `initial`.
+        params = jax.tree_util.tree_map(jnp.array, initial)
         carry, order = (params, optimizer.init(params)), np.random.default_rng(seed)
         for _ in range(epochs):
             rows = order.permutation(len(X)).astype(np.int32)
@@ -200,8 +230,11 @@ def jax(X, y, hidden, batch, epochs, alpha, seed):
     return fit
 
 
+N_MEMBERS = 8
+OF_MEMBERS = f"sknn_adam, {N_MEMBERS} members"
 PEERS = {
     "sknn_adam": ours("fused"),
+    "sknn_adam (float32)": ours_in_float32,
     "sknn_adam, NumPy": ours("numpy"),
     "scikit-learn": scikit_learn,
     "torch": torch_eager,
@@ -209,3 +242,5 @@ PEERS = {
     "skorch": skorch,
     "JAX": jax,
 }
+# Not a peer of the others: it trains several networks.
+MEMBERS = {OF_MEMBERS: ours("fused", n_members=N_MEMBERS)}

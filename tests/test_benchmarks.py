@@ -1,8 +1,12 @@
 """The benchmarks run, and the docs quote their results. No test asserts a timing."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 fit = pytest.importorskip("benchmarks.fit", reason="run from the checkout: python -m pytest")
@@ -62,7 +66,7 @@ def test_every_benchmark_has_a_section_and_an_origin():
         rendered |= {module.__name__.removeprefix("benchmarks."), name}
     assert commands <= rendered
     folders = {path.name for path in _records.RESULTS.iterdir() if path.is_dir()}
-    assert folders <= rendered | {"pairs_only"}  # only some rows of "pairs"
+    assert folders <= rendered | {"fit_only", "pairs_only", "cores_only"}  # only some rows
 
 
 def test_records_are_added_and_never_overwritten(tmp_path, monkeypatch):
@@ -126,3 +130,27 @@ def test_records_name_no_folder_of_one_machine(monkeypatch, tmp_path):
     for path in _records.RESULTS.glob("*/*.json"):
         recorded = json.loads(path.read_text(encoding="utf-8"))["command"]
         assert not re.search(r"(^|[\s:=])/\w", recorded), path.name
+
+
+def test_interval_of_paired_ratios():
+    from benchmarks._report import paired
+
+    # Tables of the sign test: with 20 values, the 6th and the 15th enclose the median in 95.9 %.
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 21))
+    assert paired(values) == {"ratio": 10.5, "interval": [6, 15]}
+    assert paired(values[:6])["interval"] == [values[:6].min(), values[:6].max()]
+    assert paired([3.0, 1.0, 2.0]) == {"ratio": 2, "interval": [1, 3]}
+
+
+@pytest.mark.parametrize("name", ["cores", "variants"])
+def test_benchmarks_with_threads_or_processes_run(name):
+    from benchmarks._records import ROOT
+    from benchmarks._report import PROCESSORS
+
+    if name == "cores" and len(PROCESSORS or range(os.cpu_count() or 1)) < 2:
+        pytest.skip("needs two cores")
+    command = [sys.executable, "-m", "benchmarks", name, "--smoke"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    # Both compare at least two sides.
+    assert completed.stdout.count("\n") >= 2
