@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import norm
+from sknn_adam._backends.vectors import norm
 from sknn_adam._component.base import Component, overrides
 from sknn_adam._component.layout import by_member
 from sknn_adam._component.registry import Table

@@ -13,6 +13,10 @@ pytest.importorskip("numba")
 
 from sknn_adam._backends import compilation as _compiled
 from sknn_adam._backends import elementary
+from sknn_adam._backends.codegen import update_loop
+from sknn_adam._backends.kernels import Stream
+from sknn_adam._backends.numba_backend import FusedKernels
+from sknn_adam._backends.tracing import record_rule
 
 DTYPES = ["float32", "float64"]
 SPECIAL = [0.0, -0.0, inf, -inf, nan]
@@ -153,35 +157,25 @@ def test_loops_over_compositions_are_vectorized(dtype):
 
 # -- kernels -------------------------------------------------------------------------------------
 
-KERNEL = """import numpy as np
-
-{definitions}
-
-def kernel(x, out):
-    for i in range(x.size):
-        out[i] = x[i] * tanh(log1pexp(x[i]))
-"""
-
 
 def test_a_kernel_calls_defined_functions():
-    source = KERNEL.format(definitions=elementary.definitions(["tanh", "log1pexp"], np.float32))
-    kernel = _compiled._load(source, "void(float32[::1], float32[::1])")
     z = np.random.default_rng(0).normal(0, 3, 1000).astype(np.float32)
-    out = np.empty_like(z)
-    kernel(z, out)
+    formula = record_rule(lambda g: (g * np.tanh(np.logaddexp(0, g)),), 0, 0, np.float32)
+    kernel = _compiled.formula_kernel(update_loop, formula, z.dtype)
+    theta, factor = np.zeros((1, 1000), np.float32), Stream(z.dtype, 1)
+    factor.show(np.ones(1))
+    FusedKernels().call(kernel, theta, z[None], factor, np.array([0]))
     wide = z.astype(np.float64)
-    np.testing.assert_allclose(out, wide * np.tanh(np.logaddexp(0, wide)), rtol=5e-7)
+    np.testing.assert_allclose(-theta[0], wide * np.tanh(np.logaddexp(0, wide)), rtol=5e-7)
 
 
 def test_machine_code_of_a_kernel_is_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = KERNEL.format(definitions=elementary.definitions(["tanh", "log1pexp"], "float64"))
     # As in another process, no kernel is loaded.
-    for expected in ("misses", "hits"):
+    for n_hits in (0, 1):
         monkeypatch.setattr(_compiled, "_loaded", {})
-        stats = _compiled._load(source, "void(float64[::1], float64[::1])").stats
-        counts = {"misses": stats.cache_misses, "hits": stats.cache_hits}
-        assert [key for key, count in counts.items() if count] == [expected]
+        kernel = _compiled.loop_kernel("softmax_log_loss", np.dtype(np.float64), np.dtype(np.int64))
+        assert kernel.compiled._cache_hits == n_hits
 
 
 def test_definitions_change_with_the_source(monkeypatch):

@@ -216,7 +216,7 @@ def test_powers_equal_numpy(rng):
 
 @pytest.mark.parametrize(
     "formula",
-    [lambda g: g**3, np.exp, np.log, np.tanh, np.sin, np.cbrt, lambda g: np.hypot(g, 1.0)],
+    [lambda g: g**3, np.sin, np.cbrt, lambda g: np.hypot(g, 1.0), lambda g: np.logaddexp(g, 0)],
 )
 def test_functions_that_round_differently_are_left_to_numpy(formula, rng):
     """Numba and NumPy implement these functions differently."""

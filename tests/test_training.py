@@ -1,7 +1,6 @@
 import pickle
 import signal
 import tracemalloc
-from contextlib import nullcontext
 from dataclasses import replace
 from math import inf, nan
 from threading import Thread
@@ -12,7 +11,6 @@ from rows import CLIPPINGS, MINIMIZERS, OPTIMIZERS, SCHEDULES, central_differenc
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sknn_adam._backends.threads import one_blas_thread
 from sknn_adam._nn.network import build
 from sknn_adam._training import loop as training
 from sknn_adam._training.batches import Batch, Data
@@ -702,9 +700,8 @@ def test_training_in_a_thread_does_not_change_signal_handlers(rng):
 def test_thread_limit_depends_on_the_shapes(batch_size, width, limited):
     network = build(3, (width,), 1, [Tanh()])
     data = Data(np.zeros((2000, 3)), np.zeros(2000), None, batch_size, np.float64)
-    context = training._threads(network, data)
-    assert (context is one_blas_thread) == limited
-    assert isinstance(context, nullcontext) != limited
+    assert training._is_large(network, data) != limited
+    assert training.choose_kernels(network, data).threaded != limited
 
 
 def test_small_networks_train_on_one_blas_thread_and_restore_the_limit(rng):

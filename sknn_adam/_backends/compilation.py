@@ -320,6 +320,7 @@ def _compile_player() -> tuple[Any, Any, Product]:
         for function, signature in signatures.items()
     )
     signature = normalize_signature(void(int64))
-    entry = partial(CFunc, moved(player.multiply), signature, {}, {"nopython": True, **OPTIONS})
+    options = {"nopython": True, **OPTIONS}
+    entry = partial(CFunc, moved(player.multiply_matrices), signature, {}, options)
     multiply = _with_cache(entry, CFunc.compile, path)
     return run, play, Product(multiply.address, multiply)

@@ -56,7 +56,7 @@ class _OfThread(threading.local):
 _of_thread = _OfThread()
 
 
-def _bits(draws: ndarray, layer: int, member: int, n: int) -> ndarray:
+def _philox_bits(draws: ndarray, layer: int, member: int, n: int) -> ndarray:
     """Return the first n draws of a layer and member."""
     # NumPy increments the counter before it computes a block, so the first block has counter 1.
     counter = 0, layer, member, int(draws[2])
@@ -86,7 +86,7 @@ def drop_in_numpy(
     least = np.uint16(threshold(rate))
     masks = kept.reshape(-1, x.shape[-2] * x.shape[-1])
     for member, mask in enumerate(masks):
-        np.greater_equal(_bits(draws, layer, member, mask.size), least, mask)
+        np.greater_equal(_philox_bits(draws, layer, member, mask.size), least, mask)
     np.multiply(kept, scale, kept)
     if offset:
         np.add(x, offset, y)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Argument", "Call", "Kernel", "Stream", "address_of", "alike", "arrays"]
+__all__ = ["Argument", "Call", "Kernel", "Stream", "address_of", "arrays", "same_form"]
 
 
 class Argument(NamedTuple):
@@ -94,7 +94,7 @@ def address_of(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def alike(*arrays: np.ndarray) -> bool:
+def same_form(*arrays: np.ndarray) -> bool:
     """Return whether the arrays share shape and dtype and are C-contiguous."""
     first = arrays[0]
     return all(

@@ -21,12 +21,12 @@ __all__ = [
     "gather_columns",
     "join_norms",
     "label_log_loss",
-    "multiply",
-    "norm",
     "penalize",
     "softmax_log_loss",
     "squared_error",
+    "scale_units",
     "store",
+    "vector_norm",
 ]
 
 
@@ -51,7 +51,7 @@ def column_sums(g: ndarray, out: ndarray) -> None:
 
 
 @arrays("mnk", "mnk")
-def multiply(g: ndarray, factors: ndarray) -> None:
+def scale_units(g: ndarray, factors: ndarray) -> None:
     """Multiply `g` by the factors, in place."""
     for m in range(g.shape[0]):
         for i in range(g.shape[1]):
@@ -105,7 +105,7 @@ def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
 
 
 @arrays("ms", "d:ma", "i:1")
-def norm(vector: ndarray, norms: ndarray, at: ndarray) -> None:
+def vector_norm(vector: ndarray, norms: ndarray, at: ndarray) -> None:
     """Write the norm of each member to column `at` of `norms`, even if squares overflow."""
     column = at[0]
     for m in range(vector.shape[0]):

@@ -27,7 +27,7 @@ def batch_norm(
     used: ndarray,
     y: ndarray,
 ) -> None:
-    """Normalize `z` and update the running statistics; see `_nn.normalization.batch_norm`."""
+    """Normalize `z` and update the running statistics; see `_nn.normalization.normalize_batch`."""
     momentum, epsilon = factors[0], factors[1]
     one = momentum / momentum if momentum else momentum + 1
     n_units = z.shape[2]

@@ -14,11 +14,10 @@ import numpy as np
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
 from sknn_adam._backends.draws import scratch, threshold
-from sknn_adam._backends.kernels import Call, Kernel, Stream, alike
-from sknn_adam._backends.numpy_backend import norm, product
-from sknn_adam._backends.program import table_of
+from sknn_adam._backends.kernels import Call, Kernel, Stream, same_form
 from sknn_adam._backends.recording import RecordingKernels
 from sknn_adam._backends.tracing import record, record_apply, record_rule
+from sknn_adam._backends.vectors import norm, product
 from sknn_adam._component.layout import Layout, count_members
 
 __all__ = ["FusedKernels"]
@@ -75,7 +74,7 @@ class FusedKernels(RecordingKernels):
         kernel = self.rule_kernel(rule, len(slots), len(scalars), theta.dtype)
         vectors = theta, grad, *slots
         # The user may have replaced a slot.
-        if kernel is None or not (alike(*vectors) and all(v.flags.writeable for v in vectors)):
+        if kernel is None or not (same_form(*vectors) and all(v.flags.writeable for v in vectors)):
             super().update(rule, theta, grad, slots, scalars, keep)
             return
         stacks = [vector[None] for vector in vectors]
@@ -89,7 +88,7 @@ class FusedKernels(RecordingKernels):
             self._keep_bound(key, kernel.bind(*arrays, stream, *rest), stream)
         call, stream = self._bound[key]
         stream.show(np.array(numbers, stream.dtype))
-        self.run(table_of([call]))
+        self.execute(call)
 
     def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
         """Write the matrix product."""
@@ -98,7 +97,7 @@ class FusedKernels(RecordingKernels):
         if call is None:
             self.do(product, a, b, out)
             return
-        self.run(table_of([call]))
+        self.execute(call)
         if self._recording is not None:
             self._recording.add(call)
 
@@ -127,7 +126,7 @@ class FusedKernels(RecordingKernels):
             functions = activation.apply, activation.__call__
             self._record_once(self._kernels, key, make, *functions)
         kernel = self._kernels[key]
-        if kernel is None or not alike(z, out):
+        if kernel is None or not same_form(z, out):
             self.do(super().activate, activation, z, b, out)
             return
         arrays, tape = () if in_place else (out,), None
@@ -137,7 +136,7 @@ class FusedKernels(RecordingKernels):
         if tape is None:
             self.call(kernel, *_as_stacks(z, b, *arrays))
         else:
-            self.run(table_of([kernel.bind(*_as_stacks(z, b, *arrays))]))
+            self.execute(kernel.bind(*_as_stacks(z, b, *arrays)))
             tape.merge(kernel.bind(*_as_stacks(z, tape.merges[2], *arrays)))
 
     def _per_unit(self, name: str, value: float, like: np.ndarray) -> np.ndarray:
@@ -171,7 +170,7 @@ class FusedKernels(RecordingKernels):
             self._record_once(self._kernels, key, make, derivative)
         kernel = self._kernels[key]
         arrays = (g, a) if z is None else (g, z, a)
-        if kernel is None or not alike(*arrays):
+        if kernel is None or not same_form(*arrays):
             self.do(super().chain, derivative, g, z, a, sums)
             return
         self.call(
@@ -192,7 +191,7 @@ class FusedKernels(RecordingKernels):
     ) -> None:
         """Drop random units, in one pass."""
         kernel = loop_kernel("drop", x.dtype)
-        if kernel is None or not alike(x, y, kept):
+        if kernel is None or not same_form(x, y, kept):
             super().dropout(x, draws, layer, rate, factors, y, kept)
             return
         x, y, kept = _as_stacks(x, y, kept)
@@ -218,8 +217,8 @@ class FusedKernels(RecordingKernels):
 
     def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:
         """Multiply `g` by the factors, in place."""
-        kernel = loop_kernel("multiply", g.dtype)
-        if kernel is None or not alike(g, factors):
+        kernel = loop_kernel("scale_units", g.dtype)
+        if kernel is None or not same_form(g, factors):
             super().multiply(g, factors)
         else:
             self.call(kernel, *_as_stacks(g, factors))
@@ -232,7 +231,7 @@ class FusedKernels(RecordingKernels):
             return
         stacks = _as_stacks(g, out)
         if tape := self._merges("chain", g):
-            self.run(table_of([loop.bind(*stacks)]))
+            self.execute(loop.bind(*stacks))
             kernel, arrays = tape.merges[2]
             tape.merge(kernel.bind(*_as_stacks(*arrays, out)))
         else:
@@ -263,13 +262,13 @@ class FusedKernels(RecordingKernels):
         calls = self.clip_calls(clip, grad, layout)
         if calls is None:
             return super().clip(clip, grad, layout)
-        self.run(table_of(calls))
+        self.execute(*calls)
         return norm(self.outputs[1]), norm(self.outputs[2])
 
     def clip_calls(self, clip: Any, grad: np.ndarray, layout: Layout) -> list[Call] | None:
         """Return the calls that clip the gradient and measure it, or None if there are none."""
         kind, n_members = clip.compiled_loop, count_members(layout)
-        names = "norm", "join_norms", "clip_norm", "clip_value"
+        names = "vector_norm", "join_norms", "clip_norm", "clip_value"
         kernels = {name: loop_kernel(name, grad.dtype) for name in names}
         if kind is None or None in kernels.values() or not grad.flags.c_contiguous:
             return None
@@ -281,7 +280,9 @@ class FusedKernels(RecordingKernels):
         at = [np.array([i]) for i in range(len(arrays))]
         limit = np.array([clip.limit], grad.dtype)
         call: Any = {name: kernel.bind for name, kernel in kernels.items() if kernel}
-        measure = [call["norm"](array, norms, i) for array, i in zip(arrays, at, strict=True)]
+        measure = [
+            call["vector_norm"](array, norms, i) for array, i in zip(arrays, at, strict=True)
+        ]
         before, after = (call["join_norms"](norms, total) for total in self.outputs[1:])
         if kind == "value":
             clips = [call["clip_value"](array, limit) for array in arrays]
@@ -321,7 +322,7 @@ class FusedKernels(RecordingKernels):
             self._keep_bound(key, *bound)
         call, stream = self._bound[key]
         stream.show(rows)
-        self.run(table_of([call]))
+        self.execute(call)
         return cast
 
     def gather_call(self, X: np.ndarray, out: np.ndarray) -> tuple[Call, Stream] | None:

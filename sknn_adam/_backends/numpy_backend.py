@@ -15,27 +15,11 @@ import numpy as np
 from sknn_adam._backends.dependencies import Watch, dependencies_of
 from sknn_adam._backends.draws import drop_in_numpy
 from sknn_adam._backends.tracing import Program, trace
+from sknn_adam._backends.vectors import BLOCK, add_scaled, cache_blocks, norm, product
 from sknn_adam._component.layout import Layout
 from sknn_adam._utils.validation import check_shape, in_place
 
-__all__ = [
-    "NUMPY",
-    "Backend",
-    "NumpyKernels",
-    "add_scaled",
-    "flush_denormals",
-    "norm",
-    "product",
-]
-
-# Number of elements of a block. A handful of float64 buffers of this size fit into a 2 MB cache.
-BLOCK = 32768
-
-
-def _cache_blocks(n_rows: int, row_size: int = 1) -> Iterator[slice]:
-    rows = max(1, BLOCK // max(1, row_size))
-    for start in range(0, n_rows, rows):
-        yield slice(start, start + rows)
+__all__ = ["NUMPY", "Backend", "NumpyKernels"]
 
 
 class Backend:
@@ -108,7 +92,7 @@ class Backend:
             raise ValueError("The gradient and all slots must be as long as theta.")
         program = self._program(rule, len(slots), len(scalars), theta.dtype)
         if program is None:
-            for block in _cache_blocks(theta.size):
+            for block in cache_blocks(theta.size):
                 arrays = [grad[block], *[slot[block] for slot in slots]]
                 result = rule(*arrays, *scalars)
                 is_tuple = isinstance(result, tuple)
@@ -138,7 +122,7 @@ class Backend:
                 theta *= keep
             theta -= program.run([grad, *slots], typed, buffers)
             return
-        for block in _cache_blocks(theta.size):
+        for block in cache_blocks(theta.size):
             weights = theta[block]
             if keep != 1:
                 weights *= keep
@@ -241,7 +225,7 @@ class Backend:
         if l1:
             buffer = self._provide(1, theta)[0]
             # The slope is l1 sign(theta), but linear for |theta| < 1e-20.
-            for block in _cache_blocks(theta.size):
+            for block in cache_blocks(theta.size):
                 w = theta[block]
                 slope = np.multiply(w, l1 * 1e20, out=buffer[: w.size])
                 np.minimum(slope, l1, out=slope)
@@ -295,7 +279,7 @@ def _times_derivative(derivative: Callable, g: np.ndarray, z: Any, a: np.ndarray
 def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield corresponding blocks of arrays of one shape, split along the samples (axis -2)."""
     n_rows = arrays[0].shape[-2]
-    for block in _cache_blocks(n_rows, arrays[0].size // n_rows):
+    for block in cache_blocks(n_rows, arrays[0].size // n_rows):
         yield tuple(a[..., block, :] for a in arrays)
 
 
@@ -364,61 +348,3 @@ class NumpyKernels(Backend):
         if key not in self._buffers:
             self._buffers[key] = [np.ones(n, dtype)]
         return self._buffers[key][0]
-
-
-def add_scaled(vector: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """Add ``factor * vector`` to `out` in place, both flat, without a temporary of full size.
-
-    SciPy's BLAS is not used, because its threads would compete with those of NumPy's BLAS.
-    """
-    if vector.size <= BLOCK:
-        out += factor * vector
-        return
-    for block in _cache_blocks(vector.size):
-        out[block] += factor * vector[block]
-
-
-def flush_denormals(vector: np.ndarray) -> None:
-    """Set subnormal numbers to zero, in place.
-
-    When gradients become zero, their moving averages decay to subnormal numbers and, because of
-    rounding, stay there forever. Arithmetic on subnormal numbers is many times slower.
-    """
-    tiny = np.finfo(vector.dtype).tiny
-    for block in _cache_blocks(vector.size):
-        values = vector[block]
-        values[np.abs(values) < tiny] = 0
-
-
-def norm(vector: np.ndarray) -> float:
-    """Return the Euclidean norm, even if the squares overflow or underflow."""
-    with np.errstate(over="ignore"):
-        total = float(np.dot(vector, vector))
-    if 0.0 < total < np.inf:
-        return total**0.5
-    peak = float(np.max(np.abs(vector), initial=0.0))
-    if not 0.0 < peak < np.inf:
-        return peak
-    return peak * float(np.linalg.norm((vector / peak).astype(np.float64)))
-
-
-def product(a: Any, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Write the matrix product ``a @ b`` directly to `out`; `a` may be sparse.
-
-    Leading axes (members) are broadcast. A sparse `a` (n, m) is never converted to a dense array.
-    """
-    if not isinstance(a, np.ndarray):
-        if b.ndim == 2:
-            out[...] = a @ b
-        else:
-            for matrix, result in zip(b, out, strict=True):
-                result[...] = a @ matrix
-    elif a.ndim == b.ndim == 2:
-        np.dot(a, b, out=out)
-    # NumPy has no fast product for stacks of columns.
-    elif a.shape[-1] == 1:
-        for m in range(len(out)):
-            np.dot(a if a.ndim == 2 else a[m], b if b.ndim == 2 else b[m], out=out[m])
-    else:
-        np.matmul(a, b, out=out)
-    return out

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from sknn_adam._backends import intrinsics
 
-__all__ = ["multiply", "play", "run"]
+__all__ = ["multiply_matrices", "play", "run"]
 
 WORD = types.int64
 # In Python, an intrinsic seems to need one more argument.
@@ -76,7 +76,7 @@ def play(
     return done
 
 
-def multiply(address: int) -> None:
+def multiply_matrices(address: int) -> None:
     """Multiply matrices of several members in several blocks of rows; see `Product.bind`.
 
     BLAS stores matrices by column, so it gets the factors in reverse order, and computes the

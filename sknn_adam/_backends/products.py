@@ -98,7 +98,7 @@ class Product:
     Parameters
     ----------
     address : int
-        The address of the compiled `player.multiply`.
+        The address of the compiled `player.multiply_matrices`.
     compiled : object
         The owner of the machine code, which must not be deleted.
     """

@@ -10,7 +10,7 @@ from sknn_adam._backends.kernels import Call, Stream, address_of
 __all__ = ["Part", "ProgramBatch", "Segment", "table_of"]
 
 
-def table_of(calls: list[Call]) -> np.ndarray:
+def table_of(calls: Sequence[Call]) -> np.ndarray:
     """Return the table of calls for the player; the calls must outlive it."""
     rows = [(call.kernel.address, address_of(call.block)) for call in calls]
     return np.array(rows, np.int64).reshape(-1, 2)

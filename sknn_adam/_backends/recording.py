@@ -190,9 +190,13 @@ class RecordingKernels(NumpyKernels):
     def call(self, kernel: Any, *values: Any) -> None:
         """Call a kernel with these arrays, and record the call."""
         call = kernel.bind(*values)
-        self.run(table_of([call]))
+        self.execute(call)
         if self._recording is not None:
             self._recording.add(call)
+
+    def execute(self, *calls: Call) -> None:
+        """Execute calls, which must not be deleted meanwhile."""
+        self.run(table_of(calls))
 
     def do(self, function: Callable, *arguments: Any) -> None:
         """Call a function and record this call, but not the calls inside it."""

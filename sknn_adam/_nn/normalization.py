@@ -60,13 +60,13 @@ class BatchNormLayer(Layer):
         factors = np.array([self.momentum, self.epsilon], x.dtype)
         arrays = self.gamma, self.beta, self.mean, self.variance, self.rows
         results = out, inverse, used, y
-        ws.kernels.normalize("batch_norm", batch_norm, x, ws.kept, factors, *arrays, *results)
+        ws.kernels.normalize("batch_norm", normalize_batch, x, ws.kept, factors, *arrays, *results)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of scale and shift; return the gradient of the input."""
         arrays = self.gamma, ws["inverse"], ws["used"], self.grad_gamma, self.grad_beta
-        function = batch_norm_back
+        function = normalize_batch_back
         ws.kernels.normalize("batch_norm_back", function, g, ws["x"], ws.kept, *arrays)
         return g
 
@@ -75,7 +75,7 @@ class BatchNormLayer(Layer):
         return W * scale[..., None, :], (b - self.mean) * scale + self.beta
 
 
-def batch_norm(
+def normalize_batch(
     z: np.ndarray,
     kept: np.ndarray | None,
     factors: np.ndarray,
@@ -138,7 +138,7 @@ def batch_norm(
     y += beta[..., None, :]
 
 
-def batch_norm_back(
+def normalize_batch_back(
     g: np.ndarray,
     x: np.ndarray,
     kept: np.ndarray | None,
@@ -238,7 +238,7 @@ class RowNormLayer(Layer):
         out, y = (ws.buffer(name, x.shape, x.dtype) for name in ("x", "y"))
         inverse = ws.buffer("inverse", x.shape[:-1], x.dtype)
         arrays = self._factors(x.dtype), self.gamma, self._shift()
-        ws.kernels.normalize("row_norm", row_norm, x, *arrays, out, inverse, y)
+        ws.kernels.normalize("row_norm", normalize_samples, x, *arrays, out, inverse, y)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
@@ -247,7 +247,8 @@ class RowNormLayer(Layer):
         grad_beta = self.grad_beta if self.centered else np.empty_like(self.gamma)
         arrays = ws["x"], self._factors(g.dtype), self.gamma, ws["inverse"]
         gradients = self.grad_gamma, grad_beta
-        ws.kernels.normalize("row_norm_back", row_norm_back, g, *arrays, *gradients)
+        function = normalize_samples_back
+        ws.kernels.normalize("row_norm_back", function, g, *arrays, *gradients)
         return g
 
     def _factors(self, dtype: Any) -> np.ndarray:
@@ -257,7 +258,7 @@ class RowNormLayer(Layer):
         return self.beta if self.centered else np.zeros_like(self.gamma)
 
 
-def row_norm(
+def normalize_samples(
     z: np.ndarray,
     factors: np.ndarray,
     gamma: np.ndarray,
@@ -307,7 +308,7 @@ def _normalize_scaled(
     inverse[lost] = np.ldexp(factor, -exponent)[:, 0]
 
 
-def row_norm_back(
+def normalize_samples_back(
     g: np.ndarray,
     x: np.ndarray,
     factors: np.ndarray,

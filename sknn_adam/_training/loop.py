@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import Backend, norm
+from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
+from sknn_adam._backends.vectors import norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan

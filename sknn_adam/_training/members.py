@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import norm
+from sknn_adam._backends.vectors import norm
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import EXPLODED, Run
 

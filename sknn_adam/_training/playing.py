@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.kernels import Call, Stream, alike
-from sknn_adam._backends.numpy_backend import norm
+from sknn_adam._backends.kernels import Call, Stream, same_form
 from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
+from sknn_adam._backends.vectors import norm
 from sknn_adam._training.batches import Data
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import FLUSHED, Run
@@ -108,7 +108,7 @@ class Player:
         if kernel is None or blend is None:
             return None
         # The user may have replaced a slot.
-        if not alike(*vectors):
+        if not same_form(*vectors):
             return None
         at = {decays: np.array([n_scalars + decays]) for decays in (False, True)}
         blocks = run.optimizer_state.blocks if optimizer.weight_decay else [(slice(None), False)]
@@ -195,8 +195,10 @@ class Player:
         run.clock.step += done
         run.optimizer_state.t += done
         if done < n_steps or not np.isfinite(run.total):
-            return n_steps, np.nan, factors[min(done, n_steps - 1)]
-        run.schedule_state = states[-1]
+            last = min(done, n_steps - 1)
+            run.clock.progress, run.schedule_state = states[last]
+            return n_steps, np.nan, factors[last]
+        run.clock.progress, run.schedule_state = states[-1]
         return n_steps, value, factors[-1]
 
     def play_epochs(self, n_epochs: int) -> Iterator[tuple[float, float, Callable[[], None]]]:
@@ -240,9 +242,10 @@ class Player:
             run.batch, run.clip_rate = 0, run.clipped / n_batches
             run.clock.step, run.optimizer_state.t = before[0].step + stop, before[1] + stop
             if stop - start < n_batches:
+                run.clock.progress, run.schedule_state = states[stop]
                 yield np.nan, factors[stop], partial(undo_after, epoch)
                 return
-            run.schedule_state = states[stop - 1]
+            run.clock.progress, run.schedule_state = states[stop - 1]
             for vector, stream in self.stored:
                 vector[...] = numbers[stream][epoch]
             if epoch == n_epochs - 1:
@@ -289,7 +292,7 @@ class Player:
         return done, results
 
     def _ahead(self, n_steps: int) -> tuple[list[float], list[Any], dict]:
-        """Return schedule factors, the states of the schedule after them, and the numbers."""
+        """Return the schedule factors, progress and state after each of them, and the numbers."""
         run, plan, n_batches = self.run, self.plan, self.data.n_batches
         optimizer = plan.optimizer
         clock, state = copy(run.clock), run.schedule_state
@@ -304,7 +307,7 @@ class Player:
             factor = plan.schedule(clock, state)
             lr = optimizer.learning_rate * factor
             factors.append(factor)
-            states.append(state)
+            states.append((clock.progress, state))
             keep = 1 - lr * optimizer.weight_decay
             scalars.append((*optimizer.scalars(t + i + 1, lr), 1.0, keep))
             clock.step += 1

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.draws import new_draws
-from sknn_adam._backends.numpy_backend import Backend, flush_denormals, norm
+from sknn_adam._backends.numpy_backend import Backend
+from sknn_adam._backends.vectors import flush_denormals, norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan

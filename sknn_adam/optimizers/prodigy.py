@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknn_adam._backends.numpy_backend import add_scaled
+from sknn_adam._backends.vectors import add_scaled
 from sknn_adam._component.layout import by_member
 from sknn_adam._utils.validation import NON_NEGATIVE, POSITIVE
 from sknn_adam.optimizers.adam import Adam
