@@ -296,6 +296,7 @@ CALLS = {
     "clip_norm": lambda r: [r(2, 5), r(2, 3), np.array([2]), r(1)],
     "clip_value": lambda r: [r(2, 5), r(1)],
     "column_sums": lambda r: [r(2, 4, 3), r(2, 3)],
+    "flush": lambda r: [r(5), r(1), Stream(int, 1)],
     "gather": lambda r: [r(1, 6, 3), Stream(int, 3), r(1, 3, 3)],
     "gather_columns": lambda r: [r(3, 6), Stream(int, 3), r(3, 3)],
     "join_norms": lambda r: [r(2, 5), r(2)],

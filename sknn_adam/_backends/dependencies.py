@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Watch", "dependencies_of"]
+__all__ = ["Watch", "dependencies_of", "identity_of"]
 
 # Global variables and classes of these packages are assumed not to change.
 TRUSTED = {"builtins", "math", "numpy", "scipy", "sknn_adam"}
@@ -167,3 +167,12 @@ def dependencies_of(*functions: Any) -> Watch | None:
     except _Unwatchable:
         return None
     return watch
+
+
+def identity_of(function: Any) -> tuple[Any, type] | None:
+    """Return what identifies a function or method of this package; None for other functions."""
+    owner = getattr(function, "__self__", None)
+    defined = function if owner is None else type(owner)
+    if not defined.__module__.startswith("sknn_adam."):
+        return None
+    return getattr(function, "__func__", function), type(owner)

@@ -66,17 +66,17 @@ class Stream:
         The dtype of the array.
     size : int
         The length of a row.
-    stores : bool, default=False
-        Whether the kernel writes the row, at the end of an epoch.
+    at_end : bool, default=False
+        Whether there is one row per epoch, which is read or written at its end.
     """
 
-    def __init__(self, dtype: Any, size: int, stores: bool = False):
-        self.dtype, self.shape, self.stores = np.dtype(dtype), (size,), stores
+    def __init__(self, dtype: Any, size: int, at_end: bool = False):
+        self.dtype, self.shape, self.at_end = np.dtype(dtype), (size,), at_end
         self.slot = np.zeros(1, np.int64)
 
     def copy(self) -> "Stream":
         """Return another stream of the same kind."""
-        return Stream(self.dtype, self.shape[0], self.stores)
+        return Stream(self.dtype, self.shape[0], self.at_end)
 
     @property
     def stride(self) -> int:

@@ -17,6 +17,7 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "column_sums",
+    "flush",
     "gather",
     "gather_columns",
     "join_norms",
@@ -93,6 +94,14 @@ def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray)
             slope = l1 if w > 0 else -l1
             grad[m, i] += l2 * w + (slope if w != 0 else l1 - l1)
         values[m] += l2 / 2 * squares + l1 * sizes
+
+
+@arrays("s", "1", "*i:1")
+def flush(vector: ndarray, tiny: ndarray, due: ndarray) -> None:
+    """Set subnormal numbers, which are smaller than `tiny`, to zero if this is due."""
+    if due[0]:
+        for i in range(vector.size):
+            vector[i] = vector[i] if not abs(vector[i]) < tiny[0] else vector[i] * 0
 
 
 @arrays("ms", "ms", "*2")

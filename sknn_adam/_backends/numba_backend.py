@@ -295,19 +295,11 @@ class FusedKernels(RecordingKernels):
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`."""
-        kernel = self.blend_kernel(average.dtype)
+        kernel = loop_kernel("blend", average.dtype)
         if kernel is None:
             super().blend(average, vector, keep, rate)
         else:
             self._stream(kernel, (average[None], vector[None]), [keep, rate])
-
-    def blend_kernel(self, dtype: Any) -> Kernel | None:
-        """Return the kernel of `blend`."""
-        return loop_kernel("blend", dtype)
-
-    def store_kernel(self, dtype: Any) -> Kernel | None:
-        """Return the kernel that copies a vector."""
-        return loop_kernel("store", dtype)
 
     def gather(
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sknn_adam._backends.dependencies import Watch, dependencies_of
+from sknn_adam._backends.dependencies import Watch, dependencies_of, identity_of
 from sknn_adam._backends.draws import drop_in_numpy
 from sknn_adam._backends.tracing import Program, trace
 from sknn_adam._backends.vectors import BLOCK, add_scaled, cache_blocks, norm, product
@@ -284,6 +284,7 @@ def _row_blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 NUMPY = Backend()
+_pure: dict[tuple, Any] = {}
 
 
 class NumpyKernels(Backend):
@@ -308,8 +309,17 @@ class NumpyKernels(Backend):
 
     def _record_once(self, store: dict, key: Any, make: Callable[[], Any], *functions: Any) -> None:
         """Store the result of `make`, or None if the functions read unwatchable values."""
+        # The formulas of this package that read nothing but their arguments are recorded once per
+        # process. The code of `make` stands for the kind of recording.
+        identities = [identity_of(function) for function in functions]
+        everywhere = (make.__code__, *identities, *key[1:])
+        if everywhere in _pure:
+            store[key] = _pure[everywhere]
+            return
         watch = dependencies_of(*functions)
         store[key] = None if watch is None else make()
+        if watch is not None and not watch.values and None not in identities:
+            _pure[everywhere] = store[key]
         if store[key] is not None and watch is not None and watch.values:
             self._watched.append((store, key, watch))
 

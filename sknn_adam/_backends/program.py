@@ -70,7 +70,6 @@ class Part:
         self.programs: dict[Any, Any] = {}
         self.table = np.empty((0, 2), np.int64)
         self._streams: dict[Stream, Stream] = {}
-        self._values: Any = None
         self._kept: list[Call] = []
 
     def add(
@@ -86,14 +85,17 @@ class Part:
 
     def _own(self, call: Call, copies: Sequence[tuple[np.ndarray, np.ndarray]]) -> Call:
         """Return a call for the members of this part."""
+        if self.n_members is None or self.members == slice(0, self.n_members):
+            own = {value: value for value in call.values if isinstance(value, Stream)}
+            self._streams |= own
+            return call
         values: list[Any] = []
         for value, of_members in zip(call.values, call.kernel.of_members(call.values), strict=True):
             if isinstance(value, Stream):
-                own = self._streams.setdefault(value, value.copy())
-                values.append(own)
+                values.append(self._streams.setdefault(value, value.copy()))
                 continue
             value = _moved(value, copies)
-            if of_members and self.n_members is not None and value.shape[0] == self.n_members:
+            if of_members and value.shape[0] == self.n_members:
                 value = value[self.members]
             values.append(value)
         return call.kernel.rebind(values)
@@ -101,6 +103,7 @@ class Part:
     def task(
         self,
         segments: Sequence[Segment],
+        n_times: int,
         rows: np.ndarray,
         of_table: np.ndarray,
         numbers: dict[Stream, Any],
@@ -114,6 +117,8 @@ class Part:
         ----------
         segments : sequence of Segment
             The steps.
+        n_times : int
+            How often the segments are played.
         rows, of_table : ndarray of int
             The numbers of the samples of all batches, and those of their rows of X.
         numbers : dict
@@ -125,13 +130,14 @@ class Part:
         outputs : ndarray of shape (3, n_members)
             The array to which a step writes these numbers.
         """
-        slots, strides = [], []
+        slots: list[Stream] = []
+        strides: list[list[int]] = []
         for stream, own in self._streams.items():
             if stream in numbers:
                 own.show(np.asarray(numbers[stream], own.dtype))
                 slots.append(own)
-                # Vectors are stored at the end of an epoch only.
-                strides.append([own.stride * (s.ends_epoch or not own.stores) for s in segments])
+                steps = [segment.ends_epoch or not own.at_end for segment in segments]
+                strides.append([own.stride * reads for reads in steps])
         for key in {(segment.n_rows, segment.ends_epoch) for segment in segments}:
             for stream, is_of_table in self.programs[key][0]:
                 stream.show(of_table if is_of_table else rows)
@@ -141,7 +147,8 @@ class Part:
             [*self.programs[segment.n_rows, segment.ends_epoch][1], segment.n_steps]
             for segment in segments
         ]
-        arguments = self.table, np.array(bounds), np.ascontiguousarray(np.transpose(strides))
+        bounds, strides = bounds * n_times, [list(row) for row in zip(*strides, strict=True)]
+        arguments = self.table, np.array(bounds), np.array(strides * n_times)
         addresses = np.array([address_of(stream.slot) for stream in slots])
         own_results, own_outputs = results[..., self.members], outputs[:, self.members]
 

@@ -78,9 +78,9 @@ class Tape:
 class RecordingKernels(NumpyKernels):
     """A backend that records the calls of an objective and replays them for later batches.
 
-    For a small network, a step spends as much time in Python as in the loops. Therefore, when a
-    batch comes in the same arrays for the second time, the calls are recorded with their arrays.
-    The third time, the replay is checked (see `Backend.begin`). A process checks each sequence of
+    For a small network, a step spends as much time in Python as in the loops. Therefore the calls
+    are recorded with their arrays, and replayed when a batch comes in the same arrays. The first
+    replay is checked (see `Backend.begin`). A process checks each sequence of
     layer classes once, because a check takes about as long as four steps of a small network. A
     subclass must pass all work on arrays to `call` or `do`, and write the value of the objective
     to the array that `_hold` allocates.
@@ -113,8 +113,9 @@ class RecordingKernels(NumpyKernels):
         statistics: np.ndarray,
         layers: tuple[type, ...],
     ) -> Any:
-        """Return the objective from a checked recording, else None; record a repeated batch."""
-        tape = self._tapes.get(len(batch[1]))
+        """Return the objective from a checked recording, else None; record a new batch size."""
+        n_rows = batch[0].shape[0]
+        tape = self._tapes.get(n_rows)
         known = tape is not None and all(map(is_, tape.batch, batch))
         changed = self._watched and self._drop_changed()
         if tape is not None and tape.checked and known and not changed:
@@ -126,8 +127,7 @@ class RecordingKernels(NumpyKernels):
             # There are usually two batch sizes: full batches, and the last one.
             if len(self._tapes) > 1:
                 self._tapes.clear()
-            self._tapes[len(batch[1])] = Tape(batch)
-            return None
+            tape = self._tapes[n_rows] = Tape(batch)
         self._arrays, self._layers = (grad, statistics), layers
         if tape.grad is None:
             tape.calls.clear()

@@ -43,12 +43,14 @@ class History:
 
     def append(self, **row: Any) -> None:
         """Add a row; values missing in earlier or later rows are nan."""
-        n_rows = len(self)
-        for name in row:
-            self.columns.setdefault(name, [nan] * n_rows)
-        for name, column in self.columns.items():
-            column.append(row.get(name, nan))
-        if len(self) > MOST_ROWS:
+        n_rows, columns = len(self), self.columns
+        if row.keys() != columns.keys():
+            for name in row:
+                columns.setdefault(name, [nan] * n_rows)
+            row = dict.fromkeys(columns, nan) | row
+        for name, value in row.items():
+            columns[name].append(value)
+        if n_rows >= MOST_ROWS:
             # These are new lists, because the old ones are restored after an error.
             self.columns = {name: c[MOST_ROWS // 2 :] for name, c in self.columns.items()}
 

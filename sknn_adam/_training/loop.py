@@ -311,9 +311,9 @@ def _descend(
         played = player.play_epochs(end - run.clock.epoch) if player and spans else ()
         epoch = None
         for epoch in played:
-            loss, factor, undo_later = epoch
-            if epoch_end(run, plan, loss, factor):
-                undo_later()
+            epoch_end.start = perf_counter() - epoch.seconds
+            if epoch_end(run, plan, epoch.loss, epoch.factor):
+                epoch.undo_later()
                 return
         if epoch is None:
             loss, factor = _epoch(run, plan, data, interrupted, player)

@@ -14,20 +14,21 @@ from copy import copy, deepcopy
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from sknn_adam._backends.compilation import loop_kernel
 from sknn_adam._backends.kernels import Call, Stream, same_form
 from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
 from sknn_adam._backends.vectors import norm
 from sknn_adam._training.batches import Data
 from sknn_adam._training.plan import Plan
-from sknn_adam._training.run import FLUSHED, Run
+from sknn_adam._training.run import Run
 from sknn_adam.averaging import EMA
 from sknn_adam.optimizers import Optimizer
-from sknn_adam.schedules import Clock
+from sknn_adam.schedules import Clock, Constant
 
 __all__ = ["Player", "player_for"]
 
@@ -69,6 +70,27 @@ def player_for(run: Run, plan: Plan, data: Data) -> "Player | None":
     return player if player.updates else None
 
 
+class PlayedEpoch(NamedTuple):
+    """An epoch that has been played together with others.
+
+    Parameters
+    ----------
+    loss : float
+        The mean loss, which is nan if training has diverged.
+    factor : float
+        The last schedule factor.
+    seconds : float
+        The duration.
+    undo_later : callable
+        Undoes the later epochs.
+    """
+
+    loss: float
+    factor: float
+    seconds: float
+    undo_later: Callable[[], None]
+
+
 class Player:
     """The programs of a training run.
 
@@ -82,7 +104,12 @@ class Player:
         self.run, self.plan, self.data = run, plan, data
         kernels: Any = run.network.kernels
         self.kernels = kernels
+        self.kernel: Any = partial(loop_kernel, dtype=run.network.dtype)
         self.most = FIRST_STEPS
+        # The duration of the last call.
+        self.seconds = 0.0
+        # Whether subnormal numbers are set to zero at the end of an epoch.
+        self.due = Stream(np.int64, 1, at_end=True)
         # Whether epochs may be played before the loss of the epoch before them is known.
         self.spans = run.network.members is None
         self.stored: list[tuple[np.ndarray, Stream]] = []
@@ -103,7 +130,7 @@ class Player:
         run, optimizer, kernels = self.run, self.plan.optimizer, self.kernels
         network, theta = run.network, run.network.theta
         kernel = kernels.rule_kernel(optimizer.rule, len(optimizer.slots), n_scalars, theta.dtype)
-        blend = kernels.blend_kernel(theta.dtype)
+        blend = self.kernel("blend")
         vectors = [theta, network.grad, *run.slots(self.plan)]
         if kernel is None or blend is None:
             return None
@@ -124,18 +151,18 @@ class Player:
                 calls.append(blend.bind(stack, stacks[0], self.averages))
         return calls
 
-    def _store_calls(self) -> list[Call]:
-        """Return the calls that store the vectors of the run at the end of an epoch."""
-        kernel = self.kernels.store_kernel(self.run.network.dtype)
+    def _end_calls(self) -> list[Call]:
+        """Return the calls at the end of an epoch, which store the vectors of the run."""
+        run, dtype = self.run, self.run.network.dtype
+        store, flush = self.kernel("store"), self.kernel("flush")
+        flushed, tiny = run.flushed(self.plan), np.array([np.finfo(dtype).tiny], dtype)
         if not self.stored:
-            vectors = [self.run.network.theta, self.run.network.grad, self.run.average]
-            vectors += self.run.slots(self.plan)
-            if self.run.network.statistics.size:
-                vectors.append(self.run.network.statistics)
+            vectors = [*flushed, run.network.grad, run.average, run.network.statistics]
             for vector in vectors:
-                if vector is not None:
-                    self.stored.append((vector, Stream(vector.dtype, vector.size, True)))
-        return [kernel.bind(vector, stream) for vector, stream in self.stored]
+                if vector is not None and vector.size:
+                    self.stored.append((vector, Stream(dtype, vector.size, at_end=True)))
+        calls = [flush.bind(vector, tiny, self.due) for vector in flushed]
+        return calls + [store.bind(vector, stream) for vector, stream in self.stored]
 
     def _is_ready(self, n_rows: int, ends_epoch: bool) -> bool:
         """Return whether a batch of this size can be played; prepare its program."""
@@ -150,7 +177,7 @@ class Player:
             objective = [*objective, *clips]
         key = n_rows, ends_epoch
         if key not in self.parts[0].programs:
-            updates = [*(self.updates or []), *(self._store_calls() if ends_epoch else [])]
+            updates = [*(self.updates or []), *(self._end_calls() if ends_epoch else [])]
             for i, part in enumerate(self.parts):
                 batch = self.data.program_batch(n_rows, self.kernels, copied=i > 0)
                 if batch is None:
@@ -190,23 +217,20 @@ class Player:
         factors, states, numbers = self._ahead(n_steps)
         if self._has_changed(segments):
             return 0, 0.0, 1.0
-        done, results = self._run(segments, [run.order], numbers)
+        progress = [self._progress(i) for i in range(n_steps)]
+        done, results = self._run(segments, 1, [run.order], numbers)
         value = self._note(segments, results[:done])
         run.clock.step += done
         run.optimizer_state.t += done
-        if done < n_steps or not np.isfinite(run.total):
-            last = min(done, n_steps - 1)
-            run.clock.progress, run.schedule_state = states[last]
-            return n_steps, np.nan, factors[last]
-        run.clock.progress, run.schedule_state = states[-1]
-        return n_steps, value, factors[-1]
+        last = min(done, n_steps - 1)
+        run.clock.progress, run.schedule_state = progress[last], states[last]
+        diverged = done < n_steps or not np.isfinite(run.total)
+        return n_steps, np.nan if diverged else value, factors[last]
 
-    def play_epochs(self, n_epochs: int) -> Iterator[tuple[float, float, Callable[[], None]]]:
+    def play_epochs(self, n_epochs: int) -> Iterator[PlayedEpoch]:
         """Play whole epochs at once; yield them one by one if this is possible.
 
-        For each epoch, set the weights, their average and the gradient to those at its end, and
-        yield its mean loss, which is nan if training has diverged, the last schedule factor, and a
-        function that undoes the later epochs.
+        When an epoch is yielded, the run is as at its end.
         """
         run, data = self.run, self.data
         n_epochs = min(n_epochs, self._most_epochs())
@@ -223,41 +247,43 @@ class Player:
             return
         if self._has_changed(segments):
             return
-        before = copy(run.clock), run.optimizer_state.t, run.rng.bit_generator.state
+        step, t, rng_state = run.clock.step, run.optimizer_state.t, run.rng.bit_generator.state
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
         for vector, stream in self.stored:
             numbers[stream] = np.empty((n_epochs, vector.size), vector.dtype)
-        done, results = self._run(segments * n_epochs, orders, numbers)
+        numbers[self.due] = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))[:, None]
+        done, results = self._run(segments, n_epochs, orders, numbers)
 
         def undo_after(epoch: int) -> None:
-            run.rng.bit_generator.state = before[2]
+            run.rng.bit_generator.state = rng_state
             for _ in range(epoch + 1):
                 if self.plan.shuffle:
                     data.order(run.rng)
 
+        seconds = self.seconds / n_epochs
         for epoch in range(n_epochs):
             start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
             run.total, run.clipped, run.shape = 0.0, 0, (data.n_rows, data.batch_size)
             self._note(segments, results[start:stop])
             run.batch, run.clip_rate = 0, run.clipped / n_batches
-            run.clock.step, run.optimizer_state.t = before[0].step + stop, before[1] + stop
+            run.clock.step, run.optimizer_state.t = step + stop, t + stop
+            last = min(stop, start + n_batches - 1)
+            run.clock.progress = self._progress(last - start)
+            run.schedule_state = states[last]
             if stop - start < n_batches:
-                run.clock.progress, run.schedule_state = states[stop]
-                yield np.nan, factors[stop], partial(undo_after, epoch)
+                yield PlayedEpoch(np.nan, factors[last], seconds, partial(undo_after, epoch))
                 return
-            run.clock.progress, run.schedule_state = states[stop - 1]
             for vector, stream in self.stored:
                 vector[...] = numbers[stream][epoch]
-            if epoch == n_epochs - 1:
-                run.flush(self.plan)
-            yield run.total / data.n_rows, factors[stop - 1], partial(undo_after, epoch)
+            loss = run.total / data.n_rows
+            yield PlayedEpoch(loss, factors[last], seconds, partial(undo_after, epoch))
 
     def _most_epochs(self) -> int:
         """Return the number of epochs until something has to happen between two of them."""
         run, layers, n_batches = self.run, self.run.history.layers, self.data.n_batches
         if not (self.spans and run.knows_limit and run.batch == 0) or self.plan.record == "all":
             return 0
-        most = min(self.most // n_batches, FLUSHED - run.clock.epoch % FLUSHED)
+        most = self.most // n_batches
         if self.plan.record:
             # The layers are measured in the first epoch that begins at `next_step` or later.
             if layers.due(self.plan.record, run.clock.step):
@@ -270,53 +296,71 @@ class Player:
         return any(self.kernels.program(segment.n_rows) is None for segment in segments)
 
     def _run(
-        self, segments: Sequence[Segment], orders: list, numbers: dict
+        self, segments: Sequence[Segment], n_times: int, orders: list, numbers: dict
     ) -> tuple[int, np.ndarray]:
-        """Play segments; return the number of complete steps and their results."""
+        """Play segments repeatedly; return the number of complete steps and their results."""
         run, data = self.run, self.data
         start = run.batch * data.batch_size
-        n_rows = sum(segment.n_rows * segment.n_steps for segment in segments)
+        n_rows = n_times * sum(segment.n_rows * segment.n_steps for segment in segments)
         rows = [np.arange(data.n_rows) if order is None else order for order in orders]
         chosen = np.concatenate(rows)[start : start + n_rows] if len(rows) > 1 else rows[0][start:]
         of_table = chosen if data.index is None else data.index[chosen]
-        n_steps = sum(segment.n_steps for segment in segments)
+        n_steps = n_times * sum(segment.n_steps for segment in segments)
         outputs = self.kernels.outputs
         results = np.empty((n_steps, *outputs.shape))
         limit = run.limit or 0.0
-        arguments = segments, chosen, of_table, numbers, limit, results, outputs
+        arguments = segments, n_times, chosen, of_table, numbers, limit, results, outputs
         tasks = [part.task(*arguments) for part in self.parts]
         begin = perf_counter()
         done = min(share(tasks))
-        pace = n_steps / max(perf_counter() - begin, 1e-6)
-        self.most = max(FIRST_STEPS, int(pace * SECONDS))
+        self.kernels.draws.show(run.draws)
+        self.seconds = max(perf_counter() - begin, 1e-6)
+        self.most = max(FIRST_STEPS, int(n_steps / self.seconds * SECONDS))
         return done, results
 
     def _ahead(self, n_steps: int) -> tuple[list[float], list[Any], dict]:
-        """Return the schedule factors, progress and state after each of them, and the numbers."""
-        run, plan, n_batches = self.run, self.plan, self.data.n_batches
-        optimizer = plan.optimizer
-        clock, state = copy(run.clock), run.schedule_state
-        first, done, t = clock.epoch, clock.epoch - run.first_epoch, run.optimizer_state.t
-        factors, states, scalars, averages = [], [], [], []
+        """Return the schedule factors, the states of the schedule after them, and the numbers."""
+        run, plan, dtype = self.run, self.plan, self.run.network.dtype
+        optimizer, clock, t = plan.optimizer, run.clock, run.optimizer_state.t
+        factors, states = self._scheduled(n_steps)
+        rates = [optimizer.learning_rate * factor for factor in factors]
+        scalars = np.empty((n_steps, *self.scalars.shape))
+        scalars[:, :-2] = [optimizer.scalars(t + i, lr) for i, lr in enumerate(rates, 1)]
+        scalars[:, -2], scalars[:, -1] = 1, 1 - np.array(rates) * optimizer.weight_decay
+        draws = np.empty((n_steps, 3), np.uint64)
+        draws[:] = run.draws
+        draws[:, 2] = np.arange(clock.step, clock.step + n_steps)
+        numbers = {self.scalars: scalars.astype(dtype), self.kernels.draws: draws}
+        if run.average is not None:
+            average: Any = plan.averaging
+            steps = range(clock.step + 1, clock.step + n_steps + 1)
+            numbers[self.averages] = np.array([average.factors(step) for step in steps], dtype)
+        return factors, states, numbers
+
+    def _scheduled(self, n_steps: int) -> tuple[list[float], list[Any]]:
+        """Return the schedule factors of the next steps, and the state after each of them."""
+        run, schedule, state = self.run, self.plan.schedule, self.run.schedule_state
+        if type(schedule) is Constant:
+            return [1.0] * n_steps, [state] * n_steps
+        clock, first, factors, states = copy(run.clock), run.clock.epoch, [], []
         for i in range(n_steps):
-            epoch, batch = divmod(run.batch + i, n_batches)
-            if epoch > clock.epoch - first:
-                clock = _ClockAhead(clock.step, first + epoch)
-            clock.progress = min(1.0, (done + epoch + batch / n_batches) / plan.max_iter)
-            state = deepcopy(state)
-            factor = plan.schedule(clock, state)
-            lr = optimizer.learning_rate * factor
-            factors.append(factor)
-            states.append((clock.progress, state))
-            keep = 1 - lr * optimizer.weight_decay
-            scalars.append((*optimizer.scalars(t + i + 1, lr), 1.0, keep))
+            epoch = first + (run.batch + i) // self.data.n_batches
+            if epoch > clock.epoch:
+                clock = _ClockAhead(clock.step, epoch)
+            clock.progress = self._progress(i)
+            # A schedule without state has None.
+            state = state if state is None else deepcopy(state)
+            factors.append(schedule(clock, state))
+            states.append(state)
             clock.step += 1
-            if run.average is not None:
-                averages.append(plan.averaging.factors(clock.step))  # type: ignore[union-attr]
-        draws = np.repeat(run.draws[None], n_steps, axis=0)
-        draws[:, 2] = np.arange(run.clock.step, run.clock.step + n_steps)
-        numbers = {self.scalars: scalars, self.averages: averages or [(0.0, 0.0)]}
-        return factors, states, numbers | {self.kernels.draws: draws}
+        return factors, states
+
+    def _progress(self, i: int) -> float:
+        """Return the progress of the clock before the i-th of the next steps."""
+        run, n_batches = self.run, self.data.n_batches
+        epoch, batch = divmod(run.batch + i, n_batches)
+        done = run.clock.epoch - run.first_epoch + epoch
+        return min(1.0, (done + batch / n_batches) / self.plan.max_iter)
 
     def _note(self, segments: Sequence[Segment], results: np.ndarray) -> float:
         """Add the results of steps to those of the epoch; return the last loss."""

@@ -16,7 +16,7 @@ from sknn_adam._training.history import History
 from sknn_adam._training.plan import Plan
 from sknn_adam.schedules import Clock
 
-__all__ = ["EXPLODED", "FLUSHED", "Run"]
+__all__ = ["EXPLODED", "Run"]
 
 # A loss that has grown by this factor has diverged, even if it is finite.
 EXPLODED = 1e10
@@ -220,9 +220,18 @@ class Run:
 
     def flush(self, plan: Plan) -> None:
         """After some epochs, set subnormal numbers of weights and optimizer to zero."""
-        if self.clock.epoch % FLUSHED == FLUSHED - 1:
-            for vector in (self.network.theta, *self.slots(plan)):
+        if self.is_flushed_after(self.clock.epoch):
+            for vector in self.flushed(plan):
                 flush_denormals(vector)
+
+    def flushed(self, plan: Plan) -> list[np.ndarray]:
+        """Return the vectors without subnormal numbers."""
+        return [self.network.theta, *self.slots(plan)]
+
+    @staticmethod
+    def is_flushed_after(epoch: Any) -> Any:
+        """Return whether subnormal numbers are set to zero after an epoch, counted from 0."""
+        return epoch % FLUSHED == FLUSHED - 1
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best."""
