@@ -179,7 +179,7 @@ def store(vector: ndarray, out: ndarray) -> None:
         out[i] = vector[i]
 
 
-@arrays("mnk", "i:n", "Mn", "2", "mnk", "d:m")
+@arrays("mnk", "i:n", "Mn", "2", "mnk", "d:m", "mkn", "m3n")
 def softmax_log_loss(
     z: ndarray,
     codes: ndarray,
@@ -187,42 +187,50 @@ def softmax_log_loss(
     factors: ndarray,
     gradient: ndarray,
     values: ndarray,
+    transposed: ndarray,
+    sums: ndarray,
 ) -> None:
     """Write the weighted mean log loss of classes to `values`, and its gradient.
 
-    `factors` are the label smoothing and 1 divided by the number of samples.
+    `factors` are the label smoothing and 1 divided by the number of samples. `transposed` and
+    `sums` are memory. The outputs are transposed, because loops over the samples are vectorized
+    even if there are few classes.
     """
     smoothing, inverse_n = factors[0], factors[1]
-    n_classes = z.shape[2]
+    n_rows, n_classes = z.shape[1], z.shape[2]
     for m in range(z.shape[0]):
         own = m if weight.shape[0] > 1 else 0
-        total = 0.0
-        for i in range(z.shape[1]):
-            peak = z[m, i, 0]
+        powers, peak, norm, mean = transposed[m], sums[m, 0], sums[m, 1], sums[m, 2]
+        for i in range(n_rows):
             for k in range(n_classes):
+                powers[k, i] = z[m, i, k]
+        for i in range(n_rows):
+            peak[i] = powers[0, i]
+            norm[i] = mean[i] = inverse_n - inverse_n
+        for k in range(1, n_classes):
+            for i in range(n_rows):
                 # The comparison is negated so that NaN propagates.
-                peak = z[m, i, k] if not z[m, i, k] <= peak else peak
-            mean = peak * 0
+                peak[i] = powers[k, i] if not powers[k, i] <= peak[i] else peak[i]
+        for k in range(n_classes):
+            for i in range(n_rows):
+                shifted = powers[k, i] - peak[i]
+                mean[i] += shifted
+                powers[k, i] = exp(shifted)
+                norm[i] += powers[k, i]
+        total = 0.0
+        for i in range(n_rows):
+            true = z[m, i, codes[i]] - peak[i]
+            total += weight[own, i] * (smoothing * (true - mean[i] / n_classes) - true)
+        for i in range(n_rows):
+            peak[i] = weight[own, i] * log(norm[i])
+            norm[i] = weight[own, i] * inverse_n / norm[i]
+        for i in range(n_rows):
+            total += peak[i]
+            w = weight[own, i] * inverse_n
             for k in range(n_classes):
-                gradient[m, i, k] = z[m, i, k] - peak
-                mean += gradient[m, i, k]
-            true = gradient[m, i, codes[i]]
-            total += weight[own, i] * (smoothing * (true - mean / n_classes) - true)
-        # One loop over all elements is vectorized, even if there are few classes.
-        powers = gradient[m].reshape(gradient[m].size)
-        for j in range(powers.size):
-            powers[j] = exp(powers[j])
-        for i in range(z.shape[1]):
-            norm = gradient[m, i, 0] * 0
-            for k in range(n_classes):
-                norm += gradient[m, i, k]
-            w = weight[own, i]
-            total += w * log(norm)
-            w *= inverse_n
-            for k in range(n_classes):
-                gradient[m, i, k] = w * (gradient[m, i, k] / norm - smoothing / n_classes)
+                gradient[m, i, k] = powers[k, i] * norm[i] - w * smoothing / n_classes
             gradient[m, i, codes[i]] -= w * (1 - smoothing)
-        values[m] = total / z.shape[1]
+        values[m] = total / n_rows
 
 
 @arrays("mnk", "x:nk", "Mn", "2", "mnk", "d:m")

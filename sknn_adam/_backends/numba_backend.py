@@ -362,7 +362,10 @@ class FusedKernels(RecordingKernels):
             weight = self._constant("weights", 1.0, (1, shape[-2]), z.dtype)
         factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
         zs, slopes = _as_stacks(z, gradient)
-        self.call(kernel, zs, y, np.atleast_2d(weight), factors, slopes, self._values)
+        arrays = [zs, y, np.atleast_2d(weight), factors, slopes, self._values]
+        if name == "softmax_log_loss":
+            arrays += [np.empty((len(zs), n, shape[-2]), z.dtype) for n in (shape[-1], 3)]
+        self.call(kernel, *arrays)
         return self._value(), gradient
 
     def _plain_loss(

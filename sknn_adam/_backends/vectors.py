@@ -45,8 +45,8 @@ def norm(vector: np.ndarray) -> float:
     """Return the Euclidean norm, even if the squares overflow or underflow."""
     if vector.size == 0:
         return 0.0
-    # Unlike other functions, this one never warns about an overflow.
-    total = float(np.dot(vector, vector))
+    with np.errstate(over="ignore"):
+        total = float(np.dot(vector, vector))
     if 0.0 < total < np.inf:
         return total**0.5
     peak = float(np.max(np.abs(vector), initial=0.0))

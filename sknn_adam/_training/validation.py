@@ -1,10 +1,12 @@
 """Validation scores based on the loss, and out-of-fold predictions of cross-fitted members."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from sknn_adam._backends.threads import share
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Rows
 from sknn_adam._training.members import OutOfFold, leave_one_out_scores
@@ -88,18 +90,23 @@ class CrossFitted:
 
     def __call__(self, network: Network) -> np.ndarray:
         """Return the scores of the members."""
-        rows, plan, outputs, scores, others = self.rows, self.plan, [], [], []
-        for m, (held, weight) in enumerate(zip(self.held, self.weights, strict=True)):
-            index = held if rows.index is None else rows.index[held]
-            z = network.member(m).predict(rows.X, index)
-            loss = plan.loss.value(rows.targets_of(m)[held], z).astype(np.float64)
-            others.append(leave_one_out_scores(loss, weight))
-            outputs.append(z)
-            if self.scorers is None:
-                scores.append(-float(np.average(loss, weights=weight)))
-            else:
-                scores.append(self.scorers[m](Given(z)))
+        plan, members = self.plan, range(len(self.held))
+        results = share([partial(self._of_member, network, m) for m in members])
+        outputs, others, losses = zip(*results, strict=True)
+        scores = [-loss for loss in losses]
+        if self.scorers is not None:
+            # A scorer of the user might not be thread-safe.
+            scores = [self.scorers[m](Given(outputs[m])) for m in members]
         self.state.see(
             np.concatenate(outputs), np.concatenate(others), plan.tol, plan.n_iter_no_change
         )
         return np.array(scores)
+
+    def _of_member(self, network: Network, m: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return raw outputs, leave-one-out scores and mean loss for held-out samples."""
+        rows, held, weight = self.rows, self.held[m], self.weights[m]
+        index = held if rows.index is None else rows.index[held]
+        z = network.member(m).predict(rows.X, index)
+        with np.errstate(all="ignore"):
+            loss = self.plan.loss.value(rows.targets_of(m)[held], z).astype(np.float64)
+        return z, leave_one_out_scores(loss, weight), float(np.average(loss, weights=weight))
