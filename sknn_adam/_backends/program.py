@@ -12,8 +12,7 @@ __all__ = ["Part", "ProgramBatch", "Segment", "table_of"]
 
 def table_of(calls: Sequence[Call]) -> np.ndarray:
     """Return the table of calls for the player; the calls must outlive it."""
-    rows = [(call.kernel.address, address_of(call.block)) for call in calls]
-    return np.array(rows, np.int64).reshape(-1, 2)
+    return np.array([call.row for call in calls], np.int64).reshape(-1, 2)
 
 
 class ProgramBatch(NamedTuple):

@@ -37,9 +37,10 @@ def objective(
     network: Network, plan: Plan, batch: Batch, draws: Any = None, probe: Any = None
 ) -> Any:
     """Return J(theta) on a batch, one value per member; write its gradient to ``network.grad``."""
-    kernels, recorded = network.kernels, probe is None and network.replayable
+    kernels, recorded = network.kernels, network.replayable
     if recorded:
-        known = kernels.begin(batch, network.grad, network.statistics, network.layer_types)
+        results = network.grad, network.statistics
+        known = kernels.begin(batch, *results, network.layer_types, replay=probe is None)
         if known is not None:
             return known
     z = network.forward(batch.x, draws, batch.kept)  # 1
