@@ -296,7 +296,7 @@ CALLS = {
     "clip_norm": lambda r: [r(2, 5), r(2, 3), np.array([2]), r(1)],
     "clip_value": lambda r: [r(2, 5), r(1)],
     "column_sums": lambda r: [r(2, 4, 3), r(2, 3)],
-    "flush": lambda r: [r(5), r(1), Stream(np.int64, 1)],
+    "flush": lambda r: [r(2, 5), r(1), Stream(np.int64, 1)],
     "gather": lambda r: [r(1, 6, 3), Stream(int, 3), r(1, 3, 3)],
     "gather_columns": lambda r: [r(3, 6), Stream(int, 3), r(3, 3)],
     "join_norms": lambda r: [r(2, 5), r(2)],
@@ -309,7 +309,7 @@ CALLS = {
         *[np.zeros(2), r(2, 3, 4), r(2, 3, 4)],
     ],
     "squared_error": lambda r: [r(2, 4, 3), r(1, 4, 3), r(1, 4), r(2), r(2, 4, 3), np.zeros(2)],
-    "store": lambda r: [r(5), Stream(float, 5)],
+    "store": lambda r: [r(2, 5), Stream(float, 2, 5)],
 }
 CODES = np.array([0, 2, 1, 2])
 # What the plain loops get in place of a stream: row numbers, or any numbers.

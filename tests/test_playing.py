@@ -6,7 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
-from threading import active_count
+from threading import Barrier, active_count, get_ident
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.program import Part
-from sknn_adam._backends.threads import available_threads, share
+from sknn_adam._backends.threads import available_threads, share, team
 from sknn_adam._training.playing import Player
 from sknn_adam.clipping import ClipByNorm
 from sknn_adam.optimizers import Adam
@@ -295,13 +295,26 @@ def test_environment_limits_the_threads_of_a_process():
 
 def test_tasks_share_threads_and_pass_errors_on(monkeypatch):
     monkeypatch.setenv("SKNN_ADAM_NUM_THREADS", "2")
-    assert share([lambda i=i: i**2 for i in range(5)]) == [0, 1, 4, 9, 16]
-    # Nested calls use the threads that are left.
-    nested = share([lambda: share([lambda: 1, lambda: 2]), lambda: share([lambda: 3])])
-    assert nested == [[1, 2], [3]]
-    with pytest.raises(ZeroDivisionError):
-        share([lambda: 1, lambda: 1 / 0])
-    assert share([lambda: 1, lambda: 2]) == [1, 2]
+    assert share([get_ident, get_ident]) == [get_ident()] * 2
+    barrier = Barrier(2)
+
+    def meet():
+        barrier.wait(30)
+        return get_ident()
+
+    before = active_count()
+    with team():
+        assert share([lambda i=i: i**2 for i in range(5)]) == [0, 1, 4, 9, 16]
+        # Two tasks that wait for each other need two threads.
+        assert len(set(share([meet, meet]))) == 2
+        # Nested calls use the threads that are left.
+        nested = share([lambda: share([lambda: 1, lambda: 2]), lambda: share([lambda: 3])])
+        assert nested == [[1, 2], [3]]
+        for tasks in ([lambda: 1, lambda: 1 / 0], [lambda: 1 / 0, lambda: 1]):
+            with pytest.raises(ZeroDivisionError):
+                share(tasks)
+        assert share([meet, meet])
+    assert active_count() == before
 
 
 def fit_in_child(seed):

@@ -6,6 +6,7 @@ nothing about its arrays.
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,29 +65,35 @@ class Stream:
     ----------
     dtype : dtype
         The dtype of the array.
-    size : int
-        The length of a row.
+    *shape : int
+        The shape of a row. The first of two axes is that of the members.
     at_end : bool, default=False
         Whether there is one row per epoch, which is read or written at its end.
     """
 
-    def __init__(self, dtype: Any, size: int, at_end: bool = False):
-        self.dtype, self.shape, self.at_end = np.dtype(dtype), (size,), at_end
+    def __init__(self, dtype: Any, *shape: int, at_end: bool = False):
+        self.dtype, self.shape, self.at_end = np.dtype(dtype), shape, at_end
+        # The number of bytes by which a step moves on.
+        self.stride = prod(shape) * self.dtype.itemsize
         self.slot = np.zeros(1, np.int64)
 
-    def copy(self) -> "Stream":
-        """Return another stream of the same kind."""
-        return Stream(self.dtype, self.shape[0], self.at_end)
-
     @property
-    def stride(self) -> int:
-        """The number of bytes that a step reads."""
-        return self.shape[0] * self.dtype.itemsize
+    def of_members(self) -> bool:
+        """Whether a row has one row per member."""
+        return len(self.shape) > 1
 
-    def show(self, array: np.ndarray) -> None:
-        """Provide the array for the next call."""
+    def show(self, array: np.ndarray, first: int = 0) -> None:
+        """Provide the array for the next call, without the members before the first one."""
         self.array = np.ascontiguousarray(array, self.dtype)
-        self.slot[0] = address_of(self.array)
+        size = prod(self.shape[1:]) * self.dtype.itemsize
+        self.slot[0] = address_of(self.array) + first * size
+
+    def part(self, members: slice) -> "Stream":
+        """Return a stream of the same kind for some of the members."""
+        n_members = (members.stop - members.start,) if self.of_members else self.shape[:1]
+        stream = Stream(self.dtype, *n_members, *self.shape[1:], at_end=self.at_end)
+        stream.stride = self.stride
+        return stream
 
 
 def address_of(array: np.ndarray) -> int:

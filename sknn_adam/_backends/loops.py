@@ -96,12 +96,14 @@ def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray)
         values[m] += l2 / 2 * squares + l1 * sizes
 
 
-@arrays("s", "1", "*i:1")
+@arrays("ms", "1", "*i:1")
 def flush(vector: ndarray, tiny: ndarray, due: ndarray) -> None:
     """Set subnormal numbers, which are smaller than `tiny`, to zero if this is due."""
     if due[0]:
-        for i in range(vector.size):
-            vector[i] = vector[i] if not abs(vector[i]) < tiny[0] else vector[i] * 0
+        for m in range(vector.shape[0]):
+            for i in range(vector.shape[1]):
+                v = vector[m, i]
+                vector[m, i] = v if not abs(v) < tiny[0] else v * 0
 
 
 @arrays("ms", "ms", "*2")
@@ -172,11 +174,12 @@ def clip_value(vector: ndarray, limit: ndarray) -> None:
             vector[m, i] = -largest if v < -largest else v
 
 
-@arrays("s", "*s")
+@arrays("ms", "*ms")
 def store(vector: ndarray, out: ndarray) -> None:
-    """Copy a vector."""
-    for i in range(vector.size):
-        out[i] = vector[i]
+    """Copy a vector of each member."""
+    for m in range(vector.shape[0]):
+        for i in range(vector.shape[1]):
+            out[m, i] = vector[m, i]
 
 
 @arrays("mnk", "i:n", "Mn", "2", "mnk", "d:m", "mkn", "m3n")

@@ -91,7 +91,7 @@ class Part:
         values: list[Any] = []
         for value, of_members in zip(call.values, call.kernel.of_members(call.values), strict=True):
             if isinstance(value, Stream):
-                values.append(self._streams.setdefault(value, value.copy()))
+                values.append(self._streams.setdefault(value, value.part(self.members)))
                 continue
             value = _moved(value, copies)
             if of_members and value.shape[0] == self.n_members:
@@ -133,7 +133,7 @@ class Part:
         strides: list[list[int]] = []
         for stream, own in self._streams.items():
             if stream in numbers:
-                own.show(np.asarray(numbers[stream], own.dtype))
+                own.show(numbers[stream], self.members.start if own.of_members else 0)
                 slots.append(own)
                 steps = [segment.ends_epoch or not own.at_end for segment in segments]
                 strides.append([own.stride * reads for reads in steps])

@@ -2,15 +2,16 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["THREADED_WORK", "available_threads", "libraries", "one_blas_thread", "share"]
+__all__ = ["THREADED_WORK", "available_threads", "libraries", "one_blas_thread", "share", "team"]
 
 # Products with fewer multiplications are no faster on two threads, and much slower if another
 # process is busy.
@@ -106,15 +107,48 @@ class _Threads:
 
 
 _threads = _Threads()
+_of_fit = threading.local()
+
+
+@contextmanager
+def team() -> Iterator[None]:
+    """Let calls of `share` in the current thread reuse threads, which end with the context."""
+    outer = getattr(_of_fit, "pool", None)
+    with ThreadPoolExecutor() as pool:
+        _of_fit.pool = pool
+        try:
+            yield
+        finally:
+            _of_fit.pool = outer
 
 
 def share(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Return the results of all tasks, done by as many threads as are available."""
-    n_threads = _threads.take(len(tasks))
+    """Return the results of all tasks, done by as many threads as are available.
+
+    Outside of `team`, all tasks are done by the current thread.
+    """
+    pool = getattr(_of_fit, "pool", None)
+    n_threads = _threads.take(len(tasks)) if pool else 1
+    results: list[Any] = [None] * len(tasks)
+    left, lock = iter(range(len(tasks))), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                i = next(left, None)
+            if i is None:
+                return
+            results[i] = tasks[i]()
+
     try:
-        if n_threads == 1:
-            return [task() for task in tasks]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(lambda task: task(), tasks))
+        others = [pool.submit(work) for _ in range(n_threads - 1)] if pool else []
+        try:
+            work()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        return results
     finally:
-        _threads.give_back(n_threads)
+        if pool:
+            _threads.give_back(n_threads)

@@ -14,7 +14,7 @@ import numpy as np
 
 from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._backends.selection import choose, predicted_gain
-from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread
+from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread, team
 from sknn_adam._backends.vectors import norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
@@ -187,7 +187,7 @@ def _train(
         work = _minimize if plan.optimizer.full_batch else _descend
         try:
             guard = nullcontext() if _is_large(run.network, data) else one_blas_thread
-            with np.errstate(all="ignore"), guard:
+            with np.errstate(all="ignore"), guard, team():
                 if plan.record and not run.history.table:
                     run.history.table = facts(data, plan.loss)
                 work(run, plan, data, n_epochs, _EpochEnd(validate, on_epoch), interrupted)

@@ -35,6 +35,8 @@ __all__ = ["Player", "player_for"]
 # Ctrl-C is noticed between two calls, which should take about this many seconds.
 SECONDS = 0.05
 FIRST_STEPS = 16
+# The memory for the vectors of the run after each of the epochs that are played at once.
+MOST_BYTES = 2**24
 
 
 class _LossUnknown(Exception):
@@ -111,7 +113,7 @@ class Player:
         # Whether subnormal numbers are set to zero at the end of an epoch.
         self.due = Stream(np.int64, 1, at_end=True)
         # Whether epochs may be played before the loss of the epoch before them is known.
-        self.spans = run.network.members is None
+        self.spans = True
         self.stored: list[tuple[np.ndarray, Stream]] = []
         n_scalars = len(plan.optimizer.scalars(1, 1.0))
         # One more factor of theta for the weights that decay, and one for the others.
@@ -144,25 +146,33 @@ class Player:
             blocks = [(block, decays and role == "weight") for block, _, role in network.layout]
         calls, average = [], run.average
         for block, decayed in blocks:
-            stacks = [v[block].reshape(network.members or 1, -1) for v in vectors]
+            stacks = [self._stack(vector, block) for vector in vectors]
             calls.append(kernel.bind(*stacks, self.scalars, at[decayed]))
             if average is not None:
-                stack = average[block].reshape(network.members or 1, -1)
+                stack = self._stack(average, block)
                 calls.append(blend.bind(stack, stacks[0], self.averages))
         return calls
 
+    def _stack(self, vector: np.ndarray, block: slice) -> np.ndarray:
+        """Return a view of a block with one row per member."""
+        return vector[block].reshape(self.run.network.members or 1, -1)
+
     def _end_calls(self) -> list[Call]:
         """Return the calls at the end of an epoch, which store the vectors of the run."""
-        run, dtype = self.run, self.run.network.dtype
-        store, flush = self.kernel("store"), self.kernel("flush")
-        flushed, tiny = run.flushed(self.plan), np.array([np.finfo(dtype).tiny], dtype)
+        run, network, dtype = self.run, self.run.network, self.run.network.dtype
+        single, tiny = network.members is None, np.array([np.finfo(dtype).tiny], dtype)
+        blocks = [slice(None)] if single else [block for block, *_ in network.layout]
+        flushed = [self._stack(v, block) for v in run.flushed(self.plan) for block in blocks]
         if not self.stored:
-            vectors = [*flushed, run.network.grad, run.average, run.network.statistics]
-            for vector in vectors:
-                if vector is not None and vector.size:
-                    self.stored.append((vector, Stream(dtype, vector.size, at_end=True)))
-        calls = [flush.bind(vector, tiny, self.due) for vector in flushed]
-        return calls + [store.bind(vector, stream) for vector, stream in self.stored]
+            others = [network.grad] if run.average is None else [network.grad, run.average]
+            arrays = flushed + [self._stack(v, block) for v in others for block in blocks]
+            views = network.member_views(network.theta, network.statistics)
+            arrays += views[len(network.layout) :]
+            streams = [Stream(dtype, *array.shape, at_end=True) for array in arrays]
+            self.stored = list(zip(arrays, streams, strict=True))
+        flush, store = self.kernel("flush"), self.kernel("store")
+        calls = [flush.bind(array, tiny, self.due) for array in flushed]
+        return calls + [store.bind(array, stream) for array, stream in self.stored]
 
     def _is_ready(self, n_rows: int, ends_epoch: bool) -> bool:
         """Return whether a batch of this size can be played; prepare its program."""
@@ -249,8 +259,8 @@ class Player:
             return
         step, t, rng_state = run.clock.step, run.optimizer_state.t, run.rng.bit_generator.state
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
-        for vector, stream in self.stored:
-            numbers[stream] = np.empty((n_epochs, vector.size), vector.dtype)
+        for array, stream in self.stored:
+            numbers[stream] = np.empty((n_epochs, *array.shape), array.dtype)
         numbers[self.due] = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))[:, None]
         done, results = self._run(segments, n_epochs, orders, numbers)
 
@@ -273,17 +283,22 @@ class Player:
             if stop - start < n_batches:
                 yield PlayedEpoch(np.nan, factors[last], seconds, partial(undo_after, epoch))
                 return
-            for vector, stream in self.stored:
-                vector[...] = numbers[stream][epoch]
-            loss = run.total / data.n_rows
+            for array, stream in self.stored:
+                array[...] = numbers[stream][epoch]
+            lost, loss = np.copy(run.lost), run.total / data.n_rows
             yield PlayedEpoch(loss, factors[last], seconds, partial(undo_after, epoch))
+            # Members that have diverged now continue from other weights.
+            if not np.array_equal(lost, run.lost):
+                undo_after(epoch)
+                return
 
     def _most_epochs(self) -> int:
         """Return the number of epochs until something has to happen between two of them."""
         run, layers, n_batches = self.run, self.run.history.layers, self.data.n_batches
         if not (self.spans and run.knows_limit and run.batch == 0) or self.plan.record == "all":
             return 0
-        most = self.most // n_batches
+        size = (len(run.slots(self.plan)) + 3) * run.network.theta.nbytes
+        most = min(self.most // n_batches, MOST_BYTES // size)
         if self.plan.record:
             # The layers are measured in the first epoch that begins at `next_step` or later.
             if layers.due(self.plan.record, run.clock.step):
