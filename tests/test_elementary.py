@@ -104,11 +104,10 @@ def test_results_of_subnormal_numbers_are_exact(name, dtype):
 @every_function
 def test_loops_have_the_bits_of_single_calls(name, dtype):
     """A loop has a vectorized part and a remainder; neither may fuse operations."""
-    function = elementary.functions(dtype)[name]
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 3, 1000), rng.uniform(-90, 90, 77), SPECIAL]).astype(dtype)
     results = computed(name, x)
-    np.testing.assert_array_equal(results, np.array([function(v) for v in x], dtype))
+    np.testing.assert_array_equal(results, [computed(name, v[None])[0] for v in x])
     np.testing.assert_array_equal(results[:13], computed(name, x[:13]))
 
 

@@ -274,8 +274,8 @@ def _hash_of(module: ModuleType) -> str:
 
 
 @cache
-def player() -> tuple[Any, Any, Product] | None:
-    """Return ``run``, ``play`` and the kernel of products, or None if they cannot be compiled."""
+def player() -> tuple[Any, Product] | None:
+    """Return ``play`` and the kernel of products, or None if they cannot be compiled."""
     with _compiling:
         try:
             return _compile_player()
@@ -286,7 +286,7 @@ def player() -> tuple[Any, Any, Product] | None:
 
 # The cache of `player` does not prevent two threads from calling it at the same time.
 @cache
-def _compile_player() -> tuple[Any, Any, Product]:
+def _compile_player() -> tuple[Any, Product]:
     from numba import float64, int64, njit, void
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
@@ -294,12 +294,8 @@ def _compile_player() -> tuple[Any, Any, Product]:
     from sknn_adam._backends import intrinsics, player
 
     table = int64[:, ::1]
-    signatures = {
-        player.run: void(table),
-        player.play: int64(
-            table, table, table, int64[::1], float64[:, :], float64, float64[:, :, ::1]
-        ),
-    }
+    outputs = float64[:, :], float64, float64[:, :, ::1]
+    signature = int64(table, table, table, int64[::1], *outputs)
     text = f"# The loops of player {_hash_of(player)}, intrinsics {_hash_of(intrinsics)}"
     path = _source_file(text, "player")
 
@@ -307,20 +303,12 @@ def _compile_player() -> tuple[Any, Any, Product]:
         code = function.__code__.replace(co_filename=str(path or function.__code__.co_filename))
         return FunctionType(code, vars(player), function.__name__)
 
-    def finish(dispatcher: Any, signature: Any) -> None:
+    def finish(dispatcher: Any) -> None:
         dispatcher.compile(signature)
         dispatcher.disable_compile()
 
-    run, play = (
-        _with_cache(
-            partial(njit(nogil=True, **OPTIONS), moved(function)),
-            partial(finish, signature=signature),
-            path,
-        )
-        for function, signature in signatures.items()
-    )
-    signature = normalize_signature(void(int64))
-    options = {"nopython": True, **OPTIONS}
-    entry = partial(CFunc, moved(player.multiply_matrices), signature, {}, options)
+    play = _with_cache(partial(njit(nogil=True, **OPTIONS), moved(player.play)), finish, path)
+    of_kernel: Any = normalize_signature(void(int64)), {}, {"nopython": True, **OPTIONS}
+    entry = partial(CFunc, moved(player.multiply_matrices), *of_kernel)
     multiply = _with_cache(entry, CFunc.compile, path)
-    return run, play, Product(multiply.address, multiply)
+    return play, Product(multiply.address, multiply)

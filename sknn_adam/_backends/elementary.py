@@ -314,12 +314,15 @@ _ORDER = (
 
 
 @cache
+@cache
 def functions(dtype: str) -> dict[str, Any]:
     """Return the functions by name, compiled for "float32" or "float64" for use in kernels."""
     import numba
 
     # LLVM would otherwise not inline the larger functions, and a call prevents vectorization.
-    compiled = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+    # Python never calls them, and wrappers for it would double the time of the compilation.
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+    compiled = numba.njit(error_model="numpy", **options)
     names: dict[str, Any] = {
         "np": np,
         "math": math,

@@ -17,7 +17,6 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "column_sums",
-    "flush",
     "gather",
     "gather_columns",
     "join_norms",
@@ -96,16 +95,6 @@ def penalize(weights: ndarray, factors: ndarray, grad: ndarray, values: ndarray)
         values[m] += l2 / 2 * squares + l1 * sizes
 
 
-@arrays("ms", "1", "*i:1")
-def flush(vector: ndarray, tiny: ndarray, due: ndarray) -> None:
-    """Set subnormal numbers, which are smaller than `tiny`, to zero if this is due."""
-    if due[0]:
-        for m in range(vector.shape[0]):
-            for i in range(vector.shape[1]):
-                v = vector[m, i]
-                vector[m, i] = v if not abs(v) < tiny[0] else v * 0
-
-
 @arrays("ms", "ms", "*2")
 def blend(average: ndarray, vector: ndarray, factors: ndarray) -> None:
     """Write ``factors[0] * average + factors[1] * vector`` to `average`."""
@@ -174,12 +163,15 @@ def clip_value(vector: ndarray, limit: ndarray) -> None:
             vector[m, i] = -largest if v < -largest else v
 
 
-@arrays("ms", "*ms")
-def store(vector: ndarray, out: ndarray) -> None:
-    """Copy a vector of each member."""
+@arrays("ms", "*1", "*ms")
+def store(vector: ndarray, tiny: ndarray, out: ndarray) -> None:
+    """Copy a vector of each member, after setting numbers smaller than `tiny` to zero."""
+    least = tiny[0]
     for m in range(vector.shape[0]):
         for i in range(vector.shape[1]):
-            out[m, i] = vector[m, i]
+            v = vector[m, i]
+            v = v if not abs(v) < least else v * 0
+            vector[m, i] = out[m, i] = v
 
 
 @arrays("mnk", "i:n", "Mn", "2", "mnk", "d:m", "mkn", "m3n")

@@ -12,19 +12,13 @@ from numpy import ndarray
 
 from sknn_adam._backends import intrinsics
 
-__all__ = ["multiply_matrices", "play", "run"]
+__all__ = ["multiply_matrices", "play"]
 
 WORD = types.int64
 # In Python, an intrinsic seems to need one more argument.
 call: Any = intrinsics.call
 gemm: Any = intrinsics.gemm
 pointer: Any = intrinsics.pointer
-
-
-def run(table: ndarray) -> None:
-    """Call the kernels of a table."""
-    for i in range(table.shape[0]):
-        call(table[i, 0], table[i, 1])
 
 
 def play(

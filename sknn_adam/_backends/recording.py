@@ -16,6 +16,9 @@ from sknn_adam._backends.program import table_of
 
 __all__ = ["RecordingKernels", "Tape"]
 
+NO_STREAMS = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
+NO_OUTPUTS = np.zeros((0, 0)), 0.0, np.zeros((0, 0, 0))
+
 _checked_layers: set[tuple[type, ...]] = set()
 
 
@@ -90,7 +93,7 @@ class RecordingKernels(NumpyKernels):
         super().__init__()
         self._replays = True  # until a check fails
         compiled: Any = player()
-        self.run, self.play, self.products = compiled
+        self.play, self.products = compiled
         self.forget()
 
     def forget(self) -> None:
@@ -163,6 +166,11 @@ class RecordingKernels(NumpyKernels):
         elif not np.array_equal(tape.grad, grad, equal_nan=True):
             tape.checked = True
             _checked_layers.add(self._layers)
+
+    def run(self, table: np.ndarray) -> None:
+        """Call the kernels of a table."""
+        segment = np.array([[0, len(table), len(table), 1]])
+        self.play(table, segment, *NO_STREAMS, *NO_OUTPUTS)
 
     def replay(self, tape: Tape) -> Any:
         """Run the recorded calls on the batch in their arrays; return the objective."""

@@ -110,8 +110,8 @@ class Player:
         self.most = FIRST_STEPS
         # The duration of the last call.
         self.seconds = 0.0
-        # Whether subnormal numbers are set to zero at the end of an epoch.
-        self.due = Stream(np.int64, 1, at_end=True)
+        # Below which number the weights, and other vectors, are set to zero after an epoch.
+        self.tiny, self.zero = (Stream(run.network.dtype, 1, at_end=True) for _ in range(2))
         # Whether epochs may be played before the loss of the epoch before them is known.
         self.spans = True
         self.stored: list[tuple[np.ndarray, Stream]] = []
@@ -160,7 +160,7 @@ class Player:
     def _end_calls(self) -> list[Call]:
         """Return the calls at the end of an epoch, which store the vectors of the run."""
         run, network, dtype = self.run, self.run.network, self.run.network.dtype
-        single, tiny = network.members is None, np.array([np.finfo(dtype).tiny], dtype)
+        single, store = network.members is None, self.kernel("store")
         blocks = [slice(None)] if single else [block for block, *_ in network.layout]
         flushed = [self._stack(v, block) for v in run.flushed(self.plan) for block in blocks]
         if not self.stored:
@@ -170,9 +170,9 @@ class Player:
             arrays += views[len(network.layout) :]
             streams = [Stream(dtype, *array.shape, at_end=True) for array in arrays]
             self.stored = list(zip(arrays, streams, strict=True))
-        flush, store = self.kernel("flush"), self.kernel("store")
-        calls = [flush.bind(array, tiny, self.due) for array in flushed]
-        return calls + [store.bind(array, stream) for array, stream in self.stored]
+        tiny = [self.tiny] * len(flushed) + [self.zero] * (len(self.stored) - len(flushed))
+        pairs = zip(self.stored, tiny, strict=True)
+        return [store.bind(array, numbers, stream) for (array, stream), numbers in pairs]
 
     def _is_ready(self, n_rows: int, ends_epoch: bool) -> bool:
         """Return whether a batch of this size can be played; prepare its program."""
@@ -261,7 +261,9 @@ class Player:
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
         for array, stream in self.stored:
             numbers[stream] = np.empty((n_epochs, *array.shape), array.dtype)
-        numbers[self.due] = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))[:, None]
+        numbers[self.zero] = np.zeros((n_epochs, 1), run.network.dtype)
+        flushed = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))
+        numbers[self.tiny] = np.where(flushed[:, None], np.finfo(run.network.dtype).tiny, 0)
         done, results = self._run(segments, n_epochs, orders, numbers)
 
         def undo_after(epoch: int) -> None:
