@@ -23,8 +23,6 @@ from sknn_adam._component.layout import Layout, count_members
 __all__ = ["FusedKernels"]
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-# Number of calls that are kept between steps.
-MOST_BOUND = 64
 
 
 def _as_stacks(z: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -46,8 +44,9 @@ class FusedKernels(RecordingKernels):
     def __init__(self) -> None:
         super().__init__()
         self._kernels: dict[Any, Any] = {}
-        self._bound: dict[Any, tuple[Call, Stream]] = {}
+        self._numbers: dict[tuple, np.ndarray] = {}
         self.draws = Stream(np.uint64, 3)
+        self._scratch: np.ndarray | None = None
 
     def rule_kernel(self, rule: Callable, n_slots: int, n_scalars: int, dtype: Any) -> Any:
         """Return the kernel of an optimizer's rule, or None to call the rule itself."""
@@ -71,35 +70,24 @@ class FusedKernels(RecordingKernels):
         keep: float = 1.0,
     ) -> None:
         """Apply the step of an optimizer in one pass over its vectors."""
+        vectors, numbers = (theta, grad, *slots), [*scalars, keep]
+        if self._watched:
+            self._drop_changed()
+        if self._repeat(rule, vectors, numbers):
+            return
         kernel = self.rule_kernel(rule, len(slots), len(scalars), theta.dtype)
-        vectors = theta, grad, *slots
         # The user may have replaced a slot.
         if kernel is None or not (same_form(*vectors) and all(v.flags.writeable for v in vectors)):
             super().update(rule, theta, grad, slots, scalars, keep)
             return
-        stacks = [vector[None] for vector in vectors]
-        self._stream(kernel, stacks, [*scalars, keep], np.array([len(scalars)]))
-
-    def _stream(self, kernel: Kernel, arrays: Any, numbers: list[float], *rest: Any) -> None:
-        """Call a kernel on arrays, the numbers of this step, and further arrays."""
-        key = kernel, *map(_place, arrays)
-        if key not in self._bound:
-            stream = Stream(arrays[0].dtype, len(numbers))
-            self._keep_bound(key, kernel.bind(*arrays, stream, *rest), stream)
-        call, stream = self._bound[key]
-        stream.show(np.array(numbers, stream.dtype))
-        self.execute(call)
+        at = self._constants((len(scalars),), np.int64)
+        self._first(rule, vectors, kernel, [v[None] for v in vectors], numbers, at)
 
     def product(self, a: Any, b: np.ndarray, out: np.ndarray) -> None:
         """Write the matrix product."""
         plain = type(a) is np.ndarray and not self.threaded
-        call = self.products.bind(a, b, out) if plain else None
-        if call is None:
+        if not (plain and self.call(self.products, a, b, out)):
             self.do(product, a, b, out)
-            return
-        self.execute(call)
-        if self._recording is not None:
-            self._recording.add(call)
 
     def add_bias(self, z: np.ndarray, b: np.ndarray) -> None:
         """Add `b` to every sample of `z`, in place."""
@@ -150,6 +138,13 @@ class FusedKernels(RecordingKernels):
             self._buffers[key] = [np.full(shape, value, dtype)]
         return self._buffers[key][0]
 
+    def _constants(self, values: tuple, dtype: Any) -> np.ndarray:
+        """Return an array with these numbers, the same in every step."""
+        key = values, np.dtype(dtype)
+        if key not in self._numbers:
+            self._numbers[key] = np.array(values, dtype)
+        return self._numbers[key]
+
     def chain(
         self,
         derivative: Callable,
@@ -195,12 +190,14 @@ class FusedKernels(RecordingKernels):
             super().dropout(x, draws, layer, rate, factors, y, kept)
             return
         x, y, kept = _as_stacks(x, y, kept)
-        members = np.arange(len(x), dtype=np.uint64)
-        place = np.array([layer, threshold(rate)], np.uint64)
+        members = self._constants(tuple(range(len(x))), np.uint64)
+        place = self._constants((layer, threshold(rate)), np.uint64)
         # The stream refers to the same array, which changes from step to step.
         self.draws.show(draws)
-        numbers = np.array(factors, x.dtype)
-        self.call(kernel, x, self.draws, place, members, numbers, scratch(len(x)), y, kept)
+        numbers = self._constants(tuple(factors), x.dtype)
+        if self._scratch is None or len(self._scratch) != len(x):
+            self._scratch = scratch(len(x))
+        self.call(kernel, x, self.draws, place, members, numbers, self._scratch, y, kept)
 
     def normalize(self, loop: str, function: Callable, *arrays: Any) -> None:
         """Call the loop of a normalization."""
@@ -247,7 +244,7 @@ class FusedKernels(RecordingKernels):
         if kernel is None:
             self.do(self._plain_penalty, theta, bounds, grad, l2, l1)
             return self._value()
-        factors, n = np.array([l2, l1], theta.dtype), self._values.size
+        factors, n = self._constants((l2, l1), theta.dtype), self._values.size
         bounds = [0, theta.size] if bounds is None else bounds
         for start, stop in zip(bounds[:-1:n], bounds[n::n], strict=True):
             stacks = [vector[start:stop].reshape(n, -1) for vector in (theta, grad)]
@@ -295,26 +292,27 @@ class FusedKernels(RecordingKernels):
 
     def blend(self, average: np.ndarray, vector: np.ndarray, keep: float, rate: float) -> None:
         """Write ``keep * average + rate * vector`` to `average`."""
+        arrays, factors = (average, vector), [keep, rate]
+        if self._repeat("blend", arrays, factors):
+            return
         kernel = loop_kernel("blend", average.dtype)
         if kernel is None:
             super().blend(average, vector, keep, rate)
         else:
-            self._stream(kernel, (average[None], vector[None]), [keep, rate])
+            self._first("blend", arrays, kernel, [v[None] for v in arrays], factors)
 
     def gather(
         self, X: np.ndarray, rows: np.ndarray, out: np.ndarray, cast: np.ndarray
     ) -> np.ndarray:
         """Write ``X[rows]`` to `cast`, in one pass."""
+        if self._repeat("gather", (X, cast), rows):
+            return cast
         # Other dtypes would need kernels of their own.
-        key = "gather", _place(X), _place(cast)
-        if key not in self._bound:
-            bound = self.gather_call(X[None], cast[None]) if X.dtype in FLOATS else None
-            if bound is None:
-                return super().gather(X, rows, out, cast)
-            self._keep_bound(key, *bound)
-        call, stream = self._bound[key]
-        stream.show(rows)
-        self.execute(call)
+        arguments = _of_gather(X[None], cast[None]) if X.dtype in FLOATS else None
+        if arguments is None:
+            return super().gather(X, rows, out, cast)
+        kernel, table, part = arguments
+        self._first("gather", (X, cast), kernel, [table], rows, part)
         return cast
 
     def gather_call(self, X: np.ndarray, out: np.ndarray) -> tuple[Call, Stream] | None:
@@ -322,28 +320,16 @@ class FusedKernels(RecordingKernels):
 
         Both arrays have three axes. Return None if there is no such kernel.
         """
-        if X.flags.c_contiguous:
-            name, table = "gather", X
-        # The array of a dataframe is stored by column.
-        elif X.shape[0] == 1 and X[0].flags.f_contiguous:
-            name, table, out = "gather_columns", X[0].T, out[0]
-        else:
+        arguments = _of_gather(X, out)
+        if arguments is None:
             return None
-        kernel = loop_kernel(name, out.dtype, X.dtype)
-        if kernel is None:
-            return None
+        kernel, table, part = arguments
         stream = Stream(np.int64, out.shape[-2])
-        return kernel.bind(table, stream, out), stream
-
-    def _keep_bound(self, key: Any, call: Call, stream: Stream) -> None:
-        """Keep a call for later steps."""
-        if len(self._bound) == MOST_BOUND:
-            self._bound.clear()
-        self._bound[key] = call, stream
+        return kernel.bind(table, stream, part), stream
 
     def mean_and_gradient(self, loss: Any, y: Any, z: np.ndarray, weight: Any) -> tuple:
         """Return the mean loss and its gradient, in one pass for losses with a compiled loop."""
-        shape, gradient = z.shape, np.empty_like(z)
+        shape, gradient = z.shape, self._constant("gradient", 0.0, z.shape, z.dtype)
         self._hold(shape[:-2])
         name, smoothing = None, 0.0
         if z.ndim in (2, 3) and z.flags.c_contiguous:
@@ -360,11 +346,15 @@ class FusedKernels(RecordingKernels):
             return self._value(), gradient
         if weight is None:
             weight = self._constant("weights", 1.0, (1, shape[-2]), z.dtype)
-        factors = np.array([smoothing, 1 / shape[-2]], z.dtype)
+        factors = self._constants((smoothing, 1 / shape[-2]), z.dtype)
         zs, slopes = _as_stacks(z, gradient)
         arrays = [zs, y, np.atleast_2d(weight), factors, slopes, self._values]
         if name == "softmax_log_loss":
-            arrays += [np.empty((len(zs), n, shape[-2]), z.dtype) for n in (shape[-1], 3)]
+            sizes = {"transposed": shape[-1], "sums": 3}
+            arrays += [
+                self._constant(name, 0.0, (len(zs), n, shape[-2]), z.dtype)
+                for name, n in sizes.items()
+            ]
         self.call(kernel, *arrays)
         return self._value(), gradient
 
@@ -374,6 +364,14 @@ class FusedKernels(RecordingKernels):
         self._values[...], gradient[...] = super().mean_and_gradient(loss, y, z, weight)
 
 
-def _place(array: np.ndarray) -> tuple:
-    """Return where an array is in memory, and how."""
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+def _of_gather(X: np.ndarray, out: np.ndarray) -> tuple[Kernel, np.ndarray, np.ndarray] | None:
+    """Return the kernel that gathers samples, and its arrays, or None if there is none."""
+    if X.flags.c_contiguous:
+        name, table, part = "gather", X, out
+    # The array of a dataframe is stored by column.
+    elif X.shape[0] == 1 and X[0].flags.f_contiguous:
+        name, table, part = "gather_columns", X[0].T, out[0]
+    else:
+        return None
+    kernel = loop_kernel(name, out.dtype, X.dtype)
+    return None if kernel is None else (kernel, table, part)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sknn_adam._backends.compilation import player
-from sknn_adam._backends.kernels import Call
+from sknn_adam._backends.kernels import Call, Kernel, Stream
 from sknn_adam._backends.numpy_backend import NumpyKernels
 from sknn_adam._backends.program import table_of
 
@@ -18,6 +18,10 @@ __all__ = ["RecordingKernels", "Tape"]
 
 NO_STREAMS = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
 NO_OUTPUTS = np.zeros((0, 0)), 0.0, np.zeros((0, 0, 0))
+
+# Number of calls that are kept between steps.
+MOST_BOUND = 256
+MOST_STEPS = 64
 
 _checked_layers: set[tuple[type, ...]] = set()
 
@@ -94,11 +98,16 @@ class RecordingKernels(NumpyKernels):
         self._replays = True  # until a check fails
         compiled: Any = player()
         self.play, self.products = compiled
+        self._segments: dict[int, np.ndarray] = {}
         self.forget()
 
     def forget(self) -> None:
         """Drop all recordings, because their arrays may change."""
         self._tapes: dict[int, Tape] = {}  # by number of samples
+        # Calls with their tables. A call keeps its arrays, so their addresses are not used again.
+        self._bound: dict[Any, tuple[Call, np.ndarray]] = {}
+        # Calls that read other numbers in every step.
+        self._steps: dict[tuple, tuple] = {}
         self._recording: Tape | None = None
         self._checking: Any = None  # a tape and its results
         self._arrays: tuple[np.ndarray, ...] = ()  # gradient and statistics of the network
@@ -125,7 +134,8 @@ class RecordingKernels(NumpyKernels):
         if replay and tape is not None and tape.checked and known and not changed:
             return self.replay(tape)
         self._recording = self._checking = None
-        if not self._replays:
+        # A sparse batch is a new object in every step.
+        if not self._replays or not isinstance(batch[0], np.ndarray):
             return None
         if tape is None or changed or not known:
             # There are usually two batch sizes: full batches, and the last one.
@@ -169,8 +179,10 @@ class RecordingKernels(NumpyKernels):
 
     def run(self, table: np.ndarray) -> None:
         """Call the kernels of a table."""
-        segment = np.array([[0, len(table), len(table), 1]])
-        self.play(table, segment, *NO_STREAMS, *NO_OUTPUTS)
+        n = len(table)
+        if n not in self._segments:
+            self._segments[n] = np.array([[0, n, n, 1]])
+        self.play(table, self._segments[n], *NO_STREAMS, *NO_OUTPUTS)
 
     def replay(self, tape: Tape) -> Any:
         """Run the recorded calls on the batch in their arrays; return the objective."""
@@ -198,12 +210,53 @@ class RecordingKernels(NumpyKernels):
             self.outputs = np.zeros((3, prod(shape)))
             self._values = self.outputs[0]
 
-    def call(self, kernel: Any, *values: Any) -> None:
-        """Call a kernel with these arrays, and record the call."""
-        call = kernel.bind(*values)
-        self.execute(call)
+    def call(self, kernel: Any, *values: Any) -> bool:
+        """Call a kernel with these arrays, and record the call; return whether it accepts them."""
+        entry = self.bound(kernel, *values)
+        if entry is None:
+            return False
+        call, table = entry
+        self.run(table)
         if self._recording is not None:
             self._recording.add(call)
+        return True
+
+    def bound(self, kernel: Any, *values: Any) -> tuple[Call, np.ndarray] | None:
+        """Return a call and its table, from an earlier step if the arrays are in the same place."""
+        key = kernel, *map(_place, values)
+        if key not in self._bound:
+            call = kernel.bind(*values)
+            if call is None:
+                return None
+            if len(self._bound) == MOST_BOUND:
+                self._bound.clear()
+            self._bound[key] = call, table_of([call])
+        return self._bound[key]
+
+    def _repeat(self, name: Any, arrays: tuple, numbers: Any) -> bool:
+        """Repeat a call on the same arrays with other numbers; return whether it is known."""
+        entry = self._steps.get((name, *map(id, arrays)))
+        if entry is None:
+            return False
+        table, stream, *_ = entry
+        stream.array[...] = numbers
+        self.run(table)
+        return True
+
+    def _first(
+        self, name: Any, arrays: tuple, kernel: Kernel, views: Any, numbers: Any, *rest: Any
+    ) -> None:
+        """Call a kernel on views of arrays, the numbers of this step and other arrays."""
+        dtype = kernel.dtypes[len(views)]
+        stream = Stream(dtype, len(numbers))
+        stream.show(np.array(numbers, dtype))
+        call = kernel.bind(*views, stream, *rest)
+        if len(self._steps) == MOST_STEPS:
+            self._steps.clear()
+        # The arrays are kept, so their ids are not used again.
+        table = table_of([call])
+        self._steps[name, *map(id, arrays)] = table, stream, call, arrays
+        self.run(table)
 
     def execute(self, *calls: Call) -> None:
         """Execute calls, which must not be deleted meanwhile."""
@@ -224,3 +277,10 @@ class RecordingKernels(NumpyKernels):
             return None
         last, on, _ = tape.merges
         return tape if last == operation and on is array else None
+
+
+def _place(value: Any) -> Any:
+    """Return where an array is in memory, and how; or a stream."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.__array_interface__["data"][0], value.shape, value.strides, value.dtype.char

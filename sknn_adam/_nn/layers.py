@@ -170,7 +170,6 @@ class Activate(Layer):
 class ActivateLearned(Activate):
     """An activation with one learned parameter per unit."""
 
-    replayable = False
     p: np.ndarray
     grad_p: np.ndarray
 
@@ -186,23 +185,28 @@ class ActivateLearned(Activate):
         """Return the activation of x."""
         ws["z"] = x
         a = ws["out"] = ws.buffer("a", x.shape, x.dtype)
-        formula: Any = self.activation
-        value = formula(x, self.p[..., None, :])
-        check_shape(formula, "The value", value, x.shape)
-        a[...] = value
+        ws.kernels.do(self._apply, x, a)
         return a
+
+    def _apply(self, z: np.ndarray, a: np.ndarray) -> None:
+        formula: Any = self.activation
+        value = formula(z, self.p[..., None, :])
+        check_shape(formula, "The value", value, z.shape)
+        a[...] = value
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradient of the learned parameter; multiply g in place by the derivative."""
-        z, p = ws["z"], self.p[..., None, :]
+        ws.kernels.do(self._chain, g, ws["z"], ws["a"])
+        return g
+
+    def _chain(self, g: np.ndarray, z: np.ndarray, a: np.ndarray) -> None:
         formula: Any = self.activation
         slope = formula.learned_derivative(z)
         check_shape(formula, "The derivative by the parameter", slope, z.shape)
         np.einsum("...ij,...ij->...j", g, slope, out=self.grad_p)
-        derivative = formula.derivative(z, ws["a"], p)
+        derivative = formula.derivative(z, a, self.p[..., None, :])
         check_shape(formula, "The derivative", derivative, z.shape)
         g *= derivative
-        return g
 
 
 class Dropout(Layer):
