@@ -643,6 +643,22 @@ def test_cache_directory_that_is_a_file_is_ignored(tmp_path):
     assert run(2, SKNN_ADAM_KERNELS="fused", XDG_CACHE_HOME=str(file))[1] == "fused"
 
 
+@pytest.mark.usefixtures("fused")
+def test_compilation_is_announced_once_if_verbose(tmp_path, monkeypatch, capsys, rng):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    X, messages = rng.normal(size=(60, 4)), []
+    for _ in range(2):
+        # As in another process, no loop is loaded.
+        monkeypatch.setattr(_compiled, "_loaded", {})
+        MLPRegressor((5,), max_iter=2, random_state=0, verbose=True).fit(X, X[:, 0])
+        messages.append(capsys.readouterr().out.count("Numba compiles the loops of this fit"))
+    assert messages == [1, 0]
+    monkeypatch.setattr(_compiled, "_loaded", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    MLPRegressor((5,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    assert not capsys.readouterr().out
+
+
 def test_every_loop_is_compiled_for_both_dtypes():
     names = [name for name, f in vars(_loops).items() if inspect.isfunction(f)]
     for name in set(names) & set(_loops.__all__):

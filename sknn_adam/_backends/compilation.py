@@ -10,7 +10,8 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -27,7 +28,7 @@ from sknn_adam._backends.products import Product
 from sknn_adam._backends.tracing import Formula
 from sknn_adam._utils.files import private_directory, replacing
 
-__all__ = ["formula_kernel", "loop_kernel", "player"]
+__all__ = ["announcing", "formula_kernel", "loop_kernel", "player"]
 
 SOURCE = """import numpy as np
 
@@ -153,6 +154,32 @@ def _entry(arguments: Sequence[Argument]) -> str:
     return "\n".join([*head, *lines, f"    body({names})", ""])
 
 
+# How to announce a compilation in the current thread.
+_announcement = threading.local()
+
+
+@contextmanager
+def announcing(show: Callable[[str], Any]) -> Iterator[None]:
+    """Within this context, call `show` with a message before the first compilation."""
+    _announcement.show = show
+    try:
+        yield
+    finally:
+        _announcement.show = None
+
+
+def _announce(path: Path | None) -> None:
+    """Announce a compilation unless the machine code of a source is in the cache."""
+    show = getattr(_announcement, "show", None)
+    if show is None:
+        return
+    if path is None or not any((path.parent / "__pycache__").glob(f"{path.stem}.*.nbc")):
+        _announcement.show = None
+        show("Numba compiles the loops of this fit, which takes a few seconds." + KEPT * bool(path))
+
+
+KEPT = " Later fits, also of other processes, reuse them."
+
 # The kernels of this process.
 _loaded: dict[Any, Kernel | None] = {}
 
@@ -204,6 +231,7 @@ def _compile_kernel(
 
     source = f"{source}\n# intrinsics {_hash_of(intrinsics)}\n"
     path = _source_file(source, "kernel")
+    _announce(path)
     names = {f"T{i}": numba.from_dtype(dtype) for i, dtype in enumerate(dtypes)}
     names |= {"carray": carray, "pointer": intrinsics.pointer, "WORD": types.int64}
     module: Any = _module(source, path, names)
@@ -298,6 +326,7 @@ def _compile_player() -> tuple[Any, Product]:
     signature = int64(table, table, table, int64[::1], *outputs)
     text = f"# The loops of player {_hash_of(player)}, intrinsics {_hash_of(intrinsics)}"
     path = _source_file(text, "player")
+    _announce(path)
 
     def moved(function: Any) -> Any:
         code = function.__code__.replace(co_filename=str(path or function.__code__.co_filename))

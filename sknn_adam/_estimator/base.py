@@ -1,5 +1,6 @@
 """Base class of both estimators: the scikit-learn interface of the training loop."""
 
+from contextlib import nullcontext
 from copy import copy, deepcopy
 from math import inf
 from numbers import Real
@@ -9,6 +10,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
+from sknn_adam._backends.compilation import announcing
 from sknn_adam._component.base import NestedNames
 from sknn_adam._component.ranges import NETWORK
 from sknn_adam._component.registry import Table
@@ -268,7 +270,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         # The run has already stopped if a fit was interrupted after its last epoch.
         if run.stop_reason is None:
             reported = on_epoch if watched or table is not None else None
-            train(run, plan, session.data, n_epochs, validator(session), reported)
+            with announcing(print) if self.verbose else nullcontext():
+                train(run, plan, session.data, n_epochs, validator(session), reported)
         model._publish(plan, run)
         if session.folds is not None:
             publish_out_of_fold(session)
