@@ -10,15 +10,17 @@ from threading import Barrier, active_count, get_ident
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._backends.numba_backend import FusedKernels
 from sknn_adam._backends.program import Part
 from sknn_adam._backends.threads import available_threads, share, team
+from sknn_adam._training.loop import train
 from sknn_adam._training.playing import Player
 from sknn_adam.clipping import ClipByNorm
-from sknn_adam.optimizers import Adam
+from sknn_adam.optimizers import Adam, AdamW
 from sknn_adam.schedules import Schedule
 
 pytest.importorskip("numba")
@@ -219,6 +221,80 @@ def test_what_cannot_be_played_runs_step_by_step(params, played, monkeypatch):
     assert not played
     monkeypatch.setenv("SKNN_ADAM_KERNELS", "numpy")
     np.testing.assert_allclose(model.fit(X, NUMBERS)._network.theta, fused, rtol=1e-5, atol=1e-7)
+
+
+class Watched(Adam):
+    """An optimizer whose rule reads an attribute."""
+
+    def rule(self, g, m, v, step, b1, c1, b2, c2, epsilon):
+        update, m, v = Adam.rule(g, m, v, step, b1, c1, b2, c2, epsilon)
+        return update * self.beta_1, m, v
+
+
+def change_rule(run, plan, data):
+    plan.optimizer.beta_1 = 0.3
+
+
+def change_decay(run, plan, data):
+    plan.optimizer.weight_decay = 1.0
+
+
+def change_clipping(run, plan, data):
+    plan.clip.max_norm = 1e-3
+
+
+def change_smoothing(run, plan, data):
+    plan.loss.label_smoothing = 0.3
+
+
+def change_slots(run, plan, data):
+    run.optimizer_state.m = np.ones_like(run.optimizer_state.m)
+
+
+def train_further(run, plan, data):
+    train(run, plan, data, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_rule, change_decay, change_clipping, change_smoothing, change_slots, train_further],
+    ids=lambda change: change.__name__,
+)
+def test_programs_follow_changes_in_a_callback(change, played, monkeypatch):
+    def train_with_callback(run, plan, data, n_epochs, validate, on_epoch):
+        def callback(run):
+            if run.clock.epoch == 5:
+                change(run, plan, data)
+
+        return train(run, plan, data, n_epochs, validate, callback)
+
+    monkeypatch.setattr("sknn_adam._estimator.base.train", train_with_callback)
+    models = {}
+    for plays, kernels in ((True, "fused"), (False, "fused"), (True, "numpy")):
+        monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+        monkeypatch.setattr(FusedKernels, "plays", plays)
+        optimizer = Watched() if change is change_rule else AdamW(weight_decay=0.0)
+        model = MLPClassifier((6,), optimizer=optimizer, max_iter=12, batch_size=32)
+        model.set_params(gradient_clip=ClipByNorm(1.0), random_state=0, warm_start=True)
+        models[plays, kernels] = model.fit(X, CLASSES)
+        if kernels == "fused" and plays:
+            assert sum(played) > 15
+    assert_same(models[True, "fused"], models[False, "fused"])
+    theta = models[True, "numpy"]._network.theta
+    np.testing.assert_allclose(models[True, "fused"]._network.theta, theta, rtol=1e-6, atol=1e-9)
+
+
+def test_members_that_diverge_repeatedly_are_reset_each_time(monkeypatch):
+    models = []
+    y = NUMBERS[:, 0].copy()
+    y[7] = 1e4
+    for plays in (True, False):
+        monkeypatch.setattr(FusedKernels, "plays", plays)
+        model = MLPRegressor((8,), optimizer="sgd", n_members=3, max_iter=40, batch_size=32)
+        model.set_params(optimizer__learning_rate=0.5, target_scaling=False, random_state=0)
+        with pytest.warns(ConvergenceWarning):
+            models.append(model.fit(X, y))
+    assert_same(*models)
 
 
 # -- members and threads ---------------------------------------------------------------------------

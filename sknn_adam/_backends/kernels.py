@@ -83,7 +83,7 @@ class Stream:
         return len(self.shape) > 1
 
     def show(self, array: np.ndarray, first: int = 0) -> None:
-        """Provide the array for the next call, without the members before the first one."""
+        """Set the array for the next call; `first` is the first member to read."""
         self.array = np.ascontiguousarray(array, self.dtype)
         size = prod(self.shape[1:]) * self.dtype.itemsize
         self.slot[0] = address_of(self.array) + first * size

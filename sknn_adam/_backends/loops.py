@@ -170,7 +170,7 @@ def store(vector: ndarray, tiny: ndarray, out: ndarray) -> None:
     for m in range(vector.shape[0]):
         for i in range(vector.shape[1]):
             v = vector[m, i]
-            v = v if not abs(v) < least else v * 0
+            v = v if not abs(v) < least else least - least
             vector[m, i] = out[m, i] = v
 
 

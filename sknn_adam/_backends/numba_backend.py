@@ -7,12 +7,14 @@ Formulas that cannot be written as a loop, or would not be faster, run in NumPy.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sknn_adam._backends.codegen import activate_loop, chain_loop, update_loop
 from sknn_adam._backends.compilation import formula_kernel, loop_kernel
+from sknn_adam._backends.dependencies import Watch
 from sknn_adam._backends.draws import scratch, threshold
 from sknn_adam._backends.kernels import Call, Kernel, Stream, same_form
 from sknn_adam._backends.recording import RecordingKernels
@@ -45,6 +47,7 @@ class FusedKernels(RecordingKernels):
         super().__init__()
         self._kernels: dict[Any, Any] = {}
         self._numbers: dict[tuple, np.ndarray] = {}
+        self._losses: dict[Any, float | None] = {}
         self.draws = Stream(np.uint64, 3)
         self._scratch: np.ndarray | None = None
 
@@ -274,7 +277,7 @@ class FusedKernels(RecordingKernels):
             blocks = [slice(None)]
         arrays = [grad[block].reshape(n_members or 1, -1) for block in blocks]
         norms = np.zeros((n_members or 1, len(arrays)))
-        at = [np.array([i]) for i in range(len(arrays))]
+        at = [np.array([i], np.int64) for i in range(len(arrays))]
         limit = np.array([clip.limit], grad.dtype)
         call: Any = {name: kernel.bind for name, kernel in kernels.items() if kernel}
         measure = [
@@ -337,7 +340,8 @@ class FusedKernels(RecordingKernels):
             if name == "log_loss":
                 exclusive = y.ndim == 1 and shape[-1] > 1
                 name = "softmax_log_loss" if exclusive else "label_log_loss"
-                smoothing = loss.label_smoothing
+                watched = self._watched_smoothing(loss)
+                smoothing, name = watched or 0.0, None if watched is None else name
         y = y.reshape(len(y), -1) if name == "label_log_loss" else y
         y = y[None] if name == "squared_error" and y.ndim == 2 else y
         kernel = name and loop_kernel(name, z.dtype, y.dtype)
@@ -357,6 +361,15 @@ class FusedKernels(RecordingKernels):
             ]
         self.call(kernel, *arrays)
         return self._value(), gradient
+
+    def _watched_smoothing(self, loss: Any) -> float | None:
+        """Return the label smoothing, or None if it has changed during the fit."""
+        if loss not in self._losses:
+            watch = Watch()
+            watch.read(partial(getattr, loss, "label_smoothing"))
+            self._losses[loss] = float(loss.label_smoothing)
+            self._watched.append((self._losses, loss, watch))
+        return self._losses[loss]
 
     def _plain_loss(
         self, loss: Any, y: Any, z: np.ndarray, weight: Any, gradient: np.ndarray

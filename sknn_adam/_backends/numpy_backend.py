@@ -30,8 +30,9 @@ class Backend:
 
     __slots__: Any = ()
     name = "numpy"
-    # Whether recorded steps can be played by compiled code.
+    # Whether recorded steps can be played by compiled code, and how often recordings were dropped.
     plays = False
+    generation = 0
 
     def _program(
         self, rule: Callable, n_slots: int, n_scalars: int, dtype: np.dtype

@@ -15,7 +15,7 @@ from sknn_adam._backends import intrinsics
 __all__ = ["multiply_matrices", "play"]
 
 WORD = types.int64
-# In Python, an intrinsic seems to need one more argument.
+# For a type checker, an intrinsic has one more argument, the typing context.
 call: Any = intrinsics.call
 gemm: Any = intrinsics.gemm
 pointer: Any = intrinsics.pointer

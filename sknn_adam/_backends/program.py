@@ -147,8 +147,8 @@ class Part:
             for segment in segments
         ]
         bounds, strides = bounds * n_times, [list(row) for row in zip(*strides, strict=True)]
-        arguments = self.table, np.array(bounds), np.array(strides * n_times)
-        addresses = np.array([address_of(stream.slot) for stream in slots])
+        arguments = self.table, np.array(bounds, np.int64), np.array(strides * n_times, np.int64)
+        addresses = np.array([address_of(stream.slot) for stream in slots], np.int64)
         own_results, own_outputs = results[..., self.members], outputs[:, self.members]
 
         def task() -> int:
@@ -165,6 +165,6 @@ def _moved(value: np.ndarray, copies: Sequence[tuple[np.ndarray, np.ndarray]]) -
     start = address_of(value)
     for original, copied in copies:
         offset = start - address_of(original)
-        if 0 <= offset < max(1, original.nbytes):
+        if 0 <= offset < original.nbytes:
             return np.ndarray(value.shape, value.dtype, copied, offset, value.strides)
     return value

@@ -96,13 +96,17 @@ class RecordingKernels(NumpyKernels):
     def __init__(self) -> None:
         super().__init__()
         self._replays = True  # until a check fails
-        compiled: Any = player()
+        compiled = player()
+        if compiled is None:
+            raise ImportError("Numba cannot compile the training loops on this computer.")
         self.play, self.products = compiled
         self._segments: dict[int, np.ndarray] = {}
         self.forget()
 
     def forget(self) -> None:
         """Drop all recordings, because their arrays may change."""
+        # Programs made of these recordings are no longer valid.
+        self.generation = getattr(self, "generation", 0) + 1
         self._tapes: dict[int, Tape] = {}  # by number of samples
         # Calls with their tables. A call keeps its arrays, so their addresses are not used again.
         self._bound: dict[Any, tuple[Call, np.ndarray]] = {}
@@ -181,7 +185,7 @@ class RecordingKernels(NumpyKernels):
         """Call the kernels of a table."""
         n = len(table)
         if n not in self._segments:
-            self._segments[n] = np.array([[0, n, n, 1]])
+            self._segments[n] = np.array([[0, n, n, 1]], np.int64)
         self.play(table, self._segments[n], *NO_STREAMS, *NO_OUTPUTS)
 
     def replay(self, tape: Tape) -> Any:
@@ -259,7 +263,7 @@ class RecordingKernels(NumpyKernels):
         self.run(table)
 
     def execute(self, *calls: Call) -> None:
-        """Execute calls, which must not be deleted meanwhile."""
+        """Execute calls."""
         self.run(table_of(calls))
 
     def do(self, function: Callable, *arguments: Any) -> None:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite, nan
 from time import perf_counter
@@ -19,7 +19,7 @@ from sknn_adam._backends.vectors import norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
-from sknn_adam._training.playing import Player, player_for
+from sknn_adam._training.playing import Player, facts_of, player_for
 from sknn_adam._training.probe import Probe
 from sknn_adam._training.run import Run
 from sknn_adam._utils.interrupts import Interrupts
@@ -303,19 +303,20 @@ def _descend(
     run: Run, plan: Plan, data: Data, n_epochs: int, epoch_end: _EpochEnd, interrupted: Interrupts
 ) -> None:
     """Train with optimizer steps on batches."""
-    player, end = player_for(run, plan, data), run.clock.epoch + n_epochs
-    # Validation and callbacks take place after every epoch.
-    spans = player is not None and epoch_end.only_records
+    end, facts, player = run.clock.epoch + n_epochs, None, None
     while run.clock.epoch < end:
         if interrupted.by_user:
             raise KeyboardInterrupt
-        played = player.play_epochs(end - run.clock.epoch) if player and spans else ()
+        if facts != (now := facts_of(run, plan)):
+            facts, player = now, player_for(run, plan, data)
         epoch = None
-        for epoch in played:
-            epoch_end.start = perf_counter() - epoch.seconds
-            if epoch_end(run, plan, epoch.loss, epoch.factor):
-                epoch.undo_later()
-                return
+        # Validation and callbacks take place after every epoch.
+        if player is not None and epoch_end.only_records:
+            with closing(player.play_epochs(end - run.clock.epoch)) as played:
+                for epoch in played:
+                    epoch_end.start = perf_counter() - epoch.seconds
+                    if epoch_end(run, plan, epoch.loss, epoch.factor):
+                        return
         if epoch is None:
             loss, factor = _epoch(run, plan, data, interrupted, player)
             if epoch_end(run, plan, loss, factor):

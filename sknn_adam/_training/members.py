@@ -99,6 +99,7 @@ class Members(Run):
             self._reset(plan, failed)
 
     def _reset(self, plan: Plan, which: np.ndarray) -> None:
+        vars(self)["n_resets"] = self.n_resets + 1
         network = self.network
         best = network.member_views(*self.best)
         for vector in (network.theta, self.average):

@@ -9,8 +9,7 @@ The members of a network are distributed over threads. Each thread plays a progr
 contains the same calls for some of the members.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy, deepcopy
+from collections.abc import Generator, Sequence
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
@@ -23,12 +22,12 @@ from sknn_adam._backends.kernels import Call, Stream, same_form
 from sknn_adam._backends.program import Part, Segment
 from sknn_adam._backends.threads import available_threads, share
 from sknn_adam._backends.vectors import norm
+from sknn_adam._training.ahead import LossUnknown, progress, scheduled
 from sknn_adam._training.batches import Data
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import Run
 from sknn_adam.averaging import EMA
 from sknn_adam.optimizers import Optimizer
-from sknn_adam.schedules import Clock, Constant
 
 __all__ = ["Player", "player_for"]
 
@@ -37,23 +36,6 @@ SECONDS = 0.05
 FIRST_STEPS = 16
 # The memory for the vectors of the run after each of the epochs that are played at once.
 MOST_BYTES = 2**24
-
-
-class _LossUnknown(Exception):
-    """Raised if a schedule reads the loss of an epoch that has not been played."""
-
-
-class _ClockAhead(Clock):
-    """The clock of a later epoch, before the loss of the epoch before it is known."""
-
-    @property
-    def loss(self) -> float:
-        """The loss of the last epoch, which is unknown."""
-        raise _LossUnknown
-
-    @loss.setter
-    def loss(self, value: float) -> None:
-        pass
 
 
 def player_for(run: Run, plan: Plan, data: Data) -> "Player | None":
@@ -83,14 +65,19 @@ class PlayedEpoch(NamedTuple):
         The last schedule factor.
     seconds : float
         The duration.
-    undo_later : callable
-        Undoes the later epochs.
     """
 
     loss: float
     factor: float
     seconds: float
-    undo_later: Callable[[], None]
+
+
+def facts_of(run: Run, plan: Plan) -> tuple:
+    """Return everything that the programs of a run depend on and that the user may change."""
+    kernels: Any = run.network.kernels
+    limit = None if plan.clip is None or plan.clip.compiled_loop is None else plan.clip.limit
+    arrays = id(run.network.theta), *map(id, run.slots(plan)), id(run.average)
+    return kernels, kernels.generation, arrays, bool(plan.optimizer.weight_decay), limit
 
 
 class Player:
@@ -105,12 +92,12 @@ class Player:
     def __init__(self, run: Run, plan: Plan, data: Data):
         self.run, self.plan, self.data = run, plan, data
         kernels: Any = run.network.kernels
-        self.kernels = kernels
+        self.kernels, self.facts = kernels, facts_of(run, plan)
         self.kernel: Any = partial(loop_kernel, dtype=run.network.dtype)
         self.most = FIRST_STEPS
         # The duration of the last call.
         self.seconds = 0.0
-        # Below which number the weights, and other vectors, are set to zero after an epoch.
+        # Smaller weights, and smaller numbers of other vectors, are set to zero after an epoch.
         self.tiny, self.zero = (Stream(run.network.dtype, 1, at_end=True) for _ in range(2))
         # Whether epochs may be played before the loss of the epoch before them is known.
         self.spans = True
@@ -139,7 +126,7 @@ class Player:
         # The user may have replaced a slot.
         if not same_form(*vectors):
             return None
-        at = {decays: np.array([n_scalars + decays]) for decays in (False, True)}
+        at = {decays: np.array([n_scalars + decays], np.int64) for decays in (False, True)}
         blocks = run.optimizer_state.blocks if optimizer.weight_decay else [(slice(None), False)]
         if network.members is not None:
             decays = bool(optimizer.weight_decay)
@@ -220,30 +207,34 @@ class Player:
         last schedule factor. If no step can be played, the number is 0.
         """
         run = self.run
-        segments = self._segments(self.most, stores=False) if run.knows_limit else []
+        segments = []
+        if run.knows_limit and self._is_current():
+            segments = self._segments(self.most, stores=False)
         n_steps = sum(segment.n_steps for segment in segments)
         if n_steps == 0:
             return 0, 0.0, 1.0
         factors, states, numbers = self._ahead(n_steps)
-        if self._has_changed(segments):
+        # The schedule may have changed a component.
+        if not self._is_current(segments):
             return 0, 0.0, 1.0
-        progress = [self._progress(i) for i in range(n_steps)]
+        made = [progress(run, self.plan, self.data.n_batches, i) for i in range(n_steps)]
         done, results = self._run(segments, 1, [run.order], numbers)
         value = self._note(segments, results[:done])
         run.clock.step += done
         run.optimizer_state.t += done
         last = min(done, n_steps - 1)
-        run.clock.progress, run.schedule_state = progress[last], states[last]
+        run.clock.progress, run.schedule_state = made[last], states[last]
         diverged = done < n_steps or not np.isfinite(run.total)
         return n_steps, np.nan if diverged else value, factors[last]
 
-    def play_epochs(self, n_epochs: int) -> Iterator[PlayedEpoch]:
+    def play_epochs(self, n_epochs: int) -> Generator[PlayedEpoch, None, None]:
         """Play whole epochs at once; yield them one by one if this is possible.
 
-        When an epoch is yielded, the run is as at its end.
+        When an epoch is yielded, the run is as at its end. Closing the iterator undoes the later
+        epochs.
         """
         run, data = self.run, self.data
-        n_epochs = min(n_epochs, self._most_epochs())
+        n_epochs = min(n_epochs, self._most_epochs()) if self._is_current() else 0
         if n_epochs < 2:
             return
         segments = self._segments(self.most, stores=True)
@@ -252,10 +243,10 @@ class Player:
             return
         try:
             factors, states, numbers = self._ahead(n_epochs * n_batches)
-        except _LossUnknown:
+        except LossUnknown:
             self.spans = False
             return
-        if self._has_changed(segments):
+        if not self._is_current(segments):
             return
         step, t, rng_state = run.clock.step, run.optimizer_state.t, run.rng.bit_generator.state
         orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
@@ -266,33 +257,33 @@ class Player:
         numbers[self.tiny] = np.where(flushed[:, None], np.finfo(run.network.dtype).tiny, 0)
         done, results = self._run(segments, n_epochs, orders, numbers)
 
-        def undo_after(epoch: int) -> None:
-            run.rng.bit_generator.state = rng_state
-            for _ in range(epoch + 1):
-                if self.plan.shuffle:
-                    data.order(run.rng)
-
-        seconds = self.seconds / n_epochs
-        for epoch in range(n_epochs):
-            start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
-            run.total, run.clipped, run.shape = 0.0, 0, (data.n_rows, data.batch_size)
-            self._note(segments, results[start:stop])
-            run.batch, run.clip_rate = 0, run.clipped / n_batches
-            run.clock.step, run.optimizer_state.t = step + stop, t + stop
-            last = min(stop, start + n_batches - 1)
-            run.clock.progress = self._progress(last - start)
-            run.schedule_state = states[last]
-            if stop - start < n_batches:
-                yield PlayedEpoch(np.nan, factors[last], seconds, partial(undo_after, epoch))
-                return
-            for array, stream in self.stored:
-                array[...] = numbers[stream][epoch]
-            lost, loss = np.copy(run.lost), run.total / data.n_rows
-            yield PlayedEpoch(loss, factors[last], seconds, partial(undo_after, epoch))
-            # Members that have diverged now continue from other weights.
-            if not np.array_equal(lost, run.lost):
-                undo_after(epoch)
-                return
+        seconds, epoch = self.seconds / n_epochs, 0
+        try:
+            for epoch in range(n_epochs):
+                start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
+                run.total, run.clipped, run.shape = 0.0, 0, (data.n_rows, data.batch_size)
+                self._note(segments, results[start:stop])
+                run.batch, run.clip_rate = 0, run.clipped / n_batches
+                run.clock.step, run.optimizer_state.t = step + stop, t + stop
+                last = min(stop, start + n_batches - 1)
+                run.clock.progress = progress(run, self.plan, n_batches, last - start)
+                run.schedule_state = states[last]
+                if stop - start < n_batches:
+                    yield PlayedEpoch(np.nan, factors[last], seconds)
+                    return
+                for array, stream in self.stored:
+                    array[...] = numbers[stream][epoch]
+                n_resets = run.n_resets
+                yield PlayedEpoch(run.total / data.n_rows, factors[last], seconds)
+                # Members that have diverged now continue from other weights.
+                if run.n_resets != n_resets:
+                    return
+        finally:
+            if epoch < n_epochs - 1:
+                run.rng.bit_generator.state = rng_state
+                for _ in range(epoch + 1):
+                    if self.plan.shuffle:
+                        data.order(run.rng)
 
     def _most_epochs(self) -> int:
         """Return the number of epochs until something has to happen between two of them."""
@@ -308,9 +299,11 @@ class Player:
             most = min(most, -(-(layers.next_step - run.clock.step) // n_batches))
         return most
 
-    def _has_changed(self, segments: Sequence[Segment]) -> bool:
-        """Return whether the schedule has changed a component that the programs depend on."""
-        return any(self.kernels.program(segment.n_rows) is None for segment in segments)
+    def _is_current(self, segments: Sequence[Segment] = ()) -> bool:
+        """Return whether the programs still belong to the run and its components."""
+        # `program` compares the values that the recorded formulas read.
+        known = all(self.kernels.program(segment.n_rows) for segment in segments)
+        return known and self.facts == facts_of(self.run, self.plan)
 
     def _run(
         self, segments: Sequence[Segment], n_times: int, orders: list, numbers: dict
@@ -332,14 +325,14 @@ class Player:
         done = min(share(tasks))
         self.kernels.draws.show(run.draws)
         self.seconds = max(perf_counter() - begin, 1e-6)
-        self.most = max(FIRST_STEPS, int(n_steps / self.seconds * SECONDS))
+        self.most = max(1, int(n_steps / self.seconds * SECONDS))
         return done, results
 
     def _ahead(self, n_steps: int) -> tuple[list[float], list[Any], dict]:
         """Return the schedule factors, the states of the schedule after them, and the numbers."""
         run, plan, dtype = self.run, self.plan, self.run.network.dtype
         optimizer, clock, t = plan.optimizer, run.clock, run.optimizer_state.t
-        factors, states = self._scheduled(n_steps)
+        factors, states = scheduled(run, plan, self.data.n_batches, n_steps)
         rates = [optimizer.learning_rate * factor for factor in factors]
         scalars = np.empty((n_steps, *self.scalars.shape))
         scalars[:, :-2] = [optimizer.scalars(t + i, lr) for i, lr in enumerate(rates, 1)]
@@ -353,31 +346,6 @@ class Player:
             steps = range(clock.step + 1, clock.step + n_steps + 1)
             numbers[self.averages] = np.array([average.factors(step) for step in steps], dtype)
         return factors, states, numbers
-
-    def _scheduled(self, n_steps: int) -> tuple[list[float], list[Any]]:
-        """Return the schedule factors of the next steps, and the state after each of them."""
-        run, schedule, state = self.run, self.plan.schedule, self.run.schedule_state
-        if type(schedule) is Constant:
-            return [1.0] * n_steps, [state] * n_steps
-        clock, first, factors, states = copy(run.clock), run.clock.epoch, [], []
-        for i in range(n_steps):
-            epoch = first + (run.batch + i) // self.data.n_batches
-            if epoch > clock.epoch:
-                clock = _ClockAhead(clock.step, epoch)
-            clock.progress = self._progress(i)
-            # A schedule without state has None.
-            state = state if state is None else deepcopy(state)
-            factors.append(schedule(clock, state))
-            states.append(state)
-            clock.step += 1
-        return factors, states
-
-    def _progress(self, i: int) -> float:
-        """Return the progress of the clock before the i-th of the next steps."""
-        run, n_batches = self.run, self.data.n_batches
-        epoch, batch = divmod(run.batch + i, n_batches)
-        done = run.clock.epoch - run.first_epoch + epoch
-        return min(1.0, (done + batch / n_batches) / self.plan.max_iter)
 
     def _note(self, segments: Sequence[Segment], results: np.ndarray) -> float:
         """Add the results of steps to those of the epoch; return the last loss."""

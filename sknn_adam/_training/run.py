@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from math import inf, isfinite, nan
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,8 @@ class Run:
     stop_reason: str | None = None
     contradiction: tuple[float, float] | None = None  # the losses of predictions and of training
     in_fit: bool = False  # whether a ``fit`` has begun and not ended
+    # How often members have been reset in this process.
+    n_resets: ClassVar[int] = 0
     draws: np.ndarray = field(init=False)  # key of the random draws, and the step of the last ones
 
     def __post_init__(self) -> None:
@@ -81,7 +83,8 @@ class Run:
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit the backend and the memory that `remember` reuses."""
-        state = {name: value for name, value in vars(self).items() if name != "_spare"}
+        passing = "_spare", "n_resets"
+        state = {name: value for name, value in vars(self).items() if name not in passing}
         state["optimizer_state"] = copy(self.optimizer_state)
         vars(state["optimizer_state"]).pop("kernels", None)
         return state
