@@ -117,7 +117,7 @@ def _with_cache(make: Callable[[], Any], finish: Callable[[Any], Any], path: Pat
                 finish(function)
                 _make_private(path)
                 return function
-        # The cache may be damaged, or the disk full.
+        # The cache may be damaged, or the disk full. Compile without it.
         except Exception:
             pass
     function = make()

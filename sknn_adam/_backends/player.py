@@ -1,7 +1,7 @@
-"""The loops that call kernels: one call after another, or many training steps at once.
+"""The loop that plays programs, and the kernel of matrix products.
 
-They are compiled once for all networks and hold no lock, so several threads can train at the same
-time. A call is a row of a table: the addresses of a kernel and of its block of arguments. This
+They are compiled once for all networks and release the GIL, so several threads can train at the
+same time. A call is a row of a table: the addresses of a kernel and of its block of arguments. This
 module imports Numba, so it is imported only when it is compiled.
 """
 

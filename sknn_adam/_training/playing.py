@@ -1,8 +1,8 @@
 """Training steps played by compiled code: all work of many steps in one call, without the GIL.
 
 A program consists of the calls that gather a batch, those of the recorded objective, and those that
-update the weights. Whatever must be known before a step, such as the scalars of the optimizer, is
-computed ahead for all steps that are played at once. A step from Python makes the same calls, so
+update the weights. Everything that a step needs from Python, such as the scalars of the optimizer,
+is computed ahead for all steps that are played at once. A step from Python makes the same calls, so
 both give the same bits.
 
 The members of a network are distributed over threads. Each thread plays a program of its own, which
@@ -185,7 +185,7 @@ class Player:
     def _segments(self, most: int, stores: bool) -> list[Segment]:
         """Return the steps that can be played next in this epoch.
 
-        If `stores`, the last step of an epoch stores the vectors of the run.
+        If `stores` is true, the last step of an epoch stores the vectors of the run.
         """
         run, data = self.run, self.data
         last = data.n_rows - (data.n_batches - 1) * data.batch_size
