@@ -1,9 +1,11 @@
-"""Exclude the doctests of folders whose optional packages are not installed."""
+"""Exclude the doctests of folders and files whose optional packages are not installed."""
 
 from importlib.util import find_spec
 
-# Folder -> package that the examples in its docstrings need.
+# Folder or file -> package that it, or the examples in its docstrings, needs.
 NEEDED = {
+    "sknn_adam/_backends/intrinsics.py": "numba",
+    "sknn_adam/_backends/player.py": "numba",
     "sknn_adam/inspection": "matplotlib",
     "sknn_adam/onnx": "skl2onnx",
     "sknn_adam/persistence": "skops",

@@ -100,6 +100,7 @@ def test_gradient_that_is_the_target_array_is_not_modified():
         def gradient(self, y, z):
             return y
 
+    pytest.importorskip("numba")
     y, z = X[:, :1].copy(), X[:, 1:2].copy()
     _, gradient = FusedKernels().mean_and_gradient(Linear(), y, z, None)
     np.testing.assert_array_equal(y, X[:, :1])
