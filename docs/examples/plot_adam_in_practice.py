@@ -168,18 +168,20 @@ for table in TABLES:
 # even wider. This is not specific to Adam: momentum and RMSprop are faster than plain descent as
 # well, and RMSprop is the fastest on the digits.
 #
-# **Less sensitive: holds, within limits.** Adam comes close to the best loss over 2 to 4 decades of
-# rates, plain descent over half a decade to 2.5 decades. Even so, a rate ten times too high ruins
-# Adam on the digits.
+# **Less sensitive: holds, within limits.** Adam comes close to the best loss over 1.5 to 4 decades
+# of rates, plain descent over half a decade to 2.5 decades. On the digits, a rate ten times too
+# high ruins Adam, and the ranges of both are about equally wide.
 #
 # **The starting rates: partly.** 0.001 for Adam is safe on all tables and learns well, although the
 # training loss is best at rates 10 to 100 times as high. 0.01 for plain descent is safe as well,
 # but so low that the network has learned little after 30 epochs. On scaled columns, the best rates
 # of plain descent are 10 to 300 times as high.
 
+assert sum(width(table, "Adam") > width(table, "SGD") for table in TABLES) >= 2
 for table in TABLES:
     assert speed(table, "Adam") <= 0.75 * speed(table, "SGD")
-    assert width(table, "Adam") > width(table, "SGD")
+    # At high rates, rounding decides whether a fit ends with a small loss.
+    assert width(table, "Adam") >= width(table, "SGD")
     best = FINAL[table, "Adam"].min()
     start = np.searchsorted(RATES, 0.00099)
     assert FINAL[table, "Adam"][start] < 0.7 * CONSTANT_LOSS[table]
