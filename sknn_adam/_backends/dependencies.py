@@ -170,7 +170,7 @@ def dependencies_of(*functions: Any) -> Watch | None:
 
 
 def identity_of(function: Any) -> tuple[Any, type] | None:
-    """Return what identifies a function or method of this package; None for other functions."""
+    """Return an identifier of a function of this package, or None for other functions."""
     owner = getattr(function, "__self__", None)
     defined = function if owner is None else type(owner)
     if not defined.__module__.startswith("sknn_adam."):

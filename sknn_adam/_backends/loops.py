@@ -143,7 +143,7 @@ def join_norms(norms: ndarray, total: ndarray) -> None:
 
 @arrays("ms", "d:ma", "i:1", "1")
 def clip_norm(vector: ndarray, norms: ndarray, at: ndarray, limit: ndarray) -> None:
-    """Scale the vectors of members whose norm, in column `at` of `norms`, exceeds the limit."""
+    """Clip each member's vector to the limit; column `at` of `norms` has the norms."""
     column = at[0]
     for m in range(vector.shape[0]):
         if norms[m, column] > limit[0]:

@@ -61,7 +61,7 @@ class Part:
     members : slice
         The members.
     n_members : int or None
-        The number of members of the network.
+        Number of members, or None for one network.
     """
 
     def __init__(self, play: Callable, members: slice, n_members: int | None):

@@ -1,4 +1,4 @@
-"""The number of threads of BLAS, and of members that train at the same time."""
+"""The threads of BLAS, and the threads that train the members of a network."""
 
 import os
 import threading

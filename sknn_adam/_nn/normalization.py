@@ -155,9 +155,9 @@ def normalize_batch_back(
     # Mean and variance depend on the samples of the batch, except for those that are held out.
     counts = None if kept is None else kept.astype(g.dtype)
     n_rows: Any = g.shape[-2] if counts is None else counts.sum(axis=-1, keepdims=True)
-    share = np.where(used, 1 / np.maximum(n_rows, 1), 0).astype(g.dtype)
-    shift = (share * grad_beta)[..., None, :]
-    x *= (share * grad_gamma)[..., None, :]
+    n_rows = np.maximum(n_rows, 1).astype(g.dtype)
+    shift = (used * grad_beta / n_rows)[..., None, :]
+    x *= (used * grad_gamma / n_rows)[..., None, :]
     if counts is not None:
         x *= counts[..., None]
         shift = shift * counts[..., None]

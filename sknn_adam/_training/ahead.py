@@ -56,8 +56,8 @@ def scheduled(run: Run, plan: Plan, n_batches: int, n_steps: int) -> tuple[list[
     return factors, states
 
 
-def progress(run: Run, plan: Plan, n_batches: int, i: int) -> float:
-    """Return the progress of the clock before the i-th of the next steps."""
+def progress(run: Run, plan: Plan, n_batches: int, i: int = 0) -> float:
+    """Return the progress of the clock before the next step, or the i-th step after it."""
     epoch, batch = divmod(run.batch + i, n_batches)
     done = run.clock.epoch - run.first_epoch + epoch
     return min(1.0, (done + batch / n_batches) / plan.max_iter)

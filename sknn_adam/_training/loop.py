@@ -17,6 +17,7 @@ from sknn_adam._backends.selection import choose, predicted_gain
 from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread, team
 from sknn_adam._backends.vectors import norm
 from sknn_adam._nn.network import Network
+from sknn_adam._training.ahead import progress
 from sknn_adam._training.batches import Batch, Data, facts
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.playing import Player, facts_of, player_for
@@ -87,7 +88,6 @@ def _epoch(
     The progress of the epoch is stored in the run, so that an interrupted epoch can be continued.
     """
     clock, factor = run.clock, 1.0
-    done = clock.epoch - run.first_epoch
     shape = data.n_rows, data.batch_size
     # If the number of samples or the batch size has changed, training continues with a new epoch.
     if run.batch == 0 or run.shape != shape:
@@ -106,7 +106,7 @@ def _epoch(
             if n_steps:
                 continue
         batch = data.batch(run.batch, run.order, run.network.kernels)
-        clock.progress = min(1.0, (done + run.batch / data.n_batches) / plan.max_iter)
+        clock.progress = progress(run, plan, data.n_batches)
         factor = plan.schedule(clock, run.schedule_state)
         probe = Probe(run.network.layers) if probed else None
         value = step(run, plan, batch, factor, probe)

@@ -217,13 +217,13 @@ class Player:
         # The schedule may have changed a component.
         if not self._is_current(segments):
             return 0, 0.0, 1.0
-        made = [progress(run, self.plan, self.data.n_batches, i) for i in range(n_steps)]
         done, results = self._run(segments, 1, [run.order], numbers)
+        last = min(done, n_steps - 1)
+        run.clock.progress = progress(run, self.plan, self.data.n_batches, last)
+        run.schedule_state = states[last]
         value = self._note(segments, results[:done])
         run.clock.step += done
         run.optimizer_state.t += done
-        last = min(done, n_steps - 1)
-        run.clock.progress, run.schedule_state = made[last], states[last]
         diverged = done < n_steps or not np.isfinite(run.total)
         return n_steps, np.nan if diverged else value, factors[last]
 
