@@ -79,7 +79,9 @@ def fit(model, X, y):
 # -----------
 # The data are digits (1797 samples, ten classes), breast cancer (569 samples, two classes) and
 # diabetes (442 samples, regression). For each optimizer and rate, the training loss after 30 epochs
-# is the mean over three seeds. A diverged run counts with the loss of a constant prediction.
+# is the median over three seeds, because at high rates, single fits fail by chance: of 32 fits of
+# the digits with Adam at a rate of 0.03, one did. A diverged run counts with the loss of a constant
+# prediction.
 
 SEEDS = range(3)
 
@@ -114,7 +116,7 @@ CURVES = {
 TABLES = list(dict.fromkeys(table for table, _ in CURVES))
 CONSTANT_LOSS = {"digits": np.log(10), "breast cancer": np.log(2), "diabetes": 0.5}
 FINAL = {
-    key: np.minimum(curves[:, :, -1], CONSTANT_LOSS[key[0]]).mean(axis=1)
+    key: np.median(np.minimum(curves[:, :, -1], CONSTANT_LOSS[key[0]]), axis=1)
     for key, curves in CURVES.items()
 }
 
@@ -168,20 +170,18 @@ for table in TABLES:
 # even wider. This is not specific to Adam: momentum and RMSprop are faster than plain descent as
 # well, and RMSprop is the fastest on the digits.
 #
-# **Less sensitive: holds, within limits.** Adam comes close to the best loss over 1.5 to 4 decades
-# of rates, plain descent over half a decade to 2.5 decades. On the digits, a rate ten times too
-# high ruins Adam, and the ranges of both are about equally wide.
+# **Less sensitive: holds, within limits.** Adam comes close to the best loss over 2 to 4 decades of
+# rates, plain descent over half a decade to 2.5 decades. Even so, a rate ten times too high ruins
+# Adam on the digits.
 #
 # **The starting rates: partly.** 0.001 for Adam is safe on all tables and learns well, although the
-# training loss is best at rates 10 to 100 times as high. 0.01 for plain descent is safe as well,
+# training loss is best at rates at least 10 times as high. 0.01 for plain descent is safe as well,
 # but so low that the network has learned little after 30 epochs. On scaled columns, the best rates
 # of plain descent are 10 to 300 times as high.
 
-assert sum(width(table, "Adam") > width(table, "SGD") for table in TABLES) >= 2
 for table in TABLES:
     assert speed(table, "Adam") <= 0.75 * speed(table, "SGD")
-    # At high rates, rounding decides whether a fit ends with a small loss.
-    assert width(table, "Adam") >= width(table, "SGD")
+    assert width(table, "Adam") > width(table, "SGD")
     best = FINAL[table, "Adam"].min()
     start = np.searchsorted(RATES, 0.00099)
     assert FINAL[table, "Adam"][start] < 0.7 * CONSTANT_LOSS[table]
