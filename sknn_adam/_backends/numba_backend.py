@@ -2,8 +2,9 @@
 
 The formula of a component is recorded by `tracing`, converted to the source of one loop over all
 elements for one dtype, and compiled. The loop performs the operations of the formula in the same
-order, so elementwise results equal those of NumPy. Only sums are computed in another order.
-Formulas that cannot be written as a loop, or would not be faster, run in NumPy.
+order, so arithmetic gives the same bits as in NumPy. Sums are computed in another order, and the
+functions of `elementary` differ in the last digits. Formulas that cannot be written as a loop run
+in NumPy.
 """
 
 from collections.abc import Callable, Sequence

@@ -249,16 +249,13 @@ class Player:
         if not self._is_current(segments):
             return
         step, t, rng_state = run.clock.step, run.optimizer_state.t, run.rng.bit_generator.state
-        orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
-        for array, stream in self.stored:
-            numbers[stream] = np.empty((n_epochs, *array.shape), array.dtype)
-        numbers[self.zero] = np.zeros((n_epochs, 1), run.network.dtype)
-        flushed = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))
-        numbers[self.tiny] = np.where(flushed[:, None], np.finfo(run.network.dtype).tiny, 0)
-        done, results = self._run(segments, n_epochs, orders, numbers)
-
-        seconds, epoch = self.seconds / n_epochs, 0
+        # An interruption restores the random generator, too.
+        epoch = -1
         try:
+            orders = [data.order(run.rng) if self.plan.shuffle else None for _ in range(n_epochs)]
+            numbers |= self._at_ends(n_epochs)
+            done, results = self._run(segments, n_epochs, orders, numbers)
+            seconds = self.seconds / n_epochs
             for epoch in range(n_epochs):
                 start, stop = epoch * n_batches, min((epoch + 1) * n_batches, done)
                 run.total, run.clipped, run.shape = 0.0, 0, (data.n_rows, data.batch_size)
@@ -284,6 +281,14 @@ class Player:
                 for _ in range(epoch + 1):
                     if self.plan.shuffle:
                         data.order(run.rng)
+
+    def _at_ends(self, n_epochs: int) -> dict:
+        """Return the arrays of the streams with one row per epoch."""
+        run, dtype = self.run, self.run.network.dtype
+        flushed = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))
+        tiny = np.where(flushed[:, None], np.finfo(dtype).tiny, 0)
+        stored = {stream: np.empty((n_epochs, *v.shape), v.dtype) for v, stream in self.stored}
+        return stored | {self.tiny: tiny, self.zero: np.zeros_like(tiny)}
 
     def _most_epochs(self) -> int:
         """Return the number of epochs until something has to happen between two of them."""
