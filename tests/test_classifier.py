@@ -246,3 +246,8 @@ def test_subclass_can_set_the_fitted_attributes():
     model.fit(rng.normal(size=(20, 2)), np.arange(20) % 2)
     assert model.classes_.tolist() == ["no", "yes"]
     assert {"classes_", "n_outputs_"} <= vars(model).keys()
+
+
+def test_many_classes_raise_the_warning_of_scikit_learn():
+    with pytest.warns(UserWarning, match="greater than 50% of the number"):
+        MLPClassifier((4,), max_iter=1, random_state=0).fit(X[:40], np.arange(40) % 30)
