@@ -52,14 +52,14 @@ def is_missing(text: str) -> bool:
 def looks_like_codes(texts: list[str]) -> str | None:
     """Return the reason if different texts are different codes although they look like numbers."""
     if any(re.fullmatch(r"0\d+", text) for text in texts):
-        return "leading zeros"
+        return "numbers with leading zeros are codes"
     # The versions 1.1 and 1.10 are different, but equal as numbers. Decimal numbers have equally
     # many decimals, or no zeros at the end.
     decimals = [text.partition(".")[2] for text in texts]
     versions = all(re.fullmatch(r"\d{1,2}\.\d{1,2}", text) for text in texts)
     zeros = any(len(digits) == 2 and digits[1] == "0" for digits in decimals)
     if versions and zeros and len({len(digits) for digits in decimals}) > 1:
-        return "like version numbers"
+        return "the values look like version numbers"
     return None
 
 
