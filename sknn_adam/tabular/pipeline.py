@@ -42,8 +42,8 @@ def make_tabular_pipeline(
     Parameters
     ----------
     estimator : {"classifier", "regressor"} or estimator
-        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe. An estimator
-        keeps its parameters; only the preparation of the columns is added.
+        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe; an estimator
+        keeps its own.
     recipe : {"default", "fast", "best"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
         ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
@@ -81,11 +81,11 @@ def make_tabular_pipeline(
     * dates: days since 1970 and the position in the year, week and day, like numbers;
     * free text: `TextEncoder`; identifiers are left out.
 
-    With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
-    ``sample_weight_val`` of ``fit`` are passed to the network.
+    With metadata routing, ``sample_weight``, ``X_val``, ``y_val`` and ``sample_weight_val`` of
+    ``fit`` are passed to the network.
 
-    The target encoder cross-fits over folds of its own, so ``oof_score_`` of the network can be
-    optimistic in tables with many levels. ``cross_val_predict`` refits the whole Pipeline.
+    The target encoder has folds of its own, so ``oof_score_`` can be optimistic in tables with many
+    levels. ``cross_val_predict`` refits the whole Pipeline.
 
     References
     ----------

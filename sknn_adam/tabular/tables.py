@@ -145,10 +145,10 @@ class Columns(ColumnTransformer):
         block = super()._sk_visual_block_()
         if not hasattr(self, "_types"):
             return block
-        shown: dict[str, list[str]] = dict.fromkeys(block.names, ())
+        shown = {step: "" for step in block.names}
         for name, found in self.column_types_.items():
             step = found.step or "left out"
-            shown[step] = [*shown.get(step, ()), f"{name}: {found}"]
+            shown[step] = shown.get(step, "") + f"{name}: {found}\n"
         left_out = ["drop"] * ("left out" in shown)
         return VisualBlock(
             block.kind,
