@@ -37,7 +37,7 @@ def make_tabular_pipeline(
     transform_input: Any = None,
     verbose: bool = False,
 ) -> Pipeline:
-    """Make a Pipeline for raw tables with categories, strings, dates and missing values.
+    """Make a Pipeline for raw tables with numbers, categories, dates, text and missing values.
 
     Parameters
     ----------
@@ -73,8 +73,7 @@ def make_tabular_pipeline(
     -----
     ``fit`` finds the type of each column (``model["columns"].column_types_``):
 
-    * numbers: medians for missing values, with an indicator column; then `SmoothClipScaler` and
-      `PiecewiseLinearEncoder`;
+    * numbers: `SimpleImputer`, `SmoothClipScaler` and `PiecewiseLinearEncoder`;
     * categories and booleans with up to 30 levels: one-hot encoding, in which levels with fewer
       than 5 rows share a column with unseen levels, and missing values are a level;
     * categories with more levels: the cross-fitted mean of the target [1]_, scaled;
