@@ -249,7 +249,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             "metadata": {} if samples.weight is None else {"sample_weight": samples.weight},
         }
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
-        table, output = None, nullcontext()
+        table = None
+        output: Any = nullcontext()
         if self.verbose == "auto":
             if run.in_fit and not has_progress_bar(context):
                 output = progress_shown(run, plan)

@@ -84,11 +84,16 @@ def _follow(run: Run, plan: Plan, console: Any, ended: threading.Event) -> None:
         return
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
-    task = bar.add_task(_description(run, plan), total=plan.max_iter, completed=_epochs_done(run))
+    task = bar.add_task("", total=plan.max_iter)
+
+    def update() -> None:
+        bar.update(task, description=_description(run, plan), completed=_epochs_done(run))
+
+    update()
     try:
         with bar:
             while not ended.wait(SECONDS_BETWEEN_UPDATES):
-                bar.update(task, description=_description(run, plan), completed=_epochs_done(run))
+                update()
                 bar.refresh()
     # Another bar is shown in the same console, or the terminal has been closed.
     except (LiveError, OSError):

@@ -63,7 +63,8 @@ def with_callbacks(method: F) -> F:
 def has_progress_bar(context: Any) -> bool:
     """Return whether an estimator, or one that contains it, has scikit-learn's ProgressBar."""
     while context is not None:
-        if any(isinstance(callback, ProgressBar) for callback in getattr(context, "_callbacks", ())):
+        callbacks = getattr(context, "_callbacks", ())
+        if any(isinstance(callback, ProgressBar) for callback in callbacks):
             return True
         context = getattr(context, "parent", None)
     return False
