@@ -14,6 +14,7 @@ levels of very different frequencies.
 
 import warnings
 from contextlib import nullcontext
+from itertools import product
 from time import process_time
 from unittest.mock import patch
 
@@ -42,6 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cv", type=int, default=8, help="folds of the recipe 'default'")
+    parser.add_argument("--epochs", type=int, default=60, help="epochs of the recipe 'default'")
     parser.add_argument("--rows", type=int, default=4000, help="maximum number of training rows")
     parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
     parser.add_argument("--only", default="", help="comma-separated encodings (default: all)")
@@ -216,7 +218,8 @@ def measure(realdata, metrics, table, name, seed, args):
     )
     Xa, Xb = X.iloc[a].reset_index(drop=True), X.iloc[b].reset_index(drop=True)
     kind = "classifier" if n_classes else "regressor"
-    model = make_tabular_pipeline(kind, random_state=seed).set_params(model__cv=args.cv)
+    model = make_tabular_pipeline(kind, random_state=seed)
+    model.set_params(model__cv=args.cv, model__max_iter=args.epochs)
     encode = model.get_params()["columns__many__encode"]
     model.set_params(
         **{f"columns__many__{key}": value for key, value in encodings(encode)[name].items()}
@@ -262,7 +265,13 @@ def summary(rows, args):
                 if what == "loss":
                     each["by table"] = {t: round(float(np.exp(v)), 4) for t, v in logs.items()}
                 ratios.setdefault(name, {})[f"{group}: {what}"] = each
-    options = {"seed": args.seed, "seeds": args.seeds, "cv": args.cv, "rows": args.rows}
+    options = {
+        "seed": args.seed,
+        "seeds": args.seeds,
+        "cv": args.cv,
+        "epochs": args.epochs,
+        "rows": args.rows,
+    }
     return {**options, "ratios": ratios, "scores": rows}
 
 
@@ -275,16 +284,15 @@ def run(args):
     names = args.only.split(";") if args.only else list(encodings(None))
     rows = unfinished("levels")["scores"] if args.add else []
     known = {(row["table"], row["encoding"], row["seed"]) for row in rows}
-    for seed in range(args.seed, args.seed + args.seeds):
-        for table in tables:
-            group, source = sources[table]
-            for name in names:
-                if (table, name, seed) in known:
-                    continue
-                about = {"group": group, "table": table, "encoding": name, "seed": seed}
-                rows.append(about | measure(source, realdata, table, name, seed, args))
-            save_unfinished("levels", summary(rows, args))
-            print(seed, table, *(row["seconds"] for row in rows[-len(names) :]), flush=True)
+    for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
+        group, source = sources[table]
+        for name in names:
+            if (table, name, seed) in known:
+                continue
+            about = {"group": group, "table": table, "encoding": name, "seed": seed}
+            rows.append(about | measure(source, realdata, table, name, seed, args))
+        save_unfinished("levels", summary(rows, args))
+        print(table, seed, *(row["seconds"] for row in rows[-len(names) :]), flush=True)
     for name, each in summary(rows, args)["ratios"].items():
         print(f"{name:<42}", *(f"{what} {ratio['ratio']}" for what, ratio in each.items()))
     print(save("levels", summary(rows, args)))
@@ -309,7 +317,7 @@ def section(record: dict) -> list[str]:
     return [
         "## Columns with many levels",
         "The table compares encodings of columns with many levels by the recipe "
-        f'"default" with {record["cv"]} folds and at most {record["rows"]:,} training rows, on the '
+        f'"default" with {record["cv"]} folds, {record["epochs"]} epochs and at most {record["rows"]:,} training rows, on the '
         f"training sets of {n_tables} real tables and on generated tables, each of which is split "
         f"again with {record['seeds']} seeds. The figures are the ratio of the loss (log loss or "
         f'RMSE) and of the time to those of the encoding "{PIPELINE}", with the 95 % interval over '

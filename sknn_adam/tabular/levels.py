@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sknn_adam._utils.sklearn_compat import StrOptions, check_feature_names_in
 from sknn_adam._utils.validation import POSITIVE_INTEGER
@@ -125,14 +125,16 @@ class ByTarget(TransformerMixin, BaseEstimator):
         self._validate_params()
         validate_data(self, X, y, skip_check_array=True)
         numbers = _as_numbers(y, self.target_type, self.max_classes)
-        self.target_names_ = list(numbers)
+        self.target_names_ = [name for name, _ in numbers]
         # With metadata routing, scikit-learn 1.9 would require groups.
         with config_context(enable_metadata_routing=False, transform_output="default"):
             self.levels_ = _codes()
             codes = self.levels_.fit_transform(X)
             self.encoders_ = [self._encoder() for _ in numbers]
-            pairs = zip(self.encoders_, numbers.values(), strict=True)
-            return [getattr(encoder, method)(codes, number) for encoder, number in pairs]
+            return [
+                getattr(encoder, method)(codes, target)
+                for encoder, (_, target) in zip(self.encoders_, numbers, strict=True)
+            ]
 
     def _encoder(self) -> TargetEncoder:
         if getattr(TargetEncoder(), "random_state", "") is None:  # before scikit-learn 1.9
@@ -147,26 +149,29 @@ def _interleaved(parts: list[np.ndarray]) -> np.ndarray:
     return np.stack(parts, axis=2).reshape(len(parts[0]), -1)
 
 
-def _as_numbers(y: Any, target_type: str, max_classes: int) -> dict[str, np.ndarray]:
-    """Return the numbers to average, keyed by the name of the target, the class, or both."""
-    numbers = {}
+def _as_numbers(y: Any, target_type: str, max_classes: int) -> list[tuple[str, np.ndarray]]:
+    """Return the numbers to average, each with the name of the target, the class, or both."""
+    numbers = []
     continuous = target_type == "continuous" or "continuous" in type_of_target(y, input_name="y")
-    if not continuous:
+    if continuous:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    else:
         check_classification_targets(y)
-    y = np.asarray(y)
+        y = np.asarray(y)
     single = y.ndim == 1 or y.shape[1] == 1
     for i, target in enumerate(y.reshape(len(y), -1).T):
         name = "" if single else f"y{i}"
         if continuous:
-            numbers[name] = target.astype(float)
+            numbers.append((name, target))
             continue
         classes, codes, counts = np.unique(target, return_inverse=True, return_counts=True)
         if len(classes) <= 2:
-            numbers[name] = (codes == 1).astype(float)
+            numbers.append((name, (codes == 1).astype(float)))
             continue
         # The sort is stable, so the first of equally frequent classes are kept.
         for code in np.sort(np.argsort(-counts, kind="stable")[:max_classes]):
-            numbers[f"{name}_{classes[code]}".strip("_")] = (codes == code).astype(float)
+            both = f"{name}_{classes[code]}" if name else str(classes[code])
+            numbers.append((both, (codes == code).astype(float)))
     return numbers
 
 
