@@ -317,11 +317,11 @@ def section(record: dict) -> list[str]:
     return [
         "## Columns with many levels",
         "The table compares encodings of columns with many levels by the recipe "
-        f'"default" with {record["cv"]} folds, {record["epochs"]} epochs and at most {record["rows"]:,} training rows, on the '
-        f"training sets of {n_tables} real tables and on generated tables, each of which is split "
-        f"again with {record['seeds']} seeds. The figures are the ratio of the loss (log loss or "
-        f'RMSE) and of the time to those of the encoding "{PIPELINE}", with the 95 % interval over '
-        "bootstrap samples of the tables.",
+        f'"default" with {record["cv"]} folds, {record["epochs"]} epochs and at most '
+        f"{record['rows']:,} training rows. The training sets of {n_tables} real tables, and "
+        f"generated tables, are split again with {record['seeds']} seeds. The figures are the "
+        "ratio of the loss (log loss or RMSE) and of the time to those of the encoding "
+        f'"{PIPELINE}", with the 95 % interval over bootstrap samples of the tables.',
         markdown_table(["encoding", *TITLES.values()], rows),
     ]
 

@@ -272,3 +272,33 @@ def test_targets_of_the_pipeline_can_be_numbers_of_a_frame():
     np.testing.assert_array_equal(
         columns.fit_transform(table, y), clone(columns).fit_transform(table, NUMBERS)
     )
+
+
+# -- the embedding of the benchmark --------------------------------------------------------------
+
+
+def test_embedding_of_the_benchmark_matches_a_lookup():
+    levels = pytest.importorskip("benchmarks.levels", reason="run from the checkout")
+    rng = np.random.default_rng(0)
+    layer = levels.Embed(first=1, sizes=[3, 2])
+    shapes = {name: shape for name, shape, _ in layer.parameters}
+    # 1.6 * 3 ** 0.56 = 2.96 and 1.6 * 2 ** 0.56 = 2.36
+    assert shapes == {"E0": (3, 3), "E1": (2, 2)}
+    assert layer.widths(7) == 7
+    for name, shape in shapes.items():  # of two members
+        setattr(layer, name, rng.normal(size=(2, *shape)))
+        setattr(layer, f"grad_{name}", np.empty((2, *shape)))
+    a, b, others = np.array([0, 2, 2, 1]), np.array([1, 1, 0, 1]), rng.normal(size=(4, 2))
+    x = np.column_stack([others[:, 0], np.eye(3)[a], np.eye(2)[b], others[:, 1]])
+    ws = {}
+    z = layer.forward(x, ws)
+    for k in (0, 1):
+        expected = np.column_stack([layer.E0[k][a], layer.E1[k][b], others])
+        np.testing.assert_allclose(z[k], expected)
+    g = rng.normal(size=z.shape)
+    layer.backward(g, ws)
+    for k in (0, 1):
+        sums = [g[k, a == level, :3].sum(axis=0) for level in range(3)]
+        np.testing.assert_allclose(layer.grad_E0[k], sums)
+        sums = [g[k, b == level, 3:5].sum(axis=0) for level in range(2)]
+        np.testing.assert_allclose(layer.grad_E1[k], sums)
