@@ -124,7 +124,7 @@ class ByTarget(TransformerMixin, BaseEstimator):
     def _fit(self, method: str, X: Any, y: Any) -> list[Any]:
         self._validate_params()
         validate_data(self, X, y, skip_check_array=True)
-        numbers = _as_numbers(y, self.target_type, self.max_classes)
+        numbers = _numbers_to_average(y, self.target_type, self.max_classes)
         self.target_names_ = [name for name, _ in numbers]
         # With metadata routing, scikit-learn 1.9 would require groups.
         with config_context(enable_metadata_routing=False, transform_output="default"):
@@ -149,7 +149,7 @@ def _interleaved(parts: list[np.ndarray]) -> np.ndarray:
     return np.stack(parts, axis=2).reshape(len(parts[0]), -1)
 
 
-def _as_numbers(y: Any, target_type: str, max_classes: int) -> list[tuple[str, np.ndarray]]:
+def _numbers_to_average(y: Any, target_type: str, max_classes: int) -> list[tuple[str, np.ndarray]]:
     """Return the numbers to average, each with the name of the target, the class, or both."""
     numbers = []
     continuous = target_type == "continuous" or "continuous" in type_of_target(y, input_name="y")
