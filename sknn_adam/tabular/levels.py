@@ -28,7 +28,7 @@ def encode_levels(estimator: Any, random_state: Any) -> FeatureUnion:
 
 
 def _codes() -> OrdinalEncoder:
-    """Return an encoder that maps levels to 0, 1, ..., also if they are unseen or missing."""
+    """Return an encoder that converts levels to integers, including unseen and missing ones."""
     return OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=UNSEEN,
@@ -128,6 +128,7 @@ class ByTarget(TransformerMixin, BaseEstimator):
         self.target_names_ = [name for name, _ in numbers]
         # With metadata routing, scikit-learn 1.9 would require groups.
         with config_context(enable_metadata_routing=False, transform_output="default"):
+            # The encoders of the targets store integers instead of a copy of the levels each.
             self.levels_ = _codes()
             codes = self.levels_.fit_transform(X)
             self.encoders_ = [self._encoder() for _ in numbers]
