@@ -24,7 +24,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks._page import interval, markdown_table
-from benchmarks._records import discard_unfinished, save, save_unfinished, unfinished
+from benchmarks._records import discard_unfinished, facts, save, save_unfinished, unfinished
 from benchmarks._tables import load_tables
 from benchmarks.tabular import bootstrap, scores
 from sknn_adam import make_tabular_pipeline
@@ -34,6 +34,7 @@ from sknn_adam._nn.network import Network, build
 from sknn_adam.preprocessing import SmoothClipScaler
 
 MOST_LEVELS = 30  # of a column that the pipeline encodes by one column per level
+GROUPS = ("real", "generated")
 PIPELINE = "mean and log count"
 N_GENERATED = 4000
 
@@ -197,10 +198,13 @@ def embedding(columns):
 # -- comparison ----------------------------------------------------------------------------------
 
 
-def has_many_levels(realdata, table):
-    X, _, _ = realdata.load(table)
-    X = X.iloc[realdata.splits(table)[0][0]].select_dtypes("category")
-    return any(column.nunique(dropna=False) > MOST_LEVELS for _, column in X.items())
+def with_many_levels(realdata):
+    """Yield the names of the tables that have a column with many levels."""
+    for table in realdata.TASKS:
+        X, _, _ = realdata.load(table)
+        X = X.iloc[realdata.splits(table)[0][0]].select_dtypes("category")
+        if any(column.nunique(dropna=False) > MOST_LEVELS for _, column in X.items()):
+            yield table
 
 
 def measure(realdata, metrics, table, name, seed, args):
@@ -233,7 +237,7 @@ def measure(realdata, metrics, table, name, seed, args):
     return {**result, "seconds": round(seconds, 3)}
 
 
-def summary(rows, args):
+def summary(rows, parts, args):
     """Return the content of the record: for each encoding, the ratio over groups of tables."""
     values: dict = {}
     for row in rows:
@@ -244,7 +248,7 @@ def summary(rows, args):
                     row[metric] + 0.01 * (what == "loss")
                 )
     ratios: dict = {}
-    for group in ("real", "generated"):
+    for group in GROUPS:
         tables = sorted({row["table"] for row in rows if row["group"] == group})
         for name in dict.fromkeys(row["encoding"] for row in rows):
             for what in ("loss", "time"):
@@ -272,30 +276,32 @@ def summary(rows, args):
         "epochs": args.epochs,
         "rows": args.rows,
     }
-    return {**options, "ratios": ratios, "scores": rows}
+    return {**options, "parts": parts, "ratios": ratios, "scores": rows}
 
 
 def run(args):
     warnings.simplefilter("ignore")
     realdata, generated = load_tables(args.data), Generated()
-    sources = {t: ("real", realdata) for t in realdata.TASKS if has_many_levels(realdata, t)}
-    sources |= {t: ("generated", generated) for t in generated.TASKS}
-    tables = args.tables.split(";") if args.tables else list(sources)
+    tables = (
+        args.tables.split(";") if args.tables else [*with_many_levels(realdata), *generated.TASKS]
+    )
     names = args.only.split(";") if args.only else list(encodings(None))
-    rows = unfinished("levels")["scores"] if args.add else []
+    before = unfinished("levels") if args.add else {"scores": [], "parts": []}
+    rows, parts = before["scores"], [*before["parts"], facts()["command"]]
     known = {(row["table"], row["encoding"], row["seed"]) for row in rows}
     for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
-        group, source = sources[table]
+        made = table in generated.TASKS
+        group, source = ("generated", generated) if made else ("real", realdata)
         for name in names:
             if (table, name, seed) in known:
                 continue
             about = {"group": group, "table": table, "encoding": name, "seed": seed}
             rows.append(about | measure(source, realdata, table, name, seed, args))
-        save_unfinished("levels", summary(rows, args))
+        save_unfinished("levels", summary(rows, parts, args))
         print(table, seed, *(row["seconds"] for row in rows[-len(names) :]), flush=True)
-    for name, each in summary(rows, args)["ratios"].items():
+    for name, each in summary(rows, parts, args)["ratios"].items():
         print(f"{name:<42}", *(f"{what} {ratio['ratio']}" for what, ratio in each.items()))
-    print(save("levels", summary(rows, args)))
+    print(save("levels", summary(rows, parts, args)))
     discard_unfinished("levels")
 
 
@@ -313,16 +319,19 @@ def section(record: dict) -> list[str]:
     for name, each in record["ratios"].items():
         cells = [interval(*each[key]["ratio"], 3) if key in each else "–" for key in TITLES]
         rows.append([name, *cells])
+    seeds = {g: len({row["seed"] for row in record["scores"] if row["group"] == g}) for g in GROUPS}
     n_tables = next(iter(record["ratios"].values()))["real: loss"]["tables"]
     return [
         "## Columns with many levels",
         "The table compares encodings of columns with many levels by the recipe "
         f'"default" with {record["cv"]} folds, {record["epochs"]} epochs and at most '
         f"{record['rows']:,} training rows. The training sets of {n_tables} real tables, and "
-        f"generated tables, are split again with {record['seeds']} seeds. The figures are the "
+        f"generated tables, are split again with {seeds['real']} and {seeds['generated']} seeds. "
+        "The figures are the "
         "ratio of the loss (log loss or RMSE) and of the time to those of the encoding "
         f'"{PIPELINE}", with the 95 % interval over bootstrap samples of the tables.',
         markdown_table(["encoding", *TITLES.values()], rows),
+        "Created by " + ", ".join(f"`{part}`" for part in record["parts"]) + ".",
     ]
 
 
