@@ -271,7 +271,6 @@ def summary(rows, parts, args):
                 ratios.setdefault(name, {})[f"{group}: {what}"] = each
     options = {
         "seed": args.seed,
-        "seeds": args.seeds,
         "cv": args.cv,
         "epochs": args.epochs,
         "rows": args.rows,
