@@ -326,9 +326,8 @@ def section(record: dict) -> list[str]:
         f'"default" with {record["cv"]} folds, {record["epochs"]} epochs and at most '
         f"{record['rows']:,} training rows. The training sets of {n_tables} real tables, and "
         f"generated tables, are split again with {seeds['real']} and {seeds['generated']} seeds. "
-        "The figures are the "
-        "ratio of the loss (log loss or RMSE) and of the time to those of the encoding "
-        f'"{PIPELINE}", with the 95 % interval over bootstrap samples of the tables.',
+        "The figures are the ratio of the loss (log loss or RMSE) and of the time to those of the "
+        f'encoding "{PIPELINE}", with the 95 % interval over bootstrap samples of the tables.',
         markdown_table(["encoding", *TITLES.values()], rows),
         "Created by " + ", ".join(f"`{part}`" for part in record["parts"]) + ".",
     ]
