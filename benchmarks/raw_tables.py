@@ -182,8 +182,10 @@ def cases(seed, n=600):
     x = np.round(rng.normal(size=n), 3)
     y = 3 * x + 0.1 * rng.normal(size=n)
     blanks = np.arange(n) % 200 == 7
-    raw = read_back({"x": np.where(blanks, " ", x.astype(str))})
-    cleaned = pd.DataFrame({"x": np.where(blanks, np.nan, x)})
+    # read_csv skips lines that contain only blanks, so there must be another column.
+    other = np.arange(n) % 7
+    raw = read_back({"x": np.where(blanks, " ", x.astype(str)), "other": other})
+    cleaned = pd.DataFrame({"x": np.where(blanks, np.nan, x), "other": other})
     found["numbers, one cell in 200 blank"] = scored("regression", raw, cleaned, y, seed)
     raw = pd.DataFrame({"x": x.astype(str).astype(object)})
     found["numbers as text, y = 3x"] = scored(
