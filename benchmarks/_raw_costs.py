@@ -147,6 +147,8 @@ def facts_on_skrub():
     import skrub
     from skl2onnx import to_onnx
 
+    from sknn_adam.onnx import register
+
     X, _ = frame(100, 0)
     mixed = X.iloc[:, 18:24].to_numpy(dtype=object)
     inputs = {
@@ -157,19 +159,23 @@ def facts_on_skrub():
         "list of lists": mixed.tolist(),
         "SciPy sparse matrix": csr_array(np.eye(100)),
     }
-    numbers = X.iloc[:, :20]
-    ours = {
-        name: outcome(lambda t=t: pipelines("ours", 0)[0].fit_transform(t, np.arange(100.0)))
-        for name, t in inputs.items()
-    }
-    fitted = skrub.TableVectorizer().fit(numbers)
+    inputs["pandas dataframe with a sparse column"] = X.iloc[:, :1].astype("Sparse[float]")
+    numbers, y = X.iloc[:, :20].to_numpy(np.float32), np.arange(100.0)
+    register()
+    models = {"ours": pipelines("ours", 0)[1], "skrub": pipelines("skrub", 0)[1]}
     return {
-        "TableVectorizer, input": {
+        "input of skrub's TableVectorizer": {
             name: outcome(lambda t=t: skrub.TableVectorizer().fit_transform(t))
             for name, t in inputs.items()
         },
-        "ours, input": ours,
-        "conversion by skl2onnx": outcome(lambda: to_onnx(fitted, numbers.to_numpy())),
+        "input of our column step": {
+            name: outcome(lambda t=t: pipelines("ours", 0)[0].fit_transform(t, y))
+            for name, t in inputs.items()
+        },
+        "conversion of a pipeline for numbers by skl2onnx": {
+            name: outcome(lambda m=m: to_onnx(m.fit(numbers, y), numbers))
+            for name, m in models.items()
+        },
         "packages that skrub adds": sorted(closure("skrub") - closure("sknn-adam")),
     }
 
