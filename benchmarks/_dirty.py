@@ -199,8 +199,15 @@ def version_numbers(rng, n):
     return [f"{i // 5 + 1}.{i % 5}.{rng.integers(10)}" for i in range(n)]
 
 
+# The first has leading zeros.
+IDENTIFIERS = ("{:016x}", "ID-{:07d}", "{:x}@example.com")
+
+
 def identifiers(rng, n):
-    return DirtyColumn([f"{value:016x}" for value in rng.permutation(n) * 7_919 + 2**52], None)
+    values = rng.permutation(n).tolist()
+    form = IDENTIFIERS[values[0] % 3]
+    # Multiplying by a prime hides the order.
+    return DirtyColumn([form.format(value * 7_919 + 2**52) for value in values], None)
 
 
 def row_numbers(rng, n):
