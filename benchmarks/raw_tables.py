@@ -109,9 +109,7 @@ def compare(row, seed, wanted):
             row.setdefault("errors", {})[name] = f"{type(error).__name__}: {error}"[:300]
             continue
         if name == "ours, raw":
-            row["types"] = {
-                n: t.type for n, t in getattr(model["columns"], "column_types_", {}).items()
-            }
+            row["types"] = {n: t.type for n, t in model["columns"].column_types_.items()}
 
 
 def explain(table_seed, seed):
