@@ -34,6 +34,8 @@ OWN = {
     "sknn_adam.tabular.columns": "Holding Words",
     "sknn_adam.tabular.pipeline": "ByTarget",
     "sknn_adam.tabular.tables": "Columns",
+    "sknn_adam.tabular.text": "TextEncoder",
+    "sknn_adam.tabular.types": "ColumnType",
 }
 MASKED = {"numpy.ma": "MaskedArray", "numpy.ma.core": "MaskedArray"}
 BUNCH = "sklearn.utils._bunch.Bunch"

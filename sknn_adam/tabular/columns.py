@@ -19,6 +19,7 @@ __all__ = [
     "as_words",
     "column_type",
     "columns_of",
+    "in_utc",
     "names_of_dates",
     "values_of",
 ]
@@ -34,37 +35,15 @@ ALLOWED = "strings, numbers, categories, booleans or dates"
 
 @dataclass(frozen=True)
 class Holding:
-    """Selector of the columns of one type, for a ColumnTransformer.
+    """Placeholder for the columns of one step; see `ColumnType.step`.
 
     Parameters
     ----------
-    type : {"numbers", "sparse", "dates", "few", "many"}
-        The type of the columns: ``"few"`` for categories with at most `most_levels` levels,
-        ``"many"`` for categories with more levels.
-    most_levels : int, default=30
-        Maximum number of levels of a column with few levels.
+    step : {"numbers", "sparse", "dates", "few", "many", "text"}
+        The name of the step.
     """
 
-    type: str
-    most_levels: int = 30
-
-    def __call__(self, X: Any) -> list:
-        """Return the selected columns by name, or by position if any name is not a string."""
-        columns = columns_of(X)
-        # A ColumnTransformer interprets integers as positions, even if they are names.
-        by_name = all(isinstance(name, str) for name, _ in columns)
-        return [
-            name if by_name else position
-            for position, (name, column) in enumerate(columns)
-            if self._holds(name, column)
-        ]
-
-    def _holds(self, name: Any, column: Any) -> bool:
-        type_ = column_type(column, name)
-        # Levels are counted only if needed, because counting reads the whole column.
-        if type_ == "categories" and self.type in ("few", "many"):
-            type_ = "few" if len(set(values_of(column))) <= self.most_levels else "many"
-        return type_ == self.type
+    step: str
 
 
 def column_type(column: Any, name: Any = "") -> str:
@@ -225,10 +204,14 @@ def _date_times(column: Any) -> Any:
     if column.dtype != object and hasattr(column, "to_numpy"):
         zone = getattr(column.dtype, "tz", None)
         return (column.dt.tz_convert(None) if zone is not None else column).to_numpy()
-    return [
-        v if getattr(v, "tzinfo", None) is None else (v - v.utcoffset()).replace(tzinfo=None)
-        for v in values_of(column)
-    ]
+    return [in_utc(value) for value in values_of(column)]
+
+
+def in_utc(value: Any) -> Any:
+    """Return a date and time without a time zone, in UTC; return other values unchanged."""
+    if getattr(value, "tzinfo", None) is None:
+        return value
+    return (value - value.utcoffset()).replace(tzinfo=None)
 
 
 def names_of_dates(transformer: Any, names: Any) -> np.ndarray:

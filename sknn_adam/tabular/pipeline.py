@@ -19,6 +19,7 @@ from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.columns import Holding, Words, as_dates, names_of_dates
 from sknn_adam.tabular.recipes import RECIPES
 from sknn_adam.tabular.tables import Columns, OneTargetOnly
+from sknn_adam.tabular.text import TextEncoder
 
 __all__ = ["make_tabular_pipeline"]
 
@@ -30,6 +31,7 @@ def make_tabular_pipeline(
     estimator: Any,
     *,
     recipe: str = "default",
+    column_types: Any = None,
     random_state: Any = None,
     memory: Any = None,
     transform_input: Any = None,
@@ -45,8 +47,13 @@ def make_tabular_pipeline(
     recipe : {"default", "fast", "best"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
         ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
+    column_types : dict of str or int to str, optional
+        Types of some columns, by name or, for an array, by position: ``"number"``, ``"date"``,
+        ``"boolean"``, ``"category"``, ``"text"``, or ``"identifier"`` for a column that is left
+        out. By default, ``fit`` finds the type of every column.
     random_state : int, RandomState instance or None, default=None
-        Random state of the network, unless an estimator is passed, and of the target encoder.
+        Random state of the network, unless an estimator is passed, of the target encoder and of the
+        encoder of text.
     memory, transform_input, verbose : object
         Parameters of the Pipeline. With metadata routing, ``transform_input=["X_val"]`` transforms
         the validation data of ``fit`` like X.
@@ -100,7 +107,8 @@ def make_tabular_pipeline(
     (2,)
     """
     estimator = _network(estimator, recipe, random_state)
-    steps = [("columns", _prepare_columns(estimator, random_state)), ("model", estimator)]
+    columns = _prepare_columns(estimator, column_types, random_state)
+    steps = [("columns", columns), ("model", estimator)]
     # Without a value, the default of the installed scikit-learn applies.
     options = {} if transform_input is None else {"transform_input": transform_input}
     return Pipeline(steps, memory=memory, verbose=verbose, **options)
@@ -129,7 +137,7 @@ def _network(estimator: Any, recipe: str, random_state: Any) -> Any:
     return estimator
 
 
-def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
+def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Columns:
     """Return the ColumnTransformer that prepares the columns."""
 
     def numbers() -> list[tuple[str, Any]]:
@@ -155,7 +163,9 @@ def _prepare_columns(estimator: Any, random_state: Any) -> Columns:
             ("few", Pipeline(words(one_hot)), Holding("few")),
             ("many", Pipeline([*words(by_target), ("scale", SmoothClipScaler())]), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
+            ("text", TextEncoder(random_state=random_state), Holding("text")),
         ],
+        column_types=column_types,
         # Output names without the prefix of the step. Duplicates do not raise an error.
         verbose_feature_names_out="{feature_name}",
     )

@@ -1,4 +1,4 @@
-"""The step of make_tabular_pipeline that prepares the columns of a raw table."""
+"""The step of make_tabular_pipeline that finds column types and prepares the columns."""
 
 import sys
 from collections import Counter
@@ -10,10 +10,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer
+from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._utils.sklearn_compat import output_format
 from sknn_adam._utils.validation import unique_names
-from sknn_adam.tabular.columns import column_type, columns_of, values_of
+from sknn_adam.tabular.columns import Holding, column_type, columns_of, values_of
+from sknn_adam.tabular.types import ColumnType, converted, learn_types, with_columns
 
 __all__ = ["Columns", "OneTargetOnly"]
 
@@ -23,12 +25,67 @@ class OneTargetOnly(ValueError):
 
 
 class Columns(ColumnTransformer):
-    """A ColumnTransformer that selects the columns of a dataframe by names of any type.
+    """A ColumnTransformer that finds the type of each column and converts its values.
 
+    The columns of a step are given by a `Holding`. Names of columns can have any type.
+
+    Parameters
+    ----------
+    transformers : list of tuple
+        The steps.
+    column_types : dict of str or int to str, optional
+        Types of columns, by name or, for an array, by position. The other types are found in
+        ``fit``.
+    most_levels : int, default=30
+        The largest number of levels for one-hot encoding.
+    remainder, sparse_threshold, n_jobs, transformer_weights, verbose, verbose_feature_names_out
+        Parameters of ColumnTransformer.
+
+    Attributes
+    ----------
+    column_types_ : dict of ColumnType
+        The type of each column, with the reason.
+
+    Notes
+    -----
     The error message for infinite numbers names the columns that contain them. The steps work on
     arrays, so the output names that they generate can collide. A number is therefore appended to
     repeated names.
     """
+
+    def __init__(
+        self,
+        transformers: Any,
+        *,
+        column_types: Any = None,
+        most_levels: int = 30,
+        remainder: Any = "drop",
+        sparse_threshold: float = 0.3,
+        n_jobs: Any = None,
+        transformer_weights: Any = None,
+        verbose: bool = False,
+        verbose_feature_names_out: Any = True,
+    ) -> None:
+        super().__init__(
+            transformers,
+            remainder=remainder,
+            sparse_threshold=sparse_threshold,
+            n_jobs=n_jobs,
+            transformer_weights=transformer_weights,
+            verbose=verbose,
+            verbose_feature_names_out=verbose_feature_names_out,
+        )
+        self.column_types = column_types
+        self.most_levels = most_levels
+
+    @property
+    def column_types_(self) -> dict[Any, ColumnType]:
+        """The type of each column, with the reason."""
+        return dict(zip(self._names_in_fit(), self._types, strict=True))
+
+    def _names_in_fit(self) -> list:
+        """Return the names of the columns in ``fit``, or their positions."""
+        return self._names or list(range(len(self._types)))
 
     def set_output(self, *, transform: Any = None) -> Self:
         """Set the output format without changing that of the steps."""
@@ -37,14 +94,41 @@ class Columns(ColumnTransformer):
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Fit the steps and return the prepared columns."""
         check_table(X)
-        names = list(getattr(X, "columns", ()))
-        self._names = names if names and not any(isinstance(n, str) for n in names) else None
-        return self._prepared("fit_transform", convertible_table(X), y, **params)
+        self._names = list(getattr(X, "columns", ()))
+        X = convertible_table(X)
+        self._types = learn_types(X, self.column_types, self.most_levels)
+        chosen: Any = self.transformers
+        self.transformers = [(name, step, self._held(columns)) for name, step, columns in chosen]
+        # The parameter keeps the placeholders, so that another fit can find other columns.
+        try:
+            return self._prepared("fit_transform", self._converted(X), y, **params)
+        finally:
+            self.transformers = chosen
+
+    def _held(self, columns: Any) -> Any:
+        """Return the columns of a placeholder: names if all names are strings, else positions."""
+        if not isinstance(columns, Holding):
+            return columns
+        # A ColumnTransformer interprets integers as positions, even if they are names.
+        names = self._names_in_fit()
+        by_name = all(isinstance(name, str) for name in names)
+        return [
+            name if by_name else position
+            for position, (name, found) in enumerate(zip(names, self._types, strict=True))
+            if found.step == columns.step
+        ]
+
+    def _converted(self, X: Any) -> Any:
+        """Return a table with the values that the column types require."""
+        names = self._names if hasattr(X, "columns") else None
+        return converted(X, names or range(len(self._types)), self._types)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Return the prepared columns."""
+        check_is_fitted(self, "_types")
         check_table(X)
-        return self._prepared("transform", convertible_table(self._selected(X)), **params)
+        X = self._converted(convertible_table(self._selected(X)))
+        return self._prepared("transform", X, **params)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -60,14 +144,14 @@ class Columns(ColumnTransformer):
         given = getattr(X, "columns", None)
         if given is None:
             return X
-        names = getattr(self, "_names", None)
-        if hasattr(self, "feature_names_in_"):  # scikit-learn itself selects by strings
-            by_string = all(isinstance(name, str) for name in given)
-            names = None if by_string else self.feature_names_in_
-        elif names is None:
+        names: Any = self._names
+        if not names:
             # The columns of an array have the names of a dataframe made from it: 0, 1, ...
-            numbers = range(getattr(self, "n_features_in_", 0))
+            numbers = range(len(self._types))
             names = numbers if set(numbers) <= set(given) else None
+        # scikit-learn itself selects by strings.
+        elif all(isinstance(name, str) for name in (*given, *names)):
+            names = None
         return X if names is None else select(X, names)
 
     def _prepared(self, method: str, X: Any, *args: Any, **params: Any) -> Any:
@@ -133,12 +217,7 @@ def convertible_table(X: Any) -> Any:
                 changed[i] = column.astype(type(column.dtype)(np.float64, 0.0))
         elif column.dtype == object and column.isna().any():
             changed[i] = column.where(column.notna(), np.nan)
-    if not changed:
-        return X
-    columns = [changed.get(i, column) for i, (_, column) in enumerate(columns_of(X))]
-    table = sys.modules["pandas"].concat(columns, axis=1)
-    table.columns = X.columns
-    return table
+    return with_columns(X, changed)
 
 
 def _where_missing(values: np.ndarray) -> np.ndarray:
