@@ -260,14 +260,15 @@ def run(args):
     if not find_spec("skrub"):
         print("skrub is not installed and left out.")
         wanted.discard("skrub, raw")
-    rows = unfinished("raw_tables")["rows"] if args.add else []
+    known = unfinished("raw_tables") if args.add else {}
+    rows = known.get("rows", [])
     for table_seed in range(len(rows), 2 if args.smoke else args.first):
         rows.append({"table": table_seed})
     for row in rows:
         compare(row, args.seed, wanted)
         print(row["table"], row["loss"], row.get("errors", ""), flush=True)
         if not args.smoke:
-            save_unfinished("raw_tables", {"rows": rows})
+            save_unfinished("raw_tables", {**known, "rows": rows})
     if args.sides != ALL_SIDES and not args.smoke:
         print("Fit the other sides with --add.")
         return
@@ -275,15 +276,17 @@ def run(args):
     print({name: content[name] for name in RATIOS if name in content})
     if args.smoke:
         return
-    worse = [t for t, value in of_rows(rows, "raw / cleaned").items() if value > WORSE]
-    if args.explain:
-        content["worse"] = {}
-        for table_seed in worse:
-            content["worse"][str(table_seed)] = explain(table_seed, args.seed)
-            print(table_seed, content["worse"][str(table_seed)], flush=True)
-    content |= {"cases": cases(args.seed), "bundled": bundled(args.seed), "rows": rows}
+    content["worse"] = known.get("worse", {})
+    ratios = of_rows(rows, "raw / cleaned")
+    for name in [str(t) for t in ratios if args.explain and ratios[t] > WORSE]:
+        if name not in content["worse"]:
+            content["worse"][name] = explain(int(name), args.seed)
+            save_unfinished("raw_tables", {**known, "worse": content["worse"], "rows": rows})
+        print(name, content["worse"][name], flush=True)
+    content["cases"] = known.get("cases") or cases(args.seed)
+    content["bundled"] = known.get("bundled") or bundled(args.seed)
     print(content["cases"])
-    print(save("raw_tables", content))
+    print(save("raw_tables", {**content, "rows": rows}))
     discard_unfinished("raw_tables")
 
 
