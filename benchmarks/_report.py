@@ -6,6 +6,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 from scipy.stats import binom
+from threadpoolctl import threadpool_limits
 
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
@@ -22,6 +23,8 @@ def run_on(n_processors: int) -> None:
     """Bind this process to the first `n_processors` cores, where the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, PROCESSORS[:n_processors])
+    # Threads of BLAS that are running already would stay on the other cores.
+    threadpool_limits(n_processors)
 
 
 def time_interleaved(

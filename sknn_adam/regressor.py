@@ -117,8 +117,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     dtype : {"auto", "float32", "float64"}, default="auto"
         Floating-point precision. ``"auto"`` is float64 if X is not float32 and has fewer than
         8,192 elements, or if the optimizer is L-BFGS, and float32 otherwise.
-    verbose : bool or int, default=0
-        Whether to print one line per epoch.
+    verbose : {"auto"}, bool or int, default="auto"
+        Whether to print one line per epoch. ``"auto"`` shows a progress bar instead, which is
+        removed at the end, if rich is installed, the output is an interactive terminal and the fit
+        takes longer than five seconds. ``False`` prints nothing.
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the split for early stopping, the order of the samples and
         dropout. Pass an int for bit-identical results across calls.
@@ -242,7 +244,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         cv: Any = None,
         record: bool | str = True,
         dtype: str = "auto",
-        verbose: int = 0,
+        verbose: int | str = "auto",
         random_state: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
 # Tested by tests/test_add_an_optimizer.py.
 TESTED_ELSEWHERE = ("add_an_optimizer.md",)
-# Words on a page, and the packages that they require.
+# Words in a block of code, and the packages that they require.
 NEEDS = {
     "set_callbacks": "sklearn.callback",
     "matplotlib": "matplotlib",
@@ -29,6 +29,7 @@ NEEDS = {
     "skl2onnx": "skl2onnx",
     "onnxruntime": "onnxruntime",
     "sknn_adam.persistence": "skops",
+    "import shap": "shap",
 }
 WITH_CODE = [
     name for name, text in PAGES.items() if "```python\n" in text and name not in TESTED_ELSEWHERE
@@ -38,13 +39,14 @@ WITH_CODE = [
 @pytest.mark.parametrize("name", WITH_CODE)
 def test_code_of_a_page_runs_from_top_to_bottom(name, monkeypatch, tmp_path):
     blocks = list(re.finditer(r"^```python\n(.*?)^```$", PAGES[name], re.M | re.S))
-    for word, package in NEEDS.items():
-        if any(word in block[1] for block in blocks):
-            pytest.importorskip(package)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "page"}
     for block in blocks:
+        # The blocks above one that needs a missing package have run.
+        for word, package in NEEDS.items():
+            if word in block[1]:
+                pytest.importorskip(package)
         line = PAGES[name].count("\n", 0, block.start()) + 1
         exec(compile("\n" * line + block[1], str(DOCS / name), "exec"), namespace)
 

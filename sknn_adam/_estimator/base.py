@@ -18,6 +18,7 @@ from sknn_adam._estimator.foreign_parameters import RENAMED
 from sknn_adam._estimator.html import NetworkView
 from sknn_adam._estimator.out_of_fold import publish_out_of_fold
 from sknn_adam._estimator.prediction import Published
+from sknn_adam._estimator.progress import progress_shown
 from sknn_adam._estimator.report import report
 from sknn_adam._estimator.scoring import validator
 from sknn_adam._estimator.setup import Session, prepare
@@ -29,6 +30,7 @@ from sknn_adam._utils.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
+    has_progress_bar,
     with_callbacks,
 )
 from sknn_adam._utils.validation import NON_NEGATIVE, POSITIVE_INTEGER, UNIT_INTERVAL
@@ -82,7 +84,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "warm_start": ["boolean"],
         "n_members": [POSITIVE_INTEGER],
         "cv": ["cv_object"],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", StrOptions({"auto"})],
         "record": ["boolean", StrOptions({"all"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
@@ -236,7 +238,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             raise
 
     def _run_epochs(self, session: Session, n_epochs: int, before: Any) -> None:
-        """Train, and report every epoch to callbacks and, if verbose, on the terminal."""
+        """Train, and report epochs to callbacks and, depending on `verbose`, on the terminal."""
         model, plan, run, samples = session.model, session.plan, session.run, session.samples
         watched = hasattr(self, "_skl_callbacks")
         task = {
@@ -247,7 +249,13 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
             "metadata": {} if samples.weight is None else {"sample_weight": samples.weight},
         }
         context = self._init_callback_context(task_name="fit", max_subtasks=max(0, n_epochs))
-        table = LiveTable() if self.verbose else None
+        table = None
+        output: Any = nullcontext()
+        if self.verbose == "auto":
+            if run.in_fit and not has_progress_bar(context):
+                output = progress_shown(run, plan)
+        elif self.verbose:
+            table, output = LiveTable(), announcing(print)
 
         def publish() -> None:
             model._publish(plan, run)
@@ -270,7 +278,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         # The run has already stopped if a fit was interrupted after its last epoch.
         if run.stop_reason is None:
             reported = on_epoch if watched or table is not None else None
-            with announcing(print) if self.verbose else nullcontext():
+            with output:
                 train(run, plan, session.data, n_epochs, validator(session), reported)
         model._publish(plan, run)
         if session.folds is not None:

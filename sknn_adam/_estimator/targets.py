@@ -353,10 +353,7 @@ def _target_type(y: np.ndarray) -> type[Classes]:
     kind = type_of_target(y, input_name="y")
     if kind != "binary":
         check_classification_targets(y)
-    types: dict[str, Any] = {
-        "multilabel-indicator": Multilabel,
-        "multiclass-multioutput": Multioutput,
-    }
+    types: Any = {"multilabel-indicator": Multilabel, "multiclass-multioutput": Multioutput}
     target_type = types.get(kind, Multiclass)
     if target_type is Multilabel and not np.isin(y, (0, 1)).all():
         return Multioutput  # columns with two values other than 0 and 1, such as -1 and 1

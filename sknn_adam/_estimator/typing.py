@@ -59,7 +59,7 @@ class MLP(Protocol):
     cv: Any
     record: bool | str
     dtype: str
-    verbose: int
+    verbose: int | str
     random_state: Any
 
     @property

@@ -18,6 +18,7 @@ __all__ = [
     "VisualBlock",
     "available_if",
     "check_feature_names_in",
+    "has_progress_bar",
     "num_samples",
     "output_format",
     "validated_weight",
@@ -27,7 +28,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin, ProgressBar
     from sklearn.callback import with_callbacks as _with_callbacks
 # Releases of scikit-learn before 1.9 have no callbacks.
 except ImportError:
@@ -42,6 +43,8 @@ except ImportError:
         def call_on_fit_task_end(self, **kwargs: Any) -> bool:
             return False
 
+    ProgressBar = ()
+
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stand-in for scikit-learn's class in releases without it."""
 
@@ -55,6 +58,16 @@ except ImportError:
 def with_callbacks(method: F) -> F:
     """Decorate a fitting method that reports to callbacks, if scikit-learn supports them."""
     return _with_callbacks(method)
+
+
+def has_progress_bar(context: Any) -> bool:
+    """Return whether an estimator, or one that contains it, has scikit-learn's ProgressBar."""
+    while context is not None:
+        callbacks = getattr(context, "_callbacks", ())
+        if any(isinstance(callback, ProgressBar) for callback in callbacks):
+            return True
+        context = getattr(context, "parent", None)
+    return False
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:

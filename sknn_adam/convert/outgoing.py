@@ -141,7 +141,7 @@ def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dic
     optimizer, schedule = architecture.optimizer, architecture.schedule
     params |= {
         "activation": (activations or ["relu"])[0],
-        "verbose": bool(estimator.verbose),
+        "verbose": estimator.verbose not in (False, "auto"),
         "alpha": plan.alpha * plan.batch_size,
         "batch_size": "auto" if optimizer.full_batch else plan.batch_size,
         "solver": "lbfgs" if optimizer.full_batch else "adam",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from math import isinf
 from typing import Any
 
 __all__ = ["PARSERS", "is_missing", "looks_like_codes"]
@@ -15,7 +16,8 @@ MISSING_MARKERS = frozenset(
 BOOLEANS = [{"true": True, "false": False}, {"yes": True, "no": False}]
 BOOLEANS += [{"y": True, "n": False}, {"t": True, "f": False}, {"on": True, "off": False}]
 CURRENCY = "€$£¥"
-GROUPS = r"\d{{1,3}}(?P<separator>[{}'’ \u00a0\u202f])\d{{3}}(?:(?P=separator)\d{{3}})*"
+# No thousands group begins with a zero: 0,123 has a decimal comma, 079 123 456 is a phone number.
+GROUPS = r"(?!0)\d{{1,3}}(?P<separator>[{}'’ \u00a0\u2009\u202f])\d{{3}}(?:(?P=separator)\d{{3}})*"
 NUMBER = (
     r"(?P<sign>[-+−]?)\s?[{currency}]?\s?(?P<whole>{groups}|\d*)(?:{point}(?P<fraction>\d*))?"
     r"(?P<exponent>[eE][-+]?\d+)?\s?(?P<percent>%)?[{currency}]?"
@@ -42,6 +44,8 @@ DAYS = [
 DATES = [re.compile(rf"{day}(?:(?:T|,?\s+){TIME})?") for day in DAYS] + [re.compile(TIME)]
 MONTHS = ["january", "february", "march", "april", "may", "june", "july"]
 MONTHS += ["august", "september", "october", "november", "december"]
+# No number and no date has more characters. The patterns would be slow for long texts.
+LONGEST = 100
 
 
 def is_missing(text: str) -> bool:
@@ -51,31 +55,37 @@ def is_missing(text: str) -> bool:
 
 def looks_like_codes(texts: list[str]) -> str | None:
     """Return the reason if different texts are different codes although they look like numbers."""
+    texts = [text.strip() for text in texts]
     if any(re.fullmatch(r"0\d+", text) for text in texts):
-        return "leading zeros"
+        return "numbers with leading zeros are codes"
+    if all(re.fullmatch(r"\+\d{8,}", text) for text in texts):
+        return "the values look like phone numbers"
     # The versions 1.1 and 1.10 are different, but equal as numbers. Decimal numbers have equally
     # many decimals, or no zeros at the end.
     decimals = [text.partition(".")[2] for text in texts]
     versions = all(re.fullmatch(r"\d{1,2}\.\d{1,2}", text) for text in texts)
     zeros = any(len(digits) == 2 and digits[1] == "0" for digits in decimals)
     if versions and zeros and len({len(digits) for digits in decimals}) > 1:
-        return "like version numbers"
+        return "the values look like version numbers"
     return None
 
 
 def parse_number(text: str, style: str) -> float | None:
     """Return a number; `style` is its decimal separator, ``"."`` or ``","``."""
-    match = NUMBERS[style].fullmatch(text.strip())
+    text = text.strip()
+    match = NUMBERS[style].fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
     whole, fraction = match["whole"], match["fraction"]
     # Product codes such as 12E4 are not numbers, and "+49 301 234" is a phone number.
     code = match["exponent"] and match["exponent"][1].isdigit() and fraction is None
-    phone = match["sign"] == "+" and match["separator"]
+    phone = match["sign"] == "+" and (match["separator"] or "").isspace()
     if not (whole or fraction) or code or phone:
         return None
     digits = re.sub(r"\D", "", whole) or "0"
     size = float(f"{digits}.{fraction or 0}{match['exponent'] or ''}")
+    if isinf(size):
+        return None
     size = size / 100 if match["percent"] else size
     return -size if match["sign"] in ("-", "−") else size
 
@@ -86,7 +96,8 @@ def parse_date(text: str, style: str) -> datetime | None:
     A time without a date belongs to 1970-01-01.
     """
     text = text.strip()
-    match = next(filter(None, (pattern.fullmatch(text) for pattern in DATES)), None)
+    patterns = DATES if len(text) <= LONGEST else []
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in patterns)), None)
     if match is None:
         return None
     found: dict[str, Any] = match.groupdict()

@@ -37,26 +37,24 @@ def make_tabular_pipeline(
     transform_input: Any = None,
     verbose: bool = False,
 ) -> Pipeline:
-    """Make a Pipeline for raw tables with categories, strings, dates and missing values.
+    """Make a Pipeline for raw tables with numbers, categories, dates, text and missing values.
 
     Parameters
     ----------
     estimator : {"classifier", "regressor"} or estimator
-        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe. An estimator
-        keeps its parameters; only the preparation of the columns is added.
+        A name selects MLPClassifier or MLPRegressor with the parameters of the recipe; an estimator
+        keeps its own.
     recipe : {"default", "fast", "best"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
         ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
     column_types : dict of str or int to str, optional
-        Types of some columns, by name or, for an array, by position: ``"number"``, ``"date"``,
-        ``"boolean"``, ``"category"``, ``"text"``, or ``"identifier"`` for a column that is left
-        out. By default, ``fit`` finds the type of every column.
+        Types of columns, by name or position: ``"number"``, ``"date"``, ``"boolean"``,
+        ``"category"``, ``"text"``, or ``"identifier"`` for a column that is left out.
     random_state : int, RandomState instance or None, default=None
-        Random state of the network, unless an estimator is passed, of the target encoder and of the
-        encoder of text.
+        Random state of the network, unless an estimator is passed, and of the encoders.
     memory, transform_input, verbose : object
-        Parameters of the Pipeline. With metadata routing, ``transform_input=["X_val"]`` transforms
-        the validation data of ``fit`` like X.
+        Parameters of the Pipeline. ``transform_input=["X_val"]`` also transforms the validation
+        data of ``fit``.
 
     Returns
     -------
@@ -73,23 +71,20 @@ def make_tabular_pipeline(
 
     Notes
     -----
-    ``fit`` determines the type of each column:
+    ``fit`` finds the type of each column (``model["columns"].column_types_``):
 
-    * numbers: missing values are replaced by the median and marked by an indicator column; then
-      `SmoothClipScaler` scales the columns and `PiecewiseLinearEncoder` encodes them;
-    * categories, strings and booleans with up to 30 levels: one-hot encoding. Levels with fewer
-      than 5 rows, if there are any, are merged into one, which also represents levels that were
-      not seen in ``fit``. Missing values form a separate level;
-    * categories, strings and booleans with more levels: the cross-fitted mean of the target [1]_,
-      scaled by `SmoothClipScaler`. This requires a single target;
-    * dates: days since 1970 and the position in the year, week and day, processed like numbers.
+    * numbers: `SimpleImputer`, `SmoothClipScaler` and `PiecewiseLinearEncoder`;
+    * categories and booleans with up to 30 levels: one-hot encoding, in which levels with fewer
+      than 5 rows share a column with unseen levels, and missing values are a level;
+    * categories with more levels: the cross-fitted mean of the target [1]_, scaled;
+    * dates: days since 1970 and the position in the year, week and day, like numbers;
+    * free text: `TextEncoder`; identifiers are left out.
 
-    With scikit-learn's metadata routing enabled, ``sample_weight``, ``X_val``, ``y_val`` and
-    ``sample_weight_val`` of ``fit`` are passed to the network.
+    With metadata routing, ``sample_weight``, ``X_val``, ``y_val`` and ``sample_weight_val`` of
+    ``fit`` are passed to the network.
 
-    The target encoder cross-fits its means over folds of its own, so a network's held-out samples
-    affect some of its features slightly: ``oof_score_`` of the network can be optimistic in tables
-    with such columns. ``cross_val_predict`` refits the whole Pipeline for each split.
+    The target encoder has folds of its own, so ``oof_score_`` can be optimistic in tables with many
+    levels. ``cross_val_predict`` refits the whole Pipeline.
 
     References
     ----------

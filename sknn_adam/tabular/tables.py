@@ -12,7 +12,7 @@ from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.sklearn_compat import output_format
+from sknn_adam._utils.sklearn_compat import VisualBlock, output_format
 from sknn_adam._utils.validation import unique_names
 from sknn_adam.tabular.columns import Holding, column_type, columns_of, values_of
 from sknn_adam.tabular.types import ColumnType, converted, learn_types, with_columns
@@ -98,7 +98,9 @@ class Columns(ColumnTransformer):
         X = convertible_table(X)
         self._types = learn_types(X, self.column_types, self.most_levels)
         chosen: Any = self.transformers
-        self.transformers = [(name, step, self._held(columns)) for name, step, columns in chosen]
+        self.transformers: Any = [
+            (name, step, self._held(columns)) for name, step, columns in chosen
+        ]
         # The parameter keeps the placeholders, so that another fit can find other columns.
         try:
             return self._prepared("fit_transform", self._converted(X), y, **params)
@@ -138,6 +140,23 @@ class Columns(ColumnTransformer):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the prepared columns, which are unique."""
         return unique_names(super().get_feature_names_out(input_features))
+
+    def _sk_visual_block_(self) -> Any:
+        block = super()._sk_visual_block_()
+        if not hasattr(self, "_types"):
+            return block
+        shown = {step: "" for step in block.names}
+        for name, found in self.column_types_.items():
+            step = found.step or "left out"
+            shown[step] = shown.get(step, "") + f"{name}: {found}\n"
+        left_out = ["drop"] * ("left out" in shown)
+        return VisualBlock(
+            block.kind,
+            [*block.estimators, *left_out],
+            names=list(shown),
+            name_details=list(shown.values()),
+            dash_wrapped=block.dash_wrapped,
+        )
 
     def _selected(self, X: Any) -> Any:
         """Select the columns seen in ``fit`` if scikit-learn would use positions or fail."""

@@ -19,7 +19,7 @@ __all__ = ["ColumnType", "converted", "learn_types", "with_columns"]
 TYPES = ("number", "date", "boolean", "category", "text", "identifier")
 OF_DTYPES = {"numbers": "number", "dates": "date", "categories": "category", "sparse": "sparse"}
 STEPS = {"number": "numbers", "date": "dates", "text": "text", "sparse": "sparse"}
-STYLES = {".": "", ",": " with decimal comma", "month first": ", month first"}
+STYLES = {",": " with decimal commas", "month first": ", month first"}
 STYLES |= {"day first": ", day first"}
 # A column is parsed if this share of its values can be parsed in the same way.
 PARSED = 0.95
@@ -141,35 +141,39 @@ def _type_of_texts(texts: Counter, values: Counter, most_levels: int) -> ColumnT
     n_booleans = sum(n for v, n in values.items() if isinstance(v, bool | np.bool_))
     others = {"number": n_numbers, "boolean": n_booleans, "date": 0}
     total = texts.total() + n_numbers + n_booleans
-    codes = looks_like_codes(list(texts))
-    for type_ in () if codes else PARSERS:
-        style, n_parsed = _style(type_, texts)
+    codes = None
+    for type_ in PARSERS:
+        style, n_parsed, matters = _style(type_, texts)
         share = (n_parsed + others[type_]) / total
         if share >= PARSED:
+            codes = looks_like_codes(list(texts)) if type_ == "number" else None
+            if codes:
+                break
             reason = f"{share:.4g} of the values" if share < 1 else "all values"
-            return ColumnType(type_, f"{reason} are {type_}s{STYLES.get(style, '')}", style)
-    if codes:
-        return ColumnType("category", f"values {codes}")
+            how = STYLES.get(style, "") if matters else ""
+            return ColumnType(type_, f"{reason} are {type_}s{how}", style)
     distinct, words = len(texts) / total, mean(len(text.split()) for text in texts)
     if len(texts) > most_levels and distinct >= DISTINCT_TEXTS and words >= WORDS:
         return ColumnType("text", f"{len(texts)} distinct values of {words:.1f} words on average")
     if total >= MANY_VALUES and distinct >= DISTINCT and words == 1:
         return ColumnType("identifier", f"{len(texts)} distinct values in {total} samples")
-    return ColumnType("category", f"text with {len(values)} levels")
+    return ColumnType("category", codes or f"text with {len(values)} levels")
 
 
-def _style(type_: str, texts: Counter) -> tuple[str, int]:
-    """Return the style that parses most values, and their number."""
+def _style(type_: str, texts: Counter) -> tuple[str, int, bool]:
+    """Return the style that parses most values, their number, and whether the style matters."""
     parse, styles = PARSERS[type_]
-    n_parsed = {}
-    for style in styles:
-        found = {text: parse(text, style) for text in texts}
-        n_parsed[style] = sum(texts[text] for text, value in found.items() if value is not None)
+    found = {style: {text: parse(text, style) for text in texts} for style in styles}
+    n_parsed = {
+        style: sum(texts[text] for text, value in values.items() if value is not None)
+        for style, values in found.items()
+    }
+    for style in styles if type_ == "boolean" else ():
         # A single word, such as "no", is not a boolean.
-        if type_ == "boolean" and len(set(found.values()) - {None}) < 2:
+        if len(set(found[style].values()) - {None}) < 2:
             n_parsed[style] = 0
     best = max(styles, key=n_parsed.__getitem__)
-    return best, n_parsed[best]
+    return best, n_parsed[best], any(values != found[best] for values in found.values())
 
 
 def converted(X: Any, names: Sequence, types: Sequence[ColumnType]) -> Any:
@@ -198,11 +202,11 @@ def converted(X: Any, names: Sequence, types: Sequence[ColumnType]) -> Any:
             continue
         values = values_of(column)
         if type_.type != "boolean" or any(isinstance(value, str) for value in values):
-            changed[position] = _converted(values, name, type_)
+            changed[position] = _parsed_column(values, name, type_)
     return with_columns(X, changed)
 
 
-def _converted(values: list, name: Any, type_: ColumnType) -> np.ndarray:
+def _parsed_column(values: list, name: Any, type_: ColumnType) -> np.ndarray:
     """Return the values of a column in the dtype of its type."""
     parse = PARSERS[type_.type][0]
     table = {}
