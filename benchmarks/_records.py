@@ -21,7 +21,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 ENVIRONMENT = [
     f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_")
 ]
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch", "skrub")
 
 
 def save(name: str, results: dict) -> Path:

@@ -142,8 +142,32 @@ def test_interval_of_paired_ratios():
     assert paired([3.0, 1.0, 2.0]) == {"ratio": 2, "interval": [1, 3]}
 
 
-@pytest.mark.parametrize("name", ["cores", "variants"])
-def test_benchmarks_with_threads_or_processes_run(name):
+def test_raw_and_cleaned_tables_have_the_same_values():
+    dirty = pytest.importorskip("benchmarks._dirty", exc_type=ImportError)
+    seen = set()
+    for seed in range(40):
+        data = dirty.table(seed)
+        assert len(data.raw) == len(data.cleaned) == len(data.y)
+        assert set(data.informative) <= set(data.cleaned) <= set(data.raw)
+        for name in data.cleaned:
+            kind = name.split(": ")[1]
+            raw, cleaned = data.raw[name], data.cleaned[name]
+            seen.add(kind)
+            if kind == "number" and raw.dtype == float:
+                np.testing.assert_array_equal(raw, cleaned)
+            if kind == "dollars":
+                text = raw.str.replace("$", "").str.replace(",", "")
+                numbers = [float(cell) if str(cell)[:1].isdigit() else np.nan for cell in text]
+                np.testing.assert_array_equal(numbers, cleaned)
+            if kind == "dd.mm.yyyy":
+                day, month, year = raw.dropna().iloc[0].split(".")
+                date = cleaned.dropna().iloc[0]
+                assert (date.day, date.month, date.year) == (int(day), int(month), int(year))
+    assert {"number", "dollars", "dd.mm.yyyy", "yes/no", "free text"} <= seen
+
+
+@pytest.mark.parametrize("name", ["cores", "variants", "raw_tables"])
+def test_short_runs_of_benchmarks_succeed(name):
     from benchmarks._records import ROOT
     from benchmarks._report import PROCESSORS
 
