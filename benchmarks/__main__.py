@@ -17,6 +17,7 @@ BENCHMARKS = {
     "small": "batch sizes for fewer than 128 samples, on the training sets of real tables",
     "tables": "the default estimators on the test sets of real tables",
     "tabular": "the recipes of make_tabular_pipeline: ablation, and scores on real tables",
+    "levels": "encodings of columns with many levels, on the training sets of real tables",
     "tuned": "random search over search_space(model) compared with the defaults",
     "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",
     "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",

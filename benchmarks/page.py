@@ -17,7 +17,18 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *("tabular", "tuned", "search", "widths", "imbalance", "bits", "pairs", "candidates", "path"),
+    *(
+        "tabular",
+        "levels",
+        "tuned",
+        "search",
+        "widths",
+        "imbalance",
+        "bits",
+        "pairs",
+        "candidates",
+        "path",
+    ),
 )
 
 

@@ -32,7 +32,7 @@ OWN = {
     "sknn_adam._component.ranges": "Choices Range",
     "sknn_adam.persistence.searches": "Described",
     "sknn_adam.tabular.columns": "Holding Words",
-    "sknn_adam.tabular.pipeline": "ByTarget",
+    "sknn_adam.tabular.levels": "ByTarget LogCount",
     "sknn_adam.tabular.tables": "Columns",
     "sknn_adam.tabular.text": "TextEncoder",
     "sknn_adam.tabular.types": "ColumnType",

@@ -1,15 +1,12 @@
 """Ready-made pipeline for tables: preparation of the columns, then a network."""
 
-import warnings
 from typing import Any
 
-import numpy as np
 from sklearn import config_context
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder
 
 from sknn_adam._component.registry import did_you_mean
 from sknn_adam._estimator.base import BaseMLP
@@ -17,8 +14,9 @@ from sknn_adam.classifier import MLPClassifier
 from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.columns import Holding, Words, as_dates, names_of_dates
+from sknn_adam.tabular.levels import encode_levels
 from sknn_adam.tabular.recipes import RECIPES
-from sknn_adam.tabular.tables import Columns, OneTargetOnly
+from sknn_adam.tabular.tables import Columns
 from sknn_adam.tabular.text import TextEncoder
 
 __all__ = ["make_tabular_pipeline"]
@@ -77,7 +75,8 @@ def make_tabular_pipeline(
       `PiecewiseLinearEncoder`;
     * categories and booleans with up to 30 levels: one-hot encoding, in which levels with fewer
       than 5 rows share a column with unseen levels, and missing values are a level;
-    * categories with more levels: the cross-fitted mean of the target [1]_, scaled;
+    * categories with more levels: the cross-fitted mean of each target, or the frequency of each
+      class [1]_, and the logarithm of the level's count, scaled;
     * dates: days since 1970 and the position in the year, week and day, like numbers;
     * free text: `TextEncoder`; identifiers are left out.
 
@@ -150,14 +149,14 @@ def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Co
     one_hot = OneHotEncoder(
         min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
     )
-    by_target = _by_target(estimator, random_state)
+    many = [*words(encode_levels(estimator, random_state)), ("scale", SmoothClipScaler())]
     dates = FunctionTransformer(as_dates, feature_names_out=names_of_dates)
     return Columns(
         [
             ("numbers", Pipeline(numbers()), Holding("numbers")),
             ("sparse", MaxAbsScaler(), Holding("sparse")),
             ("few", Pipeline(words(one_hot)), Holding("few")),
-            ("many", Pipeline([*words(by_target), ("scale", SmoothClipScaler())]), Holding("many")),
+            ("many", Pipeline(many), Holding("many")),
             ("dates", Pipeline([("parts", dates), *numbers()]), Holding("dates")),
             ("text", TextEncoder(random_state=random_state), Holding("text")),
         ],
@@ -165,29 +164,3 @@ def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Co
         # Output names without the prefix of the step. Duplicates do not raise an error.
         verbose_feature_names_out="{feature_name}",
     )
-
-
-class ByTarget(TargetEncoder):
-    """TargetEncoder without metadata routing, for which scikit-learn 1.9 would require groups."""
-
-    def fit_transform(self, X: Any, y: Any) -> np.ndarray:
-        """Fit to the targets and return their cross-fitted means."""
-        shape = np.shape(y)
-        if len(shape) > 1 and shape[1] > 1:
-            raise OneTargetOnly(f"The target encoder supports one target, but y has {shape[1]}.")
-        if self.target_type == "continuous":
-            y = np.asarray(y, dtype=None if getattr(y, "dtype", object) == np.float32 else float)
-        with config_context(enable_metadata_routing=False), warnings.catch_warnings():
-            # Before scikit-learn 1.9, the folds are stratified, which causes this warning. A mean
-            # does not need samples of all classes.
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            return super().fit_transform(X, y)
-
-
-def _by_target(estimator: Any, random_state: Any) -> ByTarget:
-    # Integer targets can be numbers or classes. Only the estimator determines which.
-    target_type = "continuous" if is_regressor(estimator) else "auto"
-    if ByTarget().get_params()["random_state"] is None:  # before scikit-learn 1.9
-        return ByTarget(target_type=target_type, random_state=random_state)
-    cv = KFold(5, shuffle=True, random_state=random_state)
-    return ByTarget(target_type=target_type, cv=cv)

@@ -17,11 +17,7 @@ from sknn_adam._utils.validation import unique_names
 from sknn_adam.tabular.columns import Holding, column_type, columns_of, values_of
 from sknn_adam.tabular.types import ColumnType, converted, learn_types, with_columns
 
-__all__ = ["Columns", "OneTargetOnly"]
-
-
-class OneTargetOnly(ValueError):
-    """Error of a step that supports one target but received several."""
+__all__ = ["Columns"]
 
 
 class Columns(ColumnTransformer):
@@ -180,10 +176,6 @@ class Columns(ColumnTransformer):
         try:
             with config_context(transform_output="default"):
                 out = function(self, X, *args, **params)
-        except OneTargetOnly as error:
-            chosen = {name: columns for name, _, columns in self.transformers}.get("many", [])
-            many = chosen(X) if callable(chosen) else chosen
-            raise ValueError(_ONE_TARGET.format(error, many)) from error
         except (OverflowError, ValueError) as error:
             names = columns_with_infinity(X)
             if not names:
@@ -199,11 +191,6 @@ class Columns(ColumnTransformer):
         return out.toarray() if issparse(out) and output_format(self) != "default" else out
 
 
-_ONE_TARGET = (
-    "{} The columns {} have too many levels for one-hot encoding. Encode them without the target, "
-    "for example by set_params(columns__many__encode=OneHotEncoder(max_categories=20, "
-    "handle_unknown='infrequent_if_exist', sparse_output=False)), or drop them."
-)
 _INFINITE = (
     "{} infinity or a number too large for float64. Numbers must be finite or missing. Replace "
     "these values, for example with NaN."
