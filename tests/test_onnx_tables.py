@@ -149,6 +149,19 @@ def test_inputs_are_found_by_name():
         skl2onnx.to_onnx(model, initial_types=types[:-3] + types[-2:])
 
 
+def test_names_that_skl2onnx_changes():
+    X = TABLE[["size", "color", "city"]].set_axis(["the size", "3", "the_size"], axis=1)
+    model = make_tabular_pipeline(MLPRegressor(**SMALL), random_state=0).fit(X, NUMBERS)
+    types = initial_types(model)
+    assert [name for name, _ in types] == ["the size", "3", "the_size"]
+    graph = skl2onnx.to_onnx(model, initial_types=types)
+    inputs = [X[["the size"]].to_numpy(np.float32)]
+    inputs += [X[[name]].fillna("").to_numpy(object) for name in ("3", "the_size")]
+    names = [variable.name for variable in graph.graph.input]
+    (actual,) = run(graph, dict(zip(names, inputs, strict=True)))
+    np.testing.assert_allclose(actual.ravel(), model.predict(X), rtol=1e-5, atol=1e-5)
+
+
 def test_types_can_be_guessed_from_a_table():
     """Integers and booleans keep their dtypes."""
     X = TABLE[["size", "age", "color", "city", "sold", "garden"]]

@@ -46,7 +46,8 @@ def register() -> None:
     transformers of `sknn_adam.preprocessing`, and estimators that contain them: a Pipeline, a
     FrozenEstimator, a GridSearchCV, a RandomizedSearchCV, a BayesSearchCV (if scikit-optimize is
     installed) or a halving search (if it was enabled before this call). The dtype of `X` determines
-    the precision of the graph, float32 or float64. Repeated calls are harmless.
+    the precision of the graph, float32 or float64. For a make_tabular_pipeline, `initial_types`
+    returns the inputs. Repeated calls are harmless.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def initial_types(model: Any, dtype: Any = np.float32) -> list[tuple[str, Any]]:
 
     Returns
     -------
-    initial_types : list of tuple
+    list of tuple
         Name and type of each input, for ``to_onnx(model, initial_types=initial_types(model))``. The
         columns of an array have the names x0, x1, ...
 
@@ -92,7 +92,7 @@ def prepared_columns(g: Graph, operator: Any) -> str:
             words, encoder, *transformers = transformers
             x = _encoded(g, encoder, _words(g, operator, words, indices))
         else:
-            numbers = [g.cast(x, g.dtype) for x, _ in _inputs(g, operator, indices, "numbers")]
+            numbers = [g.cast(x, g.dtype) for x, _ in _tensors_of(g, operator, indices, "numbers")]
             x = g("Concat", *numbers, axis=1)
         for transformer in transformers:
             x = FORMULAS.get(type(transformer), _by_skl2onnx)(g, transformer, x)
@@ -107,7 +107,10 @@ def _words(g: Graph, operator: Any, model: Words, indices: list[int]) -> str:
     """Return the output of ``Words.transform`` for text and booleans."""
     words = []
     for i, truth in zip(indices, model.truths_, strict=True):
-        column, ((x, type_),) = operator.raw_operator._types[i], _inputs(g, operator, [i], "text")
+        column, ((x, type_),) = (
+            operator.raw_operator._types[i],
+            _tensors_of(g, operator, [i], "text"),
+        )
         truths = ["False", "True"] if truth else ["0", "1"]
         if type_ == "Boolean":
             x = g("Gather", truths, g.cast(x, np.int64))
@@ -123,7 +126,7 @@ def _words(g: Graph, operator: Any, model: Words, indices: list[int]) -> str:
     return g("Concat", *words, axis=1)
 
 
-def _inputs(g: Graph, operator: Any, indices: list[int], content: str) -> list[tuple[str, str]]:
+def _tensors_of(g: Graph, operator: Any, indices: list[int], content: str) -> list[tuple[str, str]]:
     """Return the tensors of columns, with their types; one tensor if the graph has one input."""
     model, inputs = operator.raw_operator, list(operator.inputs)
     names = _names_of_inputs(model)
