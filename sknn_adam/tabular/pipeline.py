@@ -75,7 +75,7 @@ def make_tabular_pipeline(
       `PiecewiseLinearEncoder`;
     * categories and booleans with up to 30 levels: one-hot encoding, in which levels with fewer
       than 5 rows share a column with unseen levels, and missing values are a level;
-    * categories with more levels: cross-fitted means of targets or classes [1]_, and counts, scaled;
+    * categories with more levels: cross-fitted means of targets or classes [1]_, counts; scaled;
     * dates: days since 1970 and the position in the year, week and day, like numbers;
     * free text: `TextEncoder`; identifiers are left out.
 
