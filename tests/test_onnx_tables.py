@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from sklearn.ensemble import VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
@@ -291,6 +292,15 @@ def test_searches():
     grid = {"model__alpha": [0.0, 0.1]}
     search = GridSearchCV(fitted(TABLE, CLASSES, MLPClassifier), grid, cv=2).fit(TABLE, CLASSES)
     check(search, UNSEEN, initial_types(search.best_estimator_))
+
+
+def test_meta_estimators_with_a_single_input():
+    X = TABLE[["size", "age"]].to_numpy(np.float32)
+    model = make_tabular_pipeline(MLPRegressor(**SMALL), random_state=0)
+    model.set_params(columns__numbers__scale=StandardScaler())
+    vote = VotingRegressor([("a", model), ("b", model)]).fit(X, NUMBERS)
+    (actual,) = run(skl2onnx.to_onnx(vote, X[:1]), X)
+    np.testing.assert_allclose(actual.ravel(), vote.predict(X), rtol=1e-5, atol=1e-5)
 
 
 # -- errors --------------------------------------------------------------------------------------
