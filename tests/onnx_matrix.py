@@ -131,12 +131,14 @@ def fitted(case):
 
 
 def run(onnx, X):
-    """Return all outputs of a converted model."""
+    """Return all outputs of a converted model; X is a dictionary if there are several inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
         onnx.SerializeToString(), providers=["CPUExecutionProvider"]
     )
+    if isinstance(X, dict):
+        return session.run(None, X)
     (variable,) = session.get_inputs()
     return session.run(None, {variable.name: X})
 

@@ -21,6 +21,7 @@ from sknn_adam.onnx.heads import (
     predictions,
 )
 from sknn_adam.onnx.meta_estimators import guarded, is_nested, unwrap, wants_raw_scores
+from sknn_adam.onnx.tables import prepared_columns
 from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.regressor import MLPRegressor
 from sknn_adam.tabular.tables import Columns
@@ -28,7 +29,7 @@ from sknn_adam.tabular.tables import Columns
 __all__ = ["register"]
 
 CLASSIFIER, REGRESSOR = "SknnAdamMLPClassifier", "SknnAdamMLPRegressor"
-FROZEN = "SknnAdamFrozenEstimator"
+FROZEN, COLUMNS = "SknnAdamFrozenEstimator", "SknnAdamColumns"
 REGRESSOR_OPTIONS = {"return_std": [True, False]}
 CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -45,7 +46,8 @@ def register() -> None:
     transformers of `sknn_adam.preprocessing`, and estimators that contain them: a Pipeline, a
     FrozenEstimator, a GridSearchCV, a RandomizedSearchCV, a BayesSearchCV (if scikit-optimize is
     installed) or a halving search (if it was enabled before this call). The dtype of `X` determines
-    the precision of the graph, float32 or float64. Repeated calls are harmless.
+    the precision of the graph, float32 or float64. For a make_tabular_pipeline, `initial_types`
+    returns the inputs. Repeated calls are harmless.
 
     Raises
     ------
@@ -110,16 +112,17 @@ def register() -> None:
         alias = f"SknnAdam{transformer.__name__}"
         convert = partial(_convert_transformer, formula)
         update(transformer, alias, _shapes_of_transformer, convert)
+    more = {"parser": _parse_columns}
+    update(Columns, COLUMNS, _shapes_of_columns, _convert_columns, **more)
     _register_meta_estimators()
 
 
 def _register_meta_estimators() -> None:
     from skl2onnx import update_registered_converter as update
-    from skl2onnx._parse import _parse_sklearn_column_transformer, update_registered_parser
+    from skl2onnx._parse import update_registered_parser
     from skl2onnx._supported_operators import sklearn_operator_name_map
     from skl2onnx.common._registration import _shape_calculator_pool, register_shape_calculator
 
-    update_registered_parser(Columns, _parse_sklearn_column_transformer)
     # skl2onnx supports only GridSearchCV. If that is inside another estimator, skl2onnx's parser
     # declares the outputs of the search as outputs of the graph.
     for search in _searches():
@@ -226,6 +229,16 @@ def _parse_regressor(scope: Any, model: Any, inputs: Any, custom_parsers: Any = 
     return operator.outputs
 
 
+def _parse_columns(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    operator = scope.declare_local_operator(COLUMNS, model)
+    operator.inputs = inputs
+    tensor_type = DoubleTensorType if _precision(operator) == np.float64 else FloatTensorType
+    operator.outputs.append(scope.declare_local_variable("columns", tensor_type()))
+    return operator.outputs
+
+
 def _check_width(operator: Any) -> None:
     """Raise if an estimator gets another number of columns in the graph than in ``fit``."""
     model, shapes = operator.raw_operator, [variable.type.shape for variable in operator.inputs]
@@ -271,6 +284,11 @@ def _shapes_of_transformer(operator: Any) -> None:
     operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), n_columns]
 
 
+def _shapes_of_columns(operator: Any) -> None:
+    width = max(block.stop for block in operator.raw_operator.output_indices_.values())
+    operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), width]
+
+
 def _zipmaps(operator: Any) -> bool:
     """Return whether the probabilities become dictionaries.
 
@@ -295,12 +313,16 @@ def _inputs(
     scope: Any, operator: Any, container: Any, members: int | None = None
 ) -> tuple[Graph, str]:
     """Return a graph in the precision of the inputs, and the inputs joined to one tensor."""
+    g = Graph(scope, container, _precision(operator), members)
+    inputs = [g.cast(variable.full_name, g.dtype) for variable in operator.inputs]
+    return g, inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
+
+
+def _precision(operator: Any) -> Any:
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
-    g = Graph(scope, container, np.float64 if double else np.float32, members)
-    inputs = [g.cast(variable.full_name, g.dtype) for variable in operator.inputs]
-    return g, inputs[0] if len(inputs) == 1 else g("Concat", *inputs, axis=1)
+    return np.float64 if double else np.float32
 
 
 def _network_graph(scope: Any, operator: Any, container: Any) -> tuple[Graph, str]:
@@ -313,6 +335,11 @@ def _network_graph(scope: Any, operator: Any, container: Any) -> tuple[Graph, st
 def _convert_transformer(formula: Any, scope: Any, operator: Any, container: Any) -> None:
     g, x = _inputs(scope, operator, container)
     g.publish(formula(g, operator.raw_operator, x), operator.outputs[0])
+
+
+def _convert_columns(scope: Any, operator: Any, container: Any) -> None:
+    g = Graph(scope, container, _precision(operator))
+    g.publish(prepared_columns(g, operator), operator.outputs[0])
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
