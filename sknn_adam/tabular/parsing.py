@@ -139,9 +139,9 @@ def _time(found: dict[str, Any]) -> timedelta:
 
 
 def parse_boolean(text: str, style: str) -> bool | None:
-    """Return a boolean; `style` is the word for True. The numbers 1 and 0 are booleans, too."""
+    """Return a boolean; `style` is the word for True. True, False, 1 and 0 are booleans, too."""
     words = next(pair for pair in BOOLEANS if style in pair)
-    return (words | {"1": True, "0": False}).get(text.strip().lower())
+    return (words | BOOLEANS[0] | {"1": True, "0": False}).get(text.strip().lower())
 
 
 # For each type of column, the parser and its styles, both in order of preference.

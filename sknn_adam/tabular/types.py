@@ -195,13 +195,15 @@ def converted(X: Any, names: Sequence, types: Sequence[ColumnType]) -> Any:
     changed = {}
     for position, (name, column) in enumerate(columns_of(X)):
         type_ = known.get(position if by_position else name)
-        if type_ is None or type_.type not in PARSERS:
+        if type_ is None or type_.type == "identifier":
             continue
+        # An error for columns of any other type, also if they contained categories in ``fit``.
         by_dtype = column_type(column, name)
-        if by_dtype == "sparse" or OF_DTYPES[by_dtype] == type_.type:
+        kept = by_dtype == "sparse" or OF_DTYPES[by_dtype] == type_.type
+        if kept or type_.type not in PARSERS:
             continue
         values = values_of(column)
-        if type_.type != "boolean" or any(isinstance(value, str) for value in values):
+        if type_.type != "boolean" or any(v not in (None, 0, 1) for v in values):
             changed[position] = _parsed_column(values, name, type_)
     return with_columns(X, changed)
 
@@ -215,8 +217,10 @@ def _parsed_column(values: list, name: Any, type_: ColumnType) -> np.ndarray:
             table[value] = parse(value, type_.style or PARSERS[type_.type][1][0])
         elif type_.type == "date":
             table[value] = in_utc(value) if hasattr(value, "year") else None
+        elif type_.type == "boolean":
+            table[value] = value if value in (0, 1) else None
         else:
-            table[value] = value
+            table[value] = value if isinstance(value, (*NUMBERS, np.bool_)) else None
     failed = [
         value
         for value in values
