@@ -454,7 +454,7 @@ def test_errors_and_warnings_name_a_column_of_another_type(kind, wrong):
         with pytest.raises((TypeError, ValueError), match="olumn 'x'"):
             model.predict(X)
         return
-    if wrong == "infinite" and kind in NUMBERS | {"all missing"}:
+    if wrong == "infinite" and kind in NUMBERS:
         with pytest.raises(ValueError, match="Column 'x' contains infinity"):
             model.predict(X)
         return
@@ -473,6 +473,14 @@ def test_errors_and_warnings_name_a_column_of_another_type(kind, wrong):
 
 
 NUMBERS = NUMBER_KINDS | {"number as text", "decimal comma", "percent", "thousands"}
+
+
+@pytest.mark.parametrize(
+    "form", ["pandas category", pytest.param("arrow dictionary", marks=ARROW), "polars Categorical"]
+)
+def test_categorical_types_are_not_parsed(form):
+    model = fitted(FORMS[form][1](["10", "20", "n/a"] * 40))
+    assert model["columns"].column_types_["x"].type == "category"
 
 
 # -- sparse tables -------------------------------------------------------------------------------

@@ -370,6 +370,21 @@ def test_chosen_types_apply_to_all_contents(chosen, content, library):
         assert f"Column {name!r}" in str(warning.message)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["number"], "column_types must be a dict of column names.* Got \\['number'\\]"),
+        ({"x": "numbr"}, r"column_types\['x'\] must be one of .* Did you mean 'number'\?"),
+        ({"x": None}, r"column_types\['x'\] must be one of .* Got None"),
+        ({"y": "number"}, r"column_types names the columns \['y'\].* columns of X are \['x'\]"),
+        ({0: "number"}, r"column_types names the columns \[0\]"),
+    ],
+)
+def test_errors_name_wrong_column_types(chosen, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        simple(column_types=chosen).fit(pd.DataFrame({"x": Y}), Y)
+
+
 def test_chosen_types_use_the_style_of_the_values():
     X = pd.DataFrame({"x": ["007,5", "010,25", "1.008,0"] * 40})
     chosen = simple(column_types={"x": "number"}).fit(X, Y)

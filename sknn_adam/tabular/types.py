@@ -21,6 +21,8 @@ OF_DTYPES = {"numbers": "number", "dates": "date", "categories": "category", "sp
 STEPS = {"number": "numbers", "date": "dates", "text": "text", "sparse": "sparse"}
 STYLES = {",": " with decimal commas", "month first": ", month first"}
 STYLES |= {"day first": ", day first"}
+# The beginnings of the names of categorical types in pandas, polars and Arrow.
+CATEGORICAL = ("category", "Categorical", "Enum", "dictionary")
 # A column is parsed if this share of its values can be parsed in the same way.
 PARSED = 0.95
 # Free text: the share of distinct values, and the mean number of words.
@@ -72,6 +74,11 @@ def learn_types(X: Any, given: Mapping | None, most_levels: int) -> list[ColumnT
     most_levels : int
         The largest number of few levels.
     """
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            f"column_types must be a dict of column names, or positions in an array, to types, for "
+            f"example {{0: 'category'}}. Got {given!r}."
+        )
     columns, given = columns_of(X), dict(given or {})
     _check_given(given, [name for name, _ in columns])
     types = [_type_of(column, name, given.get(name), most_levels) for name, column in columns]
@@ -122,7 +129,7 @@ def _type_of(column: Any, name: Any, given: str | None, most_levels: int) -> Col
         style = _style(given, texts)[0] if given in PARSERS else ""
         found = ColumnType(given, reason, style)
     # Without text, or if the dtype says so, the column holds categories or booleans.
-    elif not texts or f"{column.dtype},".startswith(("category", "Categorical", "Enum")):
+    elif not texts or f"{column.dtype},".startswith(CATEGORICAL):
         booleans = bool(values) and all(isinstance(value, bool | np.bool_) for value in values)
         found = ColumnType("boolean" if booleans else "category", reason)
     else:
