@@ -173,8 +173,10 @@ DATES = {
         [MIDNIGHT, datetime(2021, 2, 3, 12, 30), datetime(2021, 2, 3, 13, 5, 9)],
     ),
     "offsets": (
-        ["2021-02-03T02:00+02:00", "2021-02-02T19:30-0430", "2021-02-03T00:00Z"],
-        [MIDNIGHT] * 3,
+        # The last one is the format of PostgreSQL.
+        ["2021-02-03T02:00+02:00", "2021-02-02T19:30-0430", "2021-02-03T00:00Z"]
+        + ["2021-02-03 02:00:00+02"],
+        [MIDNIGHT] * 4,
     ),
     "time zones": (["Wed, 03 Feb 2021 00:00:00 GMT", "2021-02-03 00:00 UTC"], [MIDNIGHT] * 2),
     "fractions of seconds": (
@@ -374,7 +376,7 @@ def test_chosen_types_apply_to_all_contents(chosen, content, library):
     ("chosen", "message"),
     [
         (["number"], "column_types must be a dict of column names.* Got \\['number'\\]"),
-        ({"x": "numbr"}, r"column_types\['x'\] must be one of .* Did you mean 'number'\?"),
+        ({"x": "numbers"}, r"column_types\['x'\] must be one of .* Did you mean 'number'\?"),
         ({"x": None}, r"column_types\['x'\] must be one of .* Got None"),
         ({"y": "number"}, r"column_types names the columns \['y'\].* columns of X are \['x'\]"),
         ({0: "number"}, r"column_types names the columns \[0\]"),

@@ -30,7 +30,7 @@ NUMBERS = {
 }
 TIME = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s?(?P<half>[AaPp]\.?[Mm]\.?)?\s?(?P<zone>Z|UTC|GMT|[-+]\d{2}:?\d{2})?"
+    r"\s?(?P<half>[AaPp]\.?[Mm]\.?)?\s?(?P<zone>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?"
 )
 WEEKDAY = r"(?:[A-Za-z]{2,9},?\s)?"
 DAYS = [
@@ -133,7 +133,7 @@ def _time(found: dict[str, Any]) -> timedelta:
     zone = found["zone"] or "Z"
     offset = timedelta(0)
     if zone[0] in "+-":
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].strip(":") or 0))
         offset = -offset if zone[0] == "-" else offset
     return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros) - offset
 
