@@ -30,7 +30,7 @@ NUMBERS = {
 }
 TIME = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s?(?P<half>[AaPp]\.?[Mm]\.?)?\s?(?P<zone>Z|UTC|GMT|[-+]\d{2}:?\d{2})?"
+    r"\s?(?P<half>[AaPp]\.?[Mm]\.?)?\s?(?P<zone>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?"
 )
 WEEKDAY = r"(?:[A-Za-z]{2,9},?\s)?"
 DAYS = [
@@ -133,15 +133,15 @@ def _time(found: dict[str, Any]) -> timedelta:
     zone = found["zone"] or "Z"
     offset = timedelta(0)
     if zone[0] in "+-":
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].strip(":") or 0))
         offset = -offset if zone[0] == "-" else offset
     return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros) - offset
 
 
 def parse_boolean(text: str, style: str) -> bool | None:
-    """Return a boolean; `style` is the word for True. The numbers 1 and 0 are booleans, too."""
+    """Return a boolean; `style` is the word for True. True, False, 1 and 0 are booleans, too."""
     words = next(pair for pair in BOOLEANS if style in pair)
-    return (words | {"1": True, "0": False}).get(text.strip().lower())
+    return (words | BOOLEANS[0] | {"1": True, "0": False}).get(text.strip().lower())
 
 
 # For each type of column, the parser and its styles, both in order of preference.

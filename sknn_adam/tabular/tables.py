@@ -197,6 +197,10 @@ _INFINITE = (
 )
 
 
+# Types of pandas that NumPy converts to objects, with decimals and dates of Arrow.
+OF_OBJECTS = ("object", "decimal", "date")
+
+
 def convertible_table(X: Any) -> Any:
     """Return the table with columns that scikit-learn can convert.
 
@@ -221,8 +225,8 @@ def convertible_table(X: Any) -> Any:
                 changed[i] = column.sparse.to_dense()
             elif column.dtype.kind == "b":
                 changed[i] = column.astype(type(column.dtype)(np.float64, 0.0))
-        elif column.dtype == object and column.isna().any():
-            changed[i] = column.where(column.notna(), np.nan)
+        elif str(column.dtype).startswith(OF_OBJECTS) and column.isna().any():
+            changed[i] = column.astype(object).where(column.notna(), np.nan)
     return with_columns(X, changed)
 
 

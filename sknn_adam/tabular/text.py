@@ -61,10 +61,10 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         validate_data(self, X, skip_check_array=True)
         words = _texts(X)
         self.encoders_ = [self._encoder(column) for column in words.T]
-        parts = [
-            encoder.fit_transform(column)
-            for encoder, column in zip(self.encoders_, words.T, strict=True)
-        ]
+        pairs = zip(self.encoders_, words.T, strict=True)
+        # TruncatedSVD divides by the variance, which is zero if all texts are the same.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = [encoder.fit_transform(column) for encoder, column in pairs]
         self.scales_ = [1 / max(float(part.std(axis=0).max()), 1e-12) for part in parts]
         return self._scaled(parts)
 

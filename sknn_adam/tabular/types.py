@@ -21,6 +21,8 @@ OF_DTYPES = {"numbers": "number", "dates": "date", "categories": "category", "sp
 STEPS = {"number": "numbers", "date": "dates", "text": "text", "sparse": "sparse"}
 STYLES = {",": " with decimal commas", "month first": ", month first"}
 STYLES |= {"day first": ", day first"}
+# The beginnings of the names of categorical types in pandas, polars and Arrow.
+CATEGORICAL = ("category", "Categorical", "Enum", "dictionary")
 # A column is parsed if this share of its values can be parsed in the same way.
 PARSED = 0.95
 # Free text: the share of distinct values, and the mean number of words.
@@ -72,6 +74,11 @@ def learn_types(X: Any, given: Mapping | None, most_levels: int) -> list[ColumnT
     most_levels : int
         The largest number of few levels.
     """
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            f"column_types must be a dict of column names, or positions in an array, to types, for "
+            f"example {{0: 'category'}}. Got {given!r}."
+        )
     columns, given = columns_of(X), dict(given or {})
     _check_given(given, [name for name, _ in columns])
     types = [_type_of(column, name, given.get(name), most_levels) for name, column in columns]
@@ -122,7 +129,7 @@ def _type_of(column: Any, name: Any, given: str | None, most_levels: int) -> Col
         style = _style(given, texts)[0] if given in PARSERS else ""
         found = ColumnType(given, reason, style)
     # Without text, or if the dtype says so, the column holds categories or booleans.
-    elif not texts or f"{column.dtype},".startswith(("category", "Categorical", "Enum")):
+    elif not texts or f"{column.dtype},".startswith(CATEGORICAL):
         booleans = bool(values) and all(isinstance(value, bool | np.bool_) for value in values)
         found = ColumnType("boolean" if booleans else "category", reason)
     else:
@@ -195,13 +202,15 @@ def converted(X: Any, names: Sequence, types: Sequence[ColumnType]) -> Any:
     changed = {}
     for position, (name, column) in enumerate(columns_of(X)):
         type_ = known.get(position if by_position else name)
-        if type_ is None or type_.type not in PARSERS:
+        if type_ is None or type_.type == "identifier":
             continue
+        # An error for columns of any other type, also if they contained categories in ``fit``.
         by_dtype = column_type(column, name)
-        if by_dtype == "sparse" or OF_DTYPES[by_dtype] == type_.type:
+        kept = by_dtype == "sparse" or OF_DTYPES[by_dtype] == type_.type
+        if kept or type_.type not in PARSERS:
             continue
         values = values_of(column)
-        if type_.type != "boolean" or any(isinstance(value, str) for value in values):
+        if type_.type != "boolean" or any(v not in (None, 0, 1) for v in values):
             changed[position] = _parsed_column(values, name, type_)
     return with_columns(X, changed)
 
@@ -215,8 +224,10 @@ def _parsed_column(values: list, name: Any, type_: ColumnType) -> np.ndarray:
             table[value] = parse(value, type_.style or PARSERS[type_.type][1][0])
         elif type_.type == "date":
             table[value] = in_utc(value) if hasattr(value, "year") else None
+        elif type_.type == "boolean":
+            table[value] = value if value in (0, 1) else None
         else:
-            table[value] = value
+            table[value] = value if isinstance(value, (*NUMBERS, np.bool_)) else None
     failed = [
         value
         for value in values
