@@ -479,3 +479,13 @@ def test_interrupted_fit_leaves_the_parameters(monkeypatch):
     assert np.array_equal(
         model.fit(table(), Y).predict(table()), simple().fit(table(), Y).predict(table())
     )
+
+
+@pytest.mark.parametrize("texts", [[" "] * 40, ["a"] * 40, ["ab"] * 40])
+def test_text_without_content_has_finite_components(texts):
+    X = np.array([texts, range(40)], dtype=object).T
+    model = make_tabular_pipeline(Ridge(), column_types={0: "text"})
+    y = np.arange(40.0)
+    assert model.fit(X, y).score(X, y) > 0.99
+    names = model["columns"].get_feature_names_out()
+    assert len(names) == model["columns"].transform(X).shape[1]

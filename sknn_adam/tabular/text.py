@@ -29,8 +29,9 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    encoders_ : list of Pipeline
-        For each column, a fitted TfidfVectorizer and a fitted TruncatedSVD.
+    encoders_ : list of Pipeline or None
+        For each column, a fitted TfidfVectorizer and a fitted TruncatedSVD; None for a column of
+        blanks, which has no components.
     scales_ : list of float
         For each column, the factor that gives the first components a standard deviation of 1.
 
@@ -59,22 +60,20 @@ class TextEncoder(TransformerMixin, BaseEstimator):
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Fit the encoders and return the encoded table."""
         validate_data(self, X, skip_check_array=True)
-        words = _texts(X)
+        words = as_words(X)
         self.encoders_ = [self._encoder(column) for column in words.T]
-        pairs = zip(self.encoders_, words.T, strict=True)
         # TruncatedSVD divides by the variance, which is zero if all texts are the same.
         with np.errstate(divide="ignore", invalid="ignore"):
-            parts = [encoder.fit_transform(column) for encoder, column in pairs]
-        self.scales_ = [1 / max(float(part.std(axis=0).max()), 1e-12) for part in parts]
+            parts = self._encoded(words, "fit_transform")
+        deviations = [part.std(axis=0).max(initial=0.0) for part in parts]
+        self.scales_ = [1 / max(float(deviation), 1e-12) for deviation in deviations]
         return self._scaled(parts)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the encoded table."""
         check_is_fitted(self)
         validate_data(self, X, reset=False, skip_check_array=True)
-        words = _texts(X)
-        pairs = zip(self.encoders_, words.T, strict=True)
-        return self._scaled([encoder.transform(column) for encoder, column in pairs])
+        return self._scaled(self._encoded(as_words(X), "transform"))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return a name for each component."""
@@ -82,22 +81,30 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", input_features)
         if names is None:
             names = [f"x{i}" for i in range(len(self.encoders_))]
-        sizes = [len(encoder[-1].components_) for encoder in self.encoders_]
+        sizes = [
+            0 if encoder is None else len(encoder[-1].components_) for encoder in self.encoders_
+        ]
         both = zip(names, sizes, strict=True)
         return np.array([f"{name}_{i}" for name, n in both for i in range(n)], dtype=object)
 
-    def _encoder(self, column: np.ndarray) -> Pipeline:
+    def _encoder(self, column: np.ndarray) -> Pipeline | None:
         """Return the encoder of a column, with as many components as there can be."""
         vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4))
-        n_features = len(vectorizer.fit(column).vocabulary_)
+        analyze = vectorizer.build_analyzer()
+        n_features = len({feature for text in column for feature in analyze(text)})
+        # A decomposition needs two features, which a column of blanks does not have.
+        if n_features < 2:
+            return None
         n_components = min(self.n_components, n_features)
         return make_pipeline(vectorizer, TruncatedSVD(n_components, random_state=self.random_state))
+
+    def _encoded(self, words: np.ndarray, method: str) -> list[np.ndarray]:
+        """Return the components of each column."""
+        return [
+            np.empty((len(words), 0)) if encoder is None else getattr(encoder, method)(column)
+            for encoder, column in zip(self.encoders_, words.T, strict=True)
+        ]
 
     def _scaled(self, parts: list[np.ndarray]) -> np.ndarray:
         pairs = zip(parts, self.scales_, strict=True)
         return np.column_stack([part * scale for part, scale in pairs])
-
-
-def _texts(X: Any) -> np.ndarray:
-    """Return the texts of a table; ``"missing"`` for missing values."""
-    return as_words(X)

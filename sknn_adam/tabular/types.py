@@ -25,6 +25,8 @@ STYLES |= {"day first": ", day first"}
 CATEGORICAL = ("category", "Categorical", "Enum", "dictionary")
 # A column is parsed if this share of its values can be parsed in the same way.
 PARSED = 0.95
+# A type is excluded if no text of a sample of this size can be parsed.
+SAMPLE = 200
 # Free text: the share of distinct values, and the mean number of words.
 DISTINCT_TEXTS, WORDS = 0.2, 2.5
 # Identifiers: the share of distinct values, and the number of values.
@@ -170,6 +172,10 @@ def _type_of_texts(texts: Counter, values: Counter, most_levels: int) -> ColumnT
 def _style(type_: str, texts: Counter) -> tuple[str, int, bool]:
     """Return the style that parses most values, their number, and whether the style matters."""
     parse, styles = PARSERS[type_]
+    sample = list(texts)[:: max(1, len(texts) // SAMPLE)]
+    # Long columns of other text are not parsed completely.
+    if all(parse(text, style) is None for style in styles for text in sample):
+        return styles[0], 0, False
     found = {style: {text: parse(text, style) for text in texts} for style in styles}
     n_parsed = {
         style: sum(texts[text] for text, value in values.items() if value is not None)
