@@ -191,7 +191,7 @@ class WeightedEnsemble(Base):
             if groups is not None and requested:
                 given["groups"] = groups
             routed = process_routing(self, "fit", **given)
-            return {name: dict(routed[name].fit) for name, _ in self.estimators}
+            return {name: dict(routed[name].fit) for name in routed if name != "splitter"}
         return {
             name: {_weight_name(name, estimator): given["sample_weight"]} if given else {}
             for name, estimator in self.estimators

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
@@ -17,6 +18,19 @@ from sknn_adam._utils.sklearn_compat import safe_indexing
 from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet, aligned, subset
 
 __all__ = ["cross_fitting_network", "fit_network"]
+
+# Modules whose transformers ignore the targets unless their tags require them. In other modules,
+# such as sklearn.feature_selection, some use the targets although their tags do not require them.
+UNSUPERVISED = (
+    "sklearn.preprocessing.",
+    "sklearn.impute.",
+    "sklearn.decomposition.",
+    "sklearn.feature_extraction.",
+    "sklearn.kernel_approximation",
+    "sklearn.random_projection",
+    "sknn_adam.preprocessing",
+    "sknn_adam.tabular.",
+)
 
 
 def cross_fitting_network(estimator: Any) -> Any:
@@ -37,9 +51,9 @@ def fit_network(
 ) -> FoldResult:
     """Cross-fit a network, or a Pipeline that ends with one, with the splits of the ensemble.
 
-    The fitted network is the final estimator as well. If a preceding step uses the targets, for
-    example to encode categories, the network's own predictions would not be honest. They then come
-    from a second fit for each split, in which all steps are fitted to the training set.
+    The fitted network is the final estimator as well. If a preceding step might use the targets,
+    for example to encode categories, the network's own predictions would not be honest. They then
+    come from a second fit for each split, in which all steps are fitted to the training set.
 
     Parameters
     ----------
@@ -115,28 +129,28 @@ def _consumed(estimator: Any, method: str, params: dict[str, Any]) -> dict[str, 
 
 
 def _encodes_by_target(estimator: Any) -> bool:
-    """Return whether a step before the last uses the targets."""
+    """Return whether a step before the last might use the targets."""
     steps = estimator.steps[:-1] if isinstance(estimator, Pipeline) else []
     return any(_uses_target(step) for _, step in steps)
 
 
 def _uses_target(step: Any) -> bool:
-    """Return whether a transformer, or one that it contains, requires targets.
+    """Return whether a transformer, or one that it contains, might use the targets.
 
-    A fitted ColumnTransformer uses only the transformers that have columns. A transformer without
-    scikit-learn's tags might use the targets.
+    A fitted ColumnTransformer uses only the transformers that have columns.
     """
     if step is None or isinstance(step, str):
         return False
-    if hasattr(step, "transformers"):
+    if isinstance(step, ColumnTransformer):
         chosen = getattr(step, "transformers_", step.transformers)
         return any(_uses_target(inner) for _, inner, columns in chosen if not _is_empty(columns))
-    if isinstance(step, Pipeline):
-        return any(_uses_target(inner) for _, inner in step.steps)
-    if not hasattr(step, "__sklearn_tags__"):
+    if isinstance(step, Pipeline | FeatureUnion):
+        pairs = step.steps if isinstance(step, Pipeline) else step.transformer_list
+        return any(_uses_target(inner) for _, inner in pairs)
+    if not type(step).__module__.startswith(UNSUPERVISED) or get_tags(step).target_tags.required:
         return True
-    inner = [value for value in step.get_params().values() if hasattr(value, "fit")]
-    return any(get_tags(each).target_tags.required for each in (step, *inner))
+    inner = [value for value in step.get_params(deep=False).values() if hasattr(value, "fit")]
+    return any(map(_uses_target, inner))
 
 
 def _is_empty(columns: Any) -> bool:

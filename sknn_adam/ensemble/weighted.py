@@ -88,10 +88,10 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     -----
     All estimators use the same splits. A network of this package with `cv`, also at the end of a
     Pipeline, is trained once, with the splits of the ensemble instead of its own; its networks are
-    the final estimator. If a step of its Pipeline uses the targets, as a target encoder does, the
-    out-of-fold predictions come from a second fit for each split, with all steps fitted to the
-    training set. All other estimators are fitted for each split and, if their weight is
-    positive, to all samples.
+    the final estimator. If a step of its Pipeline might use the targets, as a target encoder does,
+    the out-of-fold predictions come from a second fit for each split, with all steps fitted to the
+    training set. All other estimators are fitted for each split and, if their weight is positive,
+    to all samples.
 
     With `time_limit`, the estimators are fitted in the order of the list. None is started if the
     remaining time is shorter than the slowest fit so far, and an estimator that cannot finish in
@@ -165,13 +165,14 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     def _checked_targets(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels and the classes."""
         check_labels(y)
-        if np.ndim(y) > 1 and np.shape(y)[1] > 1:
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        if y.ndim > 1 and y.shape[1] > 1:
             raise ValueError(
                 "WeightedEnsembleClassifier supports a single column of classes. Got y with "
-                f"shape {np.shape(y)}. Use MultiOutputClassifier(WeightedEnsembleClassifier(...))."
+                f"shape {y.shape}. Use MultiOutputClassifier(WeightedEnsembleClassifier(...))."
             )
-        check_classification_targets(y)
         y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
         return y, np.unique(y)
 
     def _criterion(self, data: TrainingSet, rows: np.ndarray, weight: Any) -> Any:
