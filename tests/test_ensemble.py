@@ -166,6 +166,13 @@ def test_ensemble_is_at_least_as_good_as_the_best_estimator(make, y):
     assert model.oof_score_ == pytest.approx(-loss(y, model.oof_prediction_))
 
 
+def test_predictions_that_are_not_finite_are_rejected():
+    inputs = np.where(np.arange(90)[:, None] == 5, np.nan, X)
+    model = WeightedEnsembleRegressor([("a", Oracle()), ("b", DummyRegressor())], cv=3)
+    with pytest.raises(ValueError, match="estimator 'a' contain NaN"):
+        model.fit(inputs, NUMBERS)
+
+
 class Oracle(RegressorMixin, BaseEstimator):
     """Regressor that predicts the first feature."""
 
@@ -524,6 +531,25 @@ def test_metadata_routing():
     np.testing.assert_array_equal(fitted.predict_proba(X), expected)
 
 
+def test_weights_reach_the_second_fits_with_and_without_routing():
+    network = small(MLPRegressor, cv=3)
+    pipeline = make_pipeline(SelectKBest(f_regression, k=2), network)
+    model = WeightedEnsembleRegressor([("network", pipeline)], cv=KFold(3))
+    without = clone(model).fit(X, NUMBERS).oof_prediction_
+    plain = clone(model).fit(X, NUMBERS, sample_weight=WEIGHT).oof_prediction_
+    assert not np.allclose(plain, without)
+    with config_context(enable_metadata_routing=True):
+        network.set_fit_request(sample_weight=True)
+        routed = model.fit(X, NUMBERS, sample_weight=WEIGHT).oof_prediction_
+    np.testing.assert_array_equal(routed, plain)
+    train, test = np.arange(30, 90), np.arange(30)
+    select = SelectKBest(f_regression, k=2).fit(X[train], NUMBERS[train])
+    rows = np.concatenate([train, test])
+    alone = clone(network).set_params(cv=[(np.arange(60), np.arange(60, 90))])
+    alone.fit(select.transform(X[rows]), NUMBERS[rows], WEIGHT[rows])
+    np.testing.assert_array_equal(alone.oof_prediction_[60:], plain[:30])
+
+
 class Interrupting(DummyClassifier):
     """Classifier whose fit is interrupted."""
 
@@ -546,6 +572,26 @@ def test_html_view_shows_weights_and_scores():
     html = model.fit(X, LABELS)._repr_html_()
     for (name, _), weight in zip(model.estimators, model.weights_, strict=True):
         assert f"{name}: weight {weight:.2f}, score" in html
+
+
+def test_display_shows_weights_and_scores():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from sknn_adam.inspection import WeightsDisplay
+
+    model = regressors()
+    with pytest.raises(NotFittedError):
+        WeightsDisplay.from_estimator(model)
+    display = WeightsDisplay.from_estimator(model.fit(X, NUMBERS))
+    assert [bar.get_width() for bar in display.bars_] == model.weights_.tolist()
+    left, right = display.axes_
+    assert [label.get_text() for label in left.get_yticklabels()] == ["linear", "tree", "network"]
+    assert right.lines[0].get_xdata().tolist() == model.estimator_scores_.tolist()
+    assert right.get_xlabel() == "out-of-fold score (neg_mean_squared_error)"
+    matplotlib.pyplot.close(display.figure_)
+    figure, axes = matplotlib.pyplot.subplots(1, 2)
+    assert WeightsDisplay.from_estimator(model, axes=axes).figure_ is figure
+    matplotlib.pyplot.close(figure)
 
 
 def test_verbose_prints_weights(capsys):

@@ -242,8 +242,9 @@ class WeightedEnsemble(Base):
     def _sk_visual_block_(self) -> Any:
         names, estimators = zip(*self.estimators, strict=True)
         if hasattr(self, "weights_"):
-            scores = zip(names, self.weights_, self.estimator_scores_, strict=True)
-            estimators = tuple(self.named_estimators_[name] for name in names)
+            fitted = self.named_estimators_
+            scores = zip(fitted, self.weights_, self.estimator_scores_, strict=True)
+            estimators = tuple(fitted.values())
             names = tuple(f"{n}: weight {w:.2f}, score {s:.4g}" for n, w, s in scores)
         return VisualBlock("parallel", estimators, names=names, dash_wrapped=False)
 

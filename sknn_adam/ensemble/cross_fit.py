@@ -116,12 +116,12 @@ def aligned(
     Raises
     ------
     ValueError
-        If a regressor predicts another number of columns, or if a prediction is NaN.
+        If a regressor predicts another number of columns, or if a prediction is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values.reshape(len(values), -1)
-    if np.isnan(values).any():
-        raise ValueError(f"The predictions of estimator {name!r} contain NaN.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"The predictions of estimator {name!r} contain NaN or infinity.")
     if classes is not None:
         full = np.zeros((len(values), n_columns))
         full[:, np.searchsorted(classes, fitted.classes_)] = values

@@ -40,8 +40,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
         The score to maximize: None for the negative log loss, or any scikit-learn scorer, which is
         applied to the out-of-fold predictions.
     n_rounds : int, default=100
-        Maximum number of rounds of the selection. Weights are multiples of 1 / `n_rounds` or
-        coarser.
+        Maximum number of rounds of the selection. Weights are fractions with a denominator of at
+        most `n_rounds`.
     time_limit : float or None, default=None
         Time limit of ``fit`` in seconds, see Notes.
     n_jobs : int or None, default=None
@@ -203,8 +203,8 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
         The score to maximize: None for the negative mean squared error, or any scikit-learn
         scorer, which is applied to the out-of-fold predictions.
     n_rounds : int, default=100
-        Maximum number of rounds of the selection. Weights are multiples of 1 / `n_rounds` or
-        coarser.
+        Maximum number of rounds of the selection. Weights are fractions with a denominator of at
+        most `n_rounds`.
     time_limit : float or None, default=None
         Time limit of ``fit`` in seconds, see Notes of `WeightedEnsembleClassifier`.
     n_jobs : int or None, default=None

@@ -26,7 +26,7 @@ class WeightsDisplay:
     scores : array-like of shape (n_estimators,)
         Their out-of-fold scores; NaN for estimators without one.
     ensemble_score : float or None, default=None
-        Score of the ensemble, marked by a vertical line.
+        Nested out-of-fold score of the ensemble, marked by a vertical line.
     score_name : str, default="score"
         Label of the axis of the scores.
 
@@ -89,7 +89,7 @@ class WeightsDisplay:
         if scoring is None:
             scoring = "neg_log_loss" if hasattr(estimator, "classes_") else "neg_mean_squared_error"
         display = cls(
-            [name for name, _ in estimator.estimators],
+            list(estimator.named_estimators_),
             estimator.weights_,
             estimator.estimator_scores_,
             ensemble_score=estimator.nested_oof_score_,
