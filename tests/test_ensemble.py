@@ -674,7 +674,7 @@ def test_estimator_that_cannot_finish_is_abandoned(n_jobs):
     assert np.isnan(model.estimator_scores_).tolist() == [False, True, True]
 
 
-def test_ample_time_limit_changes_nothing():
+def test_ample_time_limit_does_not_change_the_result():
     limited = classifiers(time_limit=1000).fit(X, LABELS)
     assert limited.stop_reason_ is None
     np.testing.assert_array_equal(outputs(limited), outputs(classifiers().fit(X, LABELS)))

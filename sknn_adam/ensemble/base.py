@@ -113,7 +113,7 @@ class WeightedEnsemble(Base):
         results = self._selected(data, candidates, folds, weight)
         used = [c for c in candidates if results["weights_"][names.index(c.name)] > 0]
         fitter.fit_to_all(used)
-        # Nothing is set before, so an interrupted fit leaves no trace.
+        # All attributes are set at the end, so that an interrupted fit sets none of them.
         self._publish(results, used, classes, fitter.stop_reason)
         return self
 

@@ -115,7 +115,8 @@ def _refit(
     both = sparse.vstack(blocks, "csr") if sparse.issparse(X) else np.concatenate(blocks)
     rows, positions = np.concatenate([train, held]), np.arange(len(train) + len(held))
     network.set_params(cv=[(positions[: len(train)], positions[len(train) :])])
-    with _stopping_after(network, seconds) as stopped:
+    left = None if seconds is None else seconds - (monotonic() - start)
+    with _stopping_after(network, left) as stopped:
         network.fit(both, data.y[rows], **subset(given, rows))
     values = network.oof_prediction_[len(train) :]
     prediction = aligned(name, network, values, data.classes, data.n_columns)
