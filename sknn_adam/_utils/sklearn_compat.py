@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils import metaestimators
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
@@ -18,9 +19,11 @@ __all__ = [
     "VisualBlock",
     "available_if",
     "check_feature_names_in",
+    "ensemble_base",
     "has_progress_bar",
     "num_samples",
     "output_format",
+    "safe_indexing",
     "validated_weight",
     "with_callbacks",
 ]
@@ -78,3 +81,14 @@ def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:
 def output_format(transformer: Any) -> str:
     """Return the format set by ``set_output`` or the configuration, such as ``"pandas"``."""
     return _get_output_config("transform", transformer)["dense"]
+
+
+def ensemble_base() -> Any:
+    """Return the base class of scikit-learn's ensembles with a list of named estimators.
+
+    It is imported on demand, because ``sklearn.ensemble`` would slow down the import of this
+    package.
+    """
+    from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
+
+    return _BaseHeterogeneousEnsemble

@@ -13,6 +13,7 @@ from sknn_adam.inspection.learning_rate import (
     learning_rate_range,
 )
 from sknn_adam.inspection.training_curve import TrainingCurveDisplay
+from sknn_adam.inspection.weights import WeightsDisplay
 
 __all__ = [
     "Finding",
@@ -21,6 +22,7 @@ __all__ = [
     "LearningRateFinderDisplay",
     "LearningRateRange",
     "TrainingCurveDisplay",
+    "WeightsDisplay",
     "diagnose",
     "fitted_network",
     "learning_rate_range",

@@ -1,0 +1,267 @@
+"""Base class of both ensembles: fitting, the choice of the weights, and metadata routing."""
+
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn import get_config
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    get_routing_for_object,
+    process_routing,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from sknn_adam._estimator.scoring import takes_weights
+from sknn_adam._training.splits import Folds, make_folds
+from sknn_adam._utils.sklearn_compat import Interval, VisualBlock, ensemble_base
+from sknn_adam._utils.validation import (
+    POSITIVE,
+    POSITIVE_INTEGER,
+    check_sample_weight,
+    group_codes,
+)
+from sknn_adam.ensemble.cross_fit import TrainingSet, aligned
+from sknn_adam.ensemble.fitting import Candidate, Fitter
+from sknn_adam.ensemble.selection import greedy_weights, nested_score
+
+__all__ = ["WeightedEnsemble", "is_dropped"]
+
+Base: Any = ensemble_base()
+
+
+class WeightedEnsemble(Base):
+    """Base class of both ensembles."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "estimators": [list],
+        "cv": [Interval(Integral, 2, None, closed="left"), "cv_object"],
+        "scoring": [str, callable, None],
+        "n_rounds": [POSITIVE_INTEGER],
+        "time_limit": [POSITIVE, None],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    # As for the networks: passed on to fit only if set_fit_request or the splitter requests it.
+    __metadata_request__fit: ClassVar = {"groups": False}
+
+    def __init__(
+        self,
+        estimators: Any,
+        *,
+        cv: Any = 5,
+        scoring: Any = None,
+        n_rounds: int = 100,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(estimators=estimators)
+        self.cv = cv
+        self.scoring = scoring
+        self.n_rounds = n_rounds
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Fit the estimators and choose their weights.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Features, which are passed to the estimators without checks.
+        y : array-like of shape (n_samples,) or, for regressors, (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Sample weights, for the fits of all estimators and for the scores.
+        groups : array-like of shape (n_samples,), optional
+            Group labels, which are passed to the splitter. If `cv` is an int, all samples of a
+            group are in the same fold.
+
+        Returns
+        -------
+        self : object
+            The fitted ensemble.
+        """
+        self._validate_params()
+        names, estimators = self._validate_estimators()
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X, y, sample_weight, groups = indexable(X, y, sample_weight, groups)
+        y, classes = self._checked_targets(y)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+        params = self._fit_params(sample_weight, groups)
+        folds = self._folds(X, y, classes, groups, weight)
+        splits = list(zip(folds.train, folds.held, strict=True))
+        columns = len(classes) if classes is not None else y.reshape(len(y), -1).shape[1]
+        data = TrainingSet(X, y, splits, classes, columns)
+        fitter = Fitter(data, self.n_jobs, self.verbose, self.time_limit)
+        given = zip(names, estimators, strict=True)
+        candidates = [Candidate(n, e, params[n]) for n, e in given if not is_dropped(e)]
+        fitter.cross_fit(candidates)
+        results = self._selected(data, candidates, folds, weight)
+        used = [c for c in candidates if results["weights_"][names.index(c.name)] > 0]
+        fitter.fit_to_all(used)
+        # All attributes are set at the end, so that an interrupted fit sets none of them.
+        self._publish(results, used, classes, fitter.stop_reason)
+        return self
+
+    def _selected(
+        self, data: TrainingSet, candidates: list[Candidate], folds: Folds, weight: Any
+    ) -> dict[str, Any]:
+        """Choose the weights, and return them with the scores and the prediction."""
+        tried = [candidate for candidate in candidates if candidate.prediction is not None]
+        predictions = np.stack([c.prediction for c in tried])  # type: ignore[misc]
+        used = ~np.isnan(predictions[0, :, 0])
+        if weight is not None:
+            used &= weight > 0
+        scored = np.flatnonzero(used)
+        criterion = self._criterion(data, scored, None if weight is None else weight[scored])
+        relevant = criterion.relevant(predictions[:, scored])
+        chosen = greedy_weights(relevant, criterion, self.n_rounds)
+        positions = np.cumsum(used) - 1
+        held = [positions[rows[used[rows]]] for rows in folds.held]
+        nested = nested_score(relevant, criterion, held, self.n_rounds)
+        names = [name for name, _ in self.estimators]
+        weights, scores = np.zeros(len(names)), np.full(len(names), np.nan)
+        where = [names.index(candidate.name) for candidate in tried]
+        weights[where], scores[where] = chosen, [criterion(each) for each in relevant]
+        oof = np.tensordot(chosen, predictions, axes=1)
+        return {
+            "weights_": weights,
+            "estimator_scores_": scores,
+            "oof_prediction_": oof[:, 0] if data.classes is None and data.n_columns == 1 else oof,
+            "oof_score_": criterion(np.tensordot(chosen, relevant, axes=1)),
+            "nested_oof_score_": nested,
+        }
+
+    def _publish(
+        self, results: dict[str, Any], used: list[Candidate], classes: Any, stop_reason: Any
+    ) -> None:
+        """Set the fitted attributes."""
+        for name in ("feature_names_in_", "classes_"):
+            self.__dict__.pop(name, None)
+        fitted = {candidate.name: candidate.fitted for candidate in used}
+        self.estimators_ = list(fitted.values())
+        self.named_estimators_ = Bunch(
+            **{name: fitted.get(name, "drop") for name, _ in self.estimators}
+        )
+        for name, value in results.items():
+            setattr(self, name, value)
+        self.stop_reason_ = stop_reason
+        if classes is not None:
+            self.classes_ = classes
+        for estimator in self.estimators_:
+            if hasattr(estimator, "feature_names_in_"):
+                self.feature_names_in_ = estimator.feature_names_in_
+                break
+        if self.verbose:
+            for i, (name, _) in enumerate(self.estimators):
+                score, weight = self.estimator_scores_[i], self.weights_[i]
+                print(f"[{type(self).__name__}] {name}: score {score:.6g}, weight {weight:.3g}")
+
+    def _folds(self, X: Any, y: Any, classes: Any, groups: Any, weight: Any) -> Folds:
+        codes = None if classes is None else np.searchsorted(classes, y)
+        cv = self.cv
+        groups = None if groups is None else group_codes(groups)
+        if isinstance(cv, Integral):
+            splitter: Any = KFold if codes is None else StratifiedKFold
+            if groups is not None:
+                splitter = GroupKFold if codes is None else StratifiedGroupKFold
+            cv = splitter(int(cv), shuffle=True, random_state=self.random_state)
+        table = X if hasattr(X, "shape") else np.empty((len(y), 0))
+        return make_folds(cv, 1, table, y, codes, groups, weight, 1, None)
+
+    def _fit_params(self, sample_weight: Any, groups: Any) -> dict[str, dict[str, Any]]:
+        """Return the metadata of ``fit`` for each estimator."""
+        given = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
+        if get_config()["enable_metadata_routing"]:
+            requested = get_routing_for_object(self).consumes("fit", ["groups"])
+            if groups is not None and requested:
+                given["groups"] = groups
+            routed = process_routing(self, "fit", **given)
+            return {name: dict(routed[name].fit) for name in routed if name != "splitter"}
+        return {
+            name: {_weight_name(name, estimator): given["sample_weight"]} if given else {}
+            for name, estimator in self.estimators
+        }
+
+    def _weighted_mean(self, X: Any, method: str) -> np.ndarray:
+        """Return the weighted mean of the predictions, of shape (n_samples, n_columns)."""
+        check_is_fitted(self)
+        total: Any = 0.0
+        classes = getattr(self, "classes_", None)
+        n_columns = self.oof_prediction_.reshape(len(self.oof_prediction_), -1).shape[1]
+        weights = self.weights_[self.weights_ > 0]
+        fitted = [item for item in self.named_estimators_.items() if not is_dropped(item[1])]
+        for (name, estimator), weight in zip(fitted, weights, strict=True):
+            values = getattr(estimator, method)(X)
+            total = total + weight * aligned(name, estimator, values, classes, n_columns)
+        return total
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features seen during ``fit``."""
+        try:
+            check_is_fitted(self)
+        except NotFittedError as error:
+            raise AttributeError(
+                f"{type(self).__name__} object has no attribute n_features_in_"
+            ) from error
+        return self.estimators_[0].n_features_in_
+
+    def get_metadata_routing(self) -> Any:
+        """Return the metadata that the ensemble, its estimators and the splitter request.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing of the metadata of ``fit``.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        for name, estimator in self.estimators:
+            if not is_dropped(estimator):
+                to_fit = MethodMapping().add(caller="fit", callee="fit")
+                router.add(**{name: estimator}, method_mapping=to_fit)
+        if hasattr(self.cv, "split"):
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.cv, method_mapping=to_split)
+        return router
+
+    def _sk_visual_block_(self) -> Any:
+        names, estimators = zip(*self.estimators, strict=True)
+        if hasattr(self, "weights_"):
+            fitted = self.named_estimators_
+            scores = zip(fitted, self.weights_, self.estimator_scores_, strict=True)
+            estimators = tuple(fitted.values())
+            names = tuple(f"{n}: weight {w:.2f}, score {s:.4g}" for n, w, s in scores)
+        return VisualBlock("parallel", estimators, names=names, dash_wrapped=False)
+
+
+def is_dropped(estimator: Any) -> bool:
+    """Return whether an entry of `estimators` is ``"drop"``."""
+    return isinstance(estimator, str) and estimator == "drop"
+
+
+def _weight_name(name: str, estimator: Any) -> str:
+    """Return the name of the sample weights in ``fit`` of an estimator, without routing."""
+    if is_dropped(estimator):
+        return "sample_weight"
+    prefix = ""
+    while isinstance(estimator, Pipeline):
+        step, estimator = estimator.steps[-1]
+        prefix += f"{step}__"
+    if not takes_weights(estimator.fit):
+        raise TypeError(f"Underlying estimator {name!r} does not support sample weights.")
+    return f"{prefix}sample_weight"

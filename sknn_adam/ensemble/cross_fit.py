@@ -1,0 +1,149 @@
+"""Out-of-fold predictions of the estimators of an ensemble."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from sknn_adam._utils.sklearn_compat import safe_indexing
+
+__all__ = ["FoldResult", "TrainingSet", "aligned", "fit_split", "out_of_fold", "subset"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The data of ``fit``, with the splits of the ensemble.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Features.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    splits : list of (ndarray, ndarray)
+        Row indices of the training set and the test set of each split.
+    classes : ndarray or None
+        The classes; None for regressors.
+    n_columns : int
+        Number of classes or of outputs.
+    """
+
+    X: Any
+    y: np.ndarray
+    splits: list[tuple[np.ndarray, np.ndarray]]
+    classes: np.ndarray | None
+    n_columns: int
+
+
+@dataclass
+class FoldResult:
+    """Predictions of one fit.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        The predicted rows of X.
+    prediction : ndarray of shape (n_rows, n_columns)
+        The predictions.
+    seconds : float
+        Duration of the fit.
+    fitted : estimator or None
+        The final estimator, if the same fit has made it.
+    stopped : bool
+        Whether the time limit ended the training.
+    """
+
+    rows: np.ndarray
+    prediction: np.ndarray
+    seconds: float
+    fitted: Any = None
+    stopped: bool = False
+
+
+# A fit that is still to be done, with its arguments, so that it can run in another process.
+Job = tuple[Callable[..., FoldResult], tuple]
+
+
+def fit_split(
+    name: str, estimator: Any, data: TrainingSet, params: dict[str, Any], split: int
+) -> FoldResult:
+    """Fit an estimator to the training set of a split, and predict its test set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator, for the message of an error.
+    estimator : estimator
+        The estimator; a clone of it is fitted.
+    data : TrainingSet
+        The data.
+    params : dict
+        Metadata of ``fit`` with one entry per sample.
+    split : int
+        Number of the split.
+    """
+    start, (train, held) = monotonic(), data.splits[split]
+    fitted = clone(estimator)
+    fitted.fit(safe_indexing(data.X, train), data.y[train], **subset(params, train))
+    method = fitted.predict if data.classes is None else fitted.predict_proba
+    values = method(safe_indexing(data.X, held))
+    prediction = aligned(name, fitted, values, data.classes, data.n_columns)
+    return FoldResult(held, prediction, monotonic() - start)
+
+
+def aligned(
+    name: str, fitted: Any, values: Any, classes: np.ndarray | None, n_columns: int
+) -> np.ndarray:
+    """Return predictions as float64 of shape (n_samples, n_columns).
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator, for the message of an error.
+    fitted : estimator
+        The fitted estimator. If it is a classifier, its `classes_` are the columns of `values`.
+    values : array-like
+        Probabilities, or the predictions of a regressor.
+    classes : ndarray or None
+        The classes of the columns to return; the probability of classes that the estimator has not
+        seen is zero. None for regressors.
+    n_columns : int
+        Number of columns.
+
+    Raises
+    ------
+    ValueError
+        If a regressor predicts another number of columns, or if a prediction is not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    values = values.reshape(len(values), -1)
+    if not np.isfinite(values).all():
+        raise ValueError(f"The predictions of estimator {name!r} contain NaN or infinity.")
+    if classes is not None:
+        full = np.zeros((len(values), n_columns))
+        full[:, np.searchsorted(classes, fitted.classes_)] = values
+        return full
+    if values.shape[1] != n_columns:
+        raise ValueError(
+            f"Estimator {name!r} predicts {values.shape[1]} values per sample, but y has "
+            f"{n_columns}."
+        )
+    return values
+
+
+def out_of_fold(results: list[FoldResult], n_rows: int) -> np.ndarray:
+    """Return the mean prediction of each row of X; NaN for rows without a prediction."""
+    total = np.zeros((n_rows, results[0].prediction.shape[1]))
+    count = np.zeros((n_rows, 1))
+    for result in results:
+        total[result.rows] += result.prediction
+        count[result.rows] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def subset(params: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Return metadata for a subset of the samples."""
+    return {name: safe_indexing(values, rows) for name, values in params.items()}
