@@ -66,7 +66,7 @@ def test_machine_code_in_the_package_folder_is_not_read(genuine, tmp_path):
     base, printed = genuine
     package, marker = tmp_path / "sknn_adam", tmp_path / "executed"
     shutil.copytree(Path(sknn_adam.__file__).parent, package)
-    files = list((base / "sknn_adam" / "__pycache__").glob("loops_*.nb?"))
+    files = list((base / "sknn_adam" / "__pycache__").glob("kernel_*.nb?"))
     assert files
     for file in files:
         name = "_loops" + file.name[file.name.index(".") :]
