@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tables": "the default estimators on the test sets of real tables",
     "tabular": "the recipes of make_tabular_pipeline: ablation, and scores on real tables",
     "levels": "encodings of columns with many levels, on the training sets of real tables",
+    "blend": "weighted ensembles of pipelines compared with their estimators, on real tables",
     "raw_tables": "raw tables compared with cleaned ones and with skrub, and the time of columns",
     "tuned": "random search over search_space(model) compared with the defaults",
     "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",

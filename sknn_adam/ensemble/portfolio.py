@@ -1,0 +1,133 @@
+"""A portfolio of networks for raw tables, and the ensemble that weights them."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from sknn_adam._component.registry import did_you_mean
+from sknn_adam.ensemble.weighted import WeightedEnsembleClassifier, WeightedEnsembleRegressor
+from sknn_adam.tabular import make_tabular_pipeline
+
+__all__ = ["make_tabular_ensemble"]
+
+NO_BINS = {"columns__numbers__bins": "passthrough", "columns__dates__bins": "passthrough"}
+ADAMW = {"model__optimizer": "adamw"}
+# Changes to the recipe "default". They were written down to be different from each other, and have
+# not been tuned on any table.
+PORTFOLIO: dict[str, dict[str, Any]] = {
+    "default": {},
+    "wide": {
+        **NO_BINS,
+        **ADAMW,
+        "model__hidden_layer_sizes": (512,),
+        "model__dropout": 0.3,
+        "model__optimizer__learning_rate": 0.001,
+        "model__optimizer__weight_decay": 0.01,
+        "model__batch_size": 64,
+    },
+    "dropout": {
+        "model__hidden_layer_sizes": (256, 256),
+        "model__dropout": 0.25,
+        "model__optimizer__learning_rate": 0.001,
+        "model__batch_size": 64,
+    },
+    "deep": {
+        **NO_BINS,
+        "model__hidden_layer_sizes": (128, 128, 128),
+        "model__activation": "silu",
+        "model__dropout": 0.1,
+        "model__optimizer__learning_rate": 0.001,
+    },
+    "mish": {
+        **NO_BINS,
+        **ADAMW,
+        "model__hidden_layer_sizes": (256, 128),
+        "model__activation": "mish",
+        "model__dropout": 0.15,
+        "model__optimizer__weight_decay": 0.03,
+        "model__batch_size": 128,
+    },
+}
+ENSEMBLES: dict[str, Any] = {
+    "classifier": (WeightedEnsembleClassifier, HistGradientBoostingClassifier),
+    "regressor": (WeightedEnsembleRegressor, HistGradientBoostingRegressor),
+}
+FAMILIES = ("networks", "boosting")
+
+
+def make_tabular_ensemble(
+    task: str,
+    *,
+    include: Collection[str] = ("networks",),
+    column_types: Any = None,
+    cv: Any = 8,
+    time_limit: float | None = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Any:
+    """Make a weighted ensemble of cross-fitted pipelines for raw tables.
+
+    The networks are five variants of `make_tabular_pipeline` with the recipe ``"default"``: other
+    layers, activations, dropout, weight decay and batch sizes, some without piecewise-linear bins.
+
+    Parameters
+    ----------
+    task : {"classifier", "regressor"}
+        The task.
+    include : collection of {"networks", "boosting"}, default=("networks",)
+        The estimators. ``"boosting"`` adds scikit-learn's histogram gradient boosting.
+    column_types : dict of str or int to str, optional
+        Types of columns; see `make_tabular_pipeline`.
+    cv : int, splitter or iterable, default=8
+        Cross-validation splits of all estimators.
+    time_limit : float, optional
+        Seconds after which no other estimator is fitted.
+    n_jobs, random_state, verbose : object
+        Parameters of the ensemble. `random_state` is also that of all estimators.
+
+    Returns
+    -------
+    WeightedEnsembleClassifier or WeightedEnsembleRegressor
+        The unfitted ensemble.
+
+    Raises
+    ------
+    ValueError
+        If `task` or an entry of `include` is unknown, or if `include` is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.ensemble import make_tabular_ensemble
+    >>> model = make_tabular_ensemble("classifier", include=["networks", "boosting"])
+    >>> [name for name, _ in model.estimators]
+    ['default', 'wide', 'dropout', 'deep', 'mish', 'boosting']
+    """
+    if task not in ENSEMBLES:
+        raise ValueError(
+            f"task must be 'classifier' or 'regressor'.{did_you_mean(str(task), ENSEMBLES)} "
+            f"Got {task!r}."
+        )
+    names = [include] if isinstance(include, str) else list(include)
+    if not names or not set(names) <= set(FAMILIES):
+        raise ValueError(f"include must contain 'networks', 'boosting' or both. Got {include!r}.")
+    ensemble, boosting = ENSEMBLES[task]
+    options = {"column_types": column_types, "random_state": random_state}
+    estimators = []
+    if "networks" in names:
+        for name, params in PORTFOLIO.items():
+            pipeline = make_tabular_pipeline(task, recipe="default", **options)
+            estimators.append((name, pipeline.set_params(**params)))
+    if "boosting" in names:
+        pipeline = make_tabular_pipeline(boosting(random_state=random_state), **options)
+        estimators.append(("boosting", pipeline.set_params(**NO_BINS)))
+    return ensemble(
+        estimators,
+        cv=cv,
+        time_limit=time_limit,
+        n_jobs=n_jobs,
+        random_state=random_state,
+        verbose=verbose,
+    )
