@@ -21,7 +21,7 @@ from sknn_adam.onnx.columns import piecewise_linear, smooth_clip
 from sknn_adam.onnx.graph import Graph
 from sknn_adam.preprocessing import PiecewiseLinearEncoder, SmoothClipScaler
 from sknn_adam.tabular.columns import MISSING, Words
-from sknn_adam.tabular.parsing import BOOLEANS
+from sknn_adam.tabular.parsing import boolean_words
 from sknn_adam.tabular.tables import Columns
 
 __all__ = ["initial_types", "prepared_columns"]
@@ -115,10 +115,9 @@ def _words(g: Graph, operator: Any, model: Words, indices: list[int]) -> str:
         if type_ == "Boolean":
             x = g("Gather", truths, g.cast(x, np.int64))
         elif column.type == "boolean":
-            known = next(pair for pair in BOOLEANS if (column.style or "true") in pair)
             table = {
                 spelled: truths[value]
-                for word, value in (known | {"1": True, "0": False}).items()
+                for word, value in boolean_words(column.style or "true").items()
                 for spelled in (word, word.upper(), word.title())
             }
             x = _look_up(g, x, table, values_strings=[*table.values()], default_string=MISSING)

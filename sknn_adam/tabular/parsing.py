@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from math import isinf
 from typing import Any
 
-__all__ = ["PARSERS", "is_missing", "looks_like_codes"]
+__all__ = ["PARSERS", "boolean_words", "is_missing", "looks_like_codes"]
 
 # Written in lower case, without spaces around them.
 MISSING_MARKERS = frozenset(
@@ -138,10 +138,18 @@ def _time(found: dict[str, Any]) -> timedelta:
     return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros) - offset
 
 
-def parse_boolean(text: str, style: str) -> bool | None:
-    """Return a boolean; `style` is the word for True. True, False, 1 and 0 are booleans, too."""
+def boolean_words(style: str) -> dict[str, bool]:
+    """Return the words for booleans, in lower case; `style` is the word for True.
+
+    True, False, 1 and 0 are booleans, too.
+    """
     words = next(pair for pair in BOOLEANS if style in pair)
-    return (words | BOOLEANS[0] | {"1": True, "0": False}).get(text.strip().lower())
+    return words | BOOLEANS[0] | {"1": True, "0": False}
+
+
+def parse_boolean(text: str, style: str) -> bool | None:
+    """Return a boolean; `style` is the word for True."""
+    return boolean_words(style).get(text.strip().lower())
 
 
 # For each type of column, the parser and its styles, both in order of preference.
