@@ -11,7 +11,12 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-import pandas as pd
+
+try:
+    import pandas as pd
+# Records are shown without pandas, too.
+except ImportError:
+    pd = None
 
 # Not among the strings that read_csv reads as missing, except the last.
 MARKERS = ("-", "?", " ", "--", "unknown", "missing", "not available", "n/a")

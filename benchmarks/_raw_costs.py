@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
 import numpy as np
-import pandas as pd
 from packaging.requirements import Requirement
 from scipy.sparse import csr_array
 
@@ -17,6 +16,12 @@ from benchmarks._records import ROOT, save
 from benchmarks._reference import reference_tree, start
 from benchmarks._report import CLOCKS, run_on, spread
 from sknn_adam import make_tabular_pipeline
+
+try:
+    import pandas as pd
+# Records are shown without pandas, too.
+except ImportError:
+    pd = None
 
 N_ROWS, N_FITTED, CALLS = 100_000, 2_000, 20
 TASKS = ("columns", "predict")

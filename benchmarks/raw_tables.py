@@ -14,7 +14,6 @@ import warnings
 from importlib.util import find_spec
 
 import numpy as np
-import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
@@ -26,6 +25,12 @@ from benchmarks._records import discard_unfinished, save, save_unfinished, unfin
 from benchmarks._report import add_clock
 from benchmarks.tabular import bootstrap
 from sknn_adam import make_tabular_pipeline
+
+try:
+    import pandas as pd
+# Records are shown without pandas, too.
+except ImportError:
+    pd = None
 
 WORSE = 1.03
 ALL_SIDES = "ours, raw;ours, cleaned;skrub, raw"
