@@ -61,7 +61,7 @@ class Part:
     members : slice
         The members.
     n_members : int or None
-        Number of members, or None for one network.
+        The number of members; None for a single network.
     """
 
     def __init__(self, play: Callable, members: slice, n_members: int | None):
