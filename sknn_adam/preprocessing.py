@@ -42,6 +42,12 @@ def _distinct(values: np.ndarray, most: float = inf) -> np.ndarray:
     return values[kept]
 
 
+def _quantiles(values: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return the quantiles that divide values into bins of equal frequency."""
+    # "inverted_cdf" returns values of the column.
+    return np.quantile(values, np.linspace(0, 1, n_bins + 1), method="inverted_cdf")
+
+
 class SmoothClipScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Scale by median and interquartile range, and clip smoothly to a limit.
 
@@ -171,10 +177,11 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     .. math:: t_j(x) = \min\left(1, \max\left(0, \frac{x - e_{j-1}}{e_j - e_{j-1}}\right)\right),
 
     where :math:`x` is the value of the column and the edges :math:`e_0 < \dots < e_k` are quantiles
-    of the column. The encoded features follow the original column. With few samples and many
-    features a network overfits, so the number of bins depends on the number of samples. If there
-    are too few samples for two bins per column, no bins are added. Columns with at most two
-    distinct values are not encoded.
+    of the column. A value that equals several quantiles, such as 0 in a column of counts, is one
+    edge, and the remaining edges are quantiles of the other values. The encoded features follow the
+    original column. With few samples and many features a network overfits, so the number of bins
+    depends on the number of samples. If there are too few samples for two bins per column, no bins
+    are added. Columns with at most two distinct values are not encoded.
 
     Parameters
     ----------
@@ -241,14 +248,22 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         # A column with two distinct values would have a single bin, which duplicates the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
-        steps: Any = np.linspace(0, 1, n_bins + 1) if n_bins > 1 else []
         self.edges_ = [
-            # "inverted_cdf" returns values of the column. Repeated quantiles are merged into one
-            # edge. A bin between edges that differ only by rounding errors would encode noise.
-            _distinct(np.quantile(column, steps, method="inverted_cdf")) if many else column[:0]
+            self._column_edges(column, n_bins) if many and n_bins > 1 else column[:0]
             for column, many in zip(X.T, bent, strict=True)
         ]
         return self
+
+    def _column_edges(self, column: np.ndarray, n_bins: int) -> np.ndarray:
+        """Return at most `n_bins` + 1 edges, which are values of the column."""
+        edges, counts = np.unique(_quantiles(column, n_bins), return_counts=True)
+        frequent = edges[counts > 1]
+        others = column[~np.isin(column, frequent)]
+        n_left = min(n_bins - len(frequent), len(others) // self.rows_per_bin)
+        if len(frequent) and n_left > 0:
+            edges = np.append(_quantiles(others, n_left), frequent)
+        # A bin between edges that differ only by rounding errors would encode noise.
+        return _distinct(edges)
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode the columns.

@@ -153,6 +153,21 @@ def test_repeated_values_make_fewer_bins(rng):
     assert np.isfinite(encode.transform(X)).all()
 
 
+def test_edges_of_a_column_with_a_frequent_value_are_quantiles_of_the_others(rng):
+    """Word frequencies are mostly 0, so most quantiles are."""
+    positive = np.arange(1.0, 101)
+    x = rng.permutation(np.concatenate([np.zeros(900), positive]))[:, None]
+    encode = PiecewiseLinearEncoder(n_bins=5).fit(x)
+    # 0 is an edge, and 4 bins of equal frequency are left for 1, ..., 100.
+    np.testing.assert_array_equal(encode.edges_[0], [0, 1, 25, 50, 75, 100])
+    # 15 other values suffice for one bin of at least 10 rows: from the smallest to the largest.
+    few = np.concatenate([np.zeros(985), np.arange(1.0, 16)])[:, None]
+    np.testing.assert_array_equal(PiecewiseLinearEncoder(n_bins=6).fit(few).edges_[0], [0, 1, 15])
+    # 5 are too few: the only bin lies between the quantiles themselves.
+    rare = np.concatenate([np.zeros(995), np.arange(1.0, 6)])[:, None]
+    np.testing.assert_array_equal(PiecewiseLinearEncoder(n_bins=6).fit(rare).edges_[0], [0, 5])
+
+
 def test_piecewise_linear_spans_the_same_space_as_linear_splines(rng):
     x = np.sort(rng.gamma(2, size=(400, 1)), axis=0)
     y = np.sin(3 * x[:, 0])
