@@ -21,7 +21,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 ENVIRONMENT = [
     f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_")
 ]
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch", "skrub")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch", "skrub"),
+    *("lightgbm", "catboost", "chimeraboost", "pytabkit"),
+)
 
 
 def save(name: str, results: dict) -> Path:
