@@ -59,10 +59,10 @@ class Problem:
         return classifier if self.classify else regressor
 
 
-def problem(realdata, name, seed):
-    X, _, task = realdata.load(name)
+def problem(X, task, seed, prepare):
+    """Return the problem for a table with the columns of X."""
     categories = list(X.select_dtypes(exclude="number"))
-    return Problem(task == "classification", seed, realdata.preprocess(name), categories)
+    return Problem(task == "classification", seed, prepare, categories)
 
 
 # -- this package --------------------------------------------------------------------------------
@@ -233,11 +233,15 @@ def _is_installed(name) -> bool:
 def warm_up(name, target):
     """Fit a method to about 100 samples, so that no timed fit imports or compiles anything.
 
-    Compiled loops differ between targets with two classes, with more, and with numbers.
+    Compiled loops differ between targets with two classes, with more, and with numbers. The table
+    has a missing number and a categorical column.
     """
     table = {"binary": "breast_cancer", "multiclass": "iris", "regression": "diabetes"}[target]
     source = Bundled()
-    X, y, _ = source.load(table)
+    X, y, task = source.load(table)
     step = len(X) // 100
     X, y = X.iloc[::step].reset_index(drop=True), y[::step]
-    METHODS[name](problem(source, table, 0)).fit(X, y).predict(X)
+    levels = np.where(np.arange(len(X)) % 3, "a", "b")
+    X = X.assign(level=levels).astype({"level": "category"})
+    X.iloc[5, 0] = np.nan
+    METHODS[name](problem(X, task, 0, source.preprocess(table))).fit(X, y).predict(X)

@@ -69,6 +69,11 @@ def unfinished(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else newest(name)
 
 
+def unfinished_names(pattern: str) -> list[str]:
+    """Return the names of the interrupted studies that match a pattern such as ``"score*"``."""
+    return sorted(path.stem for path in RESULTS.glob(f"{pattern}.unfinished"))
+
+
 def discard_unfinished(name: str) -> None:
     """Remove the results of an interrupted study, if any."""
     _unfinished(name).unlink(missing_ok=True)

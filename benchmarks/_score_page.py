@@ -17,7 +17,8 @@ def section(record: dict) -> list[str]:
         "`best` is `make_tabular_ensemble`, and `best and boosting` also includes scikit-learn's "
         "histogram gradient boosting. `MLP` is `MLPClassifier` or `MLPRegressor` with default "
         "parameters. Both MLPs have scaled numbers and one-hot encoded categories. The boosting "
-        "methods handle categories natively. In tables with groups of rows, the cross-fitted "
+        "methods handle categories natively; scikit-learn's supports 255 levels, so the rarest "
+        "levels of larger columns share one. In tables with groups of rows, the cross-fitted "
         "methods of this package keep groups together in their folds. The other methods do not use "
         "the groups.",
         "The figures are geometric means over the tables of the ratio of (metric + 0.01) to that "
@@ -35,7 +36,9 @@ def section(record: dict) -> list[str]:
         "The next table shows the ratios of both losses to those of "
         f"{reference}, for groups of tables with similar properties."
     )
-    return [*blocks, groups_table(record, reference), *out_of_fold(record), *failures(record)]
+    blocks += [groups_table(record, reference), *out_of_fold(record), *failures(record)]
+    commands = ", ".join(f"`{command}`" for command in record.get("commands", ()))
+    return [*blocks, f"The fits were made by {commands}."] if commands else blocks
 
 
 def ratios_table(record, reference, times=True):
@@ -126,13 +129,13 @@ def draw_figure(record: dict) -> None:
             axis.plot([time, time], [low, high], color=color, alpha=0.25)
             axis.plot(time, middle, "o", color=color, ms=6)
             points[method] = time, middle, color
-        axis.set(xscale="log", xlabel=f"CPU time of fit / {reference}", ylabel=title)
-        axis.set_title(f"{title}: ratio to {reference}", fontsize="medium")
+        axis.set(xscale="log", xlabel=f"CPU time of fit / {reference}", title=title)
         axis.axhline(1, color="gray", lw=0.8, ls=":")
         axis.margins(x=0.15)
         axis.spines[["top", "right"]].set_visible(False)
         labels.append((axis, points))
     # The layout determines the positions in pixels.
+    axes[0].set_ylabel(f"metric / {reference}")
     figure.canvas.draw()
     for axis, points in labels:
         place_labels(axis, points)
@@ -142,8 +145,10 @@ def draw_figure(record: dict) -> None:
 
 def place_labels(axis, points) -> None:
     """Label points at the first position that overlaps no other point or label."""
+    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
+    halo = [withStroke(linewidth=2.5, foreground="white")]
     renderer = axis.figure.canvas.get_renderer()
     taken = []
     for time, value, _ in points.values():
@@ -162,8 +167,9 @@ def place_labels(axis, points) -> None:
                 va=vertical,
                 color=color,
                 fontsize=9,
+                path_effects=halo,
             )
-            box = label.get_window_extent(renderer)
+            box = label.get_window_extent(renderer).padded(2)
             inside = frame.containsx(box.x0) and frame.containsx(box.x1)
             overlaps = sum(box.overlaps(other) for other in taken) + (not inside)
             if best is None or overlaps < best[0]:

@@ -28,12 +28,13 @@ from benchmarks._methods import (
 )
 from benchmarks._page import origin
 from benchmarks._records import (
-    RESULTS,
     discard_unfinished,
+    facts,
     newest,
     save,
     save_unfinished,
     unfinished,
+    unfinished_names,
 )
 from benchmarks._score_page import draw_figure, section
 from benchmarks._score_summary import results
@@ -63,11 +64,12 @@ def run(args):
         raise SystemExit(f"Unknown methods {sorted(unknown)}. Known methods: {', '.join(METHODS)}.")
     before = recorded() if args.add else {}
     if args.merge:
-        finish(realdata, before, sorted(path.stem for path in RESULTS.glob("score*.unfinished")))
+        finish(realdata, before, unfinished_names("score*"))
         return
     part, n_parts = (int(number) for number in args.part.split("/"))
     name = "score" if n_parts == 1 else f"score_{part}_of_{n_parts}"
-    rows = rows_so_far(name, args.add)
+    content = so_far(name, args.add)
+    rows = content["rows"]
     done = {key(row) for row in rows if "exception" not in row}
     if not args.replace:
         done |= {key(row) for row in before.get("rows", ()) if "exception" not in row}
@@ -79,8 +81,9 @@ def run(args):
             wanted = [method for method in selected if (method, table, seed) not in done]
             if wanted and (tables.index(table) + seed) % n_parts == part:
                 for row in measure(realdata, table, seed, wanted, warm):
-                    rows = [other for other in rows if key(other) != key(row)] + [row]
-                    save_unfinished(name, {"rows": rows})
+                    # A failed fit is tried again.
+                    rows[:] = [other for other in rows if key(other) != key(row)] + [row]
+                    save_unfinished(name, content)
                     show(row)
     if n_parts == 1:
         finish(realdata, before, [name])
@@ -96,13 +99,18 @@ def recorded():
         return {}
 
 
-def rows_so_far(name, add):
-    """Return the rows of the unfinished file of this run."""
-    if not (RESULTS / f"{name}.unfinished").exists():
-        return []
-    if not add:
-        raise SystemExit(f"There are results in {name}.unfinished: pass --add, or remove the file.")
-    return unfinished(name)["rows"]
+def so_far(name, add):
+    """Return the rows of the unfinished file of this run, and the commands that made them."""
+    content = {"rows": [], "commands": []}
+    if name in unfinished_names("score*"):
+        if not add:
+            raise SystemExit(
+                f"{name}.unfinished has results: pass --add to continue, or remove it."
+            )
+        content = unfinished(name)
+    this = facts()
+    content["commands"].append(f"{this['command']} ({this['date']}, commit {this['commit']})")
+    return content
 
 
 def key(row):
@@ -112,20 +120,22 @@ def key(row):
 def finish(realdata, before, names):
     """Save the rows of unfinished files and of an earlier record as a new record."""
     by_key = {key(row): row for row in before.get("rows", ())}
-    for name in names:
-        if (RESULTS / f"{name}.unfinished").exists():
-            by_key |= {key(row): row for row in unfinished(name)["rows"]}
+    commands = []
+    for name in [name for name in unfinished_names("score*") if name in names]:
+        by_key |= {key(row): row for row in unfinished(name)["rows"]}
+        commands += unfinished(name)["commands"]
     if not by_key:
         raise SystemExit("There are no results to save.")
     order = {name: i for i, name in enumerate(METHODS)}
     rows = sorted(
         by_key.values(), key=lambda row: (order[row["method"]], row["table"], row["seed"])
     )
-    facts = {table: facts_of(realdata, table) for table in dict.fromkeys(r["table"] for r in rows)}
-    record = {"seeds": len({row["seed"] for row in rows}), **results(rows, facts)}
+    tables = {name: size(realdata, name) for name in dict.fromkeys(row["table"] for row in rows)}
+    record = {"seeds": len({row["seed"] for row in rows}), "commands": sorted(commands)}
+    record |= results(rows, tables)
     if before:
         record["before"] = [origin(before), *before.get("before", ())]
-    print(save("score", {**record, "tables": facts, "rows": rows}))
+    print(save("score", {**record, "tables": tables, "rows": rows}))
     for name in names:
         discard_unfinished(name)
     print(record["formula"])
@@ -141,8 +151,8 @@ def finish(realdata, before, names):
             show(row)
 
 
-def facts_of(realdata, table):
-    """Return the size of a table."""
+def size(realdata, table):
+    """Return the numbers of rows, columns and classes of a table."""
     X, y, task = realdata.load(table)
     return {
         "training rows": len(realdata.splits(table)[0][0]),
@@ -180,7 +190,7 @@ def measure(realdata, table, seed, methods, warm):
             params = {}
             if groups is not None and method in GROUPS:
                 params[GROUPS[method]] = groups[train]
-            model = METHODS[method](problem(realdata, table, seed))
+            model = METHODS[method](problem(X, task, seed, realdata.preprocess(table)))
             # Libraries that were loaded after an earlier call are limited, too.
             with threadpool_limits(1), networks_fitted_once(networks) as saved:
                 start = process_time()
