@@ -245,3 +245,8 @@ def warm_up(name, target):
     X = X.assign(level=levels).astype({"level": "category"})
     X.iloc[5, 0] = np.nan
     METHODS[name](problem(X, task, 0, source.preprocess(table))).fit(X, y).predict(X)
+    if name == "ChimeraBoost":
+        # It compiles some loops for larger tables only.
+        from chimeraboost import warmup
+
+        warmup()
