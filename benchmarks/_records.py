@@ -21,7 +21,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 ENVIRONMENT = [
     f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_")
 ]
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch", "skrub")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "numba", "torch", "jax", "skorch", "skrub"),
+    *("lightgbm", "catboost", "chimeraboost", "pytabkit"),
+)
 
 
 def save(name: str, results: dict) -> Path:
@@ -64,6 +67,11 @@ def unfinished(name: str) -> dict:
     """Return the results of an interrupted study, or the latest record if there are none."""
     path = _unfinished(name)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else newest(name)
+
+
+def unfinished_names(pattern: str) -> list[str]:
+    """Return the names of the interrupted studies that match a pattern such as ``"score*"``."""
+    return sorted(path.stem for path in RESULTS.glob(f"{pattern}.unfinished"))
 
 
 def discard_unfinished(name: str) -> None:

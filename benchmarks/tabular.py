@@ -1,32 +1,20 @@
-"""The recipes of ``make_tabular_pipeline``: ablation on training sets, and scores on test sets.
+"""Changes to the recipes of ``make_tabular_pipeline``, compared on training sets.
 
-``--part choose`` splits each training set again into 75 % and 25 % and changes one thing at a time
-in a recipe. It reports the ratio of the metrics with and without each change, with an interval over
-bootstrap samples of the tables. The test sets are not used. ``--part report`` fits the recipes,
-scikit-learn's MLP and, if pytabkit is installed, RealMLP_TD on the training sets and scores them on
-the test sets. All figures are geometric means of (metric + 0.01) / (metric of the reference +
-0.01).
+Each training set is split again into 75 % and 25 %, and one thing at a time is changed in a recipe.
+The figures are geometric means of (metric + 0.01) / (metric of the recipe + 0.01), with intervals
+over bootstrap samples of the tables. The test sets are not used; ``benchmarks score`` uses them.
 """
 
 import warnings
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
-from itertools import product
 from time import process_time
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier as TheirClassifier
-from sklearn.neural_network import MLPRegressor as TheirRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks._candidates import candidates, prototype
 from benchmarks._page import TITLES, interval, markdown_table
-from benchmarks._records import discard_unfinished, newest, save, save_unfinished, unfinished
+from benchmarks._records import discard_unfinished, save, save_unfinished, unfinished
 from benchmarks._tables import load_tables
 from sknn_adam import make_tabular_pipeline
 from sknn_adam.tabular.recipes import RECIPES
@@ -37,8 +25,7 @@ METRICS = ("error", "logloss", "nrmse")
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=1, help="number of seeds for the test sets")
-    parser.add_argument("--part", choices=("choose", "report"), default="report")
+    parser.add_argument("--part", choices=("choose",), default="choose", help="the only part")
     bases = (*RECIPES, "full")
     parser.add_argument("--base", choices=bases, default="default", help="recipe to change")
     parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
@@ -50,18 +37,13 @@ def add_arguments(parser):
         "--only", default="", help="only candidates whose name contains one of these"
     )
     parser.add_argument("--add", action="store_true", help="add to the results of the previous run")
-    parser.add_argument("--recipes", default=",".join(RECIPES))
-    parser.add_argument("--peer", default="", help="tables to fit RealMLP_TD on as well, or 'all'")
 
 
 def run(args):
     warnings.simplefilter("ignore")
     realdata = load_tables(args.data)
     tables = args.tables.split(",") if args.tables else list(realdata.SETS)
-    (choose if args.part == "choose" else report)(realdata, tables, args)
-
-
-# -- on the training sets ------------------------------------------------------------------------
+    choose(realdata, tables, args)
 
 
 def scores(realdata, task, model, X, y, n_classes):
@@ -163,139 +145,6 @@ def summary(rows, args):
     return {"seed": args.seed, "splits": args.splits, "ratios": ratios, "tables": rows}
 
 
-# -- on the test sets ----------------------------------------------------------------------------
-
-
-def sides(realdata, args, seed):
-    """Return a function for each method that creates its estimator for a table."""
-
-    def classify(name):
-        return realdata.TASKS[name] == "classification"
-
-    def ours(recipe):
-        return lambda name: make_tabular_pipeline(
-            "classifier" if classify(name) else "regressor", recipe=recipe, random_state=seed
-        )
-
-    def theirs(name):
-        if classify(name):
-            model = TheirClassifier(random_state=seed)
-        else:
-            regressor = TheirRegressor(random_state=seed)
-            model = TransformedTargetRegressor(regressor, transformer=StandardScaler())
-        return make_pipeline(realdata.preprocess(name), model)
-
-    def peer(name):
-        from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
-        from sklearn.compose import make_column_selector, make_column_transformer
-
-        model = RealMLP_TD_Classifier if classify(name) else RealMLP_TD_Regressor
-        # RealMLP_TD does not support missing numbers.
-        impute = make_column_transformer(
-            (SimpleImputer(strategy="median"), make_column_selector(dtype_include="number")),
-            remainder="passthrough",
-            verbose_feature_names_out=False,
-        ).set_output(transform="pandas")
-        made = model(n_cv=1, random_state=seed, device="cpu", n_threads=1)
-        return make_pipeline(impute, made)
-
-    makers = {"scikit-learn": theirs}
-    makers |= {recipe: ours(recipe) for recipe in args.recipes.split(",") if recipe}
-    return makers | ({"RealMLP_TD": peer} if find_spec("pytabkit") else {})
-
-
-class Timed:
-    """Wrapper that measures the CPU time of an estimator's fit."""
-
-    def __init__(self, model):
-        self.model = model
-        self.seconds = 0.0
-
-    def fit(self, X, y):
-        start = process_time()
-        self.model.fit(X, y)
-        self.seconds = process_time() - start
-        return self
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
-
-
-def measured(realdata, table, make, method):
-    """Return the rows of one method on one table, with the CPU seconds of the fits."""
-    made: list = []
-
-    def timed(name):
-        made.append(Timed(make(name)))
-        return made[-1]
-
-    rows = realdata.run(table, timed, method=method)
-    for row, model in zip(rows, made, strict=True):
-        row["fit_cpu_s"] = round(model.seconds, 3)
-    return rows
-
-
-def report(realdata, tables, args):
-    rows: list = []
-    commands, peer_version = [], version("pytabkit") if find_spec("pytabkit") else None
-    if args.add:
-        before = newest("tabular")
-        rows, commands = before["rows"], [before["command"], *before.get("before", [])]
-        peer_version = peer_version or before["pytabkit"]
-    known = {(row["method"], row["set"], row.get("seed", args.seed)) for row in rows}
-    peers = tables if args.peer == "all" else args.peer.split(",")
-    for table, seed in product(tables, range(args.seed, args.seed + args.seeds)):
-        for method, make in sides(realdata, args, seed).items():
-            # The other methods need only one seed.
-            wanted = seed == args.seed or method in RECIPES
-            wanted &= method != "RealMLP_TD" or table in peers
-            if wanted and (method, table, seed) not in known:
-                new_rows = measured(realdata, table, make, method)
-                rows += [row | {"seed": seed} for row in new_rows]
-        print(table, *(row.get("exception", row["fit_cpu_s"]) for row in rows[-9:]), flush=True)
-    failed = [row for row in rows if "exception" in row]
-    if failed:
-        raise SystemExit(f"Some fits failed: {failed}")
-    recorded = [row for row in realdata.recorded() if row["set"] in tables]
-    by_method = realdata.summary([*recorded, *rows])
-    ratios = {
-        method: {metric: round(each[metric][1], 3) for metric in METRICS if metric in each}
-        for method, each in by_method.items()
-    }
-    options = {
-        "seed": args.seed,
-        "seeds": args.seeds,
-        "pytabkit": peer_version,
-        "tables": len(tables),
-    }
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    # Times are compared on the first seed, which all methods have.
-    first_seed = [row for row in rows if row["seed"] == args.seed]
-    times = {
-        f"{one} / {other}": time_ratio(first_seed, one, other)
-        for other in ("scikit-learn", "RealMLP_TD")
-        for one in methods
-        if one != other and other in methods
-    }
-    for method, each in ratios.items():
-        print(f"{method:<22}", each)
-    print(times)
-    if commands:
-        options["before"] = commands
-    results = {**options, "ratios": ratios, "fit time": times, "rows": rows}
-    print(save("tabular", results))
-
-
-def time_ratio(rows, one, other):
-    """Return the geometric mean ratio of the CPU times, over the tables that both have."""
-    seconds: dict = {}
-    for row in rows:
-        seconds.setdefault((row["method"], row["set"]), []).append(row["fit_cpu_s"])
-    shared = [t for m, t in seconds if m == one and (other, t) in seconds]
-    logs = [np.log(np.mean(seconds[one, t]) / np.mean(seconds[other, t])) for t in shared]
-    return {"ratio": round(float(np.exp(np.mean(logs))), 3), "tables": len(shared)}
-
-
 # -- on the page ---------------------------------------------------------------------------------
 
 CHOICES = {
@@ -329,6 +178,7 @@ CHOICES = {
 
 
 def section(record: dict) -> list[str]:
+    """Render a record of test scores, which this benchmark made before ``score`` existed."""
     rows, n_tables = [], record["tables"]
     for method, ratios in record["ratios"].items():
         time = record["fit time"].get(f"{method} / scikit-learn")
