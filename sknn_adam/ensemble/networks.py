@@ -80,7 +80,7 @@ def fit_network(
         for split in data.splits:
             each = None
             if seconds is not None:
-                # Time that one split exceeds is taken from the following ones.
+                # If a fit exceeds its time, the following ones get less.
                 each = (start + seconds - monotonic()) / (len(data.splits) - len(results))
             results.append(_refit(name, estimator, data, params, split, each))
         rows = np.concatenate([result.rows for result in results])
