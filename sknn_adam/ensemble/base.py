@@ -1,6 +1,7 @@
 """Base class of both ensembles: fitting, the choice of the weights, and metadata routing."""
 
 from numbers import Integral
+from time import monotonic
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -43,6 +44,7 @@ class WeightedEnsemble(Base):
         "cv": [Interval(Integral, 2, None, closed="left"), "cv_object"],
         "scoring": [str, callable, None],
         "n_rounds": [POSITIVE_INTEGER],
+        "refit": ["boolean"],
         "time_limit": [POSITIVE, None],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -58,6 +60,7 @@ class WeightedEnsemble(Base):
         cv: Any = 5,
         scoring: Any = None,
         n_rounds: int = 100,
+        refit: bool = True,
         time_limit: float | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -67,6 +70,7 @@ class WeightedEnsemble(Base):
         self.cv = cv
         self.scoring = scoring
         self.n_rounds = n_rounds
+        self.refit = refit
         self.time_limit = time_limit
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -92,6 +96,7 @@ class WeightedEnsemble(Base):
         self : object
             The fitted ensemble.
         """
+        start = monotonic()
         self._validate_params()
         names, estimators = self._validate_estimators()
         if y is None:
@@ -106,9 +111,9 @@ class WeightedEnsemble(Base):
         splits = list(zip(folds.train, folds.held, strict=True))
         columns = len(classes) if classes is not None else y.reshape(len(y), -1).shape[1]
         data = TrainingSet(X, y, splits, classes, columns)
-        fitter = Fitter(data, self.n_jobs, self.verbose, self.time_limit)
+        fitter = Fitter(data, self.n_jobs, self.verbose, self.time_limit, start)
         given = zip(names, estimators, strict=True)
-        candidates = [Candidate(n, e, params[n]) for n, e in given if not is_dropped(e)]
+        candidates = [Candidate(n, e, params[n], self.refit) for n, e in given if not is_dropped(e)]
         fitter.cross_fit(candidates)
         results = self._selected(data, candidates, folds, weight)
         used = [c for c in candidates if results["weights_"][names.index(c.name)] > 0]

@@ -10,7 +10,15 @@ from sklearn.base import clone
 
 from sknn_adam._utils.sklearn_compat import safe_indexing
 
-__all__ = ["FoldResult", "TrainingSet", "aligned", "fit_split", "out_of_fold", "subset"]
+__all__ = [
+    "FoldResult",
+    "TrainingSet",
+    "aligned",
+    "fit_split",
+    "in_columns",
+    "out_of_fold",
+    "subset",
+]
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class FoldResult:
     seconds : float
         Duration of the fit.
     fitted : estimator or None
-        The final estimator, if the same fit has made it.
+        The fitted estimator, if it is the final estimator or one of those to average.
     stopped : bool
         Whether the time limit ended the training.
     """
@@ -68,7 +76,7 @@ Job = tuple[Callable[..., FoldResult], tuple]
 
 
 def fit_split(
-    name: str, estimator: Any, data: TrainingSet, params: dict[str, Any], split: int
+    name: str, estimator: Any, data: TrainingSet, params: dict[str, Any], split: int, keep: bool
 ) -> FoldResult:
     """Fit an estimator to the training set of a split, and predict its test set.
 
@@ -84,6 +92,8 @@ def fit_split(
         Metadata of ``fit`` with one entry per sample.
     split : int
         Number of the split.
+    keep : bool
+        Whether to return the fitted estimator.
     """
     start, (train, held) = monotonic(), data.splits[split]
     fitted = clone(estimator)
@@ -91,7 +101,7 @@ def fit_split(
     method = fitted.predict if data.classes is None else fitted.predict_proba
     values = method(safe_indexing(data.X, held))
     prediction = aligned(name, fitted, values, data.classes, data.n_columns)
-    return FoldResult(held, prediction, monotonic() - start)
+    return FoldResult(held, prediction, monotonic() - start, fitted if keep else None)
 
 
 def aligned(
@@ -123,15 +133,20 @@ def aligned(
     if not np.isfinite(values).all():
         raise ValueError(f"The predictions of estimator {name!r} contain NaN or infinity.")
     if classes is not None:
-        full = np.zeros((len(values), n_columns))
-        full[:, np.searchsorted(classes, fitted.classes_)] = values
-        return full
+        return in_columns(values, fitted.classes_, classes)
     if values.shape[1] != n_columns:
         raise ValueError(
             f"Estimator {name!r} predicts {values.shape[1]} values per sample, but y has "
             f"{n_columns}."
         )
     return values
+
+
+def in_columns(values: Any, seen: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return probabilities of the classes `seen` with a column for each of `classes`."""
+    full = np.zeros((len(values), len(classes)))
+    full[:, np.searchsorted(classes, seen)] = values
+    return full
 
 
 def out_of_fold(results: list[FoldResult], n_rows: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from sknn_adam.ensemble.cross_fit import FoldResult, Job, TrainingSet, fit_split, out_of_fold
+from sknn_adam.ensemble.fold_mean import mean_of_folds
 from sknn_adam.ensemble.networks import cross_fitting_network, fit_network
 
 __all__ = ["Candidate", "Fitter"]
@@ -31,15 +32,19 @@ class Candidate:
         The unfitted estimator.
     params : dict
         Metadata of its ``fit`` with one entry per sample.
+    refit : bool
+        Whether its final estimator is fitted to all samples. Otherwise it is the mean of the
+        estimators fitted for the splits.
     prediction : ndarray of shape (n_samples, n_columns) or None
         Its out-of-fold prediction; None until it is fitted.
     fitted : estimator or None
-        The estimator fitted to all samples; None until it is fitted.
+        The final estimator; None until it is fitted.
     """
 
     name: str
     estimator: Any
     params: dict[str, Any]
+    refit: bool
     prediction: np.ndarray | None = None
     fitted: Any = None
 
@@ -48,12 +53,14 @@ class Candidate:
         given = (self.name, self.estimator, data, self.params)
         if cross_fitting_network(self.estimator) is not None:
             return [(fit_network, (*given, seconds))]
-        return [(fit_split, (*given, split)) for split in range(len(data.splits))]
+        keep = not self.refit
+        return [(fit_split, (*given, split, keep)) for split in range(len(data.splits))]
 
     def receive(self, results: list[FoldResult], n_rows: int) -> None:
         """Store the results of all jobs."""
         self.prediction = out_of_fold(results, n_rows)
-        self.fitted = results[0].fitted
+        fitted = [result.fitted for result in results]
+        self.fitted = None if fitted[0] is None else mean_of_folds(fitted)
 
 
 class Fitter:
@@ -68,7 +75,9 @@ class Fitter:
     verbose : int
         Verbosity of joblib.
     time_limit : float or None
-        Time limit in seconds, counted from the creation of this object.
+        Time limit in seconds.
+    start : float
+        Start of the time, as returned by ``monotonic``.
 
     Attributes
     ----------
@@ -76,12 +85,14 @@ class Fitter:
         ``"time_limit"`` if the time limit kept a candidate from being fitted completely.
     """
 
-    def __init__(self, data: TrainingSet, n_jobs: int | None, verbose: int, time_limit: Any):
+    def __init__(
+        self, data: TrainingSet, n_jobs: int | None, verbose: int, time_limit: Any, start: float
+    ):
         self.data, self.n_jobs, self.verbose = data, n_jobs, verbose
         self.time_limit = time_limit
         self.stop_reason: str | None = None
         limit = inf if time_limit is None else (1 - SELECTION_FRACTION) * time_limit
-        self.end = monotonic() + limit
+        self.end = start + limit
 
     def cross_fit(self, candidates: list[Candidate]) -> None:
         """Set the out-of-fold predictions of the candidates, in order, until the time is over."""
@@ -95,7 +106,7 @@ class Fitter:
             candidate.receive([next(results) for _ in each], n_rows)
 
     def fit_to_all(self, candidates: list[Candidate]) -> None:
-        """Fit candidates to all samples, except those that already are."""
+        """Fit candidates to all samples, except those that already have a final estimator."""
         missing = [candidate for candidate in candidates if candidate.fitted is None]
         data = self.data
         fitted = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(

@@ -76,8 +76,13 @@ def fit_network(
     with _stopping_after(network, limit) as stopped:
         fitted.fit(data.X, data.y, **params)
     if _encodes_by_target(fitted):
-        each = None if seconds is None else seconds / 2 / len(data.splits)
-        results = [_refit(name, estimator, data, params, split, each) for split in data.splits]
+        results = list[FoldResult]()
+        for split in data.splits:
+            each = None
+            if seconds is not None:
+                # If a fit exceeds its time, the following ones get less.
+                each = (start + seconds - monotonic()) / (len(data.splits) - len(results))
+            results.append(_refit(name, estimator, data, params, split, each))
         rows = np.concatenate([result.rows for result in results])
         prediction = np.concatenate([result.prediction for result in results])
         ended = stopped() or any(result.stopped for result in results)

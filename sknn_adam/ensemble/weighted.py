@@ -42,6 +42,10 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     n_rounds : int, default=100
         Maximum number of rounds of the selection. Weights are fractions with a denominator of at
         most `n_rounds`.
+    refit : bool, default=True
+        Whether classifiers with positive weight are fitted again to all samples. If False, the
+        mean of the fits for the splits is used. Networks of this package with `cv` are never
+        fitted again.
     time_limit : float or None, default=None
         Time limit of ``fit`` in seconds, see Notes.
     n_jobs : int or None, default=None
@@ -61,7 +65,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
         Score of the out-of-fold predictions of each entry of `estimators`; NaN for those that were
         dropped or not fitted in time.
     estimators_ : list of estimators
-        The fitted estimators with positive weight.
+        The fitted estimators with positive weight. A mean of several fits has their list as its
+        own attribute `estimators_`.
     named_estimators_ : Bunch
         The fitted estimators by name; ``"drop"`` for those without weight.
     oof_prediction_ : ndarray of shape (n_samples, n_classes)
@@ -90,15 +95,20 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     Pipeline, is trained once, with the splits of the ensemble instead of its own; its networks are
     the final estimator. If a step of its Pipeline might use the targets, as a target encoder does,
     the out-of-fold predictions come from a second fit for each split, with all steps fitted to the
-    training set. All other estimators are fitted for each split and, if their weight is positive,
-    to all samples.
+    training set.
+
+    All other estimators are fitted for each split. With ``refit=True``, those with positive weight
+    are then fitted to all samples. With ``refit=False``, their final estimator is the mean of the
+    fits for the splits, also called bagging. The out-of-fold score then is that of the estimators
+    in use, and ``fit`` takes less time. Predictions take as many times longer as there are splits,
+    and all fits are stored. A class that a training set lacks has probability zero in that fit.
 
     With `time_limit`, the estimators are fitted in the order of the list. None is started if the
     remaining time is shorter than the slowest fit so far, and an estimator that cannot finish in
     time is abandoned between folds. The first one is always fitted. Networks with `cv` stop
     training in time if scikit-learn is 1.9 or later; all other fits cannot be interrupted. With
     `n_jobs`, folds of one estimator run in parallel, and the time is checked when a group of
-    `n_jobs` fits has ended.
+    `n_jobs` fits has ended. The user guide describes by how much the limit can be exceeded.
 
     References
     ----------
@@ -205,6 +215,10 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
     n_rounds : int, default=100
         Maximum number of rounds of the selection. Weights are fractions with a denominator of at
         most `n_rounds`.
+    refit : bool, default=True
+        Whether regressors with positive weight are fitted again to all samples. If False, the
+        mean of the fits for the splits is used. Networks of this package with `cv` are never
+        fitted again.
     time_limit : float or None, default=None
         Time limit of ``fit`` in seconds, see Notes of `WeightedEnsembleClassifier`.
     n_jobs : int or None, default=None
@@ -222,7 +236,8 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
         Score of the out-of-fold predictions of each entry of `estimators`; NaN for those that were
         dropped or not fitted in time.
     estimators_ : list of estimators
-        The fitted estimators with positive weight.
+        The fitted estimators with positive weight. A mean of several fits has their list as its
+        own attribute `estimators_`.
     named_estimators_ : Bunch
         The fitted estimators by name; ``"drop"`` for those without weight.
     oof_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)

@@ -142,12 +142,19 @@ def _walk(estimator: Any, at: Inside) -> Iterator[Inside]:
         yield from step(name, last, X, at.y)
     elif hasattr(estimator, "named_estimators_"):  # voting, stacking
         for name, inner in estimator.named_estimators_.items():
-            yield from step(name, inner, at.X, _class_numbers(estimator, at.y))
+            # WeightedEnsembleClassifier does not encode the labels.
+            known = getattr(inner, "classes_", None)
+            same = known is not None and np.array_equal(known, estimator.classes_)
+            yield from step(name, inner, at.X, at.y if same else _class_numbers(estimator, at.y))
         if hasattr(estimator, "final_estimator_"):
             yield from step("final_estimator", estimator.final_estimator_, None, None)
     elif hasattr(estimator, "calibrated_classifiers_"):
         for each in estimator.calibrated_classifiers_:
             yield from step("estimator", each.estimator, at.X, at.y)
+    elif getattr(estimator, "estimators", ()) is getattr(estimator, "estimators_", None):
+        # The fits of one entry of a WeightedEnsembleClassifier with refit=False.
+        for inner in estimator.estimators_:
+            yield from _walk(inner, at)
     elif hasattr(estimator, "estimators_"):  # bagging, or one estimator per class or output
         features = getattr(estimator, "estimators_features_", None)
         # Not np.ravel: it would split a Pipeline, which has a length, into its steps.
