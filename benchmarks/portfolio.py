@@ -1,11 +1,11 @@
 """Choice of the portfolio of `make_tabular_ensemble`, with tables left out.
 
 ``--part screen`` cross-fits every configuration (4 folds, at most 2,000 training rows) to the
-training set of each table, and stores its out-of-fold predictions and its predictions of the test
-set in a folder. ``--part choose`` reads the folder, or the predictions of the latest record, and
-adds one configuration after the other to a portfolio: the one that lowers the loss of the weighted
-ensemble most, on average over tables. To estimate the gain on other tables, the choice is repeated
-ten times, each time without a tenth of the tables, and judged on that tenth.
+training set of each table, and stores its predictions of out-of-fold and test samples in a folder.
+``--part choose`` reads the folder. It adds one configuration after the other to a portfolio, each
+time the one that lowers the loss of the weighted ensemble most, on average over tables. To estimate
+the gain on other tables, the choice is repeated ten times without a tenth of the tables, and judged
+on that tenth. ``--part repeat`` repeats the choice from the predictions of the latest record.
 
 The loss of a table is the mean of log((metric + 0.01) / (metric of the base + 0.01)) over its
 metrics: error and log loss of classes, RMSE / standard deviation of numbers.
@@ -19,20 +19,24 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, train_test_split
 
-from benchmarks._configurations import BASE, CHANGES, configurations
+from benchmarks._configurations import BASE, configurations
+from benchmarks._forward import Tables
 from benchmarks._page import interval, markdown_table
-from benchmarks._records import RESULTS, newest, save
+from benchmarks._records import RESULTS, save
 from benchmarks._tables import load_tables
+from benchmarks.tabular import bootstrap
 from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
-from sknn_adam.ensemble.selection import NegativeLogLoss, NegativeSquaredError, greedy_weights
 
 METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
 N_FOLDS, MOST_ROWS, MOST_TEST_ROWS = 4, 2000, 2000
-# Only this many rows of the finalists' predictions are recorded.
-RECORDED_ROWS, N_FINALISTS = 500, 16
-LEFT_OUT, N_CHOSEN, N_ROUNDS = 10, 6, 50
+# Only the predictions of this many samples and configurations are recorded, and used to choose.
+RECORDED_ROWS, N_FINALISTS = 500, 12
+N_CHOSEN, N_PARTS = 5, 10
 NO_BINS = {"columns__numbers__bins": "passthrough", "columns__dates__bins": "passthrough"}
 
 
@@ -40,7 +44,7 @@ def add_arguments(parser):
     parser.add_argument("--data", help="folder of tables with a realdata.py")
     parser.add_argument("--store", help="folder of the predictions")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--part", choices=("screen", "choose"), default="choose")
+    parser.add_argument("--part", choices=("screen", "choose", "repeat"), default="repeat")
     parser.add_argument("--share", default="0/1", help="share of the tables, such as 1/2")
 
 
@@ -48,8 +52,12 @@ def run(args):
     warnings.simplefilter("ignore")
     if args.part == "screen":
         screen(load_tables(args.data), args)
+    elif args.part == "choose":
+        choose(Path(args.store), args.seed)
     else:
-        choose(args)
+        predictions = recorded_predictions()
+        for title, found in portfolios(predictions, args.seed).items():
+            print(title, found)
 
 
 # -- fits ----------------------------------------------------------------------------------------
@@ -62,7 +70,7 @@ def screen(realdata, args):
     store.mkdir(parents=True, exist_ok=True)
     done = {(row["config"], row["set"]) for row in stored_rows(store)}
     load = cache(lambda name: encoded(realdata, name, args.seed))
-    for config, changes in configurations().items():
+    for config, changes in {"boosting": None, **configurations()}.items():
         for name in names:
             if (config, name) not in done:
                 row = fit(realdata, config, changes, name, load(name), store, args.seed)
@@ -77,18 +85,22 @@ def stored_rows(store):
 
 
 def encoded(realdata, name, seed):
-    """Return the rows of the first split of a table, encoded with and without bins."""
+    """Return the samples of the first split of a table, encoded with and without bins."""
     X, y, task = realdata.load(name)
     classify, groups = task == "classification", realdata.groups(name)
     train, test = realdata.splits(name)[0]
     if len(train) > MOST_ROWS:
-        labels = y[train] if classify and np.unique(y[train], return_counts=True)[1].min() > 1 else None
+        labels = (
+            y[train] if classify and np.unique(y[train], return_counts=True)[1].min() > 1 else None
+        )
         options = {"train_size": MOST_ROWS, "random_state": seed, "stratify": labels}
         train, _ = train_test_split(train, **options)
     test = test[:MOST_TEST_ROWS]
     parts = {}
     for bins in (True, False):
-        pipeline = make_tabular_pipeline("classifier" if classify else "regressor", random_state=seed)
+        pipeline = make_tabular_pipeline(
+            "classifier" if classify else "regressor", random_state=seed
+        )
         columns = pipeline.set_params(**({} if bins else NO_BINS))["columns"]
         a = columns.fit_transform(X.iloc[train].reset_index(drop=True), y[train])
         parts[bins] = dense(a), dense(columns.transform(X.iloc[test].reset_index(drop=True)))
@@ -108,31 +120,222 @@ def dense(X):
 def fit(realdata, config, changes, name, data, store, seed):
     """Fit a configuration to a table, store its predictions, and return its metrics."""
     parts, y, y_test, cv, n_classes = data
+    start = process_time()
+    if config == "boosting":
+        oof, test = fit_boosting(parts[False], y, cv, n_classes, seed)
+    else:
+        oof, test = fit_network(parts, changes, y, cv, n_classes, seed)
+    seconds = process_time() - start
+    folder = store / name
+    folder.mkdir(exist_ok=True)
+    np.savez(folder / f"{config}.npz", oof=oof.astype(np.float32), test=test.astype(np.float32))
+    np.savez(folder / "y.npz", oof=y, test=y_test)
+    row = {"config": config, "set": name, "seconds": round(seconds, 3)}
+    return row | metrics(y_test, test, float(np.std(y_test)))
+
+
+def fit_network(parts, changes, y, cv, n_classes, seed):
     params = BASE | changes
     X, X_test = parts[params.pop("bins", True)]
     if not n_classes:
         params.pop("loss__label_smoothing", None)
     model = (MLPClassifier if n_classes else MLPRegressor)(cv=cv, random_state=seed)
-    start = process_time()
     model.set_params(**params).fit(X, y)
-    seconds = process_time() - start
     oof = model.oof_prediction_.reshape(len(y), -1)
-    if n_classes:
-        oof, test = (all_classes(p, model, n_classes) for p in (oof, model.predict_proba(X_test)))
-        found = realdata.metrics("classification", y_test, test.argmax(1), test, range(n_classes), n_classes)
-    else:
-        test = model.predict(X_test).reshape(-1, 1)
-        found = realdata.metrics("regression", y_test, test[:, 0])
-    folder = store / name
-    folder.mkdir(exist_ok=True)
-    np.savez(folder / f"{config}.npz", oof=oof.astype(np.float32), test=test.astype(np.float32))
-    np.savez(folder / "y.npz", oof=y, test=y_test)
-    kind = "classification" if n_classes else "regression"
-    return {"config": config, "set": name, "task": kind, "seconds": round(seconds, 3)} | found
+    if not n_classes:
+        return oof, model.predict(X_test)[:, None]
+    return [in_columns(p, model, n_classes) for p in (oof, model.predict_proba(X_test))]
 
 
-def all_classes(probability, model, n_classes):
+def fit_boosting(part, y, cv, n_classes, seed):
+    (X, X_test), folds = part, []
+    model = (HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor)()
+    model.set_params(random_state=seed)
+    oof = np.zeros((len(y), n_classes or 1))
+    for train, held in cv:
+        fold = clone(model).fit(X[train], y[train])
+        for rows, table in ((held, X), (None, X_test)):
+            Z = table if rows is None else table[rows]
+            if n_classes:
+                predicted = in_columns(fold.predict_proba(Z), fold, n_classes)
+            else:
+                predicted = fold.predict(Z)[:, None]
+            if rows is None:
+                folds.append(predicted)
+            else:
+                oof[rows] = predicted
+    return oof, np.mean(folds, axis=0)
+
+
+def in_columns(probability, model, n_classes):
     """Return probabilities with a column for each class, also for those not in the training set."""
     full = np.zeros((len(probability), n_classes))
     full[:, model.classes_] = probability
     return full
+
+
+def metrics(y, predicted, deviation):
+    """Return the metrics of predictions of shape (n_rows, n_columns)."""
+    if predicted.shape[1] == 1:
+        return {"nrmse": root_mean_squared_error(y, predicted[:, 0]) / deviation}
+    p = np.clip(predicted, 1e-7, None)
+    p /= p.sum(axis=1, keepdims=True)
+    error = float(np.mean(predicted.argmax(axis=1) != y))
+    return {"error": error, "logloss": log_loss(y, p, labels=range(p.shape[1]))}
+
+
+# -- choice --------------------------------------------------------------------------------------
+
+
+def choose(store, seed):
+    rows = stored_rows(store)
+    tables = sorted({row["set"] for row in rows})
+    known = {row["config"] for row in rows}
+    complete = [
+        name
+        for name in {"boosting": None, **configurations()}
+        if name in known and {row["set"] for row in rows if row["config"] == name} == set(tables)
+    ]
+    predictions = {}
+    for table in tables:
+        with np.load(store / table / "y.npz") as y:
+            rng = np.random.default_rng(seed)
+            picked = [subset(rng, len(y["oof"])), subset(rng, len(y["test"]))]
+            predictions[table] = {"y": [y["oof"][picked[0]], y["test"][picked[1]]]}
+        for name in complete:
+            with np.load(store / table / f"{name}.npz") as z:
+                pair = [z["oof"][picked[0]], z["test"][picked[1]]]
+                predictions[table][name] = [p.astype(np.float16) for p in pair]
+    finalists = finalists_of(predictions, complete)
+    kept = {t: {name: each[name] for name in ("y", *finalists)} for t, each in predictions.items()}
+    content = {"seed": seed, "fits": rows, "single": singles(rows), "finalists": finalists}
+    path = save("portfolio", content | {"portfolios": portfolios(kept, seed)})
+    flat = {
+        f"{table}/{name}/{side}": array
+        for table, each in kept.items()
+        for name, pair in each.items()
+        for side, array in zip(("oof", "test"), pair, strict=True)
+    }
+    np.savez_compressed(path.with_suffix(".npz"), **flat)
+    print(path)
+
+
+def subset(rng, n_rows):
+    return np.sort(rng.permutation(n_rows)[:RECORDED_ROWS])
+
+
+def recorded_predictions():
+    """Return the predictions that were saved with the latest record."""
+    path = sorted((RESULTS / "portfolio").glob("*.npz"))[-1]
+    predictions: dict = {}
+    with np.load(path) as flat:
+        for key, array in flat.items():
+            table, name, _ = key.split("/")
+            predictions.setdefault(table, {}).setdefault(name, []).append(array)
+    return predictions
+
+
+def tables_of(predictions):
+    # Deviations of the recorded rows, so that the choice can be repeated from them alone.
+    deviations = {table: float(np.std(each["y"][1])) for table, each in predictions.items()}
+    return Tables(predictions, lambda t, y, p: metrics(y, p, deviations[t]), "base")
+
+
+def finalists_of(predictions, names):
+    """Return the configurations that are best together with the base, and boosting."""
+    tables, networks = tables_of(predictions), [n for n in names if n not in ("base", "boosting")]
+    loss = {n: np.mean([tables.loss(t, ["base", n]) for t in predictions]) for n in networks}
+    best = sorted(networks, key=loss.__getitem__)[: N_FINALISTS - 2]
+    return ["base", *best, *({"boosting"} & set(names))]
+
+
+def portfolios(predictions, seed):
+    """Return the chosen portfolios, and their gains on tables that chose and on others."""
+    tables, names = tables_of(predictions), list(predictions)
+    finalists = [name for name in next(iter(predictions.values())) if name not in ("y", "boosting")]
+    order, found = np.random.default_rng(seed).permutation(len(names)), {}
+    for title, extra in (("networks", ()), ("networks and boosting", ("boosting",))):
+        steps = tables.choose(names, finalists, N_CHOSEN + len(extra), extra)
+        left_out: dict = {len(chosen): [] for chosen, _ in steps}
+        chosen_without = []
+        for part in range(N_PARTS):
+            held = {names[i] for i in order[part::N_PARTS]}
+            rest = [name for name in names if name not in held]
+            for chosen, _ in tables.choose(rest, finalists, N_CHOSEN + len(extra), extra):
+                left_out[len(chosen)] += [tables.logs(t, tuple(sorted(chosen))) for t in held]
+            chosen_without.append(chosen)
+        found[title] = {
+            "steps": [
+                {
+                    "portfolio": chosen,
+                    "tables that chose": by_metric(
+                        [tables.logs(t, tuple(sorted(chosen))) for t in names], seed
+                    ),
+                    "tables left out": by_metric(left_out[len(chosen)], seed),
+                }
+                for chosen, _ in steps
+            ],
+            "chosen without a tenth": chosen_without,
+        }
+    return found
+
+
+def by_metric(logs, seed):
+    """Return ratios and intervals for each metric."""
+    return {
+        metric: bootstrap(
+            [each[metric] for each in logs if metric in each], np.random.default_rng(seed)
+        )
+        for metric in METRICS
+    }
+
+
+def singles(rows):
+    """Return the ratios of each configuration alone to the base, and of their times."""
+    by_config: dict = {}
+    for row in rows:
+        by_config.setdefault(row["config"], {})[row["set"]] = row
+    base, found = by_config["base"], {}
+    for name, fits in by_config.items():
+        if set(fits) != set(base):
+            continue
+        found[name] = {}
+        for metric, shift in (*((m, 0.01) for m in METRICS), ("seconds", 0.001)):
+            logs = [
+                np.log((row[metric] + shift) / (base[table][metric] + shift))
+                for table, row in fits.items()
+                if metric in row
+            ]
+            found[name][metric] = bootstrap(logs, np.random.default_rng(0))
+    return found
+
+
+# -- page ----------------------------------------------------------------------------------------
+
+
+def section(record: dict) -> list[str]:
+    titles = METRICS | {"seconds": "time"}
+    single = [
+        [name, *(interval(*found[metric], 3) for metric in titles)]
+        for name, found in record["single"].items()
+        if name != "base"
+    ]
+    chosen = [
+        [", ".join(step["portfolio"]), side, *(interval(*step[side][m], 3) for m in METRICS)]
+        for found in record["portfolios"].values()
+        for step in found["steps"]
+        for side in ("tables that chose", "tables left out")
+    ]
+    n_tables = len({row["set"] for row in record["fits"]})
+    return [
+        "## The portfolio of `make_tabular_ensemble`",
+        f"Configurations of the network were cross-fitted to {n_tables} tables (4 folds, at most "
+        "2,000 training rows). The figures are ratios to the base, with 95 % intervals over "
+        "bootstrap samples of the tables: geometric means of (metric + 0.01) / (metric of the base "
+        "+ 0.01) on the test sets.",
+        markdown_table(["configuration", *titles.values()], single),
+        "Weighted ensembles of several configurations. Each row adds the configuration that lowers "
+        "the loss most. For the tables left out, the choice was repeated ten times without a tenth "
+        "of the tables, and judged on that tenth.",
+        markdown_table(["portfolio", "tables", *METRICS.values()], chosen),
+    ]
