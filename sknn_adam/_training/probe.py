@@ -33,7 +33,7 @@ class Probe:
 
     def before(self, workspaces: list[Workspace]) -> None:
         """Measure weights, gradients and activations, between backward pass and update."""
-        self.weights = [layer.weights().copy() for layer in self.dense]
+        self.weights = [layer.W.copy() for layer in self.dense]
         self.row["gradient_norm"] = tuple(_norm(layer.grad_W) for layer in self.dense)
         self.row["weight_norm"] = tuple(_norm(W) for W in self.weights)
         self.row |= self.outputs(workspaces)
@@ -52,7 +52,7 @@ class Probe:
     def after(self) -> dict[str, tuple[float, ...]]:
         """Measure the change of the weights, and return the row of all measurements."""
         changes = (
-            _norm(np.subtract(layer.weights(), W, out=W))
+            _norm(np.subtract(layer.W, W, out=W))
             for layer, W in zip(self.dense, self.weights, strict=True)
         )
         norms = self.row["weight_norm"]
