@@ -15,8 +15,8 @@ __all__ = [
     "batch_norm_back",
     "row_norm",
     "row_norm_back",
-    "scale_rows",
-    "scale_rows_back",
+    "row_scales",
+    "row_scales_back",
 ]
 
 
@@ -206,7 +206,7 @@ def row_norm_back(
 
 
 @arrays("mnk", "mn", "1", "mn", "mnk")
-def scale_rows(W: ndarray, p: ndarray, rate: ndarray, scales: ndarray, product: ndarray) -> None:
+def row_scales(W: ndarray, p: ndarray, rate: ndarray, scales: ndarray, product: ndarray) -> None:
     """Multiply each row of `W` by its factor; see `_nn.layers.scale_rows`."""
     one = rate[0] / rate[0]
     for m in range(W.shape[0]):
@@ -218,7 +218,7 @@ def scale_rows(W: ndarray, p: ndarray, rate: ndarray, scales: ndarray, product: 
 
 
 @arrays("mnk", "mnk", "mn", "1", "mn", fastmath={"reassoc"})
-def scale_rows_back(
+def row_scales_back(
     g: ndarray, W: ndarray, scales: ndarray, rate: ndarray, grad_p: ndarray
 ) -> None:
     """Write the gradient of `p`, and turn `g`, that of the scaled rows, into that of `W`."""

@@ -193,14 +193,14 @@ class ScaledDense(Dense):
             for name, array in (("scales", self.p), ("scaled", self.W))
         )
         rate = ws["rate"] = np.array([RATE_OF_SCALES], dtype)
-        ws.kernels.run_loop("scale_rows", scale_rows, self.W, self.p, rate, scales, product)
+        ws.kernels.run_loop("row_scales", scale_rows, self.W, self.p, rate, scales, product)
         return product
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of weights, biases and factors; return that of the input."""
         gx = super().backward(g, ws, need_input)
         arrays = self.grad_W, self.W, ws["scales"], ws["rate"], self.grad_p
-        ws.kernels.run_loop("scale_rows_back", scale_rows_back, *arrays)
+        ws.kernels.run_loop("row_scales_back", scale_rows_back, *arrays)
         return gx
 
 
