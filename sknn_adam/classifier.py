@@ -38,6 +38,11 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         Initial biases.
+    learn_scales : bool, default=False
+        Whether to learn a factor for each feature, which multiplies it before the first layer. The
+        factors are initially 1, and Adam changes them at six times the learning rate, so that the
+        network soon depends less on useless features [1]_. `alpha` and weight decay do not apply
+        to the factors.
     normalization : None, str or Normalization, default=None
         Normalization before every hidden activation: ``"batch"``, ``"layer"``, ``"rms"``.
     dropout : float or sequence of float, default=0.0
@@ -124,9 +129,9 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         The classes. For multilabel targets, the indices of the labels; for multioutput targets, a
         list with the classes of each column.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weight matrix of each layer with batch normalization folded in, so that a plain forward
-        pass gives the raw outputs. With `averaging`, these are the averaged weights. Only with
-        ``n_members=1`` and ``cv=None``; see `members_`.
+        Weight matrix of each layer with learned scales and batch normalization folded in, so that a
+        plain forward pass gives the raw outputs. With `averaging`, these are the averaged weights.
+        Only with ``n_members=1`` and ``cv=None``; see `members_`.
     intercepts_ : list of ndarray of shape (fan_out,)
         Bias vector of each layer. Only with ``n_members=1`` and ``cv=None``.
     members_ : list of estimators
@@ -191,6 +196,11 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
     --------
     MLPRegressor : Multi-layer perceptron regressor.
 
+    References
+    ----------
+    .. [1] Holzmüller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data. NeurIPS, section 3.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -218,6 +228,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         *,
         initializer: t.Initial = "auto",
         bias_initializer: t.Initial = "zeros",
+        learn_scales: bool = False,
         normalization: t.Normal = None,
         dropout: t.Rates = 0.0,
         loss: t.ClassLoss = "log_loss",
@@ -248,6 +259,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         self.activation = activation
         self.initializer = initializer
         self.bias_initializer = bias_initializer
+        self.learn_scales = learn_scales
         self.normalization = normalization
         self.dropout = dropout
         self.loss = loss

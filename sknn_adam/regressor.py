@@ -43,6 +43,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         `sknn_adam.initializers.Auto`.
     bias_initializer : str or Initializer, default="zeros"
         Initial biases.
+    learn_scales : bool, default=False
+        Whether to learn a factor for each feature, which multiplies it before the first layer. The
+        factors are initially 1, and Adam changes them at six times the learning rate, so that the
+        network soon depends less on useless features [1]_. `alpha` and weight decay do not apply
+        to the factors.
     normalization : None, str or Normalization, default=None
         Normalization before every hidden activation: ``"batch"``, ``"layer"``, ``"rms"``.
     dropout : float or sequence of float, default=0.0
@@ -128,9 +133,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Attributes
     ----------
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weight matrix of each layer with batch normalization and the scaling of the targets
-        folded in, so that a plain forward pass gives the raw outputs. With `averaging`, these
-        are the averaged weights. Only with ``n_members=1`` and ``cv=None``; see `members_`.
+        Weight matrix of each layer with learned scales, batch normalization and the scaling of the
+        targets folded in, so that a plain forward pass gives the raw outputs. With `averaging`,
+        these are the averaged weights. Only with ``n_members=1`` and ``cv=None``; see `members_`.
     intercepts_ : list of ndarray of shape (fan_out,)
         Bias vector of each layer. Only with ``n_members=1`` and ``cv=None``.
     members_ : list of estimators
@@ -194,6 +199,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     --------
     MLPClassifier : Multi-layer perceptron classifier.
 
+    References
+    ----------
+    .. [1] Holzmüller, D., Grinsztajn, L., Steinwart, I. (2024). Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data. NeurIPS, section 3.
+
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
@@ -221,6 +231,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         *,
         initializer: t.Initial = "auto",
         bias_initializer: t.Initial = "zeros",
+        learn_scales: bool = False,
         normalization: t.Normal = None,
         dropout: t.Rates = 0.0,
         loss: t.NumberLoss = "squared_error",
@@ -251,6 +262,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.activation = activation
         self.initializer = initializer
         self.bias_initializer = bias_initializer
+        self.learn_scales = learn_scales
         self.normalization = normalization
         self.dropout = dropout
         self.loss = loss

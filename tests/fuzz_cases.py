@@ -115,6 +115,7 @@ def optional(strategy):
 COMMON = {
     "initializer": components(INITIALIZERS),
     "bias_initializer": components(INITIALIZERS),
+    "learn_scales": st.booleans(),
     "normalization": optional(components(NORMALIZATIONS)),
     "optimizer": components(OPTIMIZERS),
     "schedule": components(SCHEDULES),

@@ -88,6 +88,10 @@ VARIANTS = {
     "own point": {"averaging": None, "optimizer": "schedule_free_adamw"},
     "dropout": {"dropout": 0.3, "activation": ["selu", "relu"]},
     "no hidden layer": {"hidden_layer_sizes": ()},
+    "scales": {"learn_scales": True},
+    "scales, no hidden layer": {"learn_scales": True, "hidden_layer_sizes": ()},
+    "scales, normalized": {"learn_scales": True, "normalization": "batch"},
+    "scales, members": {"learn_scales": True, "n_members": 3},
     "all at once": {"normalization": "batch", "activation": ["prelu", "mish"], "dropout": 0.1},
     "minimized": {"optimizer": "lbfgs"},
 }

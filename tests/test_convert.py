@@ -331,13 +331,17 @@ def test_members_multioutput_and_other_losses_cannot_be_converted():
 
 def test_unfitted_estimator_must_have_a_complete_counterpart():
     ours = MLPClassifier(
-        optimizer=RMSprop(), dropout=0.1, gradient_clip=1.0, class_weight="balanced"
+        optimizer=RMSprop(),
+        dropout=0.1,
+        gradient_clip=1.0,
+        class_weight="balanced",
+        learn_scales=True,
     )
     with pytest.raises(ValueError, match="no counterpart of") as error:
         to_sklearn(ours)
     for named in ("RMSprop()", "averaging='auto'", "l1_ratio='auto'", "dropout=0.1"):
         assert named in str(error.value)
-    for named in ("gradient_clip=1.0", "class_weight='balanced'"):
+    for named in ("gradient_clip=1.0", "class_weight='balanced'", "learn_scales=True"):
         assert named in str(error.value)
     with pytest.raises(ValueError, match="target_scaling=True"):
         to_sklearn(MLPRegressor(averaging=None))
@@ -352,13 +356,15 @@ def test_unfitted_estimator_must_have_a_complete_counterpart():
     assert theirs.alpha == pytest.approx(0.156)
 
 
+@pytest.mark.parametrize("learn_scales", [True, False])
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("scaled", [True, False])
-def test_normalization_and_target_scaling_are_folded(normalization, scaled):
+def test_scales_normalization_and_target_scaling_are_folded(learn_scales, normalization, scaled):
     X, y = table(load_diabetes)
     ours = MLPRegressor(
         (16, 8), normalization=normalization, target_scaling=scaled, dropout=0.1,
         optimizer=SGD(0.01, momentum=0.5), max_iter=5, dtype="float64", random_state=0,
+        learn_scales=learn_scales,
     ).fit(X, y)  # fmt: skip
     assert_same_predictions(to_sklearn(ours), ours, X)
     labels = MLPClassifier((8,), normalization=normalization, max_iter=5, dtype="float64")

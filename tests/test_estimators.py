@@ -80,6 +80,13 @@ CHECKED = [
             "random_state": 0,
             "n_members": 2,
         },
+        {
+            "hidden_layer_sizes": (10,),
+            "max_iter": 60,
+            "optimizer": Adam(learning_rate=0.02),
+            "random_state": 0,
+            "learn_scales": True,
+        },
         {"cv": 3, "max_iter": 20, "optimizer": Adam(learning_rate=0.02), "random_state": 0},
         {
             "cv": 2,

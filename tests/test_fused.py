@@ -421,6 +421,8 @@ PARAMS = [
     {},
     {"activation": "gelu", "optimizer": "adamw", "gradient_clip": 1.0},
     {"normalization": "batch", "dropout": 0.2, "optimizer": "sgd", "schedule": "cosine"},
+    {"learn_scales": True},
+    {"learn_scales": True, "n_members": 3, "normalization": "batch"},
     {"normalization": "layer", "activation": "leaky_relu", "optimizer": "lion"},
     {"averaging": "ema", "activation": "tanh", "l1_ratio": 0.5, "alpha": 0.01},
     {"optimizer": "schedule_free_adamw", "activation": "prelu"},

@@ -42,12 +42,17 @@ def distance_of(network, x):
     return nearest
 
 
-def make(activation, normalization, outputs):
+def make(activation, normalization, outputs, widths=WIDTHS, learn_scales=False):
     """Return a network and features at which it is smooth."""
     for seed in count():
         rng = np.random.default_rng(seed)
         network = build(
-            N_FEATURES, WIDTHS, outputs, [activation] * len(WIDTHS), normalization=normalization
+            N_FEATURES,
+            widths,
+            outputs,
+            [activation] * len(widths),
+            normalization=normalization,
+            learn_scales=learn_scales,
         )
         network.initialize(GlorotNormal(), VarianceScaling(), rng)
         for block, _, role in network.layout:
@@ -58,6 +63,9 @@ def make(activation, normalization, outputs):
                 # The L1 penalty has a kink at 0.
                 weights = network.theta[block]
                 weights += np.copysign(0.05, weights)
+        if learn_scales:
+            # With factors near 0, batch normalization would have large third derivatives.
+            network.layers[0].p /= 6
         x = rng.normal(size=(N_SAMPLES, N_FEATURES))
         if distance_of(network, x) > 0.01:
             network.prepare()
@@ -95,6 +103,14 @@ def test_gradient_for_every_loss(loss, target_type, normalization, weight):
     network, x, rng = make(Tanh(), normalization, n_raw(loss, target_type))
     y = smooth_targets(loss, target_type, network.forward(x), rng)
     check(network, Plan(loss, SGD(), Constant()), x, y, weight)
+
+
+@pytest.mark.parametrize("widths", [WIDTHS, ()], ids=["hidden layers", "linear"])
+@pytest.mark.parametrize("normalization", [pytest.param(None, id="plain"), *NORMALIZATIONS])
+def test_gradient_for_learned_scales(widths, normalization):
+    network, x, rng = make(Tanh(), normalization, 2, widths, learn_scales=True)
+    plan = Plan(SquaredError(), SGD(), Constant(), alpha=0.7, l1_ratio=0.4)
+    check(network, plan, x, rng.normal(size=(N_SAMPLES, 2)), WEIGHTS)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])

@@ -104,7 +104,8 @@ def test_warm_start_continues_with_the_same_bits(estimator, y, tmp_path):
 def cross_fitted(estimator):
     """Return an estimator with cross-fitted members and a warm start."""
     params = {"cv": 3, "early_stopping": True, "warm_start": True, "max_iter": 12}
-    return small(estimator, **params, normalization="batch", dropout=0.1, n_iter_no_change=4)
+    params |= {"learn_scales": True, "normalization": "batch", "dropout": 0.1}
+    return small(estimator, **params, n_iter_no_change=4)
 
 
 TARGETS = {
@@ -672,6 +673,8 @@ def _many_members(schema):
     ("owner", "name", "value"),
     [
         ("Dense", "fan_in", "7"), ("Dense", "initializer", '"nothing"'), ("Dropout", "rate", "1.5"),
+        ("ScaledDense", "fan_in", "7"), ("ScaledDense", "fan_out", "7"),
+        ("ScaledDense", "parameters", "[]"),
         ("Dropout", "scale", "2.5"), ("BatchNormLayer", "epsilon", "-1.0"),
         ("BatchNormLayer", "momentum", "1.0"), ("BatchNormLayer", "momentum", "null"),
         ("Network", "members", "1"), ("Network", "members", "true"),

@@ -92,6 +92,7 @@ SINGLE = [
     {"normalization": "batch", "gradient_clip": "value"},
     {"normalization": "layer", "activation": "elu"},
     {"normalization": "rms", "activation": "softplus"},
+    {"learn_scales": True},
     {"early_stopping": True},
     {"optimizer": Adam(1e300)},
 ]
@@ -304,6 +305,7 @@ SEVERAL = [
     {"n_members": 5, "dropout": 0.1, "gradient_clip": 0.1},
     {"n_members": 5, "normalization": "batch", "gradient_clip": "value", "optimizer": "adamw"},
     {"cv": 3, "normalization": "batch", "gradient_clip": "layer"},
+    {"cv": 3, "n_members": 2, "learn_scales": True},
     {"cv": 4, "n_members": 2, "optimizer": "adamw", "averaging": None, "activation": "silu"},
     {"cv": 5, "early_stopping": True, "l1_ratio": 0.5},
 ]

@@ -38,6 +38,7 @@ NETWORKS = {
     "plain": {},
     "batch_norm": {"normalization": "batch"},
     "dropout": {"dropout": 0.4},
+    "scales": {"learn_scales": True},
     "everything": {"normalization": "batch", "dropout": 0.2, "averaging": "ema"},
 }
 SCHEDULES = {

@@ -1,6 +1,7 @@
-"""Loops of batch, layer and root mean square normalization, in plain Python.
+"""Loops of normalization and of learned scales, in plain Python.
 
-They compute the same as the NumPy functions of `_nn.normalization`, up to the order of sums.
+They compute the same as the NumPy functions of `_nn.normalization` and `_nn.layers`, up to the
+order of sums.
 """
 
 from math import isfinite, sqrt
@@ -9,7 +10,14 @@ from numpy import nan, ndarray
 
 from sknn_adam._backends.kernels import arrays
 
-__all__ = ["batch_norm", "batch_norm_back", "row_norm", "row_norm_back"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_back",
+    "row_norm",
+    "row_norm_back",
+    "row_scales",
+    "row_scales_back",
+]
 
 
 @arrays("mnk", "x:Mn", "2", "mk", "mk", "mk", "mk", "m1", "mnk", "mk", "m1", "mnk")
@@ -195,3 +203,29 @@ def row_norm_back(
             shift = centered * total / n_units
             for j in range(n_units):
                 g[m, i, j] = (g[m, i, j] - shift - x[m, i, j] * along) * inverse[m, i]
+
+
+@arrays("mnk", "mn", "1", "mn", "mnk")
+def row_scales(W: ndarray, p: ndarray, rate: ndarray, scales: ndarray, product: ndarray) -> None:
+    """Multiply each row of `W` by its factor; see `_nn.layers.scale_rows`."""
+    one = rate[0] / rate[0]
+    for m in range(W.shape[0]):
+        for i in range(W.shape[1]):
+            factor = one + rate[0] * p[m, i]
+            scales[m, i] = factor
+            for j in range(W.shape[2]):
+                product[m, i, j] = W[m, i, j] * factor
+
+
+@arrays("mnk", "mnk", "mn", "1", "mn", fastmath={"reassoc"})
+def row_scales_back(
+    g: ndarray, W: ndarray, scales: ndarray, rate: ndarray, grad_p: ndarray
+) -> None:
+    """Write the gradient of `p`, and turn `g`, that of the scaled rows, into that of `W`."""
+    for m in range(g.shape[0]):
+        for i in range(g.shape[1]):
+            factor, total = scales[m, i], rate[0] - rate[0]
+            for j in range(g.shape[2]):
+                total += g[m, i, j] * W[m, i, j]
+                g[m, i, j] *= factor
+            grad_p[m, i] = rate[0] * total

@@ -203,11 +203,11 @@ class FusedKernels(RecordingKernels):
             self._scratch = scratch(len(x))
         self.call(kernel, x, self.draws, place, members, numbers, self._scratch, y, kept)
 
-    def normalize(self, loop: str, function: Callable, *arrays: Any) -> None:
-        """Call the loop of a normalization."""
+    def run_loop(self, loop: str, function: Callable, *arrays: Any) -> None:
+        """Call the loop of a layer."""
         z, kernel = arrays[0], loop_kernel(loop, arrays[0].dtype, np.dtype(bool))
         if kernel is None or not z.flags.c_contiguous:
-            super().normalize(loop, function, *arrays)
+            super().run_loop(loop, function, *arrays)
             return
         stacks = []
         for argument, array in zip(kernel.arguments, arrays, strict=True):

@@ -192,8 +192,8 @@ class Backend:
         """
         self.do(drop_in_numpy, x, draws, layer, rate, factors, y, kept)
 
-    def normalize(self, loop: str, function: Callable, *arrays: Any) -> None:
-        """Call a function of a normalization, or the loop that does the same."""
+    def run_loop(self, loop: str, function: Callable, *arrays: Any) -> None:
+        """Call a function of a layer, or the loop with this name that does the same."""
         self.do(function, *arrays)
 
     def multiply(self, g: np.ndarray, factors: np.ndarray) -> None:

@@ -71,6 +71,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
     _renamed: ClassVar[dict[str, str]] = RENAMED
     cv: Any
     _parameter_constraints: ClassVar[dict[str, list]] = {
+        "learn_scales": ["boolean"],
         "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
         "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
         "batch_size": [StrOptions({"auto"}), POSITIVE_INTEGER],

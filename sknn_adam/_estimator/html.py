@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from sknn_adam._nn.layers import Activate, Dense, Dropout, Layer
+from sknn_adam._nn.layers import Activate, Dense, Dropout, Layer, ScaledDense
 from sknn_adam._utils.sklearn_compat import VisualBlock
 
 __all__ = ["NetworkView"]
@@ -39,7 +39,8 @@ def _layer_blocks(
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):
         dense: Any = layers[start]
-        name = f"Dense {dense.fan_in:,} → {dense.fan_out:,}"
+        kind = "Scaled dense" if isinstance(dense, ScaledDense) else "Dense"
+        name = f"{kind} {dense.fan_in:,} → {dense.fan_out:,}"
         for layer in layers[start + 1 : stop]:
             name += f", {_layer_name(layer) or normalization}"
         shapes = [shape for layer in layers[start:stop] for _, shape, _ in layer.parameters]

@@ -55,6 +55,8 @@ class Architecture:
         Units of each hidden layer.
     activations, dropout : list
         One activation and one dropout rate per hidden layer.
+    learn_scales : bool
+        Whether the first layer learns a factor for each feature.
     dtype : {"auto", "float32", "float64"}
         The estimator's parameter `dtype`.
     n_members : int
@@ -68,6 +70,7 @@ class Architecture:
     dropout: list[float]
     initializer: Initializer
     bias_initializer: Initializer
+    learn_scales: bool
     normalization: Normalization | None
     loss: Loss
     optimizer: Optimizer
@@ -108,6 +111,7 @@ class Architecture:
             widths=widths,
             activations=activations,
             dropout=dropout,
+            learn_scales=bool(estimator.learn_scales),
             dtype=estimator.dtype,
             n_members=estimator.n_members,
             crossed=crossed,
@@ -121,6 +125,7 @@ class Architecture:
             self.widths,
             n_raw,
             self.activations,
+            learn_scales=self.learn_scales,
             normalization=self.normalization,
             dropout=self.dropout,
             dtype=_choose_dtype(self.dtype, X, self.optimizer.full_batch),
@@ -134,6 +139,7 @@ class Architecture:
         return {
             "hidden_layer_sizes": repr(self.widths),
             "activation": repr(self.activations),
+            "learn_scales": str(self.learn_scales),
             "normalization": repr(self.normalization),
             "dropout": repr(self.dropout),
             "loss": repr(self.loss),

@@ -38,6 +38,7 @@ class MLP(Protocol):
     activation: Activations
     initializer: Initial
     bias_initializer: Initial
+    learn_scales: bool
     normalization: Normal
     dropout: Rates
     optimizer: Optimizing

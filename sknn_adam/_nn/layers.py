@@ -16,7 +16,19 @@ from sknn_adam._utils.validation import check_shape
 from sknn_adam.activations import Activation
 from sknn_adam.initializers import INITIALIZERS, Initializer
 
-__all__ = ["Activate", "ActivateLearned", "Dense", "Dropout", "Layer", "Workspace"]
+__all__ = [
+    "Activate",
+    "ActivateLearned",
+    "Dense",
+    "Dropout",
+    "Layer",
+    "ScaledDense",
+    "Workspace",
+]
+
+# The factors of the features are 1 + RATE_OF_SCALES * p. Adam therefore changes them at six times
+# the learning rate, as RealMLP does.
+RATE_OF_SCALES = 6.0
 
 
 class Workspace(dict):
@@ -121,12 +133,21 @@ class Dense(Layer):
             check_shape(biases, "The bias vector", drawn, b.shape)
             b[...] = drawn
 
+    def weights(self) -> np.ndarray:
+        """Return the matrix that multiplies the input."""
+        return self.W
+
+    def _prepared(self, ws: Workspace) -> np.ndarray:
+        """Return the matrix that multiplies the input, for one pass."""
+        return self.W
+
     def forward(self, x: Any, ws: Workspace) -> np.ndarray:
         """Return x W + b in a buffer."""
         ws["x"], z = x, ws.get("z")
         if z is None:
             z = ws["z"] = np.empty((*self.W.shape[:-2], x.shape[-2], self.fan_out), self.W.dtype)
-        ws.kernels.product(x, self.W, z)
+        W = ws["W"] = self._prepared(ws)
+        ws.kernels.product(x, W, z)
         ws.kernels.add_bias(z, self.b)
         return z
 
@@ -138,8 +159,81 @@ class Dense(Layer):
         if not need_input:
             return None
         gx = ws.buffer("gx", (*g.shape[:-1], self.fan_in), g.dtype)
-        ws.kernels.product(g, self.W.swapaxes(-1, -2), gx)
+        ws.kernels.product(g, ws["W"].swapaxes(-1, -2), gx)
         return gx
+
+
+class ScaledDense(Dense):
+    """The affine map ``z = (s * x) W + b`` with a learned factor for each feature.
+
+    The factors are ``s = 1 + RATE_OF_SCALES * p`` with initial values of 1. They multiply the rows
+    of W instead of the samples, which gives the same output and works for sparse samples.
+    """
+
+    p: np.ndarray
+    grad_p: np.ndarray
+
+    def __init__(self, fan_in: int, fan_out: int, initializer: str):
+        super().__init__(fan_in, fan_out, initializer)
+        self.parameters += (("p", (fan_in,), "norm"),)
+
+    def start(self, initializer: Any, bias_initializer: Any, rng: np.random.Generator) -> None:
+        """Draw weights and biases, and initialize the factors to 1."""
+        super().start(initializer, bias_initializer, rng)
+        self.p[...] = 0
+
+    def weights(self) -> np.ndarray:
+        """Return the matrix that multiplies the input: W with scaled rows."""
+        return self._prepared(Workspace())
+
+    def _prepared(self, ws: Workspace) -> np.ndarray:
+        dtype = self.W.dtype
+        scales, product = (
+            ws.buffer(name, array.shape, dtype)
+            for name, array in (("scales", self.p), ("scaled", self.W))
+        )
+        rate = ws["rate"] = np.array([RATE_OF_SCALES], dtype)
+        ws.kernels.run_loop("row_scales", scale_rows, self.W, self.p, rate, scales, product)
+        return product
+
+    def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
+        """Write the gradients of weights, biases and factors; return that of the input."""
+        gx = super().backward(g, ws, need_input)
+        arrays = self.grad_W, self.W, ws["scales"], ws["rate"], self.grad_p
+        ws.kernels.run_loop("row_scales_back", scale_rows_back, *arrays)
+        return gx
+
+
+def scale_rows(
+    W: np.ndarray, p: np.ndarray, rate: np.ndarray, scales: np.ndarray, product: np.ndarray
+) -> None:
+    """Multiply each row of `W` by its factor.
+
+    Parameters
+    ----------
+    W : ndarray of shape (..., fan_in, fan_out)
+        The weights.
+    p : ndarray of shape (..., fan_in)
+        The learned parameters.
+    rate : ndarray of shape (1,)
+        The slope of the factors with respect to `p`.
+    scales : ndarray of shape (..., fan_in)
+        Receives the factors.
+    product : ndarray of shape (..., fan_in, fan_out)
+        Receives the scaled weights.
+    """
+    np.multiply(p, rate, out=scales)
+    scales += 1
+    np.multiply(W, scales[..., None], out=product)
+
+
+def scale_rows_back(
+    g: np.ndarray, W: np.ndarray, scales: np.ndarray, rate: np.ndarray, grad_p: np.ndarray
+) -> None:
+    """Write the gradient of `p`, and turn `g`, that of the scaled rows, into that of `W`."""
+    np.einsum("...ij,...ij->...i", g, W, out=grad_p)
+    grad_p *= rate
+    g *= scales[..., None]
 
 
 class Activate(Layer):

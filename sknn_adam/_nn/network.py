@@ -14,7 +14,15 @@ from scipy.sparse import issparse
 
 from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._component.layout import Layout, weight_bounds
-from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, Workspace
+from sknn_adam._nn.layers import (
+    Activate,
+    ActivateLearned,
+    Dense,
+    Dropout,
+    Layer,
+    ScaledDense,
+    Workspace,
+)
 from sknn_adam._nn.normalization import normalization_layer
 from sknn_adam._utils.validation import extreme_exponent
 from sknn_adam.activations import Activation
@@ -291,14 +299,14 @@ class Network:
         return other
 
     def folded(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return weights and biases, with normalization by fixed statistics folded in.
+        """Return weights and biases, with scales and normalization by fixed statistics folded in.
 
-        They are views of theta, except for dense layers that a normalization is folded into.
+        They are views of theta, except for dense layers that something is folded into.
         """
         coefs, intercepts = [], []
         for layer in self.layers:
             if isinstance(layer, Dense):
-                coefs.append(layer.W)
+                coefs.append(layer.weights())
                 intercepts.append(layer.b)
             else:
                 largest = np.finfo(self.dtype).max
@@ -332,12 +340,16 @@ def build(
     n_raw: int,
     activations: Sequence[Activation],
     *,
+    learn_scales: bool = False,
     normalization: Normalization | None = None,
     dropout: Sequence[float] | None = None,
     dtype: Any = np.float64,
     members: int | None = None,
 ) -> Network:
-    """Return a network of dense, normalization, activation and dropout layers."""
+    """Return a network of dense, normalization, activation and dropout layers.
+
+    With `learn_scales`, the first dense layer learns a factor for each feature.
+    """
     layers: list[Layer] = []
     fan_in = n_features
     rates = dropout or [0.0] * len(widths)
@@ -347,7 +359,8 @@ def build(
         draw = activation.initializer
         if not layers and draw.startswith("he_"):
             draw = "glorot_uniform"
-        layers.append(Dense(fan_in, width, draw))
+        dense = ScaledDense if learn_scales and not layers else Dense
+        layers.append(dense(fan_in, width, draw))
         if normalization is not None:
             layers.append(normalization_layer(normalization, width))
         learned = activation.learned
@@ -355,5 +368,6 @@ def build(
         if rate:
             layers.append(Dropout(float(rate), activation.dropped_value))
         fan_in = width
-    layers.append(Dense(fan_in, n_raw, "glorot_uniform"))
+    dense = ScaledDense if learn_scales and not layers else Dense
+    layers.append(dense(fan_in, n_raw, "glorot_uniform"))
     return Network(layers, dtype, members)

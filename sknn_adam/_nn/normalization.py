@@ -60,14 +60,14 @@ class BatchNormLayer(Layer):
         factors = np.array([self.momentum, self.epsilon], x.dtype)
         arrays = self.gamma, self.beta, self.mean, self.variance, self.rows
         results = out, inverse, used, y
-        ws.kernels.normalize("batch_norm", normalize_batch, x, ws.kept, factors, *arrays, *results)
+        ws.kernels.run_loop("batch_norm", normalize_batch, x, ws.kept, factors, *arrays, *results)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
         """Write the gradients of scale and shift; return the gradient of the input."""
         arrays = self.gamma, ws["inverse"], ws["used"], self.grad_gamma, self.grad_beta
         function = normalize_batch_back
-        ws.kernels.normalize("batch_norm_back", function, g, ws["x"], ws.kept, *arrays)
+        ws.kernels.run_loop("batch_norm_back", function, g, ws["x"], ws.kept, *arrays)
         return g
 
     def fold(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,7 +238,7 @@ class RowNormLayer(Layer):
         out, y = (ws.buffer(name, x.shape, x.dtype) for name in ("x", "y"))
         inverse = ws.buffer("inverse", x.shape[:-1], x.dtype)
         arrays = self._factors(x.dtype), self.gamma, self._shift()
-        ws.kernels.normalize("row_norm", normalize_samples, x, *arrays, out, inverse, y)
+        ws.kernels.run_loop("row_norm", normalize_samples, x, *arrays, out, inverse, y)
         return y
 
     def backward(self, g: np.ndarray, ws: Workspace, need_input: bool = True) -> Any:
@@ -248,7 +248,7 @@ class RowNormLayer(Layer):
         arrays = ws["x"], self._factors(g.dtype), self.gamma, ws["inverse"]
         gradients = self.grad_gamma, grad_beta
         function = normalize_samples_back
-        ws.kernels.normalize("row_norm_back", function, g, *arrays, *gradients)
+        ws.kernels.run_loop("row_norm_back", function, g, *arrays, *gradients)
         return g
 
     def _factors(self, dtype: Any) -> np.ndarray:

@@ -77,7 +77,8 @@ class LayerHistory(History):
     * ``"gradient_norm"``: Euclidean norm of the gradient of the weights, including the penalty,
       before clipping;
     * ``"loss_gradient_norm"``: the same norm for the loss without the penalty (nan for L-BFGS);
-    * ``"weight_norm"``: Euclidean norm of the weights before the step;
+    * ``"weight_norm"``: Euclidean norm of the weights before the step (with `learn_scales`, without
+      the learned factors, as in the other columns);
     * ``"update_ratio"``: norm of the change of the weights in the step, divided by the norm of the
       weights;
     * ``"activation_min"``, ``"activation_max"``: range of the outputs on the batch of the step,

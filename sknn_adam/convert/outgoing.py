@@ -30,10 +30,10 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor, n_samples: int | None = 
     ----------
     estimator : MLPClassifier or MLPRegressor
         The estimator, fitted or not. It is not modified. The weights of a fitted estimator are
-        copied, with batch normalization and target scaling folded in, so the network makes the
-        same predictions. Its training parameters are mapped if scikit-learn has a counterpart, and
-        otherwise omitted, for example dropout. If the estimator is not fitted, all parameters must
-        have a counterpart.
+        copied, with learned scales, batch normalization and target scaling folded in, so the
+        network makes the same predictions. Its training parameters are mapped if scikit-learn has a
+        counterpart, and otherwise omitted, for example dropout. If the estimator is not fitted, all
+        parameters must have a counterpart.
     n_samples : int, optional
         Number of training samples, 1000 by default. It determines the values that ``"auto"`` stands
         for in ``batch_size`` and ``alpha``.
@@ -128,7 +128,7 @@ def _training_problems(estimator: Any, architecture: Architecture) -> Iterator[s
     l1_ratio, smooth = estimator.l1_ratio, architecture.optimizer.full_batch
     if l1_ratio and not (l1_ratio == "auto" and (smooth or architecture.loss.task == "regression")):
         yield f"l1_ratio={l1_ratio!r}"
-    for name in ("class_weight", "target_scaling"):
+    for name in ("learn_scales", "class_weight", "target_scaling"):
         if getattr(estimator, name, None):
             yield f"{name}={getattr(estimator, name)!r}"
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sknn_adam import activations
 from sknn_adam._component.base import overrides
-from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, ScaledDense
 from sknn_adam._nn.network import Network
 from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam.activations import Activation
@@ -189,16 +189,17 @@ def raw_outputs(g: Graph, network: Network, x: str) -> str:
     """
     affine: Sequence[np.ndarray] = ()
     for layer in network.layers:
-        if type(layer) is Dense:
+        if type(layer) is Dense or type(layer) is ScaledDense:
             x = _affine(g, x, *affine) if affine else x
-            affine = layer.W, layer.b
+            affine = layer.weights(), layer.b
         elif type(layer) is BatchNormLayer and affine:
             affine = layer.fold(*affine)
         elif type(layer) in LAYERS:
             x, affine = _affine(g, x, *affine) if affine else x, ()
             x = LAYERS[type(layer)](g, layer, x)
         else:
-            known = sorted(layer_type.__name__ for layer_type in (Dense, BatchNormLayer, *LAYERS))
+            types = Dense, ScaledDense, BatchNormLayer, *LAYERS
+            known = sorted(layer_type.__name__ for layer_type in types)
             raise NotImplementedError(
                 f"The layer {type(layer).__name__} cannot be converted to ONNX: conversions "
                 f"exist for {known}."

@@ -17,7 +17,7 @@ import numpy as np
 from sknn_adam._component.base import Component
 from sknn_adam._estimator.continuous import Continuous
 from sknn_adam._estimator.targets import Classes, Multiclass, Multilabel, Multioutput
-from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer
+from sknn_adam._nn.layers import Activate, ActivateLearned, Dense, Dropout, Layer, ScaledDense
 from sknn_adam._nn.network import Network
 from sknn_adam._nn.normalization import BatchNormLayer, RowNormLayer
 from sknn_adam._training.history import History, LayerHistory
@@ -93,7 +93,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-@_examples_of(Activate, ActivateLearned, BatchNormLayer, Dense, Dropout, RowNormLayer)
+@_examples_of(Activate, ActivateLearned, BatchNormLayer, Dense, Dropout, RowNormLayer, ScaledDense)
 def _layer(cls: type[Layer], state: State) -> Examples:
     """Compare with a layer created from the same arguments."""
     names = signature(cls).parameters

@@ -74,6 +74,7 @@ def classify(X: Array, y: Array, folder: Path) -> float:
         [Square(), PReLU(0.1)],
         initializer=HeNormal(),
         bias_initializer=VarianceScaling(1.0, "in", "normal"),
+        learn_scales=True,
         normalization=BatchNorm(),
         dropout=[0.1, 0.2],
         loss=FocalLoss(gamma=1.0),
