@@ -5,70 +5,47 @@ The first ones change one thing about the base; the others are drawn at random.
 
 import numpy as np
 
-BASE = {
-    "hidden_layer_sizes": (128, 128),
-    "optimizer": "adam",
-    "optimizer__learning_rate": 0.003,
-    "schedule": "cosine",
-    "averaging": None,
-    "alpha": 0.0,
-    "batch_size": 64,
-    "max_iter": 60,
-    "n_iter_no_change": 10,
-    "early_stopping": True,
-}
+from sknn_adam.tabular.recipes import RECIPES
+
+# The recipe "default". The folds are those of the study.
+BASE = {key: value for key, value in RECIPES["default"].items() if key != "cv"}
+LAYER = {"normalization": "layer"}
 # "bins" is no parameter of the network: False leaves out PiecewiseLinearEncoder.
+NO_BINS = {"bins": False}
 CHANGES = {
     "base": {},
-    "all epochs": {"n_iter_no_change": np.inf},
-    "all epochs, batches of 32": {"n_iter_no_change": np.inf, "batch_size": 32},
-    "patience of 10, batches of 32": {"batch_size": 32},
-    "patience of 20, batches of 32": {"n_iter_no_change": 20, "batch_size": 32},
-    "all epochs, batches of 128": {"n_iter_no_change": np.inf, "batch_size": 128},
-    "30 epochs, batches of 32": {"n_iter_no_change": np.inf, "max_iter": 30, "batch_size": 32},
-    "20 epochs, batches of 32": {"n_iter_no_change": np.inf, "max_iter": 20, "batch_size": 32},
-    "no bins": {"bins": False},
-    "no bins, mish": {"bins": False, "activation": "mish", "optimizer__learning_rate": 0.005},
-    "dropout": {"dropout": 0.25},
-    "one layer": {"hidden_layer_sizes": (256,)},
-    "narrow": {"hidden_layer_sizes": (64, 64)},
-    "silu": {"activation": "silu"},
-    "mish": {"activation": "mish", "dropout": 0.1},
-    "weight decay": {"optimizer": "adamw", "optimizer__weight_decay": 0.1},
-    "learning rate 0.001": {"optimizer__learning_rate": 0.001},
-    "learning rate 0.006": {"optimizer__learning_rate": 0.006},
-    "batch normalization": {"normalization": "batch"},
-    "layer normalization": {"normalization": "layer"},
-    "averaging": {"averaging": "ema"},
-    "label smoothing": {"loss__label_smoothing": 0.03},
-    "beta_2": {"optimizer__beta_2": 0.95},
-    "penalty": {"alpha": "auto"},
-    "L1 penalty": {"alpha": "auto", "l1_ratio": 1.0},
-    "deep": {
-        "bins": False,
+    "layer normalization": LAYER,
+    "beta_2 0.999": {"optimizer__beta_2": 0.999},
+    "no bins": NO_BINS,
+    "layer normalization, dropout": {**LAYER, "dropout": 0.1},
+    "no bins, silu, three layers": {
+        **NO_BINS,
         "hidden_layer_sizes": (128, 128, 128),
         "activation": "silu",
         "dropout": 0.1,
-        "optimizer__learning_rate": 0.001,
     },
-    "wide": {
-        "bins": False,
-        "hidden_layer_sizes": (512,),
-        "dropout": 0.3,
-        "optimizer": "adamw",
-        "optimizer__learning_rate": 0.001,
-        "optimizer__weight_decay": 0.01,
-        "n_iter_no_change": np.inf,
-    },
-    "mish, weight decay": {
-        "bins": False,
-        "hidden_layer_sizes": (256, 128),
-        "activation": "mish",
-        "dropout": 0.15,
-        "optimizer": "adamw",
-        "optimizer__weight_decay": 0.03,
-        "batch_size": 128,
-    },
+    "no scales": {"learn_scales": False},
+    "no weight decay": {"optimizer__weight_decay": 0.0},
+    "dropout": {"dropout": 0.2},
+    "mish": {"activation": "mish"},
+    "no bins, layer normalization, mish": {**NO_BINS, **LAYER, "activation": "mish"},
+    "batches of 32": {"batch_size": 32},
+    "all epochs": {"n_iter_no_change": np.inf},
+    "label smoothing": {"loss__label_smoothing": 0.03},
+    "averaging": {"averaging": "ema"},
+    "batch normalization": {"normalization": "batch"},
+    "one layer": {"hidden_layer_sizes": (256,)},
+    "narrow": {"hidden_layer_sizes": (64, 64)},
+    "weight decay 0.5": {"optimizer__weight_decay": 0.5},
+    "learning rate 0.0015": {"optimizer__learning_rate": 0.0015},
+    "learning rate 0.006": {"optimizer__learning_rate": 0.006},
+    "L1 penalty": {"alpha": "auto", "l1_ratio": 1.0},
+    "batches of 128": {"batch_size": 128},
+    "30 epochs": {"max_iter": 30},
+    "no scales, silu": {"learn_scales": False, "activation": "silu"},
+    "layer normalization, silu": {**LAYER, "activation": "silu"},
+    "batches of 32, dropout": {"batch_size": 32, "dropout": 0.2},
+    "no bins, no scales": {**NO_BINS, "learn_scales": False},
 }
 SIZES = (
     *((128, 128), (256,), (512,), (128, 128, 128)),
@@ -90,11 +67,12 @@ def _draw(rng):
         "dropout": 0.0 if rng.random() < 0.35 else round(float(rng.uniform(0.05, 0.5)), 2),
         "optimizer__learning_rate": round(_log_uniform(rng, 7e-4, 1e-2), 5),
     }
-    if rng.random() < 0.5:
-        decay = round(_log_uniform(rng, 3e-3, 0.5), 4)
-        changed |= {"optimizer": "adamw", "optimizer__weight_decay": decay}
+    decay = rng.random() < 0.7
+    changed["optimizer__weight_decay"] = round(_log_uniform(rng, 1e-2, 1), 3) if decay else 0.0
     if rng.random() < 0.3:
-        changed["optimizer__beta_2"] = 0.95
+        changed["optimizer__beta_2"] = 0.999
+    if rng.random() < 0.2:
+        changed["learn_scales"] = False
     changed["batch_size"] = int(rng.choice([32, 64, 128], p=[0.25, 0.5, 0.25]))
     if rng.random() < 0.4:
         changed["bins"] = False

@@ -180,8 +180,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     of the column. A value that equals several quantiles, such as 0 in a column of counts, is one
     edge, and the remaining edges are quantiles of the other values. The encoded features follow the
     original column. With few samples and many features a network overfits, so the number of bins
-    depends on the number of samples. If there are too few samples for two bins per column, no bins
-    are added. Columns with at most two distinct values are not encoded.
+    depends on the number of samples. If it is less than two per column, no bins are added. Columns
+    with at most two distinct values are not encoded.
 
     Parameters
     ----------
@@ -190,6 +190,9 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     rows_per_bin : int, default=10
         Minimum number of training samples per bin, where the bins of all encoded columns are
         counted together: 1,000 samples and 5 columns give 1,000 / 10 / 5 = 20 bins per column.
+    max_total_bins : int, default=256
+        Maximum number of bins of all columns together: 20 columns have at most 256 / 20 = 12 bins
+        each, rounded down.
 
     Attributes
     ----------
@@ -222,11 +225,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     _parameter_constraints: ClassVar = {
         "n_bins": [POSITIVE_INTEGER],
         "rows_per_bin": [POSITIVE_INTEGER],
+        "max_total_bins": [POSITIVE_INTEGER],
     }
 
-    def __init__(self, n_bins: int = 32, rows_per_bin: int = 10) -> None:
+    def __init__(self, n_bins: int = 32, rows_per_bin: int = 10, max_total_bins: int = 256) -> None:
         self.n_bins = n_bins
         self.rows_per_bin = rows_per_bin
+        self.max_total_bins = max_total_bins
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Compute the bin edges.
@@ -247,7 +252,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         X = validate_input(self, X, dtype=FLOATS)
         # A column with two distinct values would have a single bin, which duplicates the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
-        n_bins = min(self.n_bins, len(X) // (self.rows_per_bin * max(1, sum(bent))))
+        n_total = min(self.max_total_bins, len(X) // self.rows_per_bin)
+        n_bins = min(self.n_bins, n_total // max(1, sum(bent)))
         self.edges_ = [
             self._column_edges(column, n_bins) if many and n_bins > 1 else column[:0]
             for column, many in zip(X.T, bent, strict=True)

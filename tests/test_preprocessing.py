@@ -137,7 +137,18 @@ def test_piecewise_linear_matches_hand_computed_values():
 
 @pytest.mark.parametrize(
     ("n_rows", "n_columns", "n_bins"),
-    [(19, 1, 0), (20, 1, 2), (39, 2, 0), (40, 2, 2), (159, 5, 3), (160, 5, 3), (5000, 5, 32)],
+    [
+        (19, 1, 0),
+        (20, 1, 2),
+        (39, 2, 0),
+        (40, 2, 2),
+        (159, 5, 3),
+        (160, 5, 3),
+        (5000, 5, 32),
+        (5000, 20, 12),
+        (5000, 128, 2),
+        (5000, 129, 0),
+    ],
 )
 def test_number_of_bins_depends_on_rows_and_columns(rng, n_rows, n_columns, n_bins):
     X = np.column_stack([rng.normal(size=(n_rows, n_columns)), rng.random(n_rows) < 0.5])
