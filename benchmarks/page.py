@@ -17,7 +17,17 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *("score", "tabular", "blend", "raw_tables", "levels", "tuned", "search", "widths"),
+    *(
+        "score",
+        "tabular",
+        "portfolio",
+        "blend",
+        "raw_tables",
+        "levels",
+        "tuned",
+        "search",
+        "widths",
+    ),
     *("imbalance", "bits", "pairs", "candidates", "path"),
 )
 
