@@ -703,6 +703,8 @@ def test_invalid_arguments_raise():
         ValueError, match=r"'fats' is not a known recipe.*mean 'fast'.*default, fast"
     ):
         make_tabular_pipeline("classifier", recipe="fats")
+    with pytest.raises(ValueError, match=r"is sknn_adam\.ensemble\.make_tabular_ensemble\. Known"):
+        make_tabular_pipeline("classifier", recipe="best")
     for wrong in (MLPClassifier, 3, None):
         with pytest.raises(TypeError, match=r"'classifier', 'regressor' or an estimator. Got"):
             make_tabular_pipeline(wrong)

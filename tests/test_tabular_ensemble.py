@@ -30,7 +30,7 @@ def test_ensemble_weights_networks_and_boosting(task):
     y = LABELS if task == "classifier" else NUMBERS + (COLOURS == "red")
     model = make_tabular_ensemble(task, include=["networks", "boosting"], cv=3, random_state=0)
     short(model).fit(frame(), y)
-    assert [name for name, _ in model.estimators] == [*PORTFOLIO, "boosting"]
+    assert [name for name, _ in model.estimators] == ["default", "boosting", *list(PORTFOLIO)[1:]]
     assert model.weights_.sum() == pytest.approx(1)
     assert model.oof_score_ >= model.estimator_scores_.max()
     assert model.predict(frame()).shape == (N,)
@@ -42,7 +42,7 @@ def test_networks_of_the_portfolio_differ():
     assert len(set(described)) == len(PORTFOLIO)
     for name, pipeline in model.estimators:
         bins = pipeline["columns"].get_params()["numbers__bins"]
-        assert (bins == "passthrough") == (name in ("wide", "deep", "mish"))
+        assert (bins == "passthrough") == (name == "plain")
 
 
 def test_same_random_state_gives_the_same_ensemble():
@@ -57,8 +57,9 @@ def test_column_types_reach_every_pipeline():
         "classifier", include="boosting", column_types={"size": "category"}, cv=3
     )
     model.fit(frame(), LABELS)
-    (pipeline,) = model.estimators_
-    assert pipeline["columns"].column_types_["size"].type == "category"
+    (mean,) = model.estimators_
+    types = [pipeline["columns"].column_types_["size"].type for pipeline in mean.estimators_]
+    assert types == ["category"] * 3
 
 
 @pytest.mark.parametrize(

@@ -12,41 +12,15 @@ from sknn_adam.tabular import make_tabular_pipeline
 __all__ = ["make_tabular_ensemble"]
 
 NO_BINS = {"columns__numbers__bins": "passthrough", "columns__dates__bins": "passthrough"}
-ADAMW = {"model__optimizer": "adamw"}
-# Changes to the recipe "default". They were written down to be different from each other, and have
-# not been tuned on any table.
+# Changes to the recipe "default", see benchmarks/results/portfolio for their choice.
 PORTFOLIO: dict[str, dict[str, Any]] = {
     "default": {},
-    "wide": {
-        **NO_BINS,
-        **ADAMW,
-        "model__hidden_layer_sizes": (512,),
-        "model__dropout": 0.3,
-        "model__optimizer__learning_rate": 0.001,
-        "model__optimizer__weight_decay": 0.01,
-        "model__batch_size": 64,
-    },
-    "dropout": {
-        "model__hidden_layer_sizes": (256, 256),
-        "model__dropout": 0.25,
-        "model__optimizer__learning_rate": 0.001,
-        "model__batch_size": 64,
-    },
-    "deep": {
+    "normalized": {"model__normalization": "layer"},
+    "plain": {
         **NO_BINS,
         "model__hidden_layer_sizes": (128, 128, 128),
         "model__activation": "silu",
         "model__dropout": 0.1,
-        "model__optimizer__learning_rate": 0.001,
-    },
-    "mish": {
-        **NO_BINS,
-        **ADAMW,
-        "model__hidden_layer_sizes": (256, 128),
-        "model__activation": "mish",
-        "model__dropout": 0.15,
-        "model__optimizer__weight_decay": 0.03,
-        "model__batch_size": 128,
     },
 }
 ENSEMBLES: dict[str, Any] = {
@@ -69,21 +43,23 @@ def make_tabular_ensemble(
 ) -> Any:
     """Make a weighted ensemble of cross-fitted pipelines for raw tables.
 
-    The networks are five variants of `make_tabular_pipeline` with the recipe ``"default"``: other
-    layers, activations, dropout, weight decay and batch sizes, some without piecewise-linear bins.
+    The networks are three variants of `make_tabular_pipeline`: the recipe ``"default"``, the same
+    with layer normalization, and a deeper network without piecewise-linear bins.
 
     Parameters
     ----------
     task : {"classifier", "regressor"}
         The task.
     include : collection of {"networks", "boosting"}, default=("networks",)
-        The estimators. ``"boosting"`` adds scikit-learn's histogram gradient boosting.
+        The estimators. ``"boosting"`` adds scikit-learn's histogram gradient boosting, as the mean
+        of the fits for the splits.
     column_types : dict of str or int to str, optional
         Types of columns; see `make_tabular_pipeline`.
     cv : int, splitter or iterable, default=8
         Cross-validation splits of all estimators.
     time_limit : float, optional
-        Seconds after which no other estimator is fitted.
+        Time limit for ``fit`` in seconds, see `WeightedEnsembleClassifier`. The first network and
+        boosting are fitted first.
     n_jobs, random_state, verbose : object
         Parameters of the ensemble. `random_state` is also that of all estimators.
 
@@ -103,7 +79,7 @@ def make_tabular_ensemble(
     >>> from sknn_adam.ensemble import make_tabular_ensemble
     >>> model = make_tabular_ensemble("classifier", include=["networks", "boosting"])
     >>> [name for name, _ in model.estimators]
-    ['default', 'wide', 'dropout', 'deep', 'mish', 'boosting']
+    ['default', 'boosting', 'normalized', 'plain']
     """
     if task not in ENSEMBLES:
         raise ValueError(
@@ -122,10 +98,12 @@ def make_tabular_ensemble(
             estimators.append((name, pipeline.set_params(**params)))
     if "boosting" in names:
         pipeline = make_tabular_pipeline(boosting(random_state=random_state), **options)
-        estimators.append(("boosting", pipeline.set_params(**NO_BINS)))
+        # Boosting contributes more than further networks, if there is time for few estimators.
+        estimators.insert(1, ("boosting", pipeline.set_params(**NO_BINS)))
     return ensemble(
         estimators,
         cv=cv,
+        refit=False,
         time_limit=time_limit,
         n_jobs=n_jobs,
         random_state=random_state,

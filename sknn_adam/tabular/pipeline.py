@@ -41,9 +41,10 @@ def make_tabular_pipeline(
     ----------
     estimator : {"classifier", "regressor"} or estimator
         A name selects a network with the parameters of the recipe; an estimator keeps its own.
-    recipe : {"default", "fast", "best"}, default="default"
+    recipe : {"default", "fast"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
-        ``"default"`` and ``"best"`` cross-fit 8 and 16 networks and score better.
+        ``"default"`` cross-fits 8 networks and scores better. `make_tabular_ensemble` weights
+        several such pipelines and scores best.
     column_types : dict of str or int to str, optional
         Types of columns, by name or position: ``"number"``, ``"date"``, ``"boolean"``,
         ``"category"``, ``"text"``, or ``"identifier"`` for a column that is left out.
@@ -111,9 +112,11 @@ def _network(estimator: Any, recipe: str, random_state: Any) -> Any:
     """Return the estimator for a name, or the given one, with its metadata requests."""
     for name, value, known in (("recipe", recipe, RECIPES), ("estimator", estimator, NETWORKS)):
         if isinstance(value, str) and value not in known:
+            hint = did_you_mean(value, known)
+            if value == "best":
+                hint = " The most accurate estimator is sknn_adam.ensemble.make_tabular_ensemble."
             raise ValueError(
-                f"{value!r} is not a known {name}.{did_you_mean(value, known)} "
-                f"Known names: {', '.join(known)}."
+                f"{value!r} is not a known {name}.{hint} Known names: {', '.join(known)}."
             )
     if isinstance(estimator, str):
         params = {"random_state": random_state, **RECIPES[recipe]}
