@@ -40,9 +40,6 @@ def test_networks_of_the_portfolio_differ():
     model = make_tabular_ensemble("classifier", random_state=0)
     described = [repr(pipeline["model"]) for _, pipeline in model.estimators]
     assert len(set(described)) == len(PORTFOLIO)
-    for name, pipeline in model.estimators:
-        bins = pipeline["columns"].get_params()["numbers__bins"]
-        assert (bins == "passthrough") == (name == "plain")
 
 
 def test_same_random_state_gives_the_same_ensemble():

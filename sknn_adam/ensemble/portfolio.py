@@ -16,12 +16,7 @@ NO_BINS = {"columns__numbers__bins": "passthrough", "columns__dates__bins": "pas
 PORTFOLIO: dict[str, dict[str, Any]] = {
     "default": {},
     "normalized": {"model__normalization": "layer"},
-    "plain": {
-        **NO_BINS,
-        "model__hidden_layer_sizes": (128, 128, 128),
-        "model__activation": "silu",
-        "model__dropout": 0.1,
-    },
+    "mish": {"model__activation": "mish"},
 }
 ENSEMBLES: dict[str, Any] = {
     "classifier": (WeightedEnsembleClassifier, HistGradientBoostingClassifier),
@@ -43,8 +38,8 @@ def make_tabular_ensemble(
 ) -> Any:
     """Make a weighted ensemble of cross-fitted pipelines for raw tables.
 
-    The networks are three variants of `make_tabular_pipeline`: the recipe ``"default"``, the same
-    with layer normalization, and a deeper network without piecewise-linear bins.
+    The networks are three variants of `make_tabular_pipeline`: the recipe ``"default"``, and the
+    same with layer normalization or with Mish activations.
 
     Parameters
     ----------
@@ -79,7 +74,7 @@ def make_tabular_ensemble(
     >>> from sknn_adam.ensemble import make_tabular_ensemble
     >>> model = make_tabular_ensemble("classifier", include=["networks", "boosting"])
     >>> [name for name, _ in model.estimators]
-    ['default', 'boosting', 'normalized', 'plain']
+    ['default', 'boosting', 'normalized', 'mish']
     """
     if task not in ENSEMBLES:
         raise ValueError(
