@@ -70,3 +70,10 @@ def paired(ratios) -> dict:
         "ratio": round(float(np.median(ratios)), 4),
         "interval": [round(float(value), 4) for value in interval],
     }
+
+
+def bootstrap(logs, rng):
+    """Return the geometric mean of ratios and its 95 % interval over bootstrap samples."""
+    draws = rng.choice(logs, size=(4000, len(logs))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return [round(float(np.exp(value)), 3) for value in (np.mean(logs), low, high)]

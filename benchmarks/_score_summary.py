@@ -5,7 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from benchmarks._methods import ENSEMBLES
-from benchmarks.tabular import bootstrap
+from benchmarks._report import bootstrap
 
 REFERENCES = ("CatBoost", "scikit-learn MLP")
 METRICS = ("error", "logloss", "nrmse", "loss")

@@ -25,8 +25,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks._page import interval, markdown_table
 from benchmarks._records import discard_unfinished, facts, save, save_unfinished, unfinished
+from benchmarks._report import bootstrap
 from benchmarks._tables import load_tables
-from benchmarks.tabular import bootstrap, scores
 from sknn_adam import make_tabular_pipeline
 from sknn_adam._estimator import parameters
 from sknn_adam._nn.layers import Layer
@@ -52,6 +52,13 @@ def add_arguments(parser):
 
 
 # -- generated tables ----------------------------------------------------------------------------
+
+
+def scores(realdata, task, model, X, y, n_classes):
+    if task == "regression":
+        return realdata.metrics(task, y, model.predict(X))
+    p = model.predict_proba(X)
+    return realdata.metrics(task, y, model.predict(X), p, model.classes_, n_classes)
 
 
 def effects(rng, a, b, x):

@@ -17,18 +17,8 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *(
-        "score",
-        "tabular",
-        "portfolio",
-        "blend",
-        "raw_tables",
-        "levels",
-        "tuned",
-        "search",
-        "widths",
-    ),
-    *("imbalance", "bits", "pairs", "candidates", "path"),
+    *("score", "portfolio", "raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
+    *("bits", "pairs", "candidates", "path"),
 )
 
 

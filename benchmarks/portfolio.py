@@ -28,8 +28,8 @@ from benchmarks._configurations import BASE, configurations
 from benchmarks._forward import Tables
 from benchmarks._page import interval, markdown_table
 from benchmarks._records import RESULTS, save
+from benchmarks._report import bootstrap
 from benchmarks._tables import load_tables
-from benchmarks.tabular import bootstrap
 from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
 
 METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}

@@ -22,8 +22,7 @@ from benchmarks._dirty import DATES, KINDS, dates, read_back, table, words
 from benchmarks._page import interval, markdown_table
 from benchmarks._raw_costs import costs, costs_section
 from benchmarks._records import discard_unfinished, save, save_unfinished, unfinished
-from benchmarks._report import add_clock
-from benchmarks.tabular import bootstrap
+from benchmarks._report import add_clock, bootstrap
 from sknn_adam import make_tabular_pipeline
 
 try:
