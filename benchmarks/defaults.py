@@ -53,6 +53,7 @@ def candidates() -> dict[str, dict]:
         "optimizer__learning_rate": (5e-4, 2e-3),
         "n_iter_no_change": (5, 20),
         "early_stopping": (True,),
+        "learn_scales": (True,),
     }.items():
         params_by_name |= {f"{name}={value}": {name: value} for value in values}
     return params_by_name
@@ -61,7 +62,9 @@ def candidates() -> dict[str, dict]:
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="folder of tables with a realdata.py")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="only candidates whose name contains this")
+    parser.add_argument(
+        "--only", default="", help="only candidates whose name contains one of these"
+    )
     parser.add_argument("--tables", default="", help="comma-separated names (default: all)")
 
 
@@ -134,7 +137,8 @@ def run(args):
     warnings.simplefilter("ignore")
     realdata = load_tables(args.data)
     tables = args.tables.split(",") if args.tables else realdata.SETS
-    chosen = {n: p for n, p in candidates().items() if args.only in n}
+    words = args.only.split(",")
+    chosen = {n: p for n, p in candidates().items() if any(word in n for word in words)}
     rows = compare(realdata, chosen, tables, args.seed)
     metrics = ("error", "logloss", "nrmse", "seconds")
     table = {m: ratios(rows, m, 0.01 if m != "seconds" else 0.0) for m in metrics}
