@@ -49,6 +49,8 @@ REFUSED = [
     r"every member holds out its own fold",
     r"minimizes the objective of one network",
     r"cv=\d+ is too large",
+    # Weights of zero.
+    r"Split \d+ of cv has (no training sample|\d test samples) with positive weight",
 ]
 # Limit for one case. A typical case takes a few hundredths of a second.
 CPU_SECONDS = 20

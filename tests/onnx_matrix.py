@@ -91,7 +91,6 @@ VARIANTS = {
     "scales": {"learn_scales": True},
     "scales, no hidden layer": {"learn_scales": True, "hidden_layer_sizes": ()},
     "scales, normalized": {"learn_scales": True, "normalization": "batch"},
-    "scales, members": {"learn_scales": True, "n_members": 3},
     "all at once": {"normalization": "batch", "activation": ["prelu", "mish"], "dropout": 0.1},
     "minimized": {"optimizer": "lbfgs"},
 }

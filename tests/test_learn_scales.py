@@ -106,6 +106,14 @@ def test_initial_network_equals_one_without_scales(members, widths, rng):
         np.testing.assert_array_equal(a, b)
 
 
+def test_weights_that_overflow_are_clipped():
+    layer, network = layer_of(None, np.float32)
+    layer.W[...], layer.p[...] = 1e30, 1e30
+    layer.p[1] = -1e30
+    (W,), _ = network.folded()
+    assert W.tolist() == np.outer([1, -1, 1, 1], np.full(3, np.finfo(np.float32).max)).tolist()
+
+
 # -- training --------------------------------------------------------------------------------------
 
 
@@ -227,6 +235,7 @@ def test_published_weights_reproduce_predictions(params):
 @pytest.mark.parametrize("params", [{}, {"n_members": 2}, {"cv": 3}], ids=str)
 @BOTH
 def test_archives_and_copies_restore_factors(estimator, y, params, tmp_path):
+    pytest.importorskip("skops")
     model = small(estimator, warm_start=True, **params).fit(X, y)
     save(model, tmp_path / "model.skops")
     model.set_params(max_iter=20)

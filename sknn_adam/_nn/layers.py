@@ -183,8 +183,10 @@ class ScaledDense(Dense):
         self.p[...] = 0
 
     def weights(self) -> np.ndarray:
-        """Return the matrix that multiplies the input: W with scaled rows."""
-        return self._prepared(Workspace())
+        """Return the matrix that multiplies the input: W with scaled rows, clipped to be finite."""
+        largest = np.finfo(self.W.dtype).max
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.clip(self._prepared(Workspace()), -largest, largest)
 
     def _prepared(self, ws: Workspace) -> np.ndarray:
         dtype = self.W.dtype
