@@ -10,7 +10,8 @@ from sknn_adam.tabular.recipes import RECIPES
 # The recipe "default". The folds are those of the study.
 BASE = {key: value for key, value in RECIPES["default"].items() if key != "cv"}
 LAYER = {"normalization": "layer"}
-# "bins" is no parameter of the network: False leaves out PiecewiseLinearEncoder.
+# Two keys are no parameters of the network: "bins" is False without PiecewiseLinearEncoder, and
+# "folds" has the changes for the network of each fold.
 NO_BINS = {"bins": False}
 CHANGES = {
     "base": {},
@@ -46,12 +47,21 @@ CHANGES = {
     "layer normalization, silu": {**LAYER, "activation": "silu"},
     "batches of 32, dropout": {"batch_size": 32, "dropout": 0.2},
     "no bins, no scales": {**NO_BINS, "learn_scales": False},
+    "another network for each fold": {
+        "folds": [
+            {},
+            {"optimizer__learning_rate": 0.006},
+            {"dropout": 0.15},
+            {"optimizer__learning_rate": 0.0015, "optimizer__weight_decay": 0.4},
+        ]
+    },
+    "four networks for each fold": {"n_members": 4},
 }
 SIZES = (
     *((128, 128), (256,), (512,), (128, 128, 128)),
     *((256, 128), (64, 64), (64, 64, 64), (128,)),
 )
-N_RANDOM, SEED = 36, 20261128
+N_RANDOM, SEED = 34, 20261128
 
 
 def configurations() -> dict[str, dict]:

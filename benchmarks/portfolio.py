@@ -139,12 +139,26 @@ def fit_network(parts, changes, y, cv, n_classes, seed):
     X, X_test = parts[params.pop("bins", True)]
     if not n_classes:
         params.pop("loss__label_smoothing", None)
-    model = (MLPClassifier if n_classes else MLPRegressor)(cv=cv, random_state=seed)
-    model.set_params(**params).fit(X, y)
-    oof = model.oof_prediction_.reshape(len(y), -1)
-    if not n_classes:
-        return oof, model.predict(X_test)[:, None]
-    return [in_columns(p, model, n_classes) for p in (oof, model.predict_proba(X_test))]
+    folds = params.pop("folds", None)
+    if folds:
+        jobs = [
+            ([split], params | fold, seed + i) for i, (split, fold) in enumerate(zip(cv, folds))
+        ]
+    else:
+        jobs = [(cv, params, seed)]
+    oof, tests = np.zeros((len(y), n_classes or 1)), []
+    for splits, chosen, random_state in jobs:
+        model = (MLPClassifier if n_classes else MLPRegressor)(cv=splits, random_state=random_state)
+        model.set_params(**chosen).fit(X, y)
+        held = np.concatenate([rows for _, rows in splits])
+        predicted = model.oof_prediction_.reshape(len(y), -1)[held]
+        if n_classes:
+            oof[held] = in_columns(predicted, model, n_classes)
+            tests.append(in_columns(model.predict_proba(X_test), model, n_classes))
+        else:
+            oof[held] = predicted
+            tests.append(model.predict(X_test)[:, None])
+    return oof, np.mean(tests, axis=0)
 
 
 def fit_boosting(part, y, cv, n_classes, seed):

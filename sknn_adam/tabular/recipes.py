@@ -25,6 +25,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 32,
         "max_iter": 15,
         "n_iter_no_change": inf,
-        "n_members": 6,
+        "n_members": 4,
     },
 }
