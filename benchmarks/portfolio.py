@@ -142,7 +142,8 @@ def fit_network(parts, changes, y, cv, n_classes, seed):
     folds = params.pop("folds", None)
     if folds:
         jobs = [
-            ([split], params | fold, seed + i) for i, (split, fold) in enumerate(zip(cv, folds))
+            ([split], params | fold, seed + i)
+            for i, (split, fold) in enumerate(zip(cv, folds, strict=True))
         ]
     else:
         jobs = [(cv, params, seed)]
