@@ -12,6 +12,7 @@ from benchmarks import _page, _records, score
 from benchmarks import _score_summary as summary
 from benchmarks._methods import networks_fitted_once
 from sknn_adam.ensemble import make_tabular_ensemble
+from sknn_adam.ensemble.portfolio import PORTFOLIO
 
 REFERENCE = "CatBoost"
 
@@ -140,7 +141,7 @@ def test_ensembles_share_their_networks():
         fit(["networks"])
         assert saved == []
         shared = fit(["networks", "boosting"])
-    assert len(saved) == len(results) == 5
+    assert len(saved) == len(results) == len(PORTFOLIO)
     separate = fit(["networks", "boosting"])
     np.testing.assert_array_equal(shared.oof_prediction_, separate.oof_prediction_)
     np.testing.assert_array_equal(shared.predict_proba(X), separate.predict_proba(X))

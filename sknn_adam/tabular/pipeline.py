@@ -43,8 +43,7 @@ def make_tabular_pipeline(
         A name selects a network with the parameters of the recipe; an estimator keeps its own.
     recipe : {"default", "fast"}, default="default"
         Parameters of the network. ``"fast"`` takes about as long as scikit-learn's MLP;
-        ``"default"`` cross-fits 8 networks and scores better. `make_tabular_ensemble` weights
-        several such pipelines and scores best.
+        ``"default"`` cross-fits 8 networks and scores better. See also `make_tabular_ensemble`.
     column_types : dict of str or int to str, optional
         Types of columns, by name or position: ``"number"``, ``"date"``, ``"boolean"``,
         ``"category"``, ``"text"``, or ``"identifier"`` for a column that is left out.
