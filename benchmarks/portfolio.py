@@ -216,11 +216,16 @@ def choose(store, seed):
         with np.load(store / table / "y.npz") as y:
             rng = np.random.default_rng(seed)
             picked = [subset(rng, len(y["oof"])), subset(rng, len(y["test"]))]
-            predictions[table] = {"y": [y["oof"][picked[0]], y["test"][picked[1]]]}
+            targets = [y["oof"][picked[0]], y["test"][picked[1]]]
+            # Standardized numbers fit into float16.
+            center, scale = (
+                (0, 1) if y["oof"].dtype.kind == "i" else (y["oof"].mean(), y["oof"].std())
+            )
+            predictions[table] = {"y": [(each - center) / scale for each in targets]}
         for name in complete:
             with np.load(store / table / f"{name}.npz") as z:
                 pair = [z["oof"][picked[0]], z["test"][picked[1]]]
-                predictions[table][name] = [p.astype(np.float16) for p in pair]
+                predictions[table][name] = [((p - center) / scale).astype(np.float16) for p in pair]
     finalists = finalists_of(predictions, complete)
     kept = {t: {name: each[name] for name in ("y", *finalists)} for t, each in predictions.items()}
     content = {"seed": seed, "fits": rows, "single": singles(rows), "finalists": finalists}
