@@ -30,14 +30,16 @@ from benchmarks._page import interval, markdown_table
 from benchmarks._records import RESULTS, save
 from benchmarks._report import bootstrap
 from benchmarks._tables import load_tables
+from benchmarks.score import groups_of_rows
 from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
+from sknn_adam.ensemble.cross_fit import in_columns
+from sknn_adam.ensemble.portfolio import NO_BINS
 
 METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
 N_FOLDS, MOST_ROWS, MOST_TEST_ROWS = 4, 2000, 2000
 # Only the predictions of this many samples and configurations are recorded, and used to choose.
 RECORDED_ROWS, N_FINALISTS = 500, 12
 N_CHOSEN, N_PARTS = 5, 10
-NO_BINS = {"columns__numbers__bins": "passthrough", "columns__dates__bins": "passthrough"}
 
 
 def add_arguments(parser):
@@ -65,7 +67,7 @@ def run(args):
 
 def screen(realdata, args):
     share, n_shares = map(int, args.share.split("/"))
-    names = sorted(realdata.SETS, key=lambda name: zlib.crc32(name.encode()))[share::n_shares]
+    names = sorted(realdata.TASKS, key=lambda name: zlib.crc32(name.encode()))[share::n_shares]
     store = Path(args.store)
     store.mkdir(parents=True, exist_ok=True)
     done = {(row["config"], row["set"]) for row in stored_rows(store)}
@@ -87,7 +89,7 @@ def stored_rows(store):
 def encoded(realdata, name, seed):
     """Return the samples of the first split of a table, encoded with and without bins."""
     X, y, task = realdata.load(name)
-    classify, groups = task == "classification", realdata.groups(name)
+    classify, groups = task == "classification", groups_of_rows(realdata, name)
     train, test = realdata.splits(name)[0]
     if len(train) > MOST_ROWS:
         labels = (
@@ -147,15 +149,15 @@ def fit_network(parts, changes, y, cv, n_classes, seed):
         ]
     else:
         jobs = [(cv, params, seed)]
-    oof, tests = np.zeros((len(y), n_classes or 1)), []
+    oof, tests, classes = np.zeros((len(y), n_classes or 1)), [], np.arange(n_classes or 0)
     for splits, chosen, random_state in jobs:
         model = (MLPClassifier if n_classes else MLPRegressor)(cv=splits, random_state=random_state)
         model.set_params(**chosen).fit(X, y)
         held = np.concatenate([rows for _, rows in splits])
         predicted = model.oof_prediction_.reshape(len(y), -1)[held]
         if n_classes:
-            oof[held] = in_columns(predicted, model, n_classes)
-            tests.append(in_columns(model.predict_proba(X_test), model, n_classes))
+            oof[held] = in_columns(predicted, model.classes_, classes)
+            tests.append(in_columns(model.predict_proba(X_test), model.classes_, classes))
         else:
             oof[held] = predicted
             tests.append(model.predict(X_test)[:, None])
@@ -166,13 +168,13 @@ def fit_boosting(part, y, cv, n_classes, seed):
     (X, X_test), folds = part, []
     model = (HistGradientBoostingClassifier if n_classes else HistGradientBoostingRegressor)()
     model.set_params(random_state=seed)
-    oof = np.zeros((len(y), n_classes or 1))
+    oof, classes = np.zeros((len(y), n_classes or 1)), np.arange(n_classes or 0)
     for train, held in cv:
         fold = clone(model).fit(X[train], y[train])
         for rows, table in ((held, X), (None, X_test)):
             Z = table if rows is None else table[rows]
             if n_classes:
-                predicted = in_columns(fold.predict_proba(Z), fold, n_classes)
+                predicted = in_columns(fold.predict_proba(Z), fold.classes_, classes)
             else:
                 predicted = fold.predict(Z)[:, None]
             if rows is None:
@@ -180,13 +182,6 @@ def fit_boosting(part, y, cv, n_classes, seed):
             else:
                 oof[rows] = predicted
     return oof, np.mean(folds, axis=0)
-
-
-def in_columns(probability, model, n_classes):
-    """Return probabilities with a column for each class, also for those not in the training set."""
-    full = np.zeros((len(probability), n_classes))
-    full[:, model.classes_] = probability
-    return full
 
 
 def metrics(y, predicted, deviation):
