@@ -22,11 +22,14 @@ class Tables:
     metrics : callable
         Returns the metrics of a table from the targets and the predictions of its test set.
     base : str
-        Configuration of reference.
+        Configuration of reference, which all portfolios contain.
+    companions : collection of tuple of str, default=((),)
+        A portfolio is judged by its ensembles with each of these groups of estimators.
     """
 
-    def __init__(self, predictions, metrics, base):
+    def __init__(self, predictions, metrics, base, companions=((),)):
         self.predictions, self.metrics, self.base = predictions, metrics, base
+        self.companions = companions
         self.logs = cache(self._logs)
         self._metrics_of_base = cache(lambda table: self.ensemble(table, (base,)))
 
@@ -49,16 +52,32 @@ class Tables:
         found = self.ensemble(table, names)
         return {m: float(np.log((found[m] + 0.01) / (base[m] + 0.01))) for m in found}
 
-    def loss(self, table, names):
-        """Return the mean logarithm of the ratios of the table's metrics to those of the base."""
-        return np.mean(list(self.logs(table, tuple(sorted(names))).values()))
+    def loss(self, tables, names):
+        """Return the mean logarithm of the ratios of the metrics to those of the base.
 
-    def choose(self, tables, candidates, size, start=()):
-        """Return the portfolio after each step, and its mean loss over the tables."""
-        portfolio, steps = list(start), []
+        It is averaged over the metrics of a table, the tables, and the companions.
+        """
+        return float(
+            np.mean(
+                [
+                    np.mean(list(self.logs(table, tuple(sorted({*names, *extra}))).values()))
+                    for table in tables
+                    for extra in self.companions
+                ]
+            )
+        )
+
+    def finalists(self, tables, candidates, size):
+        """Return the candidates that are best together with the base."""
+        loss = {name: self.loss(tables, [self.base, name]) for name in candidates}
+        return sorted(loss, key=loss.__getitem__)[:size]
+
+    def choose(self, tables, candidates, size):
+        """Return the portfolio after each step, and its loss. The base comes first."""
+        portfolio, steps = [self.base], []
         while len(portfolio) < size:
             found = {
-                name: float(np.mean([self.loss(table, [*portfolio, name]) for table in tables]))
+                name: self.loss(tables, [*portfolio, name])
                 for name in candidates
                 if name not in portfolio
             }

@@ -2,10 +2,11 @@
 
 ``--part screen`` cross-fits every configuration (4 folds, at most 2,000 training rows) to the
 training set of each table, and stores its predictions of out-of-fold and test samples in a folder.
-``--part choose`` reads the folder. It adds one configuration after the other to a portfolio, each
-time the one that lowers the loss of the weighted ensemble most, on average over tables. To estimate
-the gain on other tables, the choice is repeated ten times without a tenth of the tables, and judged
-on that tenth. ``--part repeat`` repeats the choice from the predictions of the latest record.
+``--part choose`` reads the folder. The finalists are the 16 configurations that are best together
+with the base. One after the other is added to a portfolio that begins with the base, each time the
+one that lowers the mean loss of two weighted ensembles most, with and without boosting. To estimate
+the gain on other tables, all of this is repeated ten times without a tenth of the tables, and
+judged on that tenth. ``--part repeat`` repeats it from the predictions of the latest record.
 
 The loss of a table is the mean of log((metric + 0.01) / (metric of the base + 0.01)) over its
 metrics: error and log loss of classes, RMSE / standard deviation of numbers.
@@ -15,6 +16,7 @@ import json
 import warnings
 import zlib
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from time import process_time
 
@@ -38,8 +40,10 @@ from sknn_adam.ensemble.portfolio import NO_BINS
 METRICS = {"error": "error", "logloss": "log loss", "nrmse": "RMSE"}
 N_FOLDS, MOST_ROWS, MOST_TEST_ROWS = 4, 2000, 2000
 # Only the predictions of this many samples and configurations are recorded, and used to choose.
-RECORDED_ROWS, N_FINALISTS = 500, 12
+RECORDED_ROWS, N_FINALISTS = 500, 16
 N_CHOSEN, N_PARTS = 5, 10
+# The same networks are used without and with boosting.
+COMPANIONS: dict = {"networks": (), "networks and boosting": ("boosting",)}
 
 
 def add_arguments(parser):
@@ -58,7 +62,7 @@ def run(args):
         choose(Path(args.store), args.seed)
     else:
         predictions = recorded_predictions()
-        for title, found in portfolios(predictions, args.seed).items():
+        for title, found in portfolios(predictions, args.seed)[0].items():
             print(title, found)
 
 
@@ -221,10 +225,10 @@ def choose(store, seed):
             with np.load(store / table / f"{name}.npz") as z:
                 pair = [z["oof"][picked[0]], z["test"][picked[1]]]
                 predictions[table][name] = [((p - center) / scale).astype(np.float16) for p in pair]
-    finalists = finalists_of(predictions, complete)
+    found, finalists = portfolios(predictions, seed)
     kept = {t: {name: each[name] for name in ("y", *finalists)} for t, each in predictions.items()}
     content = {"seed": seed, "fits": rows, "single": singles(rows), "finalists": finalists}
-    path = save("portfolio", content | {"portfolios": portfolios(kept, seed)})
+    path = save("portfolio", content | {"portfolios": found})
     flat = {
         f"{table}/{name}/{side}": array
         for table, each in kept.items()
@@ -253,46 +257,45 @@ def recorded_predictions():
 def tables_of(predictions):
     # Deviations of the recorded rows, so that the choice can be repeated from them alone.
     deviations = {table: float(np.std(each["y"][1])) for table, each in predictions.items()}
-    return Tables(predictions, lambda t, y, p: metrics(y, p, deviations[t]), "base")
 
+    def judge(table, y, predicted):
+        return metrics(y, predicted, deviations[table])
 
-def finalists_of(predictions, names):
-    """Return the configurations that are best together with the base, and boosting."""
-    tables, networks = tables_of(predictions), [n for n in names if n not in ("base", "boosting")]
-    loss = {n: np.mean([tables.loss(t, ["base", n]) for t in predictions]) for n in networks}
-    best = sorted(networks, key=loss.__getitem__)[: N_FINALISTS - 2]
-    return ["base", *best, *({"boosting"} & set(names))]
+    return Tables(predictions, judge, "base", COMPANIONS.values())
 
 
 def portfolios(predictions, seed):
-    """Return the chosen portfolios, and their gains on tables that chose and on others."""
+    """Return the chosen portfolio and its gains, without and with boosting, and all finalists."""
     tables, names = tables_of(predictions), list(predictions)
-    finalists = [name for name in next(iter(predictions.values())) if name not in ("y", "boosting")]
-    order, found = np.random.default_rng(seed).permutation(len(names)), {}
-    for title, extra in (("networks", ()), ("networks and boosting", ("boosting",))):
-        steps = tables.choose(names, finalists, N_CHOSEN + len(extra), extra)
-        left_out: dict = {len(chosen): [] for chosen, _ in steps}
-        chosen_without = []
-        for part in range(N_PARTS):
-            held = {names[i] for i in order[part::N_PARTS]}
-            rest = [name for name in names if name not in held]
-            for chosen, _ in tables.choose(rest, finalists, N_CHOSEN + len(extra), extra):
-                left_out[len(chosen)] += [tables.logs(t, tuple(sorted(chosen))) for t in held]
-            chosen_without.append(chosen)
-        found[title] = {
-            "steps": [
-                {
-                    "portfolio": chosen,
-                    "tables that chose": by_metric(
-                        [tables.logs(t, tuple(sorted(chosen))) for t in names], seed
-                    ),
-                    "tables left out": by_metric(left_out[len(chosen)], seed),
-                }
-                for chosen, _ in steps
-            ],
-            "chosen without a tenth": chosen_without,
+    networks = set(next(iter(predictions.values()))) - {"y", "boosting", "base"}
+    finalists: dict = {}
+
+    def choose(some):
+        best = tables.finalists(some, sorted(networks), N_FINALISTS)
+        finalists.update(dict.fromkeys(best))
+        return [chosen for chosen, _ in tables.choose(some, best, N_CHOSEN)]
+
+    steps, order = choose(names), np.random.default_rng(seed).permutation(len(names))
+    held = [[names[i] for i in order[part::N_PARTS]] for part in range(N_PARTS)]
+    without = [choose([name for name in names if name not in part]) for part in held]
+
+    def gains(step, extra):
+        def logs(chosen, some):
+            return [tables.logs(name, tuple(sorted({*chosen, *extra}))) for name in some]
+
+        left_out = [logs(each[step], part) for each, part in zip(without, held, strict=True)]
+        return {
+            "portfolio": [*steps[step], *extra],
+            "tables that chose": by_metric(logs(steps[step], names), seed),
+            "tables left out": by_metric(list(chain.from_iterable(left_out)), seed),
         }
-    return found
+
+    found = {
+        title: {"steps": [gains(step, extra) for step in range(len(steps))]}
+        for title, extra in COMPANIONS.items()
+    }
+    found["networks"]["chosen without a tenth"] = [each[-1] for each in without]
+    return found, ["base", *finalists, "boosting"]
 
 
 def by_metric(logs, seed):
@@ -350,7 +353,8 @@ def section(record: dict) -> list[str]:
         "+ 0.01) on the test sets.",
         markdown_table(["configuration", *titles.values()], single),
         "Weighted ensembles of several configurations. Each row adds the configuration that lowers "
-        "the loss most. For the tables left out, the choice was repeated ten times without a tenth "
-        "of the tables, and judged on that tenth.",
+        "the mean loss of the ensembles with and without boosting most. For the tables left out, "
+        "the choice was repeated ten times without a tenth of the tables, and judged on that "
+        "tenth.",
         markdown_table(["portfolio", "tables", *METRICS.values()], chosen),
     ]
