@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import r2_score
 from sklearn.model_selection import (
     KFold,
     PredefinedSplit,
@@ -326,7 +327,7 @@ CLOCK = Clock()
 
 @pytest.fixture
 def clock(monkeypatch):
-    for module in ("base", "cross_fit", "fitting", "networks"):
+    for module in ("base", "cross_fit", "fitting", "networks", "selection"):
         monkeypatch.setattr(f"sknn_adam.ensemble.{module}.monotonic", CLOCK)
     CLOCK.now = CLOCK.tick = 0.0
     yield CLOCK
@@ -394,6 +395,27 @@ def test_no_time_is_reserved_for_averaged_fits(clock):
         model, inputs, y = timed([10, 10, 10], time_limit=100, refit=refit)
         model.fit(inputs, y)
         assert np.isfinite(model.estimator_scores_).sum() == finished
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_choice_of_the_weights_ends_in_time(clock, refit):
+    calls = []
+
+    def scoring(estimator, X, y):
+        calls.append(len(y))
+        clock.now += 0.1
+        return r2_score(y, estimator.predict(X))
+
+    params = {"scoring": scoring, "n_rounds": 10**6, "refit": refit}
+    model, inputs, y = timed([1, 1, 1], time_limit=100, **params)
+    model.fit(inputs, y)
+    # A round calls the scorer six times.
+    assert 60 < clock.now < 102
+    assert np.count_nonzero(model.weights_) == 3
+    # Half of the time is for the weights, the other half for the nested score.
+    whole = sum(size == 90 for size in calls)
+    assert 0.9 < whole / (len(calls) - whole) < 1.1
+    assert model.nested_oof_score_ == pytest.approx(model.oof_score_, abs=0.05)
 
 
 class SlowOnce(TransformerMixin, BaseEstimator):

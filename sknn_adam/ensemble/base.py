@@ -115,7 +115,7 @@ class WeightedEnsemble(Base):
         given = zip(names, estimators, strict=True)
         candidates = [Candidate(n, e, params[n], self.refit) for n, e in given if not is_dropped(e)]
         fitter.cross_fit(candidates)
-        results = self._selected(data, candidates, folds, weight)
+        results = self._selected(data, candidates, folds, weight, fitter.end_of_selection)
         used = [c for c in candidates if results["weights_"][names.index(c.name)] > 0]
         fitter.fit_to_all(used)
         # All attributes are set at the end, so that an interrupted fit sets none of them.
@@ -123,9 +123,17 @@ class WeightedEnsemble(Base):
         return self
 
     def _selected(
-        self, data: TrainingSet, candidates: list[Candidate], folds: Folds, weight: Any
+        self,
+        data: TrainingSet,
+        candidates: list[Candidate],
+        folds: Folds,
+        weight: Any,
+        end: float,
     ) -> dict[str, Any]:
-        """Choose the weights, and return them with the scores and the prediction."""
+        """Choose the weights, and return them with the scores and the prediction.
+
+        Half of the time until `end` is for the weights, and the other half for the nested score.
+        """
         tried = [candidate for candidate in candidates if candidate.prediction is not None]
         predictions = np.stack([c.prediction for c in tried])  # type: ignore[misc]
         used = ~np.isnan(predictions[0, :, 0])
@@ -134,10 +142,11 @@ class WeightedEnsemble(Base):
         scored = np.flatnonzero(used)
         criterion = self._criterion(data, scored, None if weight is None else weight[scored])
         relevant = criterion.relevant(predictions[:, scored])
-        chosen = greedy_weights(relevant, criterion, self.n_rounds)
+        now = monotonic()
+        chosen = greedy_weights(relevant, criterion, self.n_rounds, now + (end - now) / 2)
         positions = np.cumsum(used) - 1
         held = [positions[rows[used[rows]]] for rows in folds.held]
-        nested = nested_score(relevant, criterion, held, self.n_rounds)
+        nested = nested_score(relevant, criterion, held, self.n_rounds, end)
         names = [name for name, _ in self.estimators]
         weights, scores = np.zeros(len(names)), np.full(len(names), np.nan)
         where = [names.index(candidate.name) for candidate in tried]

@@ -94,6 +94,11 @@ class Fitter:
         limit = inf if time_limit is None else (1 - SELECTION_FRACTION) * time_limit
         self.end = start + limit
 
+    @property
+    def end_of_selection(self) -> float:
+        """Time at which the weights should be chosen, so that final fits can finish in time."""
+        return self.end + SELECTION_FRACTION * (self.time_limit or 0.0)
+
     def cross_fit(self, candidates: list[Candidate]) -> None:
         """Set the out-of-fold predictions of the candidates, in order, until the time is over."""
         n_rows = len(self.data.y)

@@ -1,6 +1,8 @@
 """Greedy selection of weights, and the scores that it maximizes."""
 
 from collections.abc import Callable
+from math import inf
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +24,10 @@ EPS = np.finfo(np.float64).eps
 
 
 def greedy_weights(
-    predictions: np.ndarray, score: Callable[[np.ndarray], float], n_rounds: int
+    predictions: np.ndarray,
+    score: Callable[[np.ndarray], float],
+    n_rounds: int,
+    end: float = inf,
 ) -> np.ndarray:
     """Choose weights by greedy selection with replacement.
 
@@ -39,6 +44,8 @@ def greedy_weights(
         The score of an average; higher is better.
     n_rounds : int
         Number of rounds.
+    end : float, default=inf
+        No round starts after this time, as returned by ``monotonic``, except the first.
 
     Returns
     -------
@@ -62,11 +69,17 @@ def greedy_weights(
             best_score, weights, best = scores[chosen], counts / size, total / size
         elif not any(score(best + (p - best) / n_rounds) > best_score for p in predictions):
             break
+        if monotonic() > end:
+            break
     return weights
 
 
 def nested_score(
-    predictions: np.ndarray, criterion: Any, held: list[np.ndarray], n_rounds: int
+    predictions: np.ndarray,
+    criterion: Any,
+    held: list[np.ndarray],
+    n_rounds: int,
+    end: float = inf,
 ) -> float:
     """Return the score of predictions whose weights do not depend on the samples they predict.
 
@@ -80,6 +93,9 @@ def nested_score(
         The test set of each split. The weights for a test set are chosen on all other samples.
     n_rounds : int
         Number of rounds of the selection.
+    end : float, default=inf
+        Time at which the selections should end, as returned by ``monotonic``. They share the time
+        until then equally.
 
     Returns
     -------
@@ -88,10 +104,12 @@ def nested_score(
     """
     everything = np.arange(predictions.shape[1])
     total, count = np.zeros(predictions.shape[1:]), np.zeros(len(everything))
-    for rows in held:
+    for i, rows in enumerate(held):
         rest = np.setdiff1d(everything, rows)
         if len(rows) and len(rest):
-            weights = greedy_weights(predictions[:, rest], criterion.take(rest), n_rounds)
+            now = monotonic()
+            own_end = now + (end - now) / (len(held) - i)
+            weights = greedy_weights(predictions[:, rest], criterion.take(rest), n_rounds, own_end)
             total[rows] += np.tensordot(weights, predictions[:, rows], axes=1)
             count[rows] += 1
     seen = np.flatnonzero(count)

@@ -108,7 +108,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     time is abandoned between folds. The first one is always fitted. Networks with `cv` stop
     training in time if scikit-learn is 1.9 or later; all other fits cannot be interrupted. With
     `n_jobs`, folds of one estimator run in parallel, and the time is checked when a group of
-    `n_jobs` fits has ended. The user guide describes by how much the limit can be exceeded.
+    `n_jobs` fits has ended. The choice of the weights ends with the round in which its time is
+    over. The user guide describes by how much the limit can be exceeded.
 
     References
     ----------
