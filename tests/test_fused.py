@@ -50,6 +50,30 @@ def assert_close(a, b, dtype, **options):
     np.testing.assert_allclose(a, b, **options)
 
 
+def test_moving_averages_do_not_become_subnormal(monkeypatch, dtype, rng):
+    """After the first samples, a feature is always zero, and so are the gradients of its weights.
+
+    The moving average of the gradients falls by a factor of 10 in 22 steps.
+    """
+    from sknn_adam._backends.intrinsics import ON_X86
+
+    if not ON_X86:
+        pytest.skip("other processors than x86 are left as they are")
+    n_steps = 900 if dtype == np.float32 else 7100
+    X, smallest = rng.normal(size=(n_steps, 2)).astype(dtype), {}
+    X[10:, 0] = 0
+    for kernels in ("fused", "numpy"):
+        monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+        monkeypatch.setattr("sknn_adam._training.run.FLUSHED", 10**9)
+        model = MLPRegressor((3,), batch_size=1, alpha=0.0, averaging=None, shuffle=False)
+        model.set_params(dtype=dtype.__name__, random_state=0).partial_fit(X, X[:, 1])
+        moments = np.abs(model._run.optimizer_state.m)
+        smallest[kernels] = moments[moments > 0].min()
+    assert smallest["numpy"] < np.finfo(dtype).tiny <= smallest["fused"]
+    # Outside the loops, subnormal numbers remain as they are.
+    assert np.array([1e-40], np.float32) * np.float32(0.5) > 0
+
+
 # -- rules -----------------------------------------------------------------------------------------
 
 RULES = {

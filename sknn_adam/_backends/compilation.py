@@ -233,7 +233,8 @@ def _compile_kernel(
     path = _source_file(source, "kernel")
     _announce(path)
     names = {f"T{i}": numba.from_dtype(dtype) for i, dtype in enumerate(dtypes)}
-    names |= {"carray": carray, "pointer": intrinsics.pointer, "WORD": types.int64}
+    names |= {"carray": carray, "WORD": types.int64}
+    names |= {name: getattr(intrinsics, name) for name in intrinsics.OF_KERNELS}
     module: Any = _module(source, path, names)
     module.body = numba.njit(inline="always", **OPTIONS, **options)(body or module.body)
 

@@ -120,7 +120,7 @@ def _epoch(
         if interrupted.by_user and run.batch < data.n_batches:
             raise KeyboardInterrupt
     run.order, run.batch, run.clip_rate = None, 0, run.clipped / data.n_batches
-    run.flush(plan)
+    run.flush(plan, data.n_batches)
     return run.total / data.n_rows, factor
 
 

@@ -285,7 +285,8 @@ class Player:
     def _at_ends(self, n_epochs: int) -> dict:
         """Return the arrays of the streams with one row per epoch."""
         run, dtype = self.run, self.run.network.dtype
-        flushed = run.is_flushed_after(run.clock.epoch + np.arange(n_epochs))
+        epochs = run.clock.epoch + np.arange(n_epochs)
+        flushed = run.is_flushed_after(epochs, self.data.n_batches)
         tiny = np.where(flushed[:, None], np.finfo(dtype).tiny, 0)
         stored = {stream: np.empty((n_epochs, *v.shape), v.dtype) for v, stream in self.stored}
         return stored | {self.tiny: tiny, self.zero: np.zeros_like(tiny)}

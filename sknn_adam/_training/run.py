@@ -20,8 +20,8 @@ __all__ = ["EXPLODED", "Run"]
 
 # A loss that has grown by this factor has diverged, even if it is finite.
 EXPLODED = 1e10
-# Number of epochs after which subnormal numbers are set to zero.
-FLUSHED = 16
+# Number of steps after which subnormal numbers are set to zero.
+FLUSHED = 512
 
 
 # Attributes of an optimizer's state that no step changes.
@@ -221,9 +221,9 @@ class Run:
         """Return the optimizer's state vectors."""
         return [getattr(self.optimizer_state, name) for name in plan.optimizer.slots]
 
-    def flush(self, plan: Plan) -> None:
+    def flush(self, plan: Plan, n_batches: int) -> None:
         """After some epochs, set subnormal numbers of weights and optimizer to zero."""
-        if self.is_flushed_after(self.clock.epoch):
+        if self.is_flushed_after(self.clock.epoch, n_batches):
             for vector in self.flushed(plan):
                 flush_denormals(vector)
 
@@ -232,9 +232,10 @@ class Run:
         return [self.network.theta, *self.slots(plan)]
 
     @staticmethod
-    def is_flushed_after(epoch: Any) -> Any:
+    def is_flushed_after(epoch: Any, n_batches: int) -> Any:
         """Return whether subnormal numbers are set to zero after an epoch, counted from 0."""
-        return epoch % FLUSHED == FLUSHED - 1
+        period = max(1, FLUSHED // n_batches)
+        return epoch % period == period - 1
 
     def keep(self, score: float, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best."""
