@@ -19,6 +19,7 @@ BENCHMARKS = {
     "score": "all methods on the test sets of real tables, with the time of fit and predict",
     "levels": "encodings of columns with many levels, on the training sets of real tables",
     "portfolio": "choice of the networks of make_tabular_ensemble, with tables left out",
+    "limits": "duration of fits of make_tabular_ensemble with a time limit",
     "raw_tables": "raw tables compared with cleaned ones and with skrub, and the time of columns",
     "tuned": "random search over search_space(model) compared with the defaults",
     "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",

@@ -77,15 +77,22 @@ def out_of_fold(record):
     rows = []
     for method, found in record["out_of_fold"].items():
         for name, each in found.items():
-            cells = [percent(each["median_absolute"]), percent(each["median"]), each["fits"]]
-            rows.append([method, f"`{name}_`", *cells])
+            values = (each[key] for key in ("median_absolute", "expected_absolute", "median"))
+            rows.append([method, f"`{name}_`", *map(percent, values), each["fits"]])
     if not rows:
         return []
     return [
         "The out-of-fold scores of the ensembles differ from their test scores as follows (log "
         "loss or RMSE, medians over all fits; a negative difference means that the out-of-fold "
-        "score is optimistic):",
-        markdown_table(["method", "score", "absolute difference", "difference", "fits"], rows),
+        "score is optimistic). Even an unbiased score differs, because the samples are finitely "
+        "many; this absolute difference is estimated from the losses of single samples.",
+        markdown_table(
+            [
+                *("method", "score", "absolute difference", "of an unbiased score"),
+                *("difference", "fits"),
+            ],
+            rows,
+        ),
     ]
 
 

@@ -128,20 +128,25 @@ def out_of_fold(rows) -> dict:
     """Compare the out-of-fold scores of ensembles with their test scores, fit by fit.
 
     Both are log losses or RMSE. The figures are medians over all fits of (out-of-fold score) /
-    (test score) - 1, and of its absolute value.
+    (test score) - 1, of its absolute value, and of the absolute value that is expected for an
+    unbiased score, because the samples are finitely many: 0.6745 standard errors, the median of a
+    normal distribution's absolute value.
     """
     found: dict = {}
     for method in ENSEMBLES:
         for name in ("nested_oof_score", "oof_score"):
-            relative = [
-                row[name] / value_of(row, "loss") - 1
+            fits = [
+                row
                 for row in rows
                 if row["method"] == method and name in row and value_of(row, "loss") > 0
             ]
-            if relative:
+            if fits:
+                relative = [row[name] / value_of(row, "loss") - 1 for row in fits]
+                errors = [0.6745 * row["sampling_error"] for row in fits]
                 found.setdefault(method, {})[name] = {
                     "median_absolute": round(float(np.median(np.abs(relative))), 4),
+                    "expected_absolute": round(float(np.median(errors)), 4),
                     "median": round(float(np.median(relative)), 4),
-                    "fits": len(relative),
+                    "fits": len(fits),
                 }
     return found

@@ -6,7 +6,8 @@ training set of each table, and stores its predictions of out-of-fold and test s
 with the base. One after the other is added to a portfolio that begins with the base, each time the
 one that lowers the mean loss of two weighted ensembles most, with and without boosting. To estimate
 the gain on other tables, all of this is repeated ten times without a tenth of the tables, and
-judged on that tenth. ``--part repeat`` repeats it from the predictions of the latest record.
+judged on that tenth. The random configurations are not candidates; the record also has the choice
+with them. ``--part repeat`` repeats the choice from the predictions of the latest record.
 
 The loss of a table is the mean of log((metric + 0.01) / (metric of the base + 0.01)) over its
 metrics: error and log loss of classes, RMSE / standard deviation of numbers.
@@ -26,7 +27,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, train_test_split
 
-from benchmarks._configurations import BASE, configurations
+from benchmarks._configurations import BASE, CHANGES, configurations
 from benchmarks._forward import Tables
 from benchmarks._page import interval, markdown_table
 from benchmarks._records import RESULTS, save
@@ -42,6 +43,8 @@ N_FOLDS, MOST_ROWS, MOST_TEST_ROWS = 4, 2000, 2000
 # Only the predictions of this many samples and configurations are recorded, and used to choose.
 RECORDED_ROWS, N_FINALISTS = 500, 16
 N_CHOSEN, N_PARTS = 5, 10
+# Longest time of a network in a portfolio, relative to the base.
+MOST_TIME = 2
 # The same networks are used without and with boosting.
 COMPANIONS: dict = {"networks": (), "networks and boosting": ("boosting",)}
 
@@ -203,12 +206,12 @@ def metrics(y, predicted, deviation):
 
 def choose(store, seed):
     rows = stored_rows(store)
-    tables = sorted({row["set"] for row in rows})
-    known = {row["config"] for row in rows}
-    complete = [
+    tables, single = sorted({row["set"] for row in rows}), singles(rows)
+    # A portfolio cannot have different parameters for the folds.
+    candidates = [
         name
-        for name in {"boosting": None, **configurations()}
-        if name in known and {row["set"] for row in rows if row["config"] == name} == set(tables)
+        for name, changes in configurations().items()
+        if name in single and single[name]["seconds"][0] <= MOST_TIME and "folds" not in changes
     ]
     predictions = {}
     for table in tables:
@@ -221,14 +224,20 @@ def choose(store, seed):
                 (0, 1) if y["oof"].dtype.kind == "i" else (y["oof"].mean(), y["oof"].std())
             )
             predictions[table] = {"y": [(each - center) / scale for each in targets]}
-        for name in complete:
+        for name in ("boosting", *candidates):
             with np.load(store / table / f"{name}.npz") as z:
                 pair = [z["oof"][picked[0]], z["test"][picked[1]]]
                 predictions[table][name] = [((p - center) / scale).astype(np.float16) for p in pair]
+    with_random, _ = portfolios(predictions, seed)
+    designed = {"y", "boosting", *CHANGES}
+    predictions = {
+        t: {name: pair for name, pair in each.items() if name in designed}
+        for t, each in predictions.items()
+    }
     found, finalists = portfolios(predictions, seed)
     kept = {t: {name: each[name] for name in ("y", *finalists)} for t, each in predictions.items()}
-    content = {"seed": seed, "fits": rows, "single": singles(rows), "finalists": finalists}
-    path = save("portfolio", content | {"portfolios": found})
+    content = {"seed": seed, "fits": rows, "single": single, "finalists": finalists}
+    path = save("portfolio", content | {"portfolios": found, "with random": with_random})
     flat = {
         f"{table}/{name}/{side}": array
         for table, each in kept.items()
@@ -254,26 +263,28 @@ def recorded_predictions():
     return predictions
 
 
-def tables_of(predictions):
+def tables_of(predictions, companions=((),)):
     # Deviations of the recorded rows, so that the choice can be repeated from them alone.
     deviations = {table: float(np.std(each["y"][1])) for table, each in predictions.items()}
 
     def judge(table, y, predicted):
         return metrics(y, predicted, deviations[table])
 
-    return Tables(predictions, judge, "base", COMPANIONS.values())
+    return Tables(predictions, judge, "base", companions)
 
 
 def portfolios(predictions, seed):
-    """Return the chosen portfolio and its gains, without and with boosting, and all finalists."""
-    tables, names = tables_of(predictions), list(predictions)
-    networks = set(next(iter(predictions.values()))) - {"y", "boosting", "base"}
+    """Return the best network and the best portfolio, with their gains, and all finalists."""
+    tables, names = tables_of(predictions, COMPANIONS.values()), list(predictions)
+    alone = tables_of(predictions)
+    networks = sorted(set(next(iter(predictions.values()))) - {"y", "boosting", "base"})
     finalists: dict = {}
 
     def choose(some):
-        best = tables.finalists(some, sorted(networks), N_FINALISTS)
-        finalists.update(dict.fromkeys(best))
-        return [chosen for chosen, _ in tables.choose(some, best, N_CHOSEN)]
+        single = min(["base", *networks], key=lambda name: alone.loss(some, [name]))
+        best = tables.finalists(some, networks, N_FINALISTS)
+        finalists.update(dict.fromkeys([*best, *({single} - {"base"})]))
+        return [[single], *(chosen for chosen, _ in tables.choose(some, best, N_CHOSEN))]
 
     steps, order = choose(names), np.random.default_rng(seed).permutation(len(names))
     held = [[names[i] for i in order[part::N_PARTS]] for part in range(N_PARTS)]
@@ -290,10 +301,9 @@ def portfolios(predictions, seed):
             "tables left out": by_metric(list(chain.from_iterable(left_out)), seed),
         }
 
-    found = {
-        title: {"steps": [gains(step, extra) for step in range(len(steps))]}
-        for title, extra in COMPANIONS.items()
-    }
+    found = {"one network": {"steps": [gains(0, ())]}}
+    for title, extra in COMPANIONS.items():
+        found[title] = {"steps": [gains(step, extra) for step in range(1, len(steps))]}
     found["networks"]["chosen without a tenth"] = [each[-1] for each in without]
     return found, ["base", *finalists, "boosting"]
 
@@ -338,12 +348,17 @@ def section(record: dict) -> list[str]:
         for name, found in record["single"].items()
         if name != "base"
     ]
-    chosen = [
-        [", ".join(step["portfolio"]), side, *(interval(*step[side][m], 3) for m in METRICS)]
-        for found in record["portfolios"].values()
-        for step in found["steps"]
-        for side in ("tables that chose", "tables left out")
-    ]
+
+    def chosen(portfolios):
+        rows = [
+            [", ".join(step["portfolio"]), side, *(interval(*step[side][m], 3) for m in METRICS)]
+            for found in portfolios
+            for step in found["steps"]
+            for side in ("tables that chose", "tables left out")
+        ]
+        return markdown_table(["portfolio", "tables", *METRICS.values()], rows)
+
+    last = [{"steps": each["steps"][-1:]} for each in record["with random"].values()]
     n_tables = len({row["set"] for row in record["fits"]})
     return [
         "## The portfolio of `make_tabular_ensemble`",
@@ -352,9 +367,13 @@ def section(record: dict) -> list[str]:
         "bootstrap samples of the tables: geometric means of (metric + 0.01) / (metric of the base "
         "+ 0.01) on the test sets.",
         markdown_table(["configuration", *titles.values()], single),
-        "Weighted ensembles of several configurations. Each row adds the configuration that lowers "
-        "the mean loss of the ensembles with and without boosting most. For the tables left out, "
-        "the choice was repeated ten times without a tenth of the tables, and judged on that "
-        "tenth.",
-        markdown_table(["portfolio", "tables", *METRICS.values()], chosen),
+        "The best single configuration, and weighted ensembles of several. Each row adds the "
+        "configuration that lowers the mean loss of the ensembles with and without boosting most; "
+        f"those that take more than {MOST_TIME} times as long as the base are not considered. For "
+        "the tables left out, the choice was repeated ten times without a tenth of the tables, and "
+        "judged on that tenth.",
+        chosen(record["portfolios"].values()),
+        "If the random configurations are candidates, too, the choice is better on the tables that "
+        "chose, but worse on the tables left out:",
+        chosen(last),
     ]

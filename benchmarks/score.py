@@ -198,7 +198,7 @@ def measure(realdata, table, seed, methods, warm):
                 row["fit_seconds"] = round(process_time() - start + sum(saved), 4)
                 row |= scores(model, X_test, y[test], n_classes)
             if method in ENSEMBLES:
-                row |= out_of_fold_scores(model, y[test], n_classes)
+                row |= out_of_fold_scores(model, X_test, y[train], y[test])
         # A failure of one method is recorded. It does not end the run.
         except Exception as error:
             row["exception"] = f"{type(error).__name__}: {error}"[:300]
@@ -224,15 +224,40 @@ def scores(model, X, y, n_classes):
     }
 
 
-def out_of_fold_scores(model, y, n_classes):
-    """Return the out-of-fold scores of an ensemble on the scale of the test score."""
+def out_of_fold_scores(model, X, y, y_test):
+    """Return the out-of-fold scores of an ensemble on the scale of the test score.
+
+    The "sampling_error" is the standard error of (out-of-fold score) / (test score) that follows
+    from the finite numbers of samples alone.
+    """
     found = {
         "nested_oof_score": -float(model.nested_oof_score_),
         "oof_score": -float(model.oof_score_),
     }
-    if n_classes:
-        return found
-    return {name: value**0.5 / float(np.std(y)) for name, value in found.items()}
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        found = {name: value**0.5 / float(np.std(y_test)) for name, value in found.items()}
+    predicted = (model.predict if classes is None else model.predict_proba)(X)
+    errors = [
+        relative_error(losses(model.oof_prediction_, y, classes)),
+        relative_error(losses(predicted, y_test, classes)),
+    ]
+    # A relative error of the mean squared error is half as large for its root.
+    scale = 0.5 if classes is None else 1.0
+    return {**found, "sampling_error": scale * float(np.hypot(*errors))}
+
+
+def losses(predicted, y, classes):
+    """Return the log loss or squared error of each sample."""
+    if classes is None:
+        return (np.ravel(predicted) - y) ** 2
+    probability = np.where(classes[None, :] == y[:, None], predicted, 0).sum(axis=1)
+    return -np.log(np.clip(probability, 1e-7, 1))
+
+
+def relative_error(values):
+    """Return the standard error of a mean, relative to the mean."""
+    return values.std(ddof=1) / np.sqrt(len(values)) / max(values.mean(), 1e-12)
 
 
 def show(row):

@@ -96,11 +96,12 @@ def test_groups_of_tables_at_their_bounds():
 def test_out_of_fold_scores_are_compared_with_test_scores():
     values = [(0.11, 0.1), (0.12, 0.1), (0.27, 0.3)]
     rows = [
-        row("best", str(i), 0, logloss=tested, nested_oof_score=held)
+        row("best", str(i), 0, logloss=tested, nested_oof_score=held, sampling_error=0.1 * i)
         for i, (held, tested) in enumerate(values)
     ]
-    # Relative differences of 10 %, 20 % and -10 %.
-    expected = {"median_absolute": 0.1, "median": 0.1, "fits": 3}
+    # Relative differences of 10 %, 20 % and -10 %. Half of all normal values are within 0.6745
+    # standard deviations.
+    expected = {"median_absolute": 0.1, "expected_absolute": 0.0674, "median": 0.1, "fits": 3}
     assert summary.out_of_fold(rows) == {"best": {"nested_oof_score": expected}}
 
 
@@ -122,6 +123,33 @@ def test_metrics_of_predictions():
     # Errors of 0, 0 and 2; y has variance 8 / 9.
     found = score.scores(Model(), None, y, 0)
     assert found["nrmse"] == pytest.approx(sqrt(4 / 3) / sqrt(8 / 9))
+
+
+def test_sampling_error_is_the_spread_of_the_ratio_of_both_scores():
+    class Model:
+        nested_oof_score_, oof_score_ = -0.04, -0.04
+
+        def predict(self, X):
+            return self.predicted
+
+    rng, model, ratios, errors = np.random.default_rng(0), Model(), [], []
+    for _ in range(300):
+        y, y_test = rng.normal(size=(2, 400))
+        model.oof_prediction_, model.predicted = (y, y_test) + 0.2 * rng.normal(size=(2, 400))
+        errors.append(score.out_of_fold_scores(model, None, y, y_test)["sampling_error"])
+        rmse = [np.std(model.oof_prediction_ - y), np.std(model.predicted - y_test)]
+        ratios.append(rmse[0] / rmse[1])
+    # The relative standard error of an RMSE is 1 / sqrt(2 n), and there are two of them.
+    assert np.mean(errors) == pytest.approx(0.05, rel=0.05)
+    assert np.std(ratios) == pytest.approx(np.mean(errors), rel=0.1)
+
+
+def test_losses_of_samples():
+    classes, probability = np.array([0, 2]), np.array([[0.8, 0.2], [0.5, 0.5], [0.1, 0.9]])
+    # The last class was not in the training set.
+    found = score.losses(probability, np.array([0, 2, 1]), classes)
+    np.testing.assert_allclose(found, -np.log([0.8, 0.5, 1e-7]))
+    np.testing.assert_array_equal(score.losses(np.array([[1.0], [3.0]]), np.ones(2), None), [0, 4])
 
 
 def test_ensembles_share_their_networks():

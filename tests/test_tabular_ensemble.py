@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from sknn_adam.ensemble import make_tabular_ensemble
 from sknn_adam.ensemble.portfolio import PORTFOLIO
+from sknn_adam.tabular import make_tabular_pipeline
 
 N = 90
 rng = np.random.default_rng(0)
@@ -40,6 +41,14 @@ def test_networks_of_the_portfolio_differ():
     model = make_tabular_ensemble("classifier", random_state=0)
     described = [repr(pipeline["model"]) for _, pipeline in model.estimators]
     assert len(set(described)) == len(PORTFOLIO)
+
+
+@pytest.mark.parametrize("task", ["classifier", "regressor"])
+def test_networks_of_the_portfolio_have_no_needless_changes(task):
+    """Every value differs from the recipe "default"."""
+    recipe = make_tabular_pipeline(task).get_params()
+    for params in PORTFOLIO.values():
+        assert all(recipe[name] != value for name, value in params.items())
 
 
 def test_same_random_state_gives_the_same_ensemble():
