@@ -127,19 +127,20 @@ class Fitter:
     def _cross_fit_in_time(self, candidates: list[Candidate], n_rows: int) -> None:
         """Fit one candidate after the other, and reserve time for their final fits.
 
-        A candidate does not start if the slowest one so far would not fit into the remaining time,
-        and is abandoned if, according to its slowest fold, it cannot finish. The first candidate is
-        always fitted completely.
+        A candidate is abandoned if, according to its slowest fold, it cannot finish, so it starts
+        if there is time for one fold of the slowest candidate so far. A network with its own
+        cross-validation ends its training in time; it starts if there is half the time of the
+        slowest candidate. The first candidate is always fitted completely.
         """
         longest = 0.0
         # A final fit has more samples than the fit of a fold.
         growth = n_rows / min(len(train) for train, _ in self.data.splits)
         for i, candidate in enumerate(candidates):
             left = self.end - monotonic()
-            if i and left < longest:
-                self.stop_reason = "time_limit"
-                return
             jobs, results = candidate.jobs(self.data, max(left, 0.0)), list[FoldResult]()
+            if i and left < longest / max(2, len(jobs)):
+                self.stop_reason = "time_limit"
+                continue
             at_once, start, final = min(effective_n_jobs(self.n_jobs), len(jobs)), monotonic(), 0.0
             while len(results) < len(jobs):
                 results += self._run(jobs[len(results) : len(results) + at_once])

@@ -103,13 +103,12 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
     in use, and ``fit`` takes less time. Predictions take as many times longer as there are splits,
     and all fits are stored. A class that a training set lacks has probability zero in that fit.
 
-    With `time_limit`, the estimators are fitted in the order of the list. None is started if the
-    remaining time is shorter than the slowest fit so far, and an estimator that cannot finish in
-    time is abandoned between folds. The first one is always fitted. Networks with `cv` stop
-    training in time if scikit-learn is 1.9 or later; all other fits cannot be interrupted. With
-    `n_jobs`, folds of one estimator run in parallel, and the time is checked when a group of
-    `n_jobs` fits has ended. The choice of the weights ends with the round in which its time is
-    over. The user guide describes by how much the limit can be exceeded.
+    With `time_limit`, the estimators are fitted in the order of the list. An estimator that cannot
+    finish in time is abandoned between folds, or does not start. The first one is always fitted.
+    Networks with `cv` stop training in time if scikit-learn is 1.9 or later; all other fits cannot
+    be interrupted. With `n_jobs`, folds of one estimator run in parallel, and the time is checked
+    when a group of `n_jobs` fits has ended. The choice of the weights ends with the round in which
+    its time is over. The user guide describes by how much the limit can be exceeded.
 
     References
     ----------
