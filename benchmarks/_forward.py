@@ -22,7 +22,7 @@ class Tables:
     metrics : callable
         Returns the metrics of a table from the targets and the predictions of its test set.
     base : str
-        Configuration of reference, which all portfolios contain.
+        Configuration of reference, with which the choice begins.
     companions : collection of tuple of str, default=((),)
         A portfolio is judged by its ensembles with each of these groups of estimators.
     """

@@ -3,6 +3,8 @@
 from collections import defaultdict
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from benchmarks._methods import ENSEMBLES
 from benchmarks._report import bootstrap
@@ -129,8 +131,8 @@ def out_of_fold(rows) -> dict:
 
     Both are log losses or RMSE. The figures are medians over all fits of (out-of-fold score) /
     (test score) - 1, of its absolute value, and of the absolute value that is expected for an
-    unbiased score, because the samples are finitely many: 0.6745 standard errors, the median of a
-    normal distribution's absolute value.
+    unbiased score, because the samples are finitely many: the median of the absolute values of
+    normal variables with the standard errors of the fits.
     """
     found: dict = {}
     for method in ENSEMBLES:
@@ -142,11 +144,20 @@ def out_of_fold(rows) -> dict:
             ]
             if fits:
                 relative = [row[name] / value_of(row, "loss") - 1 for row in fits]
-                errors = [0.6745 * row["sampling_error"] for row in fits]
+                errors = np.array([row["sampling_error"] for row in fits])
                 found.setdefault(method, {})[name] = {
                     "median_absolute": round(float(np.median(np.abs(relative))), 4),
-                    "expected_absolute": round(float(np.median(errors)), 4),
+                    "expected_absolute": round(_median_size(errors), 4),
                     "median": round(float(np.median(relative)), 4),
                     "fits": len(fits),
                 }
     return found
+
+
+def _median_size(deviations):
+    """Return the median of the absolute values of normal variables with these deviations."""
+
+    def excess(size):
+        return np.mean(2 * ndtr(size / deviations) - 1) - 0.5
+
+    return float(brentq(excess, 0, deviations.max()))

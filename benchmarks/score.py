@@ -120,7 +120,7 @@ def key(row):
 def finish(realdata, before, names):
     """Save the rows of unfinished files and of an earlier record as a new record."""
     by_key = {key(row): row for row in before.get("rows", ())}
-    commands = []
+    commands = list(before.get("commands", ()))
     for name in [name for name in unfinished_names("score*") if name in names]:
         by_key |= {key(row): row for row in unfinished(name)["rows"]}
         commands += unfinished(name)["commands"]
@@ -131,7 +131,7 @@ def finish(realdata, before, names):
         by_key.values(), key=lambda row: (order[row["method"]], row["table"], row["seed"])
     )
     tables = {name: size(realdata, name) for name in dict.fromkeys(row["table"] for row in rows)}
-    record = {"seeds": len({row["seed"] for row in rows}), "commands": sorted(commands)}
+    record = {"seeds": len({row["seed"] for row in rows}), "commands": sorted(set(commands))}
     record |= results(rows, tables)
     if before:
         record["before"] = [origin(before), *before.get("before", ())]

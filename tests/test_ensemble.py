@@ -671,7 +671,10 @@ def test_estimator_that_cannot_finish_is_abandoned(n_jobs):
     model.fit(X, LABELS)
     assert time.monotonic() - start < 12
     assert model.stop_reason_ == "time_limit"
-    assert np.isnan(model.estimator_scores_).tolist() == [False, True, True]
+    missing = np.isnan(model.estimator_scores_).tolist()
+    assert missing[:2] == [False, True]
+    # The last one is fast enough, unless the start of the processes has taken too long.
+    assert n_jobs or not missing[2]
 
 
 def test_ample_time_limit_does_not_change_the_result():

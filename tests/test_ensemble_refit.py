@@ -33,6 +33,7 @@ from sknn_adam.ensemble import (
     WeightedEnsembleRegressor,
     make_tabular_ensemble,
 )
+from sknn_adam.ensemble.selection import NegativeSquaredError, greedy_weights, nested_score
 from sknn_adam.inspection import diagnose, fitted_network
 
 RNG = np.random.default_rng(0)
@@ -389,6 +390,41 @@ def test_limit_is_exceeded_by_less_than_a_fold(clock, refit, seed):
     assert np.isnan(model.estimator_scores_).any()
 
 
+def fitted(seconds, **params):
+    """Return which of the estimators were fitted within 100 seconds."""
+    model, inputs, y = timed(seconds, time_limit=100, **params)
+    model.fit(inputs, y)
+    assert CLOCK.now <= 105
+    assert model.stop_reason_ == (
+        None if np.isfinite(model.estimator_scores_).all() else "time_limit"
+    )
+    return np.isfinite(model.estimator_scores_).tolist()
+
+
+def test_estimators_after_an_abandoned_one_are_fitted(clock):
+    assert fitted([1, 30, 1, 1], refit=False) == [True, False, True, True]
+
+
+def test_estimator_starts_if_there_is_time_for_a_fold(clock):
+    # The first one takes 90 of 95 seconds. The other 5 are less than a sixth of it.
+    assert fitted([20, 0.1], refit=False) == [True, False]
+    clock.now = 0.0
+    # It takes 67.5 seconds, and 27.5 are left.
+    assert fitted([15, 0.1], refit=False) == [True, True]
+
+
+@pytest.mark.parametrize(("can_stop", "expected"), [(True, True), (False, False)])
+def test_network_that_stops_in_time_starts_with_half_the_time(
+    clock, monkeypatch, can_stop, expected
+):
+    monkeypatch.setattr("sknn_adam.ensemble.fitting.can_stop_in_time", lambda estimator: can_stop)
+    # The first estimator takes 54 of 95 seconds; the remaining 41 are more than half of that.
+    model, inputs, y = timed([12], time_limit=100, refit=False)
+    network = small(MLPRegressor, cv=2, max_iter=2)
+    model.set_params(estimators=[*model.estimators, ("network", network)]).fit(inputs, y)
+    assert np.isfinite(model.estimator_scores_).tolist() == [True, expected]
+
+
 def test_no_time_is_reserved_for_averaged_fits(clock):
     # Six fits take 4.5 times 10 seconds, and a fit to all samples 12 seconds.
     for refit, finished in ((True, 1), (False, 2)):
@@ -451,3 +487,14 @@ def test_second_fits_make_up_for_a_slow_one(clock):
     assert SlowOnce.seen == [72]
     assert 90 < clock.now < 105
     assert model.stop_reason_ == "time_limit"
+
+
+def test_choice_of_the_weights_does_one_round_if_the_time_is_over():
+    score = NegativeSquaredError(np.zeros((4, 1)), None)
+    # Each prediction alone has an error of 1, and their mean none.
+    predictions = np.array([[1.0], [-1.0]])[:, None].repeat(4, axis=1)
+    assert greedy_weights(predictions, score, 50).tolist() == [0.5, 0.5]
+    assert greedy_weights(predictions, score, 50, end=0.0).tolist() == [1, 0]
+    held = [np.array([0, 1]), np.array([2, 3])]
+    assert nested_score(predictions, score, held, 50) == 0
+    assert nested_score(predictions, score, held, 50, end=0.0) == -1

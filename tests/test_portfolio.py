@@ -46,6 +46,30 @@ def test_loss_is_the_mean_over_the_companions(tables):
     )
 
 
+def test_tables_left_out_do_not_affect_the_choice(monkeypatch):
+    from benchmarks import portfolio
+
+    # "b" is perfect for the first table, and otherwise worse than "a".
+    y = np.linspace(-1, 1, 20)
+    errors = {"base": 0.5, "boosting": 0.6, "a": 0.4, "b": 0.49}
+    noise = np.random.default_rng(0).normal(size=(4, 20))
+    known = {
+        name: (y[:, None] + error * noise[i][:, None],) * 2
+        for i, (name, error) in enumerate(errors.items())
+    }
+    perfect = known | {"b": (y[:, None], y[:, None])}
+    tables = {str(i): {"y": (y, y), **(known if i else perfect)} for i in range(10)}
+    monkeypatch.setattr(portfolio, "N_CHOSEN", 2)
+    found, finalists = portfolio.portfolios(tables, 0)
+    assert sorted(finalists) == ["a", "b", "base", "boosting"]
+    (step,) = found["networks"]["steps"]
+    assert step["portfolio"] == ["base", "b"]
+    without = found["networks"]["chosen without a tenth"]
+    assert sorted(without) == [["base", "a"], *[["base", "b"]] * 9]
+    ratios = [step[side]["nrmse"][0] for side in ("tables that chose", "tables left out")]
+    assert ratios[0] < 0.9 * ratios[1]
+
+
 # The classes of few samples are many labels; scikit-learn 1.7 warns.
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 def test_recorded_predictions_give_the_recorded_portfolios():

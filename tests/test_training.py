@@ -728,3 +728,10 @@ def test_overflow_in_training_does_not_warn_or_change_settings(rng):
     train(run, plan, Data(x, np.arange(N_SAMPLES) % 2, None, 5, np.float64), 3)
     assert np.geterr() == before
     assert np.isfinite(run.network.theta).all()
+
+
+def test_subnormal_numbers_are_removed_about_every_512_steps():
+    epochs = np.arange(1024)
+    assert np.flatnonzero(Run.is_flushed_after(epochs, 1)).tolist() == [511, 1023]
+    assert np.flatnonzero(Run.is_flushed_after(epochs[:12], 100)).tolist() == [4, 9]
+    assert Run.is_flushed_after(epochs, 600).all()

@@ -156,9 +156,9 @@ def _as_booleans(formula: Formula, function: Any, arguments: list, boolean: bool
 def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
     """Return the loop that applies an optimizer's rule.
 
-    ``scalars[at[0]]`` is the factor of theta, which is 1 without weight decay. Moving averages of
-    gradients that have become zero decay. They would become subnormal numbers, with which
-    processors calculate many times as slowly.
+    ``scalars[at[0]]`` is the factor of theta, which is 1 without weight decay. The loop sets
+    subnormal results to zero: when gradients become zero, their moving averages decay to subnormal
+    numbers, and arithmetic on these is slow.
     """
     slots = [f"slot{i}" for i in range(1, formula.n_arrays)]
     scalars = [f"s{i}" for i in range(formula.n_scalars)]
@@ -175,7 +175,7 @@ def update_loop(formula: Formula, dtype: np.dtype) -> Loop:
         *[f"        {line}" for line in lines],
         *[f"        {slot}[m, i] = {value}" for slot, value in zip(slots, new, strict=True)],
         f"        theta[m, i] = keep * theta[m, i] - {update}",
-        "restore_rounding(state)",
+        "restore_control(state)",
     ]
     return _loop(names, ["ms"] * (len(slots) + 2) + ["*p", "i:1"], body, constants, dtype)
 

@@ -1,4 +1,4 @@
-"""Operations on addresses that compiled kernels need and Numba does not have.
+"""Operations on addresses and on the control register, which Numba does not have.
 
 This module imports Numba, so it is imported only when a loop is compiled.
 """
@@ -11,12 +11,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["call", "flush_subnormals", "gemm", "pointer", "restore_rounding"]
+__all__ = ["call", "flush_subnormals", "gemm", "pointer", "restore_control"]
 
 WORD = ir.IntType(64)
 CONTROL = ir.IntType(32)
 # Functions that the source of a kernel can call.
-OF_KERNELS = ("flush_subnormals", "pointer", "restore_rounding")
+OF_KERNELS = ("flush_subnormals", "pointer", "restore_control")
 ON_X86 = platform.machine().lower() in ("x86_64", "amd64")
 # Bit of the control register MXCSR.
 FLUSH_TO_ZERO = 1 << 15
@@ -51,7 +51,7 @@ def flush_subnormals(typingctx: Any) -> Any:
 
 
 @intrinsic
-def restore_rounding(typingctx: Any, state: Any) -> Any:
+def restore_control(typingctx: Any, state: Any) -> Any:
     """Restore the state that `flush_subnormals` returned."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:

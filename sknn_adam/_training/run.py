@@ -20,7 +20,7 @@ __all__ = ["EXPLODED", "Run"]
 
 # A loss that has grown by this factor has diverged, even if it is finite.
 EXPLODED = 1e10
-# Number of steps after which subnormal numbers are set to zero.
+# Subnormal numbers are set to zero at ends of epochs, about this many steps apart.
 FLUSHED = 512
 
 

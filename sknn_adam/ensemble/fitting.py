@@ -12,7 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sknn_adam.ensemble.cross_fit import FoldResult, Job, TrainingSet, fit_split, out_of_fold
 from sknn_adam.ensemble.fold_mean import mean_of_folds
-from sknn_adam.ensemble.networks import cross_fitting_network, fit_network
+from sknn_adam.ensemble.networks import can_stop_in_time, cross_fitting_network, fit_network
 
 __all__ = ["Candidate", "Fitter"]
 
@@ -127,35 +127,49 @@ class Fitter:
     def _cross_fit_in_time(self, candidates: list[Candidate], n_rows: int) -> None:
         """Fit one candidate after the other, and reserve time for their final fits.
 
-        A candidate is abandoned if, according to its slowest fold, it cannot finish, so it starts
-        if there is time for one fold of the slowest candidate so far. A network with its own
-        cross-validation ends its training in time; it starts if there is half the time of the
-        slowest candidate. The first candidate is always fitted completely.
+        A candidate starts if there is time for a part of the slowest one so far: for one round of
+        parallel folds, since it can be abandoned between two of them, or for half of it, if it is a
+        network that ends its training in time. The first candidate is always fitted completely.
         """
         longest = 0.0
-        # A final fit has more samples than the fit of a fold.
-        growth = n_rows / min(len(train) for train, _ in self.data.splits)
         for i, candidate in enumerate(candidates):
-            left = self.end - monotonic()
-            jobs, results = candidate.jobs(self.data, max(left, 0.0)), list[FoldResult]()
-            if i and left < longest / max(2, len(jobs)):
+            start = monotonic()
+            left = self.end - start
+            jobs = candidate.jobs(self.data, max(left, 0.0))
+            at_once = min(effective_n_jobs(self.n_jobs), len(jobs))
+            parts = -(-len(jobs) // at_once)
+            if parts == 1 and can_stop_in_time(candidate.estimator):
+                parts = 2
+            fitted = None
+            if i == 0 or left >= longest / parts:
+                fitted = self._fit_in_time(jobs, at_once, required=i == 0)
+            if fitted is None:
                 self.stop_reason = "time_limit"
                 continue
-            at_once, start, final = min(effective_n_jobs(self.n_jobs), len(jobs)), monotonic(), 0.0
-            while len(results) < len(jobs):
-                results += self._run(jobs[len(results) : len(results) + at_once])
-                slowest = max(result.seconds for result in results)
-                final = growth * slowest if results[0].fitted is None else 0.0
-                rounds = -(-(len(jobs) - len(results)) // at_once)
-                if i and monotonic() + rounds * slowest + final > self.end:
-                    if rounds or results[0].fitted is None:
-                        self.stop_reason = "time_limit"
-                        return
+            results, final = fitted
             candidate.receive(results, n_rows)
             self.end -= final
             longest = max(longest, monotonic() - start + final)
             if any(result.stopped for result in results):
                 self.stop_reason = "time_limit"
+
+    def _fit_in_time(
+        self, jobs: list[Job], at_once: int, required: bool
+    ) -> tuple[list[FoldResult], float] | None:
+        """Return the results and the time for the final fit; None if they cannot end in time."""
+        results: list[FoldResult] = []
+        # A final fit has more samples than the fit of a fold.
+        growth = len(self.data.y) / min(len(train) for train, _ in self.data.splits)
+        final = 0.0
+        while len(results) < len(jobs):
+            results += self._run(jobs[len(results) : len(results) + at_once])
+            slowest = max(result.seconds for result in results)
+            final = growth * slowest if results[0].fitted is None else 0.0
+            rounds = -(-(len(jobs) - len(results)) // at_once)
+            unfinished = bool(rounds) or results[0].fitted is None
+            if not required and unfinished and monotonic() + rounds * slowest + final > self.end:
+                return None
+        return results, final
 
 
 def _fit_clone(estimator: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,7 @@ from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._utils.sklearn_compat import safe_indexing
 from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet, aligned, subset
 
-__all__ = ["cross_fitting_network", "fit_network"]
+__all__ = ["can_stop_in_time", "cross_fitting_network", "fit_network"]
 
 # Modules whose transformers ignore the targets unless their tags require them. In other modules,
 # such as sklearn.feature_selection, some use the targets although their tags do not require them.
@@ -40,6 +41,12 @@ def cross_fitting_network(estimator: Any) -> Any:
     """
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     return last if isinstance(last, BaseMLP) and last.cv is not None else None
+
+
+def can_stop_in_time(estimator: Any) -> bool:
+    """Return whether an estimator ends its training when its time is over."""
+    # Callbacks need scikit-learn 1.9.
+    return hasattr(cross_fitting_network(estimator), "set_callbacks")
 
 
 def fit_network(
@@ -68,12 +75,9 @@ def fit_network(
     seconds : float or None
         Time limit for training.
     """
-    start, fitted, limit = monotonic(), clone(estimator), seconds
+    start, fitted = monotonic(), clone(estimator)
     network = cross_fitting_network(fitted).set_params(cv=data.splits)
-    if seconds is not None and _encodes_by_target(fitted):
-        # The other half is for the second fits.
-        limit = seconds / 2
-    with _stopping_after(network, limit) as stopped:
+    with _stopping_after(network, seconds, lambda: _encodes_by_target(fitted)) as stopped:
         fitted.fit(data.X, data.y, **params)
     if _encodes_by_target(fitted):
         results = list[FoldResult]()
@@ -176,10 +180,18 @@ class StopAfter:
     ----------
     seconds : float
         The time limit, counted from the creation of the callback.
+    has_second_fits : callable
+        Returns whether half of the time is reserved for second fits. It is called once, when the
+        steps before the network have been fitted.
     """
 
-    def __init__(self, seconds: float):
-        self.end = monotonic() + seconds
+    def __init__(self, seconds: float, has_second_fits: Callable[[], bool]):
+        self.start, self.seconds, self.has_second_fits = monotonic(), seconds, has_second_fits
+
+    @cached_property
+    def end(self) -> float:
+        """Time at which training ends."""
+        return self.start + self.seconds / (2 if self.has_second_fits() else 1)
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing; required by the callback protocol."""
@@ -196,7 +208,9 @@ class StopAfter:
 
 
 @contextmanager
-def _stopping_after(network: Any, seconds: float | None) -> Iterator[Callable[[], bool]]:
+def _stopping_after(
+    network: Any, seconds: float | None, has_second_fits: Callable[[], bool] = lambda: False
+) -> Iterator[Callable[[], bool]]:
     """Stop the training of a network after a time, if scikit-learn supports callbacks.
 
     Yields a function that returns whether training was stopped.
@@ -204,7 +218,7 @@ def _stopping_after(network: Any, seconds: float | None) -> Iterator[Callable[[]
     if seconds is None or not hasattr(network, "set_callbacks"):
         yield lambda: False
         return
-    callbacks, stop = getattr(network, "_skl_callbacks", []), StopAfter(seconds)
+    callbacks, stop = getattr(network, "_skl_callbacks", []), StopAfter(seconds, has_second_fits)
     network.set_callbacks(*callbacks, stop)
     try:
         yield lambda: network.stop_reason_ == "callback" and monotonic() > stop.end
