@@ -131,7 +131,7 @@ def finish(realdata, before, names):
         by_key.values(), key=lambda row: (order[row["method"]], row["table"], row["seed"])
     )
     tables = {name: size(realdata, name) for name in dict.fromkeys(row["table"] for row in rows)}
-    record = {"seeds": len({row["seed"] for row in rows}), "commands": sorted(set(commands))}
+    record = {"seeds": len({row["seed"] for row in rows}), "commands": sorted(commands)}
     record |= results(rows, tables)
     if before:
         record["before"] = [origin(before), *before.get("before", ())]

@@ -169,6 +169,9 @@ def test_interrupt_in_a_minimizer_discards_the_trial_point(estimator, y, normali
 
     Bad.calls, Bad.at = [], None
     params = {"optimizer": "lbfgs", "batch_size": "auto", "normalization": normalization}
+    # The first fit of a process calls the loss once more, to verify the recorded layers.
+    small(estimator, loss=Bad(), **params, max_iter=1).fit(X, y)
+    Bad.calls = []
     uninterrupted = small(estimator, loss=Bad(), **params, max_iter=3).fit(X, y)
     n_calls = len(Bad.calls)
     # The first trial point of the fourth iteration.
