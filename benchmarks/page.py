@@ -17,17 +17,8 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *(
-        "score",
-        "portfolio",
-        "limits",
-        "raw_tables",
-        "levels",
-        "tuned",
-        "search",
-        "widths",
-        "imbalance",
-    ),
+    *("score", "portfolio", "limits"),
+    *("raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
     *("bits", "pairs", "candidates", "path"),
 )
 
