@@ -17,10 +17,11 @@ from sknn_adam import MLPClassifier, MLPRegressor
 from sknn_adam._estimator import setup
 from sknn_adam._nn.network import build
 from sknn_adam._training import splits
-from sknn_adam._training.batches import Data
+from sknn_adam._training.batches import Data, Rows
 from sknn_adam._training.loop import Plan, Run, train
 from sknn_adam._training.members import Members, OutOfFold, leave_one_out_scores
 from sknn_adam._training.splits import fold_numbers
+from sknn_adam._training.validation import LossScore
 from sknn_adam.activations import Tanh
 from sknn_adam.averaging import EMA
 from sknn_adam.callbacks import Checkpoint
@@ -129,6 +130,48 @@ def test_members_train_like_separate_networks(params, normalization):
     for m, single in enumerate(singles):
         np.testing.assert_allclose(actual.member(m).theta, single.theta, rtol=1e-9, atol=noise)
         np.testing.assert_allclose(actual.predict(x)[m], single.predict(x), rtol=1e-9, atol=noise)
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "fused"])
+@pytest.mark.parametrize("params", PLANS.values(), ids=PLANS)
+def test_members_out_of_patience_are_no_longer_trained(params, kernels, monkeypatch):
+    """They equal separate networks, and enter no mean except that of the validation scores."""
+    if kernels == "fused":
+        pytest.importorskip("numba")
+    monkeypatch.setenv("SKNN_ADAM_KERNELS", kernels)
+    patience = {"early_stopping": True, "n_iter_no_change": 2, "tol": 5e-3, "max_iter": 300}
+    plan = replace(PLAN, **patience, **params)
+    x, y = table()
+    data = Data(x, y, None, plan.batch_size, np.float64)
+    held_x, held_y = table(seed=6)
+    held_y += np.random.default_rng(0).normal(size=held_y.shape)
+    score = LossScore(Rows(held_x, held_y, targets=held_y), plan)
+    network = network_of(4)
+    runs = [Run(network.member(m), np.random.default_rng(1)) for m in range(4)]
+    runs.append(Members(network, np.random.default_rng(1)))
+    for run in runs:
+        run.begin(plan)
+        train(run, plan, data, plan.max_iter, score)
+    *separate, together = (run.history.columns for run in runs)
+    lengths = [len(columns["loss"]) for columns in separate]
+    assert len(set(lengths)) > 1
+    assert len(together["loss"]) == max(lengths)
+    expected = {"loss": [], "validation_score": [], "gradient_norm": []}
+    for epoch in range(max(lengths)):
+        trained = [columns for columns, n in zip(separate, lengths, strict=True) if epoch < n]
+        values = {name: [columns[name][epoch] for columns in trained] for name in expected}
+        values["validation_score"] += [
+            run.best_score for run, n in zip(runs, lengths, strict=False) if epoch >= n
+        ]
+        expected["loss"].append(np.mean(values["loss"]))
+        expected["validation_score"].append(np.mean(values["validation_score"]))
+        expected["gradient_norm"].append(np.linalg.norm(values["gradient_norm"]))
+    for name, values in expected.items():
+        np.testing.assert_allclose(together[name], values, rtol=1e-6, err_msg=name)
+    for m, run in enumerate(runs[:-1]):
+        assert runs[-1].best_epoch[m] == run.best_epoch
+        theta = runs[-1].network.member(m).theta
+        np.testing.assert_allclose(theta, run.network.theta, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("normalization", [None, BatchNorm()], ids=str)

@@ -300,6 +300,8 @@ def test_members_that_diverge_repeatedly_are_reset_each_time(monkeypatch):
 
 # -- members and threads ---------------------------------------------------------------------------
 
+# The networks finish after different numbers of epochs.
+PATIENCE = {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 60}
 SEVERAL = [
     {"n_members": 5},
     {"n_members": 5, "dropout": 0.1, "gradient_clip": 0.1},
@@ -308,6 +310,8 @@ SEVERAL = [
     {"cv": 3, "n_members": 2, "learn_scales": True},
     {"cv": 4, "n_members": 2, "optimizer": "adamw", "averaging": None, "activation": "silu"},
     {"cv": 5, "early_stopping": True, "l1_ratio": 0.5},
+    {"cv": 7, **PATIENCE, "dropout": 0.1},
+    {"cv": 7, **PATIENCE, "normalization": "batch", "gradient_clip": 0.1, "optimizer": "adamw"},
 ]
 
 
@@ -320,8 +324,8 @@ def test_bits_of_members_do_not_depend_on_threads(y, params, weight, played, mon
     for n_threads in (1, 2, 3, 8, None):
         monkeypatch.setattr(FusedKernels, "plays", n_threads is not None)
         monkeypatch.setenv("SKNN_ADAM_NUM_THREADS", str(n_threads or 1))
-        model = estimator((9, 6), max_iter=7, batch_size=32, random_state=0, **params)
-        models.append(model.fit(X, y, sample_weight=weight))
+        defaults = {"max_iter": 7, "batch_size": 32, "random_state": 0}
+        models.append(estimator((9, 6), **defaults | params).fit(X, y, sample_weight=weight))
     for model in models[1:]:
         assert_same(model, models[0])
         if "cv" in params:
@@ -335,7 +339,7 @@ def test_members_are_distributed_and_no_thread_remains(monkeypatch):
     monkeypatch.setattr(Part, "__init__", lambda *args: parts.append(args[2]) or init(*args))
     before = active_count()
     MLPRegressor((5,), n_members=8, max_iter=5, batch_size=32).fit(X, NUMBERS)
-    assert parts == [slice(0, 2), slice(2, 5), slice(5, 8)]
+    assert parts == [slice(0, 3), slice(3, 6), slice(6, 8)]
     assert active_count() == before
 
 

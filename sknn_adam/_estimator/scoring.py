@@ -124,11 +124,12 @@ def _cross_fitted(session: Session) -> CrossFitted:
     # An interrupted fit may be continued with other samples.
     if run.oof is None or len(run.oof.best) != n_held:
         run.oof = OutOfFold(n_held)
+    run.oof.starts = np.cumsum([len(part) for part in held])[:-1]
     scorers = None
     if model.scoring != "loss":
         scoring = model.scoring
         scorers = [Scorer(model, scoring, rows.take(part), m) for m, part in enumerate(held)]
-    return CrossFitted(rows, session.plan, run.oof, held, kept, scorers)
+    return CrossFitted(rows, session.plan, run, held, kept, scorers)
 
 
 def held_samples(session: Session) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sknn_adam._backends.numpy_backend import NUMPY, Backend
 from sknn_adam._backends.program import ProgramBatch
 
-__all__ = ["Batch", "Data", "Rows", "facts"]
+__all__ = ["Batch", "Data", "Rows", "constant_losses", "facts"]
 
 
 class Batch(NamedTuple):
@@ -252,6 +252,20 @@ def _check_range(X: Any, dtype: np.dtype) -> None:
     raise ValueError(
         f"X contains values too large for {dtype}{where}. Scale X, or set dtype='float64'."
     )
+
+
+def constant_losses(loss: Any, batch: Batch) -> np.ndarray:
+    """Return the loss of a constant prediction for the training samples of each network."""
+    _, y, weight, kept = batch
+    if kept is None or weight is None:
+        return np.atleast_1d(loss.mean(y, np.ones((len(y), 1)) * loss.constant(y), weight))
+    losses = np.full(len(kept), np.inf)
+    for m, used in enumerate(kept):
+        if used.any():
+            own = (y[m] if y.ndim == 3 else y)[used]
+            constant = np.ones((len(own), 1)) * loss.constant(own)
+            losses[m] = loss.mean(own, constant, weight[m, used]) * used.mean()
+    return losses
 
 
 MAX_SPREAD = 128

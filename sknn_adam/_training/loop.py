@@ -18,7 +18,7 @@ from sknn_adam._backends.threads import THREADED_WORK, one_blas_thread, team
 from sknn_adam._backends.vectors import norm
 from sknn_adam._nn.network import Network
 from sknn_adam._training.ahead import progress
-from sknn_adam._training.batches import Batch, Data, facts
+from sknn_adam._training.batches import Batch, Data, constant_losses, facts
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.playing import Player, facts_of, player_for
 from sknn_adam._training.probe import Probe
@@ -68,6 +68,7 @@ def step(run: Run, plan: Plan, batch: Batch, factor: float, probe: Probe | None 
     value = run.mean(value, batch.n_samples)
     if not isfinite(value):
         return nan
+    run.silence()
     if probe is not None:
         probe.before(network.workspaces(batch.n_samples))
     if plan.clip is not None:  # 4
@@ -222,6 +223,8 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
         return
     failed = np.atleast_1d(run.weight_norms()) >= LARGE_WEIGHTS
     failed |= tracks
+    if run.finished is not None:
+        failed &= ~run.finished
     trained = -np.atleast_1d(run.score(run.clock.loss))
     limit = run.largest_losses()
     # All samples are checked only if a subset of them fails.
@@ -230,7 +233,7 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
             return
         batch = data.subset(which)
         predicted = np.atleast_1d(plan.loss.mean(batch.y, network.predict(batch.x), batch.weight))
-        reference = _constant_losses(plan.loss, batch)
+        reference = constant_losses(plan.loss, batch)
         useless = (reference > 0.01) & (predicted > 0.98 * reference) & (trained < 0.7 * predicted)
         found = ~(predicted <= limit)
         if tracks and useless.any():
@@ -241,20 +244,6 @@ def _check_predictions(run: Run, plan: Plan, data: Data) -> None:
         return
     run.contradiction = float(predicted[failed].mean()), float(trained[failed].mean())
     run.give_up(plan, failed)
-
-
-def _constant_losses(loss: Any, batch: Batch) -> np.ndarray:
-    """Return the loss of a constant prediction for the training samples of each network."""
-    _, y, weight, kept = batch
-    if kept is None or weight is None:
-        return np.atleast_1d(loss.mean(y, np.ones((len(y), 1)) * loss.constant(y), weight))
-    losses = np.full(len(kept), inf)
-    for m, used in enumerate(kept):
-        if used.any():
-            own = (y[m] if y.ndim == 3 else y)[used]
-            constant = np.ones((len(own), 1)) * loss.constant(own)
-            losses[m] = loss.mean(own, constant, weight[m, used]) * used.mean()
-    return losses
 
 
 @dataclass
@@ -281,7 +270,7 @@ class _EpochEnd:
         # Without early stopping, the training loss determines the best epoch.
         score = run.score(loss)
         if self.validate is not None:
-            validation_score = self.validate(run.network.at(point))
+            validation_score = run.scores_of_epoch(self.validate(run.network.at(point)))
             row["validation_score"] = float(np.mean(validation_score))
             score = validation_score if plan.early_stopping else score
         row["learning_rate"] = plan.optimizer.learning_rate * factor

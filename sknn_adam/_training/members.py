@@ -1,11 +1,13 @@
 """The run of several networks that train together, each with its own score and best weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from sknn_adam._backends.numpy_backend import Backend
 from sknn_adam._backends.vectors import norm
 from sknn_adam._training.plan import Plan
 from sknn_adam._training.run import EXPLODED, Run
@@ -18,7 +20,9 @@ class Members(Run):
     """Everything that changes while several networks train together.
 
     Scores, best epochs and patience are arrays with one entry per member, and the best weights are
-    those of each member's own best epoch. Training is out of patience when every member is.
+    those of each member's own best epoch. Training is out of patience when every member is. With
+    early stopping, a member that is out of patience is no longer trained, and its gradient and loss
+    are left out of the means. Its best score still enters the mean validation score.
 
     A member diverges if its loss exceeds a limit, or if its loss or weights are not finite. At the
     end of the epoch it is reset to its best weights, and its optimizer state is set to zero. The
@@ -36,13 +40,17 @@ class Members(Run):
         if self.batch == 0:
             self.totals, self.seen = np.zeros(len(values)), 0
         self.seen += n_samples
+        n_trained = len(values)
+        if self.finished is not None:
+            values = np.where(self.finished, 0.0, values)
+            n_trained -= int(self.finished.sum())
         if self.limits is None:
             self.limits = np.full(len(values), np.nan)
         # numpy.sum is slower for a few numbers.
         total = sum(values.tolist())
         if abs(total) < self.least:
             self.totals += n_samples * values
-            return total / len(values)
+            return total / n_trained
         if np.isnan(self.limits).any():
             first = EXPLODED * np.maximum(1.0, np.abs(values))
             known = ~np.isnan(self.limits) | ~np.isfinite(values)
@@ -51,6 +59,8 @@ class Members(Run):
                 self.least = float(self.limits.min())
         sound = np.abs(values) < self.limits
         self.totals = self.totals + n_samples * np.where(sound, values, np.nan)
+        if self.finished is not None:
+            sound &= ~self.finished
         return float(values[sound].mean()) if sound.any() else np.nan
 
     @property
@@ -130,6 +140,7 @@ class Members(Run):
                 view[better] = array[better]
             self.best_score = np.where(better, score, self.best_score)
             self.best_epoch = np.where(better, self.clock.epoch, self.best_epoch)
+        self._finish(plan)
 
     def keep(self, score: Any, point: np.ndarray) -> None:
         """Store these weights and the current statistics as the best of all members."""
@@ -145,12 +156,45 @@ class Members(Run):
 
     def out_of_patience(self, plan: Plan) -> str | None:
         """Return the reason to stop if no member has improved for too long, else None."""
-        waited = np.min(self.waited)
-        if self.oof is not None:
-            waited = min(waited, self.oof.waited.min())
-        if waited <= plan.n_iter_no_change:
+        if not self._each_out_of_patience(plan).all():
             return None
         return "early_stopping" if plan.early_stopping else "tol"
+
+    def _each_out_of_patience(self, plan: Plan) -> np.ndarray:
+        """Return whether each member, and each sample that it holds out, is out of patience."""
+        waited = np.full_like(self.best_score, self.waited)
+        if self.oof is not None:
+            waited = np.minimum(waited, self.oof.least())
+        return waited > plan.n_iter_no_change
+
+    def prepare(self, plan: Plan, kernels: Backend) -> None:
+        """Set the backend, and determine which members have been trained."""
+        super().prepare(plan, kernels)
+        self._finish(plan)
+
+    def _finish(self, plan: Plan) -> None:
+        """End the training of the members that are out of patience."""
+        out = self._each_out_of_patience(plan)
+        finished = None
+        if plan.early_stopping and not plan.optimizer.full_batch and out.any():
+            finished = out
+        if not np.array_equal(finished, self.finished):  # type: ignore[arg-type]
+            # Epochs that have been played ahead trained these members, too.
+            vars(self)["n_resets"] = self.n_resets + 1
+            vars(self)["finished"] = finished
+            self.silence()
+
+    def silence(self) -> None:
+        """Set the gradients of finished members to zero."""
+        if self.finished is not None:
+            network = self.network
+            views = network.member_views(network.grad, network.statistics)
+            for view in views[: len(network.layout)]:
+                view[self.finished] = 0
+
+    def scores_of_epoch(self, score: Any) -> Any:
+        """Return the scores of the members in this epoch, or the best ones of finished members."""
+        return score if self.finished is None else np.where(self.finished, self.best_score, score)
 
     def restore(self, plan: Plan) -> None:
         """Restore each member's best weights; a member without a score keeps its last weights."""
@@ -174,6 +218,9 @@ class OutOfFold:
     the sample no longer change.
     """
 
+    # Where the samples of each member begin, apart from the first; set in every fit.
+    starts: ClassVar[Sequence[int]] = ()
+
     def __init__(self, n_held: int):
         self.z: np.ndarray | None = None
         self.best = np.full(n_held, -inf)
@@ -187,6 +234,14 @@ class OutOfFold:
         self.waited = np.where(waiting, np.where(rose, 0, self.waited + 1), self.waited)
         self.z = z.copy() if self.z is None else np.where(better[:, None], z, self.z)
         self.best = np.where(better, score, self.best)
+
+    def least(self) -> np.ndarray:
+        """Return, for each member, the fewest epochs that one of its samples has waited."""
+        return np.array([part.min(initial=inf) for part in np.split(self.waited, self.starts)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Omit what the folds determine."""
+        return {name: value for name, value in vars(self).items() if name != "starts"}
 
 
 def leave_one_out_scores(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:

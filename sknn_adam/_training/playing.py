@@ -11,7 +11,6 @@ contains the same calls for some of the members.
 
 from collections.abc import Generator, Sequence
 from functools import partial
-from itertools import pairwise
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -77,7 +76,21 @@ def facts_of(run: Run, plan: Plan) -> tuple:
     kernels: Any = run.network.kernels
     limit = None if plan.clip is None or plan.clip.compiled_loop is None else plan.clip.limit
     arrays = id(run.network.theta), *map(id, run.slots(plan)), id(run.average)
-    return kernels, kernels.generation, arrays, bool(plan.optimizer.weight_decay), limit
+    finished = None if run.finished is None else run.finished.tobytes()
+    decays = bool(plan.optimizer.weight_decay)
+    return kernels, kernels.generation, arrays, decays, limit, finished
+
+
+def _parts(n_members: int | None, finished: np.ndarray | None) -> list[slice]:
+    """Return slices of adjacent members that are still trained, at least one for each thread."""
+    if n_members is None:
+        return [slice(0, 1)]
+    trained = np.arange(n_members) if finished is None else np.flatnonzero(~finished)
+    parts = []
+    for share_of_thread in np.array_split(trained, min(len(trained), available_threads())):
+        gaps = np.flatnonzero(np.diff(share_of_thread) > 1) + 1
+        parts += [slice(int(p[0]), int(p[-1]) + 1) for p in np.split(share_of_thread, gaps)]
+    return parts
 
 
 class Player:
@@ -107,12 +120,8 @@ class Player:
         self.scalars = Stream(run.network.dtype, n_scalars + 2)
         self.averages = Stream(run.network.dtype, 2)
         self.updates = self._updates(n_scalars)
-        n_members = run.network.members
-        n_parts = 1 if n_members is None else min(n_members, available_threads())
-        bounds = np.linspace(0, n_members or 1, n_parts + 1).astype(int).tolist()
-        self.parts = [
-            Part(kernels.play, slice(start, stop), n_members) for start, stop in pairwise(bounds)
-        ]
+        members = run.network.members
+        self.parts = [Part(kernels.play, part, members) for part in _parts(members, run.finished)]
 
     def _updates(self, n_scalars: int) -> list[Call] | None:
         """Return the calls that update the weights and their average, or None."""
@@ -289,6 +298,9 @@ class Player:
         flushed = run.is_flushed_after(epochs, self.data.n_batches)
         tiny = np.where(flushed[:, None], np.finfo(dtype).tiny, 0)
         stored = {stream: np.empty((n_epochs, *v.shape), v.dtype) for v, stream in self.stored}
+        if run.finished is not None:
+            for values, stream in self.stored:
+                stored[stream][:, run.finished] = values[run.finished]
         return stored | {self.tiny: tiny, self.zero: np.zeros_like(tiny)}
 
     def _most_epochs(self) -> int:
@@ -323,7 +335,7 @@ class Player:
         of_table = chosen if data.index is None else data.index[chosen]
         n_steps = n_times * sum(segment.n_steps for segment in segments)
         outputs = self.kernels.outputs
-        results = np.empty((n_steps, *outputs.shape))
+        results = np.zeros((n_steps, *outputs.shape))
         limit = run.limit or 0.0
         arguments = segments, n_times, chosen, of_table, numbers, limit, results, outputs
         tasks = [part.task(*arguments) for part in self.parts]

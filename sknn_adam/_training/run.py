@@ -71,6 +71,8 @@ class Run:
     in_fit: bool = False  # whether a ``fit`` has begun and not ended
     # How often members have been reset in this process.
     n_resets: ClassVar[int] = 0
+    # Members that are no longer trained, because they are out of patience; None if there are none.
+    finished: ClassVar[np.ndarray | None] = None
     draws: np.ndarray = field(init=False)  # key of the random draws, and the step of the last ones
 
     def __post_init__(self) -> None:
@@ -82,8 +84,8 @@ class Run:
         return self.draws
 
     def __getstate__(self) -> dict[str, Any]:
-        """Omit the backend and the memory that `remember` reuses."""
-        passing = "_spare", "n_resets"
+        """Omit the backend, the memory that `remember` reuses, and what other values determine."""
+        passing = "_spare", "n_resets", "finished"
         state = {name: value for name, value in vars(self).items() if name not in passing}
         state["optimizer_state"] = copy(self.optimizer_state)
         vars(state["optimizer_state"]).pop("kernels", None)
@@ -210,6 +212,13 @@ class Run:
     def score(self, loss: float) -> Any:
         """Return the negated loss of the epoch."""
         return -loss
+
+    def scores_of_epoch(self, score: Any) -> Any:
+        """Return the validation score of the epoch."""
+        return score
+
+    def silence(self) -> None:
+        """Set the gradients of members that are no longer trained to zero."""
 
     def point(self, plan: Plan) -> np.ndarray:
         """Return the evaluation point: the weights used for prediction and validation."""

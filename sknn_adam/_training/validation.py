@@ -9,8 +9,9 @@ import numpy as np
 from sknn_adam._backends.threads import share
 from sknn_adam._nn.network import Network
 from sknn_adam._training.batches import Rows
-from sknn_adam._training.members import OutOfFold, leave_one_out_scores
+from sknn_adam._training.members import leave_one_out_scores
 from sknn_adam._training.plan import Plan
+from sknn_adam._training.run import Run
 
 __all__ = ["CrossFitted", "Given", "LossScore"]
 
@@ -49,8 +50,8 @@ class CrossFitted:
         All training samples.
     plan : Plan
         The plan of the training run.
-    state : OutOfFold
-        The predictions so far, in the order of the concatenated `held`.
+    run : Run
+        The run, with the out-of-fold predictions so far, in the order of the concatenated `held`.
     held : sequence of ndarray of int
         The positions in `rows` of the samples that each member holds out.
     kept : ndarray of bool of shape (n_members, n_samples)
@@ -63,13 +64,15 @@ class CrossFitted:
         self,
         rows: Rows,
         plan: Plan,
-        state: OutOfFold,
+        run: Run,
         held: Sequence[np.ndarray],
         kept: np.ndarray,
         scorers: Sequence[Callable[[Any], float]] | None,
     ):
-        self.rows, self.plan, self.state = rows, plan, state
+        self.rows, self.plan, self.run = rows, plan, run
         self.held, self.scorers = held, scorers
+        # Raw outputs, leave-one-out scores and score of each member in its last epoch.
+        self.last: list[Any] = [None] * len(held)
         self.weights = [self._weights(*pair) for pair in zip(held, kept, strict=True)]
 
     def _weights(self, held: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -90,14 +93,17 @@ class CrossFitted:
 
     def __call__(self, network: Network) -> np.ndarray:
         """Return the scores of the members."""
-        plan, members = self.plan, range(len(self.held))
+        plan, finished = self.plan, self.run.finished
+        members: Sequence[int] = range(len(self.held))
+        if finished is not None:
+            members = [m for m in members if not finished[m] or self.last[m] is None]
         results = share([partial(self._of_member, network, m) for m in members])
-        outputs, others, losses = zip(*results, strict=True)
-        scores = [-loss for loss in losses]
-        if self.scorers is not None:
+        for m, (z, others, loss) in zip(members, results, strict=True):
             # A scorer of the user might not be thread-safe.
-            scores = [self.scorers[m](Given(outputs[m])) for m in members]
-        self.state.see(
+            score = -loss if self.scorers is None else self.scorers[m](Given(z))
+            self.last[m] = z, others, score
+        outputs, others, scores = zip(*self.last, strict=True)
+        self.run.oof.see(
             np.concatenate(outputs), np.concatenate(others), plan.tol, plan.n_iter_no_change
         )
         return np.array(scores)
