@@ -1,7 +1,8 @@
-"""Searches on a Dask cluster of two local processes give the serial result."""
+"""Searches and ensembles on a Dask cluster of two local processes give the serial result."""
 
 import itertools
 import os
+import pickle
 import signal
 import threading
 import time
@@ -10,12 +11,15 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier
+from sknn_adam.ensemble import WeightedEnsembleClassifier, fitting
 from sknn_adam.search import search_space
 
 distributed = pytest.importorskip("distributed")
@@ -105,3 +109,55 @@ def test_losing_a_worker_does_not_change_the_result(strategy, client):
         np.testing.assert_array_equal(parallel.cv_results_[name], serial.cv_results_[name])
     assert list(parallel.cv_results_["params"]) == list(serial.cv_results_["params"])
     np.testing.assert_array_equal(parallel.predict_proba(X), serial.predict_proba(X))
+
+
+def make_ensemble():
+    network = MLPClassifier((8,), max_iter=20, cv=3, early_stopping=True, random_state=0)
+    estimators = [
+        ("network", make_pipeline(StandardScaler(), network)),
+        ("wide", make_pipeline(StandardScaler(), clone(network).set_params(activation="tanh"))),
+        ("linear", make_pipeline(StandardScaler(), LogisticRegression())),
+    ]
+    return WeightedEnsembleClassifier(estimators, cv=3, refit=False, n_jobs=2, random_state=0)
+
+
+def test_an_ensemble_has_the_same_bits_if_a_worker_is_lost(client):
+    client.wait_for_workers(2, timeout=60)
+    serial = make_ensemble().set_params(n_jobs=1).fit(X, Y)
+    killed = []
+    killer = threading.Thread(target=kill_one, args=(client, killed))
+    killer.start()
+    try:
+        with joblib.parallel_config(backend="dask", scatter=[X, Y]):
+            parallel = make_ensemble().fit(X, Y)
+    except distributed.client.FutureCancelledError:
+        client.restart()
+        with joblib.parallel_config(backend="dask", scatter=[X, Y]):
+            parallel = make_ensemble().fit(X, Y)
+    killer.join()
+    assert killed
+    for name in ("weights_", "oof_prediction_", "estimator_scores_"):
+        np.testing.assert_array_equal(getattr(parallel, name), getattr(serial, name))
+    np.testing.assert_array_equal(parallel.predict_proba(X), serial.predict_proba(X))
+
+
+def test_tasks_of_an_ensemble_share_their_arrays(monkeypatch):
+    """Joblib sends an array only once if it is an argument of its own, and the same object."""
+    tasks = []
+
+    class Recording(fitting.Parallel):
+        def __call__(self, delayed):
+            calls = list(delayed)
+            tasks.extend(arguments for _, arguments, _ in calls)
+            return super().__call__(calls)
+
+    monkeypatch.setattr(fitting, "Parallel", Recording)
+    make_ensemble().fit(X, Y, sample_weight=np.ones(len(X)))
+    assert len(tasks) == 5
+    for arguments in tasks:
+        arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.nbytes > 1000]
+        # Features, targets, training set and test set of three splits, and weights.
+        assert len(arrays) == 9
+        assert {id(a) for a in arrays} == {id(a) for a in tasks[0] if isinstance(a, np.ndarray)}
+        others = [a for a in arguments if not isinstance(a, np.ndarray)]
+        assert len(pickle.dumps(others)) < 10_000

@@ -1,9 +1,9 @@
 """Out-of-fold predictions of the estimators of an ensemble."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -12,8 +12,10 @@ from sknn_adam._utils.sklearn_compat import safe_indexing
 
 __all__ = [
     "FoldResult",
+    "Job",
     "TrainingSet",
     "aligned",
+    "do_task",
     "fit_split",
     "in_columns",
     "out_of_fold",
@@ -71,8 +73,37 @@ class FoldResult:
     stopped: bool = False
 
 
-# A fit that is still to be done, with its arguments, so that it can run in another process.
-Job = tuple[Callable[..., FoldResult], tuple]
+class Job(NamedTuple):
+    """A fit that is still to be done, perhaps in another process.
+
+    It is done by ``function(name, estimator, data, params, *options)``.
+    """
+
+    function: Callable[..., FoldResult]
+    name: str
+    estimator: Any
+    params: dict[str, Any]
+    options: tuple
+
+    def task(self, data: TrainingSet) -> tuple:
+        """Return the arguments of `do_task`.
+
+        Joblib sends a large array only once to the processes of a cluster if it is an argument of
+        its own.
+        """
+        rows = [part for split in data.splits for part in split]
+        others = replace(data, X=None, y=np.empty(0), splits=[])
+        job = self._replace(params=dict.fromkeys(self.params))
+        return job, others, data.X, data.y, *rows, *self.params.values()
+
+
+def do_task(job: Job, others: TrainingSet, X: Any, y: np.ndarray, *arrays: Any) -> FoldResult:
+    """Do a job with the arguments that `Job.task` returns."""
+    n_params = len(job.params)
+    rows, values = arrays[: len(arrays) - n_params], arrays[len(arrays) - n_params :]
+    data = replace(others, X=X, y=y, splits=list(zip(rows[::2], rows[1::2], strict=True)))
+    params = dict(zip(job.params, values, strict=True))
+    return job.function(job.name, job.estimator, data, params, *job.options)
 
 
 def fit_split(

@@ -10,7 +10,14 @@ from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from sknn_adam.ensemble.cross_fit import FoldResult, Job, TrainingSet, fit_split, out_of_fold
+from sknn_adam.ensemble.cross_fit import (
+    FoldResult,
+    Job,
+    TrainingSet,
+    do_task,
+    fit_split,
+    out_of_fold,
+)
 from sknn_adam.ensemble.fold_mean import mean_of_folds
 from sknn_adam.ensemble.networks import can_stop_in_time, cross_fitting_network, fit_network
 
@@ -50,11 +57,11 @@ class Candidate:
 
     def jobs(self, data: TrainingSet, seconds: float | None = None) -> list[Job]:
         """Return the fits that give the out-of-fold predictions."""
-        given = (self.name, self.estimator, data, self.params)
+        given = self.name, self.estimator, self.params
         if cross_fitting_network(self.estimator) is not None:
-            return [(fit_network, (*given, seconds))]
-        keep = not self.refit
-        return [(fit_split, (*given, split, keep)) for split in range(len(data.splits))]
+            return [Job(fit_network, *given, (seconds,))]
+        options = [(split, not self.refit) for split in range(len(data.splits))]
+        return [Job(fit_split, *given, each) for each in options]
 
     def receive(self, results: list[FoldResult], n_rows: int) -> None:
         """Store the results of all jobs."""
@@ -122,7 +129,7 @@ class Fitter:
 
     def _run(self, jobs: list[Job]) -> list[FoldResult]:
         parallel = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)
-        return parallel(delayed(function)(*arguments) for function, arguments in jobs)
+        return parallel(delayed(do_task)(*job.task(self.data)) for job in jobs)
 
     def _cross_fit_in_time(self, candidates: list[Candidate], n_rows: int) -> None:
         """Fit one candidate after the other, and reserve time for their final fits.
