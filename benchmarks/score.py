@@ -53,6 +53,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--replace", action="store_true", help="with --add: fit the methods of the record again"
     )
+    parser.add_argument(
+        "--uncapped", action="store_true", help="all training rows; the record is called 'large'"
+    )
     parser.add_argument("--merge", action="store_true", help="save the unfinished files, no fits")
 
 
@@ -62,12 +65,15 @@ def run(args):
     selected = args.methods.split(",")
     if unknown := set(selected) - set(METHODS):
         raise SystemExit(f"Unknown methods {sorted(unknown)}. Known methods: {', '.join(METHODS)}.")
-    before = recorded() if args.add else {}
+    kind = "score"
+    if args.uncapped:
+        kind, realdata.MAX_ROWS = "large", 10**9
+    before = recorded(kind) if args.add else {}
     if args.merge:
-        finish(realdata, before, unfinished_names("score*"))
+        finish(realdata, kind, before, unfinished_names(f"{kind}*"))
         return
     part, n_parts = (int(number) for number in args.part.split("/"))
-    name = "score" if n_parts == 1 else f"score_{part}_of_{n_parts}"
+    name = kind if n_parts == 1 else f"{kind}_{part}_of_{n_parts}"
     content = so_far(name, args.add)
     rows = content["rows"]
     done = {key(row) for row in rows if "exception" not in row}
@@ -86,15 +92,15 @@ def run(args):
                     save_unfinished(name, content)
                     show(row)
     if n_parts == 1:
-        finish(realdata, before, [name])
+        finish(realdata, kind, before, [name])
     else:
         print(f"Part {args.part} is complete. If all are, run the command again with --merge.")
 
 
-def recorded():
-    """Return the latest record, or an empty dict if there is none."""
+def recorded(kind):
+    """Return the latest record of a kind, or an empty dict if there is none."""
     try:
-        return newest("score")
+        return newest(kind)
     except FileNotFoundError:
         return {}
 
@@ -102,7 +108,7 @@ def recorded():
 def so_far(name, add):
     """Return the rows of the unfinished file of this run, and the commands that made them."""
     content = {"rows": [], "commands": []}
-    if name in unfinished_names("score*"):
+    if name in unfinished_names(f"{name}*"):
         if not add:
             raise SystemExit(
                 f"{name}.unfinished has results: pass --add to continue, or remove it."
@@ -117,11 +123,11 @@ def key(row):
     return row["method"], row["table"], row["seed"]
 
 
-def finish(realdata, before, names):
+def finish(realdata, kind, before, names):
     """Save the rows of unfinished files and of an earlier record as a new record."""
     by_key = {key(row): row for row in before.get("rows", ())}
     commands = list(before.get("commands", ()))
-    for name in [name for name in unfinished_names("score*") if name in names]:
+    for name in [name for name in unfinished_names(f"{kind}*") if name in names]:
         by_key |= {key(row): row for row in unfinished(name)["rows"]}
         commands += unfinished(name)["commands"]
     if not by_key:
@@ -135,7 +141,7 @@ def finish(realdata, before, names):
     record |= results(rows, tables)
     if before:
         record["before"] = [origin(before), *before.get("before", ())]
-    print(save("score", {**record, "tables": tables, "rows": rows}))
+    print(save(kind, {**record, "tables": tables, "rows": rows}))
     for name in names:
         discard_unfinished(name)
     print(record["formula"])

@@ -73,10 +73,11 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Fraction of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, or 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
         Number of samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128
-        samples on, and grows to 256 for more than 8,192 samples. L-BFGS uses all samples, as does
-        `cv` with fewer than 128 samples.
-    max_iter : int, default=100
-        Maximum number of epochs.
+        samples on (with `cv`, from 64 on), and grows to 256 for more than 8,192 samples. L-BFGS
+        uses all samples.
+    max_iter : int or "auto", default=100
+        Maximum number of epochs. ``"auto"`` is 60 with `early_stopping` and 15 without, for up to
+        8,000 samples. For more, it is multiplied by the root of 8,000 / n_samples, and at least 5.
     shuffle : bool, default=True
         Whether to shuffle the samples in every epoch.
     early_stopping : bool, default=False
@@ -181,8 +182,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         The weight averaging used for training.
     alpha_, l1_ratio_ : float
         Strength of the penalty and fraction of the L1 norm in it.
-    batch_size_ : int
-        Number of samples in a minibatch.
+    batch_size_, max_iter_ : int
+        Number of samples in a minibatch, and maximum number of epochs.
     dtype_ : dtype
         Floating-point precision of the network.
     n_steps_ : int
@@ -239,7 +240,7 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         alpha: float | str = "auto",
         l1_ratio: float | str = "auto",
         batch_size: int | str = "auto",
-        max_iter: int = 100,
+        max_iter: int | str = 100,
         shuffle: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

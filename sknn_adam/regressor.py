@@ -85,9 +85,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Fraction of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.
     batch_size : int or "auto", default="auto"
         Number of samples in a minibatch. ``"auto"`` is all samples if there are fewer than 128, 64
-        from 128 samples on, and grows to 256 for more than 8,192 samples. L-BFGS uses all samples.
-    max_iter : int, default=100
-        Maximum number of epochs.
+        from 128 samples on (with `cv`, from 64 on), and grows to 256 for more than 8,192 samples.
+        L-BFGS uses all samples.
+    max_iter : int or "auto", default=100
+        Maximum number of epochs. ``"auto"`` is 60 with `early_stopping` and 15 without, for up to
+        8,000 samples. For more, it is multiplied by the root of 8,000 / n_samples, and at least 5.
     shuffle : bool, default=True
         Whether to shuffle the samples in every epoch.
     early_stopping : bool, default=False
@@ -184,8 +186,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The weight averaging used for training.
     alpha_, l1_ratio_ : float
         Strength of the penalty and fraction of the L1 norm in it.
-    batch_size_ : int
-        Number of samples in a minibatch.
+    batch_size_, max_iter_ : int
+        Number of samples in a minibatch, and maximum number of epochs.
     dtype_ : dtype
         Floating-point precision of the network.
     n_steps_ : int
@@ -243,7 +245,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         alpha: float | str = "auto",
         l1_ratio: float | str = "auto",
         batch_size: int | str = "auto",
-        max_iter: int = 100,
+        max_iter: int | str = 100,
         shuffle: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

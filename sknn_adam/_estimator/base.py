@@ -75,7 +75,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         "alpha": [StrOptions({"auto"}), NON_NEGATIVE],
         "l1_ratio": [StrOptions({"auto"}), UNIT_INTERVAL],
         "batch_size": [StrOptions({"auto"}), POSITIVE_INTEGER],
-        "max_iter": [POSITIVE_INTEGER],
+        "max_iter": [StrOptions({"auto"}), POSITIVE_INTEGER],
         "shuffle": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -177,7 +177,7 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         run = session.run
         if not run.in_fit:
             run.new_fit()
-        n_epochs = self.max_iter - (run.clock.epoch - run.first_epoch)
+        n_epochs = session.plan.max_iter - (run.clock.epoch - run.first_epoch)
         if run.stop_reason == "max_iter" and n_epochs > 0:
             run.stop_reason = None
         return self._trained(session, n_epochs, X_val)
@@ -185,16 +185,16 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         resume = hasattr(self, "_network")
         session = prepare(self, X, y, sample_weight, resume=resume, partial=True, classes=classes)
-        run, schedule = session.run, session.plan.schedule
+        run, schedule, limit = session.run, session.plan.schedule, session.plan.max_iter
         undo = run.remember()
         try:
             run.stop_reason, run.in_fit, run.batch, run.waited = None, False, 0, 0
             # If training diverges, the weights before this call are restored: losses of different
             # batches of a stream cannot be compared.
             run.keep(-inf, run.point(session.plan))
-            if schedule.uses_progress and run.clock.epoch - run.first_epoch == self.max_iter:
+            if schedule.uses_progress and run.clock.epoch - run.first_epoch == limit:
                 warn(
-                    f"{schedule!r} has run out after max_iter={self.max_iter} epochs and stays "
+                    f"{schedule!r} has run out after max_iter={limit} epochs and stays "
                     "at its last factor. Increase max_iter, or use a schedule that does not depend "
                     "on progress, such as 'constant' or 'inverse_scaling'."
                 )
@@ -298,7 +298,8 @@ class BaseMLP(NetworkView, CallbackSupportMixin, NestedNames, Published):
         score = float(np.mean(run.best_score))
         self.best_validation_score_ = score if plan.early_stopping else None
         self.n_steps_ = run.clock.step
-        self.alpha_, self.l1_ratio_, self.batch_size_ = plan.alpha, plan.l1_ratio, plan.batch_size
+        self.alpha_, self.l1_ratio_ = plan.alpha, plan.l1_ratio
+        self.batch_size_, self.max_iter_ = plan.batch_size, plan.max_iter
         self.averaging_, self.dtype_ = plan.averaging, run.network.dtype
         self.n_layers_ = len(run.network.dense()) + 1
         self.stop_reason_ = run.stop_reason

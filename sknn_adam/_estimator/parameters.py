@@ -27,6 +27,8 @@ __all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_pla
 # With fewer elements, float64 is hardly slower than float32.
 SMALL_TABLE = 2**13
 FEW_SAMPLES, SMALL_BATCH = 128, 32
+# Epochs for "auto" without and with early stopping, for up to this many samples, and the minimum.
+MOST_EPOCHS, MANY_SAMPLES, FEWEST_EPOCHS = (15, 60), 8000, 5
 
 
 def has_partial_fit(estimator: MLP) -> bool:
@@ -216,6 +218,7 @@ class Sizes(NamedTuple):
     batch_size: int
     alpha: float
     l1_ratio: float
+    max_iter: int
 
 
 def choose_sizes(
@@ -225,17 +228,19 @@ def choose_sizes(
     batch_size: int | str = "auto",
     alpha: float | str = "auto",
     l1_ratio: float | str = "auto",
+    max_iter: int | str = "auto",
+    *,
     crossed: bool = False,
+    early_stopping: bool = False,
 ) -> Sizes:
-    """Return batch_size, alpha and l1_ratio with ``"auto"`` replaced by numbers."""
+    """Return these parameters with ``"auto"`` replaced by numbers."""
     full, regress = optimizer.full_batch, loss.task == "regression"
     batch: Any = batch_size
     if batch == "auto":
         # In benchmarks on small tables, one step per epoch was enough for regression, but not for
-        # classification.
-        # Cross-fitted networks use a part of each batch, and scikit-learn requires that weights
-        # equal repetitions of samples, which is true of full batches.
-        few = n_samples if regress or crossed else min(n_samples, SMALL_BATCH)
+        # classification. Cross-fitted networks use a part of each batch.
+        few = n_samples if regress else min(n_samples, SMALL_BATCH)
+        few = min(n_samples, 2 * SMALL_BATCH) if crossed else few
         batch = few if n_samples < FEW_SAMPLES else min(256, max(64, n_samples // 128))
         batch = n_samples if full else batch
     elif full and batch < n_samples:
@@ -250,14 +255,20 @@ def choose_sizes(
     if l1_ratio == "auto":
         # Line searches need a smooth penalty.
         l1_ratio = 0.0 if full or regress else 0.15
-    return Sizes(min(int(batch), n_samples), float(alpha), float(l1_ratio))
+    if max_iter == "auto":
+        # With more samples, an epoch has more steps, and fewer epochs are needed.
+        most = MOST_EPOCHS[early_stopping] * min(1.0, (MANY_SAMPLES / n_samples) ** 0.5)
+        max_iter = max(FEWEST_EPOCHS, round(most))
+    return Sizes(min(int(batch), n_samples), float(alpha), float(l1_ratio), int(max_iter))
 
 
 def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples: int) -> Plan:
     """Return the plan for training on `n_samples` samples."""
-    given = estimator.batch_size, estimator.alpha, estimator.l1_ratio
-    crossed = architecture.crossed
-    sizes = choose_sizes(loss, architecture.optimizer, n_samples, *given, crossed)
+    given = estimator.batch_size, estimator.alpha, estimator.l1_ratio, estimator.max_iter
+    crossed, stops = architecture.crossed, estimator.early_stopping
+    sizes = choose_sizes(
+        loss, architecture.optimizer, n_samples, *given, crossed=crossed, early_stopping=stops
+    )
     # The training loss of the other networks depends on the samples that a network holds out, so it
     # must not determine how long the network is trained.
     fixed = crossed and not estimator.early_stopping
@@ -268,7 +279,6 @@ def make_plan(estimator: MLP, architecture: Architecture, loss: Loss, n_samples:
         clip=architecture.clip,
         averaging=architecture.averaging,
         **sizes._asdict(),
-        max_iter=estimator.max_iter,
         shuffle=estimator.shuffle,
         tol=float(estimator.tol),
         n_iter_no_change=inf if fixed else estimator.n_iter_no_change,

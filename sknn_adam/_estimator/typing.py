@@ -48,7 +48,7 @@ class MLP(Protocol):
     alpha: float | str
     l1_ratio: float | str
     batch_size: int | str
-    max_iter: int
+    max_iter: int | str
     shuffle: bool
     early_stopping: bool
     validation_fraction: float

@@ -135,7 +135,7 @@ def _training_problems(estimator: Any, architecture: Architecture) -> Iterator[s
 
 def _their_parameters(estimator: Any, architecture: Architecture, n: int) -> dict[str, Any]:
     plan = make_plan(estimator, architecture, architecture.loss, n)
-    params = {name: getattr(estimator, name) for name in SAME}
+    params = {name: getattr(estimator, name) for name in SAME} | {"max_iter": plan.max_iter}
     params["hidden_layer_sizes"] = architecture.widths
     activations = [ACTIVATIONS[type(activation)] for activation in architecture.activations]
     optimizer, schedule = architecture.optimizer, architecture.schedule

@@ -129,7 +129,7 @@ def too_few_steps(e: Evidence) -> Result:
         "train for more epochs",
     )
     for size in SMALLER_BATCHES:
-        if size < batch and e.mlp.max_iter * -(-n_samples // size) >= FEW_STEPS:
+        if size < batch and e.mlp.max_iter_ * -(-n_samples // size) >= FEW_STEPS:
             params, cure = {"batch_size": size}, "use smaller batches"
             break
     return None, evidence, "medium" if e.left > 0.3 else "low", params, cure
@@ -210,7 +210,7 @@ def stopped_early(e: Evidence) -> Result:
         )
     params: dict[str, Any] = {}
     if by_epochs:
-        params["max_iter"] = int(max(100, 5 * e.mlp.max_iter))
+        params["max_iter"] = int(max(100, 5 * e.mlp.max_iter_))
     if impatient:
-        params |= {"tol": 1e-4, "n_iter_no_change": 10, "max_iter": max(100, e.mlp.max_iter)}
+        params |= {"tol": 1e-4, "n_iter_no_change": 10, "max_iter": max(100, e.mlp.max_iter_)}
     return None, evidence, e.severity, params, "train for longer"

@@ -18,12 +18,12 @@ NETWORK = {
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {**NETWORK, "batch_size": 64, "max_iter": 60, "cv": 8, "early_stopping": True},
+    "default": {**NETWORK, "max_iter": "auto", "cv": 8, "early_stopping": True},
     # All epochs are run, so that the learning rate reaches 0.
     "fast": {
         **NETWORK,
         "batch_size": 32,
-        "max_iter": 15,
+        "max_iter": "auto",
         "n_iter_no_change": inf,
         "n_members": 4,
     },
