@@ -1,5 +1,8 @@
 """The section of ``benchmarks score`` on the page, and its figure."""
 
+from collections import defaultdict
+from statistics import mean
+
 from benchmarks._methods import OURS
 from benchmarks._page import interval, markdown_table, percent, save_figure
 from benchmarks._score_summary import METRICS
@@ -39,6 +42,39 @@ def section(record: dict) -> list[str]:
     blocks += [groups_table(record, reference), *out_of_fold(record), *failures(record)]
     commands = ", ".join(f"`{command}`" for command in record.get("commands", ()))
     return [*blocks, f"The fits were made by {commands}."] if commands else blocks
+
+
+def large_section(record: dict) -> list[str]:
+    reference = next(iter(record["ratios"]))
+    return [
+        "## Real tables with all rows",
+        f"The same comparison on {record['n_tables']} tables with more than 8,000 training rows, "
+        "of which all are used.",
+        ratios_table(record, reference),
+        "For each table: the log loss or RMSE and the CPU seconds of a fit, as means over the "
+        "seeds.",
+        each_table(record),
+        *failures(record),
+    ]
+
+
+def each_table(record):
+    """Return a table of losses and times with one row per table."""
+    fits = defaultdict(list)
+    for row in record["rows"]:
+        if "exception" not in row:
+            fits[row["table"], row["method"]].append(row)
+    methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
+    rows = []
+    for name, facts in record["tables"].items():
+        cells = []
+        for method in methods:
+            found = fits[name, method]
+            losses = [row.get("logloss", row.get("nrmse")) for row in found]
+            seconds = [row["fit_seconds"] for row in found]
+            cells.append(f"{mean(losses):.4f}, {mean(seconds):.3g} s" if found else "–")
+        rows.append([name, f"{facts['training rows']:,}", facts["columns"], *cells])
+    return markdown_table(["table", "rows", "columns", *methods], rows)
 
 
 def ratios_table(record, reference, times=True):

@@ -17,7 +17,7 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *("score", "portfolio", "limits"),
+    *("score", "portfolio", "limits", "parquet"),
     *("raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
     *("bits", "pairs", "candidates", "path"),
 )
@@ -72,8 +72,8 @@ def text() -> str:
 
 
 def run(args):
-    for module, _, _, entries in sections():
-        if hasattr(module, "draw_figure"):
+    for module, name, _, entries in sections():
+        if hasattr(module, "draw_figure") and module.__name__ == f"benchmarks.{name}":
             module.draw_figure(entries[-1])
     temporary = PAGE.with_suffix(".part")
     temporary.write_text(text(), encoding="utf-8")

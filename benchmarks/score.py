@@ -36,11 +36,13 @@ from benchmarks._records import (
     unfinished,
     unfinished_names,
 )
-from benchmarks._score_page import draw_figure, section
+from benchmarks._score_page import draw_figure, large_section, section
 from benchmarks._score_summary import results
 from benchmarks._tables import load_tables
 
-__all__ = ["draw_figure", "figures", "section"]
+__all__ = ["SECTIONS", "draw_figure", "figures", "section"]
+
+SECTIONS = {"score": section, "large": large_section}
 
 
 def add_arguments(parser):
