@@ -20,6 +20,7 @@ BENCHMARKS = {
     "levels": "encodings of columns with many levels, on the training sets of real tables",
     "portfolio": "choice of the networks of make_tabular_ensemble, with tables left out",
     "limits": "duration of fits of make_tabular_ensemble with a time limit",
+    "million": "generated tables with up to a million rows: time, memory and scores",
     "parquet": "time and memory for a table larger than memory",
     "raw_tables": "raw tables compared with cleaned ones and with skrub, and the time of columns",
     "tuned": "random search over search_space(model) compared with the defaults",
