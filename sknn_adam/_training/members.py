@@ -194,7 +194,11 @@ class Members(Run):
 
     def scores_of_epoch(self, score: Any) -> Any:
         """Return the scores of the members in this epoch, or the best ones of finished members."""
-        return score if self.finished is None else np.where(self.finished, self.best_score, score)
+        if self.finished is None:
+            return score
+        # The score of a finished member was nan in all epochs, or it has a best one.
+        best = np.where(self.best_score > -inf, self.best_score, np.nan)
+        return np.where(self.finished, best, score)
 
     def restore(self, plan: Plan) -> None:
         """Restore each member's best weights; a member without a score keeps its last weights."""
