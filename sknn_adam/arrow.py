@@ -56,7 +56,7 @@ def encode_dataset(
     directory: str | os.PathLike[Any],
     sample_weight: str | None = None,
     sample_size: int = 100_000,
-    batch_size: int = 32_768,
+    batch_size: int = 16_384,
     random_state: Any = None,
     verbose: bool = False,
 ) -> EncodedDataset:
@@ -83,7 +83,7 @@ def encode_dataset(
     sample_size : int, default=100_000
         Number of rows to which the steps are fitted; they must fit in memory. Encodings of
         categories by targets have seen the targets of these rows.
-    batch_size : int, default=32_768
+    batch_size : int, default=16_384
         Number of rows that are encoded at once.
     random_state : int, RandomState instance or None, default=None
         Determines the sample.
