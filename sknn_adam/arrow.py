@@ -31,9 +31,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """The encoded rows of a dataset.
+    """The encoded rows of a dataset, as `encode_dataset` returns them.
 
-    Attributes
+    Parameters
     ----------
     X : memmap of shape (n_samples, n_features)
         The encoded features, float32.
@@ -41,6 +41,14 @@ class EncodedDataset:
         The targets: a memmap of numbers, or an array of class labels in memory.
     sample_weight : memmap of shape (n_samples,) or None
         The sample weights, if the dataset has any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknn_adam.arrow import EncodedDataset
+    >>> data = EncodedDataset(np.zeros((3, 2), np.float32), np.arange(3))
+    >>> data.sample_weight is None
+    True
     """
 
     X: np.ndarray

@@ -49,14 +49,17 @@ def nothing(readme):
 
     theirs = Theirs(max_iter=9).fit(X, y)
     assert (from_sklearn(theirs).predict(X) == theirs.predict(X)).all()
+    from sknn_adam.arrow import encode_dataset
     from sknn_adam.inspection import TrainingCurveDisplay
     from sknn_adam.onnx import register
     from sknn_adam.persistence import save
     from sknn_adam.search import results_frame
 
+    pipeline = make_pipeline(StandardScaler(), NET)
     for extra, call in {
         "onnx": register,
         "secure": lambda: save(NET, "model.skops"),
+        "large": lambda: encode_dataset("a.parquet", pipeline, target="y", directory="encoded"),
         "search": lambda: results_frame(names["search"]),
         "plot": lambda: TrainingCurveDisplay.from_estimator(NET.fit(X, y)),
     }.items():
@@ -155,6 +158,21 @@ def secure():
     model = make_pipeline(StandardScaler(), NET).fit(X, y)
     save(model, "model.skops")
     assert (load("model.skops").predict_proba(X) == model.predict_proba(X)).all()
+
+
+def large():
+    """Encode a Parquet file and train a network on it."""
+    import pandas as pd
+
+    from sknn_adam import make_tabular_pipeline
+    from sknn_adam.arrow import encode_dataset
+
+    table = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.array(["x", "y", "z"])[y])
+    table.to_parquet("table.parquet")
+    model = make_tabular_pipeline("classifier", recipe="fast", random_state=0)
+    data = encode_dataset("table.parquet", model, target="kind", directory="encoded")
+    model[-1].fit(data.X, data.y)
+    assert model.score(table.drop(columns="kind"), table["kind"]) > 0.9
 
 
 if __name__ == "__main__":
