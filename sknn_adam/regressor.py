@@ -325,9 +325,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, always finite. They are float32 if X is float32 and the scale of the
-            targets fits into float32, otherwise float64. For several quantiles, an array of shape
-            (n_samples, n_levels) that increases along each row.
+            Predictions, always finite. They are float64 if X or the targets of ``fit`` are, or if
+            float32 cannot represent the targets; otherwise float32. For several quantiles, an
+            array of shape (n_samples, n_levels) that increases along each row.
         std : ndarray of the same shape as `y`
             Standard deviation of the targets around the prediction, only if `return_std`. For
             several members, the standard deviation of the mixture of their distributions.

@@ -246,11 +246,13 @@ def test_features_can_have_any_dtype(estimator, y, dtype):
     model = small(estimator).fit(table, y)
     single = dtype is np.float32
     precision = np.dtype(np.float32 if single else np.float64)
+    # A regressor predicts float64, because its targets are.
+    predicted = np.dtype(np.float64) if estimator is MLPRegressor else precision
     assert {array.dtype for array in model.coefs_ + model.intercepts_} == {precision}
     expected = small(estimator, dtype=precision.name).fit(table.astype(np.float64), y)
     for rows in (table, table[:1]):
         actual = outputs(model, rows)
-        assert actual.dtype == precision
+        assert actual.dtype == predicted
         expectation = outputs(expected, rows.astype(np.float64))
         np.testing.assert_allclose(actual, expectation, rtol=1e-3 if single else 0)
 
@@ -258,14 +260,31 @@ def test_features_can_have_any_dtype(estimator, y, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("given", [np.float32, np.float64, np.int32])
 def test_predictions_have_the_dtype_of_features_or_network(dtype, given):
-    """A regressor predicts in the dtype of X; probabilities have the dtype of the network."""
+    """Predictions are float64 if X or the targets are; probabilities have the network's dtype."""
     table = X.astype(given)
-    regressor = small(MLPRegressor, dtype=dtype).fit(X, NUMBERS)
-    assert regressor.predict(table).dtype == (np.float32 if given is np.float32 else np.float64)
+    double = np.float32 if given is np.float32 else np.float64
+    for targets, expected in (
+        (NUMBERS, np.float64),
+        (NUMBERS.astype(np.float32), double),
+        (NUMBERS.astype(int), double),
+    ):
+        for options in ({}, {"cv": 2}, {"target_scaling": False}):
+            regressor = small(MLPRegressor, dtype=dtype, **options).fit(X, targets)
+            assert regressor.predict(table).dtype == expected
     classifier = small(MLPClassifier, dtype=dtype).fit(X, LABELS)
     for method in ("predict_proba", "predict_log_proba", "decision_function"):
         assert getattr(classifier, method)(table).dtype == dtype
     assert classifier.predict(table).dtype == LABELS.dtype
+
+
+def test_predictions_are_float64_if_float32_would_round_the_targets():
+    """Seconds since 1970 differ by less than float32 can represent, 128."""
+    seconds = (20 * NUMBERS / NUMBERS.std()).astype(int)
+    table = X.astype(np.float32)
+    first = small(MLPRegressor).fit(table, seconds).predict(table)
+    second = small(MLPRegressor).fit(table, 1_700_000_000 + seconds).predict(table)
+    assert second.dtype == np.float64
+    np.testing.assert_allclose(second - 1_700_000_000, first, atol=0.01)
 
 
 # -- memory-mapped files -------------------------------------------------------------------------

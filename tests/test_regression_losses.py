@@ -150,7 +150,7 @@ def test_forward_pass_and_inverse_link_give_predictions(loss, normalization, n_o
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_predictions_are_finite_and_have_the_dtype_of_X(loss, dtype, rng):
     X, y = smooth(rng, 60)
-    model = regressor(loss, max_iter=2, dtype="float32").fit(X, 1e30 * y)
+    model = regressor(loss, max_iter=2, dtype="float32").fit(X, (1e30 * y).astype(np.float32))
     for size in (1, 1e10, 1e35):
         predicted = model.predict((size * X).astype(dtype))
         assert predicted.dtype == dtype

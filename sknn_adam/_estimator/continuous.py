@@ -19,12 +19,18 @@ class Continuous:
     shift, scale : ndarray of shape (n_outputs,)
         Shift and scale of each output; of shape (n_members, 1, n_outputs) if each member of a
         cross-fitted estimator has its own, which do not depend on the samples that it holds out.
+    double : bool, default=False
+        Whether predictions are float64 whatever the dtype of X is, because the targets were.
     """
 
     numeric: ClassVar[bool] = True
+    double: bool = False
 
-    def __init__(self, shift: np.ndarray, scale: np.ndarray):
+    def __init__(self, shift: np.ndarray, scale: np.ndarray, double: bool = False):
         self.shift, self.scale = shift, scale
+        # The archives of earlier versions have no such attribute.
+        if double:
+            self.double = double
 
     @staticmethod
     def check(y: Any) -> None:
@@ -40,11 +46,12 @@ class Continuous:
         if weight is not None:
             used = weight > 0
             y, weight = y[used], weight[used]
-        columns = _as_matrix(y)
+        columns, double = _as_matrix(y), y.dtype == np.float64
         loss.check_targets(columns, True)
+        shift, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
         if estimator.target_scaling:
-            return Continuous(*loss.scaling(columns, weight))
-        return Continuous(np.zeros(columns.shape[1]), np.ones(columns.shape[1]))
+            shift, scale = loss.scaling(columns, weight)
+        return Continuous(shift, scale, double)
 
     def published(self) -> dict[str, Any]:
         """Return the fitted attributes of an estimator with these targets."""
@@ -69,13 +76,14 @@ class Continuous:
             if weight.tobytes() not in known:
                 known[weight.tobytes()] = loss.scaling(columns[used], weight[used])
         scalings = [known[weight.tobytes()] for weight in weights]
-        return Continuous(*(np.stack(values)[:, None] for values in zip(*scalings, strict=True)))
+        shift, scale = (np.stack(values)[:, None] for values in zip(*scalings, strict=True))
+        return Continuous(shift, scale, self.double)
 
     def of(self, members: Any) -> "Continuous":
         """Return the targets of a member, or of an array with one member per prediction."""
         if self.shift.ndim == 1:
             return self
-        return Continuous(self.shift[:, 0][members], self.scale[:, 0][members])
+        return Continuous(self.shift[:, 0][members], self.scale[:, 0][members], self.double)
 
     def loss(self, loss: Loss) -> Loss:
         """Return the loss to train with."""
@@ -164,7 +172,7 @@ class Continuous:
 
     def _shaped(self, predicted: np.ndarray, scale: Any, shift: Any, dtype: Any) -> np.ndarray:
         """Return finite values in the scale and shape of the targets."""
-        dtype = self.dtype(dtype)
+        dtype = np.dtype(np.float64) if self.double else self.dtype(dtype)
         largest = np.finfo(dtype).max
         with np.errstate(over="ignore"):
             predicted = np.clip(predicted * scale + shift, -largest, largest)
@@ -172,9 +180,15 @@ class Continuous:
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
 
     def dtype(self, dtype: Any) -> Any:
-        """Return `dtype`, or float64 if the scale of the targets is out of range for float32."""
-        largest = max(self.scale.max(), np.abs(self.shift).max())
-        return dtype if largest < 1e35 and self.scale.min() > 1e-35 else np.dtype(np.float64)
+        """Return `dtype`, or float64 if float32 cannot represent the targets.
+
+        They are out of range, or differences of a thousandth of the scale would be rounded, as for
+        times in seconds since 1970.
+        """
+        size, scale = np.abs(self.shift), self.scale
+        in_range = max(scale.max(), size.max()) < 1e35 and scale.min() > 1e-35
+        fine = in_range and (np.spacing(size.astype(np.float32)) < 1e-3 * scale).all()
+        return dtype if fine else np.dtype(np.float64)
 
     def folded(self, loss: Any, coef: np.ndarray, intercept: np.ndarray) -> list[np.ndarray]:
         """Return weights and biases of the last layer with the scaling folded in."""

@@ -24,7 +24,9 @@ def publish_out_of_fold(session: Session) -> None:
     scored = held if weight is None else held[weight[held] > 0]
     estimator = model._with(_targets=MeanPredictions(model._targets, rows, nets, z, scored))
     scoring = None if model.scoring == "loss" else model.scoring
-    samples = Rows(X, y[scored], None if weight is None else weight[scored], None, scored)
+    # Without indices, X is not copied.
+    index = None if len(scored) == X.shape[0] else scored
+    samples = Rows(X, y[scored], None if weight is None else weight[scored], None, index)
     model.oof_score_ = Scorer(estimator, scoring, samples)(Given(z))
 
 

@@ -377,6 +377,7 @@ def _continuous(cls: type, state: State) -> Examples:
     yield {"shift": lambda shift: is_finite(shift) and shift.size and shift.dtype == np.float64}
     yield {"scale": np.zeros(shift.shape)}
     yield {"scale": lambda scale: is_finite(scale) and (scale > 0).all()}
+    yield {"double": True} if "double" in state else {}
 
 
 @_examples_of(PerColumn)

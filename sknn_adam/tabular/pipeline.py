@@ -80,9 +80,7 @@ def make_tabular_pipeline(
 
     With metadata routing, ``sample_weight``, ``X_val``, ``y_val`` and ``sample_weight_val`` of
     ``fit`` are passed to the network.
-
-    The target encoder has folds of its own, so ``oof_score_`` can be optimistic in tables with many
-    levels. ``cross_val_predict`` refits the whole Pipeline.
+    The target encoder has folds of its own, so ``oof_score_`` can be optimistic with many levels.
 
     References
     ----------
@@ -99,9 +97,11 @@ def make_tabular_pipeline(
     >>> model.predict(np.array([[1.5, "red"], [3.5, "green"]], dtype=object)).shape
     (2,)
     """
-    estimator = _network(estimator, recipe, random_state)
-    columns = _prepare_columns(estimator, column_types, random_state)
-    steps = [("columns", columns), ("model", estimator)]
+    # The networks of the recipes compute in float32. Other estimators may need all digits.
+    dtype = "float32" if isinstance(estimator, str) else "float64"
+    network = _network(estimator, recipe, random_state)
+    columns = _prepare_columns(network, column_types, dtype, random_state)
+    steps = [("columns", columns), ("model", network)]
     # Without a value, the default of the installed scikit-learn applies.
     options = {} if transform_input is None else {"transform_input": transform_input}
     return Pipeline(steps, memory=memory, verbose=verbose, **options)
@@ -132,7 +132,7 @@ def _network(estimator: Any, recipe: str, random_state: Any) -> Any:
     return estimator
 
 
-def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Columns:
+def _prepare_columns(estimator: Any, column_types: Any, dtype: str, random_state: Any) -> Columns:
     """Return the ColumnTransformer that prepares the columns."""
 
     def numbers() -> list[tuple[str, Any]]:
@@ -140,14 +140,14 @@ def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Co
         return [
             ("impute", impute),
             ("scale", SmoothClipScaler()),
-            ("bins", PiecewiseLinearEncoder()),
+            ("bins", PiecewiseLinearEncoder(dtype=dtype)),
         ]
 
     def words(encode: Any) -> list[tuple[str, Any]]:
         return [("words", Words()), ("encode", encode)]
 
     one_hot = OneHotEncoder(
-        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
+        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False, dtype=dtype
     )
     many = [*words(encode_levels(estimator, random_state)), ("scale", SmoothClipScaler())]
     dates = FunctionTransformer(as_dates, feature_names_out=names_of_dates)
@@ -161,6 +161,7 @@ def _prepare_columns(estimator: Any, column_types: Any, random_state: Any) -> Co
             ("text", TextEncoder(random_state=random_state), Holding("text")),
         ],
         column_types=column_types,
+        dtype=dtype,
         # Output names without the prefix of the step. Duplicates do not raise an error.
         verbose_feature_names_out="{feature_name}",
     )

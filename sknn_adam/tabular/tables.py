@@ -34,6 +34,8 @@ class Columns(ColumnTransformer):
         ``fit``.
     most_levels : int, default=30
         The largest number of levels for one-hot encoding.
+    dtype : {"float64", "float32"}, default="float64"
+        Dtype of the output if it is an array.
     remainder, sparse_threshold, n_jobs, transformer_weights, verbose, verbose_feature_names_out
         Parameters of ColumnTransformer.
 
@@ -55,6 +57,7 @@ class Columns(ColumnTransformer):
         *,
         column_types: Any = None,
         most_levels: int = 30,
+        dtype: str = "float64",
         remainder: Any = "drop",
         sparse_threshold: float = 0.3,
         n_jobs: Any = None,
@@ -73,6 +76,7 @@ class Columns(ColumnTransformer):
         )
         self.column_types = column_types
         self.most_levels = most_levels
+        self.dtype = dtype
 
     @property
     def column_types_(self) -> dict[Any, ColumnType]:
@@ -168,6 +172,19 @@ class Columns(ColumnTransformer):
         elif all(isinstance(name, str) for name in (*given, *names)):
             names = None
         return X if names is None else select(X, names)
+
+    def _hstack(self, Xs: list, *, n_samples: int) -> Any:
+        if self.sparse_output_:
+            return super()._hstack(Xs, n_samples=n_samples)
+        parts = [part.toarray() if issparse(part) else part for part in Xs]
+        # A single part is not copied: it can take most of the memory.
+        whole = parts[0] if len(parts) == 1 else np.hstack(parts, dtype=self._dtype)
+        return whole.astype(self._dtype, copy=False)
+
+    @property
+    def _dtype(self) -> str:
+        # Archives of earlier versions have no `dtype`.
+        return getattr(self, "dtype", "float64")
 
     def _prepared(self, method: str, X: Any, *args: Any, **params: Any) -> Any:
         # scikit-learn must not convert the output to a dataframe, as it fails for sparse matrices.
