@@ -22,6 +22,8 @@ BENCHMARKS = {
     "limits": "duration of fits of make_tabular_ensemble with a time limit",
     "million": "generated tables with up to a million rows: time, memory and scores",
     "parquet": "time and memory for a table larger than memory",
+    "per_row": "training time per row for up to ten million rows",
+    "cluster": "gain of an ensemble on two Dask processes",
     "raw_tables": "raw tables compared with cleaned ones and with skrub, and the time of columns",
     "tuned": "random search over search_space(model) compared with the defaults",
     "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",

@@ -17,7 +17,7 @@ COMMITS = "## Comparisons of two commits"
 MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
-    *("score", "portfolio", "limits", "million", "parquet"),
+    *("score", "portfolio", "limits", "million", "parquet", "per_row", "cluster"),
     *("raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
     *("bits", "pairs", "candidates", "path"),
 )
