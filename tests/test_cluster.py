@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknn_adam import MLPClassifier
+from sknn_adam._backends.threads import available_threads
 from sknn_adam.ensemble import WeightedEnsembleClassifier, fitting
 from sknn_adam.search import search_space
 
@@ -48,6 +49,10 @@ def client():
         )
         with cluster, distributed.Client(cluster) as client:
             yield client
+
+
+def test_workers_with_one_thread_train_members_on_one_thread(client):
+    assert set(client.run(available_threads).values()) == {1}
 
 
 def make_search(strategy):

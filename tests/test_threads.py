@@ -9,6 +9,7 @@ from threading import Barrier, Event, Thread
 import numpy as np
 import pytest
 from copies import networks
+from joblib import Parallel, cpu_count, delayed
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -17,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sknn_adam import Adam, MLPClassifier, MLPRegressor, RMSprop
-from sknn_adam._backends import compilation
+from sknn_adam._backends import compilation, threads
 from sknn_adam.activations import Activation
 from sknn_adam.clipping import ClipByNorm
 from sknn_adam.initializers import VarianceScaling
@@ -422,3 +423,11 @@ MLPRegressor((3,), max_iter=2).fit(X, X[:, 0]).predict(X)
 sys.exit(sys._is_gil_enabled())
 """
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
+def test_processes_of_joblib_do_not_use_more_threads_than_there_are_processors():
+    n_jobs = cpu_count()
+    each = Parallel(n_jobs=n_jobs, backend="loky")(
+        delayed(threads.available_threads)() for _ in range(n_jobs)
+    )
+    assert sum(each) <= n_jobs
