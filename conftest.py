@@ -10,5 +10,6 @@ NEEDED = {
     "sknn_adam/onnx": "skl2onnx",
     "sknn_adam/persistence": "skops",
     "sknn_adam/search": "pandas",
+    "sknn_adam/arrow.py": "pandas",
 }
 collect_ignore = [folder for folder, package in NEEDED.items() if not find_spec(package)]

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sknn_adam._estimator.parameters import SMALL_TABLE
 from sknn_adam._utils.sklearn_compat import check_feature_names_in
 from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names, validate_input
 
@@ -17,6 +18,13 @@ RENAMED = {"PiecewiseLinear": "PiecewiseLinearEncoder", "SmoothClip": "SmoothCli
 FLOATS = (np.float64, np.float32)
 # Units in the last place by which equal numbers may differ after rounding.
 NOISE = 10
+
+
+def dtype_of_columns(dtype: Any, n_rows: int) -> str | None:
+    """Return the name of the output dtype of a transformer fitted to `n_rows` rows, or None."""
+    if isinstance(dtype, str) and dtype == "auto":
+        return "float32" if n_rows >= SMALL_TABLE else None
+    return None if dtype is None else np.dtype(dtype).name
 
 
 def _noise(values: Any, dtype: Any) -> Any:
@@ -193,15 +201,17 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     max_total_bins : int, default=256
         Maximum number of bins of all columns together: 20 columns have at most 256 / 20 = 12 bins
         each, rounded down.
-    dtype : dtype, optional
-        Dtype of the output, which is computed in the dtype of X. By default, it is that of X. A
-        network that computes in float32 loses nothing with ``"float32"``, which needs half the
-        memory.
+    dtype : {"auto"} or dtype, optional
+        Dtype of the output, which is computed in the dtype of X. By default, it is that of X.
+        ``"auto"`` is float32 for at least 8,192 training samples, because networks of this size
+        compute in float32, and the output needs half the memory.
 
     Attributes
     ----------
     edges_ : list of ndarray
         Bin edges of each column; empty for a column without bins.
+    dtype_ : str or None
+        Name of the dtype of the output; None for that of X.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -261,6 +271,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         X = validate_input(self, X, dtype=FLOATS)
+        self.dtype_ = dtype_of_columns(self.dtype, len(X))
         # A column with two distinct values would have a single bin, which duplicates the column.
         bent = [len(_distinct(column, most=3)) > 2 for column in X.T]
         n_total = min(self.max_total_bins, len(X) // self.rows_per_bin)
@@ -293,14 +304,14 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features_out)
-            Each column followed by its bins, with values between 0 and 1. If `dtype` is None, it is
-            float32 if X is float32, else float64.
+            Each column followed by its bins, with values between 0 and 1. If `dtype_` is None, it
+            is float32 if X is float32, else float64.
         """
         check_is_fitted(self)
         X = validate_input(self, X, dtype=FLOATS, reset=False)
         n_bins = [max(0, len(edges) - 1) for edges in self.edges_]
-        # Archives of earlier versions have no `dtype`.
-        dtype = getattr(self, "dtype", None)
+        # Archives of earlier versions have no `dtype_`.
+        dtype = getattr(self, "dtype_", None)
         out = np.empty((len(X), X.shape[1] + sum(n_bins)), X.dtype if dtype is None else dtype)
         first = 0
         for column, edges, n in zip(X.T, self.edges_, n_bins, strict=True):

@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -795,3 +795,25 @@ def test_complex_numbers_raise():
         small("regressor").fit(np.ones((4, 2), complex), np.zeros(4))
     with pytest.raises(ValueError, match="Complex data not supported: column 'odd'"):
         small("regressor").fit(pytest.importorskip("pandas").DataFrame({"odd": [2j] * 4}), [1] * 4)
+
+
+@pytest.mark.parametrize("n_rows", [8191, 8192])
+def test_columns_of_large_tables_are_float32_for_networks_of_a_recipe(n_rows):
+    table = np.random.default_rng(0).normal(size=(n_rows, 2))
+    y = table[:, 0]
+    large = n_rows == 8192
+    for task, expected in (("regressor", np.float32 if large else np.float64), (None, np.float64)):
+        model = make_tabular_pipeline(task or LinearRegression(), recipe="fast")
+        encoded = model[:-1].fit_transform(table, y)
+        assert encoded.dtype == model[:-1].transform(table[:5]).dtype == expected
+        np.testing.assert_array_equal(encoded[:5], model[:-1].transform(table[:5]))
+        exact = make_tabular_pipeline(LinearRegression())[:-1].fit_transform(table, y)
+        np.testing.assert_array_equal(encoded, exact.astype(expected))
+
+
+def test_predictions_of_large_tables_are_float64():
+    table = np.random.default_rng(0).normal(size=(8192, 2))
+    model = make_tabular_pipeline("regressor", recipe="fast", random_state=0)
+    model.set_params(model__max_iter=1).fit(table, table[:, 0])
+    assert model[:-1].transform(table[:2]).dtype == np.float32
+    assert model.predict(table[:5]).dtype == np.float64

@@ -97,8 +97,8 @@ def make_tabular_pipeline(
     >>> model.predict(np.array([[1.5, "red"], [3.5, "green"]], dtype=object)).shape
     (2,)
     """
-    # The networks of the recipes compute in float32. Other estimators may need all digits.
-    dtype = "float32" if isinstance(estimator, str) else "float64"
+    # Networks compute in float32 unless the table is small. Other estimators may need all digits.
+    dtype = "auto" if isinstance(estimator, str) else None
     network = _network(estimator, recipe, random_state)
     columns = _prepare_columns(network, column_types, dtype, random_state)
     steps = [("columns", columns), ("model", network)]
@@ -132,7 +132,9 @@ def _network(estimator: Any, recipe: str, random_state: Any) -> Any:
     return estimator
 
 
-def _prepare_columns(estimator: Any, column_types: Any, dtype: str, random_state: Any) -> Columns:
+def _prepare_columns(
+    estimator: Any, column_types: Any, dtype: str | None, random_state: Any
+) -> Columns:
     """Return the ColumnTransformer that prepares the columns."""
 
     def numbers() -> list[tuple[str, Any]]:
@@ -147,7 +149,7 @@ def _prepare_columns(estimator: Any, column_types: Any, dtype: str, random_state
         return [("words", Words()), ("encode", encode)]
 
     one_hot = OneHotEncoder(
-        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False, dtype=dtype
+        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
     )
     many = [*words(encode_levels(estimator, random_state)), ("scale", SmoothClipScaler())]
     dates = FunctionTransformer(as_dates, feature_names_out=names_of_dates)

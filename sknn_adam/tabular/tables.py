@@ -12,8 +12,9 @@ from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.sklearn_compat import VisualBlock, output_format
+from sknn_adam._utils.sklearn_compat import VisualBlock, num_samples, output_format
 from sknn_adam._utils.validation import unique_names
+from sknn_adam.preprocessing import dtype_of_columns
 from sknn_adam.tabular.columns import Holding, column_type, columns_of, values_of
 from sknn_adam.tabular.types import ColumnType, converted, learn_types, with_columns
 
@@ -34,8 +35,9 @@ class Columns(ColumnTransformer):
         ``fit``.
     most_levels : int, default=30
         The largest number of levels for one-hot encoding.
-    dtype : {"float64", "float32"}, default="float64"
-        Dtype of the output if it is an array.
+    dtype : {"auto"} or dtype, optional
+        Dtype of the output if it is an array. By default, it is that of the parts. ``"auto"`` is
+        float32 for at least 8,192 training samples.
     remainder, sparse_threshold, n_jobs, transformer_weights, verbose, verbose_feature_names_out
         Parameters of ColumnTransformer.
 
@@ -43,6 +45,8 @@ class Columns(ColumnTransformer):
     ----------
     column_types_ : dict of ColumnType
         The type of each column, with the reason.
+    dtype_ : str or None
+        Name of the dtype of the output; None for that of the parts.
 
     Notes
     -----
@@ -57,7 +61,7 @@ class Columns(ColumnTransformer):
         *,
         column_types: Any = None,
         most_levels: int = 30,
-        dtype: str = "float64",
+        dtype: Any = None,
         remainder: Any = "drop",
         sparse_threshold: float = 0.3,
         n_jobs: Any = None,
@@ -96,6 +100,7 @@ class Columns(ColumnTransformer):
         check_table(X)
         self._names = list(getattr(X, "columns", ()))
         X = convertible_table(X)
+        self.dtype_ = dtype_of_columns(self.dtype, num_samples(X))
         self._types = learn_types(X, self.column_types, self.most_levels)
         chosen: Any = self.transformers
         self.transformers: Any = [
@@ -174,17 +179,14 @@ class Columns(ColumnTransformer):
         return X if names is None else select(X, names)
 
     def _hstack(self, Xs: list, *, n_samples: int) -> Any:
-        if self.sparse_output_:
+        # Archives of earlier versions have no `dtype_`.
+        dtype = getattr(self, "dtype_", None)
+        if dtype is None or self.sparse_output_:
             return super()._hstack(Xs, n_samples=n_samples)
         parts = [part.toarray() if issparse(part) else part for part in Xs]
         # A single part is not copied: it can take most of the memory.
-        whole = parts[0] if len(parts) == 1 else np.hstack(parts, dtype=self._dtype)
-        return whole.astype(self._dtype, copy=False)
-
-    @property
-    def _dtype(self) -> str:
-        # Archives of earlier versions have no `dtype`.
-        return getattr(self, "dtype", "float64")
+        whole = parts[0] if len(parts) == 1 else np.hstack(parts, dtype=dtype)
+        return whole.astype(dtype, copy=False)
 
     def _prepared(self, method: str, X: Any, *args: Any, **params: Any) -> Any:
         # scikit-learn must not convert the output to a dataframe, as it fails for sparse matrices.
