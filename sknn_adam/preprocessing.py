@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._estimator.parameters import SMALL_TABLE
-from sknn_adam._utils.sklearn_compat import check_feature_names_in
+from sknn_adam._utils.sklearn_compat import StrOptions, check_feature_names_in
 from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, unique_names, validate_input
 
 __all__ = ["PiecewiseLinearEncoder", "SmoothClipScaler"]
@@ -20,11 +20,11 @@ FLOATS = (np.float64, np.float32)
 NOISE = 10
 
 
-def dtype_of_columns(dtype: Any, n_rows: int) -> str | None:
-    """Return the name of the output dtype of a transformer fitted to `n_rows` rows, or None."""
-    if isinstance(dtype, str) and dtype == "auto":
+def dtype_of_columns(dtype: str | None, n_rows: int) -> str | None:
+    """Return the output dtype of a transformer fitted to `n_rows` rows; None for that of X."""
+    if dtype == "auto":
         return "float32" if n_rows >= SMALL_TABLE else None
-    return None if dtype is None else np.dtype(dtype).name
+    return dtype
 
 
 def _noise(values: Any, dtype: Any) -> Any:
@@ -201,7 +201,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     max_total_bins : int, default=256
         Maximum number of bins of all columns together: 20 columns have at most 256 / 20 = 12 bins
         each, rounded down.
-    dtype : {"auto"} or dtype, optional
+    dtype : {"auto", "float32", "float64"}, optional
         Dtype of the output, which is computed in the dtype of X. By default, it is that of X.
         ``"auto"`` is float32 for at least 8,192 training samples, because networks of this size
         compute in float32, and the output needs half the memory.
@@ -240,6 +240,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         "n_bins": [POSITIVE_INTEGER],
         "rows_per_bin": [POSITIVE_INTEGER],
         "max_total_bins": [POSITIVE_INTEGER],
+        "dtype": [StrOptions({"auto", "float32", "float64"}), None],
     }
 
     def __init__(
@@ -247,7 +248,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         n_bins: int = 32,
         rows_per_bin: int = 10,
         max_total_bins: int = 256,
-        dtype: Any = None,
+        dtype: str | None = None,
     ) -> None:
         self.n_bins = n_bins
         self.rows_per_bin = rows_per_bin

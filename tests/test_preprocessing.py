@@ -228,3 +228,25 @@ def test_invalid_parameters_raise(transformer):
     with pytest.raises(ValueError, match="parameter of"):
         transformer.fit([[1.0], [2.0]])
     assert not hasattr(transformer, "n_features_in_")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "n_rows", "expected"),
+    [
+        (None, 9000, np.float64),
+        ("float32", 50, np.float32),
+        ("auto", 8191, np.float64),
+        ("auto", 8192, np.float32),
+    ],
+)
+def test_dtype_only_rounds_the_encoded_columns(dtype, n_rows, expected):
+    table = np.random.default_rng(0).normal(size=(n_rows, 2))
+    encoded = PiecewiseLinearEncoder(dtype=dtype).fit_transform(table)
+    assert encoded.dtype == expected
+    exact = PiecewiseLinearEncoder().fit_transform(table)
+    np.testing.assert_array_equal(encoded, exact.astype(expected))
+
+
+def test_unknown_dtype_raises():
+    with pytest.raises(ValueError, match="'dtype' parameter of PiecewiseLinearEncoder must be"):
+        PiecewiseLinearEncoder(dtype="int8").fit([[0.0], [1.0]])

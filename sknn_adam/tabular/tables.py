@@ -35,7 +35,7 @@ class Columns(ColumnTransformer):
         ``fit``.
     most_levels : int, default=30
         The largest number of levels for one-hot encoding.
-    dtype : {"auto"} or dtype, optional
+    dtype : {"auto", "float32", "float64"}, optional
         Dtype of the output if it is an array. By default, it is that of the parts. ``"auto"`` is
         float32 for at least 8,192 training samples.
     remainder, sparse_threshold, n_jobs, transformer_weights, verbose, verbose_feature_names_out
@@ -61,7 +61,7 @@ class Columns(ColumnTransformer):
         *,
         column_types: Any = None,
         most_levels: int = 30,
-        dtype: Any = None,
+        dtype: str | None = None,
         remainder: Any = "drop",
         sparse_threshold: float = 0.3,
         n_jobs: Any = None,
@@ -179,6 +179,7 @@ class Columns(ColumnTransformer):
         return X if names is None else select(X, names)
 
     def _hstack(self, Xs: list, *, n_samples: int) -> Any:
+        """Join the parts. scikit-learn provides this method for subclasses."""
         # Archives of earlier versions have no `dtype_`.
         dtype = getattr(self, "dtype_", None)
         if dtype is None or self.sparse_output_:
