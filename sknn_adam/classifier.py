@@ -73,11 +73,13 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         Fraction of the L1 norm in the penalty; the rest is L2. ``"auto"`` is 0.15, or 0 for L-BFGS.
     batch_size : int or "auto", default="auto"
         Number of samples in a minibatch. ``"auto"`` is 32 for fewer than 128 samples, 64 from 128
-        samples on (with `cv`, from 64 on), and grows to 256 for more than 8,192 samples. L-BFGS
-        uses all samples.
+        samples on (with `cv`, from 64 on), and grows to 256 for more than 8,192 samples. With
+        ``max_iter="auto"`` and no `early_stopping`, it is 32 for up to 8,000 samples. L-BFGS uses
+        all samples.
     max_iter : int or "auto", default=100
         Maximum number of epochs. ``"auto"`` is 60 with `early_stopping` and 15 without, for up to
-        8,000 samples. For more, it is multiplied by the root of 8,000 / n_samples, and at least 5.
+        8,000 samples. For more, 60 is multiplied by the root of 8,000 / n_samples, and 15 by
+        8,000 / n_samples, down to 5 and 4 epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples in every epoch.
     early_stopping : bool, default=False

@@ -102,6 +102,24 @@ def test_values_of_auto_are_published(estimator):
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("n_samples", "fixed", "stopping"),
+    # The number of samples, then epochs and batch size without and with early stopping, by hand:
+    # 15 * 8000 / 12000 and 12000 / 128. A tenth is held out: 60 * sqrt(8000 / 10800).
+    [(200, (15, 32), (60, 64)), (12_000, (10, 93), (52, 84)), (60_000, (4, 256), (23, 256))],
+)
+def test_automatic_epochs_and_batch_sizes_depend_on_the_samples(
+    estimator, n_samples, fixed, stopping, rng
+):
+    X = rng.normal(size=(n_samples, 2)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    for early_stopping, expected in ((False, fixed), (True, stopping)):
+        model = estimator((), max_iter="auto", early_stopping=early_stopping, random_state=0)
+        model.fit(X, y)
+        assert (model.max_iter_, model.batch_size_) == expected
+
+
+@BOTH
 def test_optimizer_that_averages_needs_no_other_average(estimator):
     def fitted(**params):
         model = estimator((5,), optimizer="schedule_free_adamw", random_state=0, **params)

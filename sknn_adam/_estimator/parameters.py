@@ -27,8 +27,9 @@ __all__ = ["Architecture", "Sizes", "choose_sizes", "has_partial_fit", "make_pla
 # With fewer elements, float64 is hardly slower than float32.
 SMALL_TABLE = 2**13
 FEW_SAMPLES, SMALL_BATCH = 128, 32
-# Epochs for "auto" without and with early stopping, for up to this many samples, and the minimum.
-MOST_EPOCHS, MANY_SAMPLES, FEWEST_EPOCHS = (15, 60), 8000, 5
+# Epochs for "auto" with early stopping, or a fixed number without, for up to this many samples, and
+# the minima.
+EPOCHS, MANY_SAMPLES, FEWEST_EPOCHS = {True: 60, False: 15}, 8000, {True: 5, False: 4}
 
 
 def has_partial_fit(estimator: MLP) -> bool:
@@ -235,8 +236,13 @@ def choose_sizes(
 ) -> Sizes:
     """Return these parameters with ``"auto"`` replaced by numbers."""
     full, regress = optimizer.full_batch, loss.task == "regression"
+    many = n_samples > MANY_SAMPLES
     batch: Any = batch_size
-    if batch == "auto":
+    # A fixed number of epochs is small, so "auto" compensates by more steps.
+    brief = max_iter == "auto" and not early_stopping
+    if batch == "auto" and brief and not full:
+        batch = min(256, n_samples // 128) if many else SMALL_BATCH
+    elif batch == "auto":
         # In benchmarks on small tables, one step per epoch was enough for regression, but not for
         # classification. Cross-fitted networks use a part of each batch.
         few = n_samples if regress else min(n_samples, SMALL_BATCH)
@@ -257,8 +263,8 @@ def choose_sizes(
         l1_ratio = 0.0 if full or regress else 0.15
     if max_iter == "auto":
         # With more samples, an epoch has more steps, and fewer epochs are needed.
-        most = MOST_EPOCHS[early_stopping] * min(1.0, (MANY_SAMPLES / n_samples) ** 0.5)
-        max_iter = max(FEWEST_EPOCHS, round(most))
+        less = (MANY_SAMPLES / n_samples) ** (1.0 if brief else 0.5) if many else 1.0
+        max_iter = max(FEWEST_EPOCHS[early_stopping], round(EPOCHS[early_stopping] * less))
     return Sizes(min(int(batch), n_samples), float(alpha), float(l1_ratio), int(max_iter))
 
 

@@ -64,9 +64,15 @@ class Evidence:
     @cached_property
     def auto(self) -> Sizes:
         """Values that "auto" gives batch_size, alpha and l1_ratio for this training set."""
-        crossed = self.mlp.cv is not None
-        n_samples = int(self.table["n_rows"])
-        return choose_sizes(self.mlp._loss, self.optimizer, n_samples, crossed=crossed)
+        mlp, n_samples = self.mlp, int(self.table["n_rows"])
+        return choose_sizes(
+            mlp._loss,
+            self.optimizer,
+            n_samples,
+            max_iter=mlp.max_iter,
+            crossed=mlp.cv is not None,
+            early_stopping=mlp.early_stopping,
+        )
 
     @cached_property
     def alpha(self) -> float:

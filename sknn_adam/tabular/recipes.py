@@ -22,7 +22,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     # All epochs are run, so that the learning rate reaches 0.
     "fast": {
         **NETWORK,
-        "batch_size": 32,
         "max_iter": "auto",
         "n_iter_no_change": inf,
         "n_members": 4,
