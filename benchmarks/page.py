@@ -18,7 +18,7 @@ MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
     *("score", "portfolio", "limits", "million", "parquet", "per_row", "cluster"),
-    *("raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
+    *("raw_tables", "levels", "tuned", "search", "widths", "imbalance", "intervals"),
     *("bits", "pairs", "candidates", "path"),
 )
 

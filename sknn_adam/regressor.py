@@ -149,6 +149,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Out-of-fold prediction of each sample, from the networks that hold it out: the mean if there
         are several, NaN if there is none. The target of a sample does not affect its own
         prediction. Only available with `cv`.
+    oof_std_ : ndarray of the same shape
+        Predicted standard deviations around `oof_prediction_`, only with ``loss="gaussian"``.
     oof_score_ : float
         Score of `oof_prediction_`, without samples that no network holds out: R^2 if
         `scoring` is ``"loss"``, otherwise the score that `scoring` computes. It is honest about

@@ -21,6 +21,9 @@ def publish_out_of_fold(session: Session) -> None:
     means = MeanPredictions(model._targets, rows, nets, z, held)
     prediction = means.predictions(model._loss, None, X.dtype)
     model.oof_prediction_ = _filled(prediction, held, X.shape[0])
+    if model._loss.predicts_deviations:
+        deviation = means.deviations(model._loss, None, X.dtype)
+        model.oof_std_ = _filled(deviation, held, X.shape[0])
     scored = held if weight is None else held[weight[held] > 0]
     estimator = model._with(_targets=MeanPredictions(model._targets, rows, nets, z, scored))
     scoring = None if model.scoring == "loss" else model.scoring

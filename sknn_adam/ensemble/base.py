@@ -1,42 +1,28 @@
-"""Base class of both ensembles: fitting, the choice of the weights, and metadata routing."""
+"""Base class of both ensembles: fitting and the choice of the weights."""
 
 from numbers import Integral
 from time import monotonic
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn import get_config
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, indexable
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    get_routing_for_object,
-    process_routing,
-)
 from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._estimator.scoring import takes_weights
-from sknn_adam._training.splits import Folds, make_folds
+from sknn_adam._training.splits import Folds
 from sknn_adam._utils.sklearn_compat import Interval, VisualBlock, ensemble_base
-from sknn_adam._utils.validation import (
-    POSITIVE,
-    POSITIVE_INTEGER,
-    check_sample_weight,
-    group_codes,
-)
+from sknn_adam._utils.validation import POSITIVE, POSITIVE_INTEGER, check_sample_weight
 from sknn_adam.ensemble.cross_fit import TrainingSet, aligned
 from sknn_adam.ensemble.fitting import Candidate, Fitter
+from sknn_adam.ensemble.routing import CrossFitting, is_dropped
 from sknn_adam.ensemble.selection import greedy_weights, nested_score
 
-__all__ = ["WeightedEnsemble", "is_dropped"]
+__all__ = ["WeightedEnsemble"]
 
 Base: Any = ensemble_base()
 
 
-class WeightedEnsemble(Base):
+class WeightedEnsemble(CrossFitting, Base):
     """Base class of both ensembles."""
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -50,8 +36,6 @@ class WeightedEnsemble(Base):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    # As for the networks: passed on to fit only if set_fit_request or the splitter requests it.
-    __metadata_request__fit: ClassVar = {"groups": False}
 
     def __init__(
         self,
@@ -185,32 +169,6 @@ class WeightedEnsemble(Base):
                 score, weight = self.estimator_scores_[i], self.weights_[i]
                 print(f"[{type(self).__name__}] {name}: score {score:.6g}, weight {weight:.3g}")
 
-    def _folds(self, X: Any, y: Any, classes: Any, groups: Any, weight: Any) -> Folds:
-        codes = None if classes is None else np.searchsorted(classes, y)
-        cv = self.cv
-        groups = None if groups is None else group_codes(groups)
-        if isinstance(cv, Integral):
-            splitter: Any = KFold if codes is None else StratifiedKFold
-            if groups is not None:
-                splitter = GroupKFold if codes is None else StratifiedGroupKFold
-            cv = splitter(int(cv), shuffle=True, random_state=self.random_state)
-        table = X if hasattr(X, "shape") else np.empty((len(y), 0))
-        return make_folds(cv, 1, table, y, codes, groups, weight, 1, None)
-
-    def _fit_params(self, sample_weight: Any, groups: Any) -> dict[str, dict[str, Any]]:
-        """Return the metadata of ``fit`` for each estimator."""
-        given = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
-        if get_config()["enable_metadata_routing"]:
-            requested = get_routing_for_object(self).consumes("fit", ["groups"])
-            if groups is not None and requested:
-                given["groups"] = groups
-            routed = process_routing(self, "fit", **given)
-            return {name: dict(routed[name].fit) for name in routed if name != "splitter"}
-        return {
-            name: {_weight_name(name, estimator): given["sample_weight"]} if given else {}
-            for name, estimator in self.estimators
-        }
-
     def _weighted_mean(self, X: Any, method: str) -> np.ndarray:
         """Return the weighted mean of the predictions, of shape (n_samples, n_columns)."""
         check_is_fitted(self)
@@ -225,6 +183,10 @@ class WeightedEnsemble(Base):
         return total
 
     @property
+    def _named(self) -> list[tuple[str, Any]]:
+        return self.estimators
+
+    @property
     def n_features_in_(self) -> int:
         """Number of features seen during ``fit``."""
         try:
@@ -235,24 +197,6 @@ class WeightedEnsemble(Base):
             ) from error
         return self.estimators_[0].n_features_in_
 
-    def get_metadata_routing(self) -> Any:
-        """Return the metadata that the ensemble, its estimators and the splitter request.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            The routing of the metadata of ``fit``.
-        """
-        router = MetadataRouter(owner=self).add_self_request(self)
-        for name, estimator in self.estimators:
-            if not is_dropped(estimator):
-                to_fit = MethodMapping().add(caller="fit", callee="fit")
-                router.add(**{name: estimator}, method_mapping=to_fit)
-        if hasattr(self.cv, "split"):
-            to_split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=self.cv, method_mapping=to_split)
-        return router
-
     def _sk_visual_block_(self) -> Any:
         names, estimators = zip(*self.estimators, strict=True)
         if hasattr(self, "weights_"):
@@ -261,21 +205,3 @@ class WeightedEnsemble(Base):
             estimators = tuple(fitted.values())
             names = tuple(f"{n}: weight {w:.2f}, score {s:.4g}" for n, w, s in scores)
         return VisualBlock("parallel", estimators, names=names, dash_wrapped=False)
-
-
-def is_dropped(estimator: Any) -> bool:
-    """Return whether an entry of `estimators` is ``"drop"``."""
-    return isinstance(estimator, str) and estimator == "drop"
-
-
-def _weight_name(name: str, estimator: Any) -> str:
-    """Return the name of the sample weights in ``fit`` of an estimator, without routing."""
-    if is_dropped(estimator):
-        return "sample_weight"
-    prefix = ""
-    while isinstance(estimator, Pipeline):
-        step, estimator = estimator.steps[-1]
-        prefix += f"{step}__"
-    if not takes_weights(estimator.fit):
-        raise TypeError(f"Underlying estimator {name!r} does not support sample weights.")
-    return f"{prefix}sample_weight"

@@ -18,7 +18,13 @@ from sknn_adam._estimator.base import BaseMLP
 from sknn_adam._utils.sklearn_compat import safe_indexing
 from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet, aligned, subset
 
-__all__ = ["can_stop_in_time", "cross_fitting_network", "fit_network"]
+__all__ = [
+    "can_stop_in_time",
+    "cross_fitting_network",
+    "encodes_by_target",
+    "fit_network",
+    "refit_split",
+]
 
 # Modules whose transformers ignore the targets unless their tags require them. In other modules,
 # such as sklearn.feature_selection, some use the targets although their tags do not require them.
@@ -77,16 +83,16 @@ def fit_network(
     """
     start, fitted = monotonic(), clone(estimator)
     network = cross_fitting_network(fitted).set_params(cv=data.splits)
-    with _stopping_after(network, seconds, lambda: _encodes_by_target(fitted)) as stopped:
+    with _stopping_after(network, seconds, lambda: encodes_by_target(fitted)) as stopped:
         fitted.fit(data.X, data.y, **params)
-    if _encodes_by_target(fitted):
+    if encodes_by_target(fitted):
         results = list[FoldResult]()
         for split in data.splits:
             each = None
             if seconds is not None:
                 # If a fit exceeds its time, the following ones get less.
                 each = (start + seconds - monotonic()) / (len(data.splits) - len(results))
-            results.append(_refit(name, estimator, data, params, split, each))
+            results.append(refit_split(name, estimator, data, params, split, each))
         rows = np.concatenate([result.rows for result in results])
         prediction = np.concatenate([result.prediction for result in results])
         ended = stopped() or any(result.stopped for result in results)
@@ -97,18 +103,39 @@ def fit_network(
     return FoldResult(rows, prediction, monotonic() - start, fitted, stopped())
 
 
-def _refit(
+def refit_split(
     name: str,
     pipeline: Pipeline,
     data: TrainingSet,
     params: dict[str, Any],
     split: tuple[np.ndarray, np.ndarray],
-    seconds: float | None,
+    seconds: float | None = None,
 ) -> FoldResult:
     """Fit the steps of a Pipeline to the training set of a split, and cross-fit its network.
 
     The network still holds out the test set itself, because it may use it for early stopping. It
     chooses the epoch that predicts a sample by the other samples.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator.
+    pipeline : Pipeline
+        Pipeline that ends with a network with `cv`.
+    data : TrainingSet
+        The data; its splits are ignored.
+    params : dict
+        Metadata of ``fit`` with one entry per sample.
+    split : tuple of ndarray of int
+        The rows of the training set and of the test set.
+    seconds : float or None
+        Time limit for training.
+
+    Returns
+    -------
+    FoldResult
+        The prediction of the test set, and the fitted Pipeline, whose network has out-of-fold
+        predictions of its training set, which are NaN, and of the test set, in this order.
     """
     start, (train, held) = monotonic(), split
     steps, network = clone(pipeline[:-1]), clone(pipeline[-1])
@@ -129,7 +156,8 @@ def _refit(
         network.fit(both, data.y[rows], **subset(given, rows))
     values = network.oof_prediction_[len(train) :]
     prediction = aligned(name, network, values, data.classes, data.n_columns)
-    return FoldResult(held, prediction, monotonic() - start, stopped=stopped())
+    fitted = Pipeline([*steps.steps, (pipeline.steps[-1][0], network)])
+    return FoldResult(held, prediction, monotonic() - start, fitted, stopped())
 
 
 def _consumed(estimator: Any, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +166,7 @@ def _consumed(estimator: Any, method: str, params: dict[str, Any]) -> dict[str, 
     return {name: params[name] for name in names}
 
 
-def _encodes_by_target(estimator: Any) -> bool:
+def encodes_by_target(estimator: Any) -> bool:
     """Return whether a step before the last might use the targets."""
     steps = estimator.steps[:-1] if isinstance(estimator, Pipeline) else []
     return any(_uses_target(step) for _, step in steps)

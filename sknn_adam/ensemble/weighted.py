@@ -10,8 +10,9 @@ from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._utils.sklearn_compat import safe_indexing
 from sknn_adam._utils.validation import check_labels
-from sknn_adam.ensemble.base import WeightedEnsemble, is_dropped
+from sknn_adam.ensemble.base import WeightedEnsemble
 from sknn_adam.ensemble.cross_fit import TrainingSet
+from sknn_adam.ensemble.routing import is_dropped
 from sknn_adam.ensemble.selection import (
     NegativeLogLoss,
     NegativeSquaredError,

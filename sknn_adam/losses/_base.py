@@ -49,6 +49,11 @@ class Loss(Component):
         if any(overrides(cls, method, "compiled_loop") for method in formulas):
             cls.compiled_loop = None
 
+    @property
+    def predicts_deviations(self) -> bool:
+        """Whether the loss predicts standard deviations."""
+        return False
+
     def n_raw(self, n_outputs: int) -> int:
         """Return the number of raw outputs that the network needs for `n_outputs` outputs."""
         return n_outputs
@@ -236,6 +241,11 @@ class RegressionLoss(Loss):
     def point(self, z: np.ndarray) -> np.ndarray:
         """Return one prediction per output, even if ``predict`` returns several."""
         return self.predict(z)
+
+    @property
+    def predicts_deviations(self) -> bool:
+        """Whether the loss predicts standard deviations."""
+        return type(self).deviation is not RegressionLoss.deviation
 
     def deviation(self, z: np.ndarray) -> np.ndarray:
         """Return predicted standard deviations on the scale of the training targets."""

@@ -279,8 +279,8 @@ def _mlp(task: str, state: State) -> Examples:
     require(_fits_members(state["_structure"], network.members), "n_members or cv is not valid")
     state["_structure"] |= {"loss": repr(getattr(loss, "loss", loss))}
     state |= state["_targets"].published()
-    if "oof_prediction_" in state:
-        predicted = state["oof_prediction_"]
+    for name in {"oof_prediction_", "oof_std_"} & state.keys():
+        predicted = state[name]
         arrays = predicted if isinstance(predicted, list) else [predicted]
         fits = all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays)
         require(fits, "the out-of-fold predictions of an estimator are not numbers")

@@ -30,6 +30,8 @@ FAMILIES = (
 # This package's classes whose state is read only by Python code, so it is not checked.
 OWN = {
     "sknn_adam._component.ranges": "Choices Range",
+    "sknn_adam.conformal.intervals": "ConformalRegressor",
+    "sknn_adam.conformal.sets": "ConformalClassifier",
     "sknn_adam.ensemble.fold_mean": "FoldMeanClassifier FoldMeanRegressor",
     "sknn_adam.ensemble.weighted": "WeightedEnsembleClassifier WeightedEnsembleRegressor",
     "sknn_adam.persistence.searches": "Described",
