@@ -3,7 +3,9 @@
 A case is drawn at random: a table, a healthy network for it (depth, widths, activation, optimizer,
 batch size, ...) and, for a broken network, the details of the fault. A network counts as broken if
 its test score is more than 10 % below that of the healthy network; the diagnosis has no influence
-on this. Cases that do not meet the condition are drawn again.
+on this. Epochs count as unused if early stopping with the default patience gives about the same
+test and validation scores in at most a quarter of them. Cases that do not meet the condition are
+drawn again.
 """
 
 import warnings
@@ -47,6 +49,7 @@ KINDS = (
     "clipping_always",
     "batch_too_large",
     "too_few_steps",
+    "unused_epochs",
 )
 HEALTHY = ("healthy", "healthy on few samples")
 
@@ -220,9 +223,23 @@ def draw(kind, group, seed):
             # that does not fit its own training samples had too few steps.
             if case.model.score(*case.fit) >= 0.9 * healthy.model.score(*case.fit):
                 continue
+        if kind == "unused_epochs":
+            if has_unused_epochs(case):
+                return case
+            continue
         if not case.score >= 0.9 * case.reference:  # a score of NaN counts as broken
             return case
     raise RuntimeError(f"None of 60 draws gave a network of kind {kind!r}.")
+
+
+def has_unused_epochs(case):
+    """Return whether the default patience gives similar scores in a quarter of the epochs."""
+    brief = clone(case.model).set_params(early_stopping=True, n_iter_no_change=10)
+    good = train(brief, case) >= max(0.98 * case.score, 0.92 * case.reference)
+    scores = np.asarray(case.model.validation_scores_)
+    least = scores.max() - 0.05 * (scores.max() - scores[0])
+    same = max(brief.validation_scores_) >= least
+    return good and same and brief.n_iter_ <= case.model.n_iter_ / 4
 
 
 def _plain(table):
@@ -448,6 +465,16 @@ def _few_steps(healthy, rng):
     return _on_few_samples(healthy, rng, most=63, batch_size=63, **params)
 
 
+def _unused_epochs(healthy, rng):
+    # Too much patience, or a fixed number of epochs with a validation set.
+    params = {"max_iter": int(rng.choice([300, 400, 600])), "n_iter_no_change": np.inf}
+    params["early_stopping"] = bool(rng.random() < 0.7)
+    case = _broken(healthy, "unused_epochs", rng, schedule="constant", **params)
+    if not params["early_stopping"]:
+        case.options = {"X_val": healthy.test[0], "y_val": healthy.test[1]}
+    return case
+
+
 BREAK = {
     "vanishing_gradients": _vanishing,
     "exploding_gradients": _exploding,
@@ -464,6 +491,7 @@ BREAK = {
     "clipping_always": _clipping,
     "batch_too_large": _batch,
     "too_few_steps": _few_steps,
+    "unused_epochs": _unused_epochs,
 }
 
 

@@ -151,6 +151,9 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         this estimator only: a preceding step of a Pipeline that uses the targets, such as a target
         encoder, has seen all of them. For a score of the whole Pipeline, use scikit-learn's
         ``cross_val_predict`` or ``cross_val_score``. Only available with `cv`.
+    oof_loss_ : float
+        Mean loss of the networks on the samples that they hold out, to compare with `loss_curve_`.
+        Only available with `cv`.
     n_iter_ : int
         Number of epochs of the last ``fit``; every ``partial_fit`` adds one.
     best_iter_ : int or ndarray of shape (n_members,)

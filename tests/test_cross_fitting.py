@@ -77,6 +77,20 @@ def response(model, inputs):
     return model.predict_proba(inputs) if hasattr(model, "classes_") else model.predict(inputs)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_out_of_fold_loss_equals_that_of_scikit_learn(early_stopping):
+    weight = np.arange(60) % 3.0
+    model = MLPClassifier(max_iter=20, cv=KFold(3), random_state=0, early_stopping=early_stopping)
+    model.fit(X, LABELS, sample_weight=weight)
+    expected = log_loss(LABELS, model.oof_prediction_, sample_weight=weight)
+    assert model.oof_loss_ == pytest.approx(expected, rel=1e-6)
+    model = MLPRegressor(max_iter=20, cv=KFold(3), target_scaling=False, random_state=0)
+    model.set_params(early_stopping=early_stopping).fit(X, NUMBERS)
+    expected = np.mean((NUMBERS - model.oof_prediction_) ** 2) / 2
+    assert model.oof_loss_ == pytest.approx(expected, rel=1e-6)
+    assert not hasattr(model.members_[0], "oof_loss_")
+
+
 # -- networks and splits -------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler, scale
 
 from benchmarks._broken import KINDS, repaired
 from benchmarks._broken import fit_quietly as fit
-from sknn_adam import SGD, MLPClassifier, MLPRegressor
+from sknn_adam import SGD, Adam, MLPClassifier, MLPRegressor
 from sknn_adam.initializers import Constant, RandomNormal
 from sknn_adam.inspection import Finding, Findings, diagnose
 from sknn_adam.inspection._fitted_networks import fitted_networks
@@ -137,7 +137,9 @@ def test_overfitting_suggests_early_stopping_only_if_it_is_off(diabetes, early_s
     model.fit(X[:150], y[:150], X_val=X[:150], y_val=y[:150])
     findings = diagnose(model, X[150:], y[150:])
     (found,) = [finding for finding in findings if finding.kind == "overfitting"]
-    assert found.params == ({} if early_stopping else {"early_stopping": True}) | {"alpha": 0.01}
+    assert found.params == (
+        {} if early_stopping else {"early_stopping": True, "n_iter_no_change": 10}
+    ) | {"alpha": 0.01}
     assert ("early stopping" in found.cure) is not early_stopping
 
 
@@ -168,6 +170,35 @@ def test_more_epochs_are_suggested_if_no_batch_size_gives_enough_steps():
     assert finding.params == {"max_iter": 400}
     cured = clone(model).set_params(**finding.params).fit(X, y)
     assert "too_few_steps" not in kinds(diagnose(cured))
+
+
+def test_unused_epochs_are_reported_until_patience_is_reasonable():
+    X, y = load_digits(return_X_y=True)
+    model = MLPClassifier((32,), optimizer=Adam(0.004), n_iter_no_change=np.inf, random_state=0)
+    model.set_params(max_iter=200)
+    X, X_val, y, y_val = train_test_split(X / 16, y, stratify=y, random_state=0)
+    for early_stopping, changed in (
+        (True, {"max_iter", "n_iter_no_change"}),
+        (False, {"early_stopping", "max_iter", "n_iter_no_change"}),
+    ):
+        model.set_params(early_stopping=early_stopping).fit(X, y, X_val=X_val, y_val=y_val)
+        (finding,) = diagnose(model)
+        assert (finding.kind, finding.severity) == ("unused_epochs", "low")
+        assert set(finding.params) == changed
+        cured = clone(model).set_params(**finding.params).fit(X, y, X_val=X_val, y_val=y_val)
+        assert cured.n_iter_ < 60
+        assert diagnose(cured) == []
+        assert cured.score(X_val, y_val) > model.score(X_val, y_val) - 0.01
+    # Without validation samples, nothing is known about the use of epochs.
+    assert diagnose(clone(model).set_params(early_stopping=False).fit(X, y)) == []
+
+
+def test_out_of_fold_loss_shows_overfitting(rng):
+    X, y = rng.normal(size=(120, 20)), rng.normal(size=120)
+    model = MLPRegressor((200,), alpha=0.0, max_iter=200, cv=4, random_state=0)
+    (finding,) = diagnose(model.fit(X, y))
+    assert finding.kind == "overfitting"
+    assert f"{model.oof_loss_:.2g}" in finding.evidence
 
 
 def test_few_but_sufficient_steps_are_not_reported(diabetes):

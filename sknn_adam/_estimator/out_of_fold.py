@@ -18,6 +18,7 @@ def publish_out_of_fold(session: Session) -> None:
     model, X, y, weight = session.model, session.rows.X, session.rows.y, session.rows.weight
     rows, nets, z = _held_outputs(session)
     held = np.unique(rows)
+    model.oof_loss_ = _held_loss(session, rows, nets, z)
     means = MeanPredictions(model._targets, rows, nets, z, held)
     prediction = means.predictions(model._loss, None, X.dtype)
     model.oof_prediction_ = _filled(prediction, held, X.shape[0])
@@ -50,6 +51,22 @@ def _held_outputs(session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         rows += [chosen, rest]
         nets.append(np.full(len(held), m))
     return np.concatenate(rows), np.concatenate(nets), np.concatenate(outputs)
+
+
+def _held_loss(session: Session, rows: np.ndarray, nets: np.ndarray, z: np.ndarray) -> float:
+    """Return the mean loss of the networks on the samples that they hold out."""
+    samples, loss, weight = session.samples, session.plan.loss, session.samples.weight
+    total = norm = 0.0
+    for m, (_, positions) in enumerate(held_samples(session)):
+        own = np.flatnonzero(nets == m)
+        own = own[np.argsort(rows[own])]
+        wanted = positions if samples.index is None else samples.index[positions]
+        raw = z[own[np.searchsorted(rows[own], wanted)]]
+        with np.errstate(all="ignore"):
+            losses = loss.value(samples.targets_of(m)[positions], raw).astype(np.float64)
+        factor = np.ones(len(positions)) if weight is None else weight[positions]
+        total, norm = total + float(factor @ losses), norm + float(factor.sum())
+    return total / norm
 
 
 class MeanPredictions:

@@ -108,7 +108,7 @@ class Published(BaseEstimator):
             _run=None,
             best_iter_=int(np.broadcast_to(self.best_iter_, self._network.members)[m]),
         )
-        for name in ("oof_prediction_", "oof_std_", "oof_score_"):
+        for name in ("oof_prediction_", "oof_std_", "oof_score_", "oof_loss_"):
             vars(member).pop(name, None)
         return member
 

@@ -100,7 +100,7 @@ def prepare(
         )
     model: Any = copy(estimator)
     # These attributes belong to the previous training.
-    for name in ("oof_prediction_", "oof_std_", "oof_score_"):
+    for name in ("oof_prediction_", "oof_std_", "oof_score_", "oof_loss_"):
         vars(model).pop(name, None)
     loss = architecture.loss
     rows = _checked(model, X, y, sample_weight, loss, classes, not resume, 1 if partial else 2)

@@ -165,19 +165,13 @@ def saturated_units(e: Evidence) -> Result:
     if not np.nanmax(saturated, initial=0) >= SATURATED:
         return None
     worst = int(np.nanargmax(saturated))
-    params, cures = {}, []
+    params, cure = {"activation": "relu"}, "use an activation that is flat on one side at most"
     if e.mlp.initializer != "auto":
         params["initializer"] = "auto"
-        cures.append("use the default initializer, which suits the activation")
-    if e.mlp.normalization is None:
-        params["normalization"] = "batch"
-        cures.append("normalize the layers")
-    if not cures:
-        params["activation"] = "relu"
-        cures.append("use an activation that is flat on one side at most")
+        cure += ", and its default initializer"
     evidence = f"{saturated[worst]:.0%} of the units are in the flat regions of their activation"
     severity = "high" if saturated[worst] > 0.8 else "medium"
-    return worst + 1, evidence, severity, params, ", ".join(cures)
+    return worst + 1, evidence, severity, params, cure
 
 
 def clipping_always(e: Evidence) -> Result:

@@ -16,13 +16,21 @@ FALLING = 0.012  # decrease of the loss per epoch over the loss of a constant pr
 FEW_EPOCHS, FEW_STEPS = 10, 400
 GAIN = 0.03  # relative decrease of the loss during the last tenth of the epochs
 LEFT_BY_NOISE = 0.3  # replaces LEFT if more steps on a small table would often fit noise
+# Gain and loss of networks that have hardly learned, and decrease of the loss over the last tenth
+# relative to the loss of a constant prediction, all with a single batch of all samples.
+SLOW_GAIN, SLOW_LEFT, STEEP = 0.01, 0.5, 0.04
 SMALLER_BATCHES = 32, 16, 8
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 # Loss on new samples minus training loss, over the loss of a constant prediction: with a penalty,
 # and with almost none.
-GAP, GAP_OF_FREE = 0.6, 0.25
-RISEN = 1.35  # final over smallest validation loss
-RISEN_BY = 0.09  # final minus smallest validation loss, over the loss of a constant prediction
+GAP, GAP_OF_FREE = 0.8, 0.25
+# Final over smallest validation loss, and their difference over the loss of a constant prediction.
+# The loss of classes grows with confidence, even where predictions are as accurate as before.
+RISEN = {"classification": 1.35, "regression": 1.07}
+RISEN_BY = {"classification": 0.09, "regression": 0.035}
+# Epochs are unused if the first fraction of them brought all but a negligible part of the
+# improvement of the validation score, and many followed. More patience is not needed.
+USED, NEGLIGIBLE, UNUSED_EPOCHS, MOST_PATIENCE = 0.2, 0.05, 150, 20
 
 
 def diverged(e: Evidence) -> Result:
@@ -117,8 +125,11 @@ def too_few_steps(e: Evidence) -> Result:
         return None
     batch, n_samples = int(e.table["batch_size"]), int(e.table["n_rows"])
     noisy = e.mlp._loss.task == "regression" or batch < n_samples
-    enough_left = e.left > (LEFT_BY_NOISE if noisy else LEFT)
-    if len(e.loss) < FEW_EPOCHS or not (enough_left and e.gain > GAIN):
+    falls = e.left > (LEFT_BY_NOISE if noisy else LEFT) and e.gain > GAIN
+    if batch == n_samples:
+        falls |= e.left > SLOW_LEFT and e.gain > SLOW_GAIN
+        falls |= e.left * e.gain > STEEP
+    if len(e.loss) < FEW_EPOCHS or not falls:
         return None
     evidence = (
         f"training ended after {e.mlp.n_steps_} steps in {len(e.loss)} epochs while the loss was "
@@ -169,11 +180,14 @@ def overfitting(e: Evidence) -> Result:
     """Detect a loss on new samples far above the training loss (Prechelt 1998)."""
     scores = e.mlp.validation_scores_
     evidence, new = None, e.given_loss
+    if np.isnan(new) and not e.mlp.early_stopping:
+        new = getattr(e.mlp, "oof_loss_", np.nan)
     if scores is not None and e.mlp.scoring == "loss" and not e.mlp.early_stopping:
         curve = -np.asarray(scores, float)
         best, end = float(np.min(curve)), float(np.mean(curve[-max(1, len(curve) // 10) :]))
         new = end if np.isnan(new) else new
-        if end > RISEN * best and end - best > RISEN_BY * abs(e.constant_loss):
+        task = e.mlp._loss.task
+        if end > RISEN[task] * best and end - best > RISEN_BY[task] * abs(e.constant_loss):
             evidence = (
                 f"the validation loss was {number(best)} after epoch {int(np.argmin(curve)) + 1} "
                 f"but {number(end)} at the end"
@@ -182,7 +196,8 @@ def overfitting(e: Evidence) -> Result:
     gap = (new - e.kept_loss) / abs(e.constant_loss)
     if evidence is None and gap > bound and new > 3 * e.kept_loss:
         evidence = (
-            f"the loss was {number(e.kept_loss)} in training but is {number(new)} on new samples"
+            f"the loss was {number(e.kept_loss)} in training but is {number(new)} on samples that "
+            "were not used for it"
         )
     if evidence is None:
         return None
@@ -190,8 +205,32 @@ def overfitting(e: Evidence) -> Result:
     cure = "use a stronger penalty on the weights"
     if not e.mlp.early_stopping:
         params = {"early_stopping": True} | params
+        if e.mlp.n_iter_no_change > MOST_PATIENCE:
+            params["n_iter_no_change"] = 10
         cure = "use early stopping and a stronger penalty on the weights"
     return None, evidence, "medium", params, cure
+
+
+def unused_epochs(e: Evidence) -> Result:
+    """Detect training that went on long after the validation score stopped improving."""
+    scores, n_epochs = e.mlp.validation_scores_, len(e.loss)
+    if scores is None or e.diverged or not np.isfinite(scores).all():
+        return None
+    scores = np.asarray(scores, float)
+    enough = np.max(scores) - NEGLIGIBLE * (np.max(scores) - scores[0])
+    used = int(np.argmax(scores >= enough)) + 1
+    late = used <= USED * n_epochs and n_epochs - used >= UNUSED_EPOCHS
+    if not late or (e.mlp.early_stopping and e.mlp.n_iter_no_change <= MOST_PATIENCE):
+        return None
+    evidence = (
+        f"{1 - NEGLIGIBLE:.0%} of the improvement of the validation score was reached after "
+        f"{used} of {n_epochs} epochs"
+    )
+    params = {"max_iter": 3 * used, "n_iter_no_change": 10}
+    cure = "allow fewer epochs, and wait for fewer without improvement"
+    if not e.mlp.early_stopping:
+        params, cure = {"early_stopping": True} | params, "use early stopping and fewer epochs"
+    return None, evidence, "low", params, cure
 
 
 def stopped_early(e: Evidence) -> Result:

@@ -37,11 +37,9 @@ CHECKS = (
     (course.learning_rate_low, (*SCALES, *STUCK, "clipping_always", "saturated_units")),
     (course.batch_too_large, (*CAUSES, "diverged")),
     (course.overfitting, (*SCALES, *STUCK, "diverged", "saturated_units")),
-    (course.stopped_early, (*CAUSES, "batch_too_large")),
-    (
-        course.too_few_steps,
-        (*CAUSES, "diverged", "batch_too_large", "overfitting", "stopped_early"),
-    ),
+    (course.too_few_steps, (*CAUSES, "diverged", "batch_too_large", "overfitting")),
+    (course.stopped_early, (*CAUSES, "batch_too_large", "too_few_steps")),
+    (course.unused_epochs, (*CAUSES, "diverged", "overfitting", "batch_too_large")),
 )
 
 

@@ -47,13 +47,13 @@ assert cured.score(X_test, y_test) > 0.9
 # %%
 # Symptoms
 # --------
-# The hidden outputs of the broken network are close to -1 and 1 (left), where tanh is flat.
+# The hidden outputs of the broken network are close to -1 and 1 (left), where tanh is flat. ReLU is
+# flat on one side only.
 
 COLORS = {"broken": "#D55E00", "cured": "#0072B2"}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-outputs = [
-    np.tanh(X_test @ model.coefs_[0] + model.intercepts_[0]).ravel() for model in (broken, cured)
-]
+inputs = [(X_test @ model.coefs_[0] + model.intercepts_[0]).ravel() for model in (broken, cured)]
+outputs = [np.tanh(inputs[0]), np.maximum(inputs[1], 0)]
 left.hist(outputs, 30, density=True, label=list(COLORS), color=list(COLORS.values()))
 left.set(xlabel="output of hidden units", ylabel="density")
 left.legend()
