@@ -28,6 +28,7 @@ BENCHMARKS = {
     "tuned": "random search over search_space(model) compared with the defaults",
     "imbalance": "class weights, tuned thresholds and calibration on two imbalanced tables",
     "intervals": "coverage of prediction intervals and class sets on real tables",
+    "threshold": "thresholds from out-of-fold predictions compared with scikit-learn's",
     "search": "grid, random, Bayesian, Optuna and halving searches with equal budgets",
     "widths": "Bayesian search over width and depth as numbers and as categories",
     "members": "training time of several members, and out-of-fold scores on noise",

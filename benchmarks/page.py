@@ -18,7 +18,8 @@ MODULES = (
     *("fit", "threads", "parity", "grid", "predict", "startup", "memory", "step", "growth"),
     *("record", "members", "variants", "cores", "diagnose", "tables", "defaults", "small"),
     *("score", "portfolio", "limits", "million", "parquet", "per_row", "cluster"),
-    *("raw_tables", "levels", "tuned", "search", "widths", "imbalance", "intervals"),
+    *("raw_tables", "levels", "tuned", "search", "widths", "imbalance"),
+    *("intervals", "threshold"),
     *("bits", "pairs", "candidates", "path"),
 )
 
