@@ -1,6 +1,13 @@
 # Configuration of the documentation. No network access is needed to build it:
 #     python -m sphinx -W --keep-going -b html docs docs/_build/html
+#
+# With `-D plot_gallery=0`, the examples are not run, and the build takes a minute.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+
 import sknn_adam
+
+# sphinx-gallery resolves the names of all examples, even if it does not run them. The import of
+# `enable_halving_search_cv` is for an example with HalvingRandomSearchCV.
 
 project = "sknn_adam"
 author = "The sknn_adam developers"

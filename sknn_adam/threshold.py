@@ -17,6 +17,10 @@ from sknn_adam.ensemble.selection import ScorerOfPredictions
 
 __all__ = ["tune_threshold"]
 
+# Thresholds that lose at most this fraction of the range of the scores are as good as the best one:
+# the position of the maximum is mostly noise.
+NEGLIGIBLE = 0.05
+
 
 def tune_threshold(
     model: Any,
@@ -62,8 +66,8 @@ def tune_threshold(
 
     Notes
     -----
-    An out-of-fold prediction comes from networks that were not trained on the sample, so the choice
-    is not misled by overfitted probabilities. If several thresholds are best, the middle one wins.
+    The position of the best score is noisy. Of all thresholds whose score is below the best by at
+    most 5 % of the range of all scores, the middle one is chosen.
 
     Examples
     --------
@@ -91,7 +95,8 @@ def tune_threshold(
     criterion = ScorerOfPredictions(scoring, np.empty((len(y), 0)), y, weight, classes)
     tried = _candidates(probability, positive, thresholds)
     scores = np.array([criterion(_decided((probability >= t) != first)) for t in tried])
-    best = np.flatnonzero(scores == scores.max())
+    enough = scores.max() - NEGLIGIBLE * (scores.max() - scores.min())
+    best = np.flatnonzero(scores >= enough)
     return FixedThresholdClassifier(
         FrozenEstimator(model),
         threshold=float(tried[best[len(best) // 2]]),
