@@ -152,8 +152,8 @@ class MLPClassifier(PredictsClasses, MultilabelClassifierMixin, BaseMLP):
         encoder, has seen all of them. For a score of the whole Pipeline, use scikit-learn's
         ``cross_val_predict`` or ``cross_val_score``. Only available with `cv`.
     oof_loss_ : float
-        Mean loss of the networks on the samples that they hold out, to compare with `loss_curve_`.
-        Only available with `cv`.
+        Mean loss of the networks on the samples that they hold out, without the penalty. Only
+        available with `cv`.
     n_iter_ : int
         Number of epochs of the last ``fit``; every ``partial_fit`` adds one.
     best_iter_ : int or ndarray of shape (n_members,)

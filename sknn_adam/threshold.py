@@ -6,9 +6,10 @@ Experimental: names and defaults may change in a minor release without a depreca
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sknn_adam._utils.validation import POSITIVE_INTEGER, check_sample_weight
 from sknn_adam._utils.warnings import warn
@@ -41,7 +42,8 @@ def tune_threshold(
     y : array-like of shape (n_samples,)
         The labels that `model` was fitted with, in the same order.
     scoring : str or callable, default="balanced_accuracy"
-        The score to maximize: a scikit-learn scorer that uses ``predict`` and ignores X.
+        The score to maximize: a scikit-learn scorer that uses ``predict`` and ignores X, such as
+        ``make_scorer(f1_score, pos_label="yes")``.
     thresholds : int, default=100
         Number of thresholds to try for each class: quantiles of the probabilities of its samples.
     pos_label : int, float, bool or str, default=None
@@ -80,8 +82,7 @@ def tune_threshold(
     >>> tuned.predict(X).shape
     (500,)
     """
-    classes, y = model.classes_, column_or_1d(y)
-    _check(classes, y, thresholds, pos_label)
+    y, classes = column_or_1d(y), _checked_classes(model, y, thresholds, pos_label)
     first = pos_label is not None and pos_label == classes[0]
     probability = _probabilities_of(model, len(y))[:, 0 if first else 1]
     used = ~np.isnan(probability)
@@ -91,10 +92,9 @@ def tune_threshold(
         used &= weight > 0
         weight = weight[used]
     probability, y = probability[used], y[used]
-    positive = y == classes[0 if first else 1]
-    criterion = ScorerOfPredictions(scoring, np.empty((len(y), 0)), y, weight, classes)
-    tried = _candidates(probability, positive, thresholds)
-    scores = np.array([criterion(_decided((probability >= t) != first)) for t in tried])
+    score = ScorerOfPredictions(scoring, np.empty((len(y), 0)), y, weight, classes)
+    tried = _candidates(probability, y == classes[1 - first], thresholds)
+    scores = np.array([score(_decided((probability >= t) != first)) for t in tried])
     enough = scores.max() - NEGLIGIBLE * (scores.max() - scores.min())
     best = np.flatnonzero(scores >= enough)
     return FixedThresholdClassifier(
@@ -105,8 +105,12 @@ def tune_threshold(
     )
 
 
-def _check(classes: np.ndarray, y: np.ndarray, thresholds: Any, pos_label: Any) -> None:
-    """Raise ValueError for invalid arguments."""
+def _checked_classes(model: Any, y: Any, thresholds: Any, pos_label: Any) -> Any:
+    """Return the classes of the model; raise ValueError for invalid arguments."""
+    check_is_fitted(model)
+    if not is_classifier(model):
+        raise ValueError(f"tune_threshold needs a classifier. Got {model!r}.")
+    classes = model.classes_
     if len(classes) != 2:
         raise ValueError(f"tune_threshold needs two classes. Got {len(classes)}: {classes}.")
     if not POSITIVE_INTEGER.is_satisfied_by(thresholds):
@@ -116,6 +120,7 @@ def _check(classes: np.ndarray, y: np.ndarray, thresholds: Any, pos_label: Any) 
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(f"y contains labels that the model does not know: {unknown.tolist()}.")
+    return classes
 
 
 def _probabilities_of(model: Any, n_rows: int) -> np.ndarray:
@@ -138,11 +143,20 @@ def _probabilities_of(model: Any, n_rows: int) -> np.ndarray:
             f"y has {n_rows} labels, but the model was fitted to {len(last.oof_prediction_)} "
             "samples. Pass the y of fit."
         )
-    return np.asarray(last.oof_prediction_, dtype=np.float64)
+    probability = np.asarray(last.oof_prediction_, dtype=np.float64)
+    sums = probability.sum(axis=1)
+    if not np.allclose(sums[~np.isnan(sums)], 1, atol=1e-3):
+        raise ValueError("tune_threshold needs a single column of classes, not several labels.")
+    return probability
 
 
 def _candidates(probability: np.ndarray, positive: np.ndarray, number: int) -> np.ndarray:
     """Return thresholds between the probabilities at quantiles of each class."""
+    if positive.all() or not positive.any():
+        raise ValueError(
+            "tune_threshold needs samples of both classes with an out-of-fold prediction and a "
+            "positive weight. All of them are of one class."
+        )
     values = np.unique(probability)
     # With the smallest probability as the threshold, all samples are positive.
     between = np.append(values[0], (values[:-1] + values[1:]) / 2)

@@ -6,6 +6,8 @@ from math import ceil
 import numpy as np
 import pytest
 from rows import load_golden
+from scipy.stats import kstest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -28,6 +30,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sknn_adam import MLPClassifier, MLPRegressor, make_tabular_pipeline
 from sknn_adam.conformal import ConformalClassifier, ConformalRegressor
 from sknn_adam.conformal.ranks import kth_smallest
+from sknn_adam.conformal.sets import _fractions
 from sknn_adam.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 from sknn_adam.inspection import diagnose
 from sknn_adam.losses import QuantileLoss
@@ -438,3 +441,79 @@ def test_sets_of_the_mean_use_mean_probabilities():
     limit = scores[int(np.ceil(0.8 * 151)) - 1]
     expected = 1 - model.predict_proba(X) <= limit + 1e-12
     np.testing.assert_array_equal(model.predict_set(X, 0.8), expected)
+
+
+# -- scales, rows and routing --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        net(loss="gaussian"),
+        net(loss="gaussian", cv=None),
+        make_pipeline(StandardScaler(), net(loss="gaussian", cv=None)),
+        make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), net(loss="gaussian"))),
+        WeightedEnsembleRegressor(
+            [("a", net(loss="gaussian")), ("b", net(loss="gaussian", activation="tanh"))], cv=4
+        ),
+        net(),
+        Ridge(),
+    ],
+)
+@pytest.mark.parametrize("method", ["plus", "mean"])
+def test_intervals_scale_with_the_targets(inner, method):
+    def interval(scale):
+        model = ConformalRegressor(inner, method=method, cv=KFold(4)).fit(DIABETES, scale * Y)
+        return model.predict_interval(DIABETES) / scale
+
+    assert 0.85 < inside(interval(1.0), Y).mean() < 0.99
+    np.testing.assert_allclose(interval(1e3), interval(1.0), rtol=1e-3)
+    assert np.isfinite(interval(1e150)).all()
+
+
+def test_standard_deviations_are_those_of_the_fit_that_holds_out_the_sample():
+    folds = KFold(4)
+    for inner in (net(loss="gaussian", cv=None), make_pipeline(net(loss="gaussian", cv=None))):
+        model = ConformalRegressor(inner, cv=folds).fit(DIABETES, Y)
+        for (train, held), found in zip(folds.split(Y), model._fits, strict=True):
+            fit = clone(inner).fit(DIABETES[train], Y[train])
+            mean, std = fit.predict(DIABETES[held], return_std=True)
+            expected = np.abs(mean - Y[held]) / std
+            np.testing.assert_allclose(model.conformity_scores_[held], expected, rtol=1e-4)
+            np.testing.assert_array_equal(found.predict(DIABETES[held]), mean)
+
+
+def test_sets_of_single_rows_have_the_stated_coverage():
+    X, y = make_classification(
+        1500, 6, n_informative=4, n_classes=4, n_clusters_per_class=1, random_state=0
+    )
+    model = ConformalClassifier(LogisticRegression(), allow_empty=True, random_state=6)
+    model.fit(X[:1000], y[:1000])
+    together = model.predict_set(X[1000:], 0.8)
+    one_by_one = np.concatenate([model.predict_set(row[None], 0.8) for row in X[1000:]])
+    assert (together == one_by_one).mean() > 0.99
+    assert one_by_one[np.arange(500), y[1000:]].mean() == pytest.approx(0.8, abs=0.06)
+
+
+def test_fractions_are_uniform_and_functions_of_the_row(rng):
+    probability = rng.dirichlet(np.ones(3), size=5000)
+    fractions = _fractions(probability)
+    np.testing.assert_array_equal(_fractions(probability[::-1]), fractions[::-1])
+    assert kstest(fractions, "uniform").pvalue > 0.01
+    assert abs(np.corrcoef(fractions, probability[:, 0])[0, 1]) < 0.05
+
+
+def test_folds_are_those_of_the_random_state_of_the_network():
+    first, second = (ConformalRegressor(net()).fit(DIABETES, Y) for _ in range(2))
+    np.testing.assert_array_equal(first.conformity_scores_, second.conformity_scores_)
+
+
+@pytest.mark.parametrize("given", [{}, {"groups": np.arange(len(Y)) // 3}])
+def test_metadata_routing_works_without_requests(given):
+    with config_context(enable_metadata_routing=True):
+        model = ConformalRegressor(Ridge(), cv=4, random_state=0).fit(DIABETES, Y, **given)
+    assert model.predict_interval(DIABETES[:2]).shape == (2, 2)
+
+
+def test_constant_targets_are_diagnosed_without_error():
+    diagnose(ConformalRegressor(net()).fit(DIABETES, np.ones(len(Y))))

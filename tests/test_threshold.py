@@ -1,13 +1,14 @@
 """Decision thresholds from out-of-fold predictions."""
 
 import pickle
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import FixedThresholdClassifier, KFold, TunedThresholdClassifierCV
 from sklearn.naive_bayes import GaussianNB
@@ -30,7 +31,9 @@ def known(probability, classes=(0, 1)):
     """Return a stand-in for a fitted model with these out-of-fold probabilities."""
     probability = np.array(probability, dtype=float)
     both = np.stack([1 - probability, probability], axis=1)
-    return SimpleNamespace(classes_=np.array(classes), oof_prediction_=both)
+    model = GaussianNB()
+    model.classes_, model.oof_prediction_ = np.array(classes), both
+    return model
 
 
 def test_threshold_equals_a_hand_calculation():
@@ -117,11 +120,20 @@ def test_steps_that_use_targets_cause_a_warning():
         (known([0.1, 0.9]), [0, 7], {}, r"does not know: \[7\]"),
         (known([0.1, 0.9]), [0, 1], {"pos_label": 5}, r"must be one of \[0, 1\]. Got 5"),
         (known([0.1, 0.9]), [0, 1], {"thresholds": 0}, "must be a positive integer. Got 0"),
+        (known([0.1, 0.9]), [1, 1], {}, "needs samples of both classes"),
+        (known([0.1, 0.9]), [0, 1], {"sample_weight": [1, 0]}, "needs samples of both classes"),
+        (LinearRegression().fit(X, Y), Y, {}, "needs a classifier. Got LinearRegression"),
+        (net(max_iter=1).fit(X, np.c_[Y, Y]), Y, {}, "not several labels"),
     ],
 )
 def test_invalid_arguments_raise(model, y, options, message):
     with pytest.raises(ValueError, match=message):
         tune_threshold(model, y, **options)
+
+
+def test_unfitted_model_raises():
+    with pytest.raises(NotFittedError):
+        tune_threshold(net(), Y)
 
 
 def test_model_without_out_of_fold_predictions_raises():

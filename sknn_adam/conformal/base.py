@@ -50,6 +50,14 @@ class Conformal(CrossFitting, MetaEstimatorMixin, BaseEstimator):
             return 5 if self.cv is None else self.cv
         return inner.cv
 
+    @property
+    def _fold_state(self) -> Any:
+        inner = cross_fitting_network(self.estimator)
+        inner = self.estimator if isinstance(self.estimator, WeightedEnsemble) else inner
+        if self.random_state is not None or inner is None:
+            return self.random_state
+        return inner.random_state
+
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None) -> Self:
         """Cross-fit the estimator and compute the conformity scores of the samples.
 

@@ -13,7 +13,9 @@ from sknn_adam._utils.validation import check_labels
 from sknn_adam.conformal.base import Conformal, check_coverage, inner_network
 from sknn_adam.conformal.ranks import kth_smallest
 from sknn_adam.conformal.splits import last_step, predict_by_split
+from sknn_adam.ensemble.base import WeightedEnsemble
 from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet
+from sknn_adam.ensemble.networks import cross_fitting_network
 
 __all__ = ["ConformalRegressor"]
 
@@ -65,8 +67,10 @@ class Outputs(NamedTuple):
         """
         lower, std = self.lower[members], self.std
         if std is not None:
-            between = lower.var(axis=0) if mixed else 0.0
-            std = np.sqrt((std[members] ** 2).mean(axis=0) + between)
+            # Squares of extreme scales would overflow.
+            unit = np.maximum(std.max(), np.finfo(float).tiny)
+            between = (lower / unit).var(axis=0) if mixed else 0.0
+            std = unit * np.sqrt(((std[members] / unit) ** 2).mean(axis=0) + between)
         return Outputs(lower.mean(axis=0), self.upper[members].mean(axis=0), std)
 
     def half_width(self, quantile: np.ndarray) -> np.ndarray:
@@ -84,7 +88,8 @@ class ConformalRegressor(RegressorMixin, Conformal):
     Parameters
     ----------
     estimator : estimator
-        A regressor. The intervals have the same width everywhere, except that
+        A regressor with one prediction per output. The intervals have the same width everywhere,
+        except for a network of this package, alone or at the end of a Pipeline:
 
         * with ``loss="gaussian"``, errors are divided by the predicted standard deviation;
         * with ``loss=QuantileLoss([...])`` of several levels, errors are the distances to the
@@ -92,15 +97,16 @@ class ConformalRegressor(RegressorMixin, Conformal):
     method : {"plus", "mean"}, default="plus"
         ``"plus"`` is CV+, which has a guarantee, see Notes. ``"mean"`` places the interval around
         the mean of all fits and narrows it by the part of the out-of-fold errors that this mean
-        averages out. It has no guarantee, but its coverage is closer to the stated one if the fits
-        differ much, as networks do.
+        averages out. It has no guarantee, but its coverage was closer to the stated one in
+        benchmarks, because networks differ much. With few samples and skewed targets, such as
+        small counts, it can be too narrow.
     cv : int, splitter or iterable of splits, default=None
         Splits of the samples. An int is the number of shuffled folds. None means the `cv` of a
         network or ensemble of this package, and 5 folds for other estimators.
     n_jobs : int or None, default=None
         Number of parallel jobs for estimators that are fitted once per split.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds if `cv` is an int.
+        Determines the folds if `cv` is an int. None means that of the network or ensemble.
 
     Attributes
     ----------
@@ -235,7 +241,7 @@ class ConformalRegressor(RegressorMixin, Conformal):
         self, data: TrainingSet, final: Any, results: list[FoldResult]
     ) -> np.ndarray:
         columns = data.y.reshape(len(data.y), -1).astype(np.float64)
-        found = _outputs_out_of_fold(final, results, columns.shape)
+        found = _outputs_out_of_fold(data, final, results)
         with np.errstate(over="ignore"):
             distance = np.maximum(found.lower - columns, columns - found.upper) / found.scale
         return distance[:, 0] if data.y.ndim == 1 else distance
@@ -268,7 +274,7 @@ class ConformalRegressor(RegressorMixin, Conformal):
         rows = np.flatnonzero(used)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
         columns = data.y.reshape(len(data.y), -1).astype(np.float64)[rows]
-        found = _outputs_out_of_fold(final, results, data.y.reshape(len(data.y), -1).shape)
+        found = _outputs_out_of_fold(data, final, results)
         std = None if found.std is None else found.std[rows]
         found = Outputs(found.lower[rows], found.upper[rows], std)
         fits = [result.fitted for result in results]
@@ -279,7 +285,7 @@ class ConformalRegressor(RegressorMixin, Conformal):
         scores = np.maximum(found.lower - columns, columns - found.upper) / found.scale
         rank = min(len(scores), ceil(0.9 * (len(scores) + 1)))
         unit = np.maximum(mean.half_width(_of_rank(scores, rank)), np.finfo(float).tiny)
-        variance = (seen.middle.var(axis=0, ddof=n_all > 1) / unit**2).mean(axis=0)
+        variance = (seen.middle / unit).var(axis=0, ddof=int(n_all > 1)).mean(axis=0)
         error = (((columns - found.middle) / unit) ** 2).mean(axis=0)
         less = np.divide(variance, error, out=np.zeros_like(error), where=error > 0)
         less = np.minimum(less * (1 / n_held - 1 / n_all), MOST_OF_ERROR)
@@ -295,7 +301,9 @@ def _of_rank(scores: np.ndarray, rank: int) -> np.ndarray:
 
 def _by_network(final: Any, fits: list[Any], n_splits: int, X: Any) -> Outputs:
     """Return the outputs of all networks, those of one split after the other."""
-    stacked = predict_by_split(final, fits, n_splits, X, _outputs)
+    # An ensemble predicts no standard deviations, even if its estimators do.
+    predict = _points if isinstance(final, WeightedEnsemble) else _outputs
+    stacked = predict_by_split(final, fits, n_splits, X, predict)
     lower, upper, std = np.moveaxis(stacked.reshape(-1, *stacked.shape[2:]), 1, 0)
     return Outputs(lower, upper, None if np.isnan(std).all() else std)
 
@@ -319,27 +327,46 @@ def _outputs(estimator: Any, X: Any) -> np.ndarray:
     return np.stack([outputs.lower, outputs.upper, missing if std is None else outputs.scale])
 
 
-def _outputs_out_of_fold(final: Any, results: list[FoldResult], shape: tuple[int, int]) -> Outputs:
+def _points(estimator: Any, X: Any) -> np.ndarray:
+    """Return the same as `_outputs` for an estimator of which only the prediction is used."""
+    outputs = Outputs.of(estimator.predict(X))
+    return np.stack([outputs.lower, outputs.upper, np.full(outputs.lower.shape, np.nan)])
+
+
+def _outputs_out_of_fold(data: TrainingSet, final: Any, results: list[FoldResult]) -> Outputs:
     """Return the mean out-of-fold outputs of each sample; NaN for those in no test set."""
     if not results:
-        last = inner_network(final)
-        network = final if last is None else last
+        network = cross_fitting_network(final)
+        if network is None:
+            return Outputs.of(final.oof_prediction_)
         std = getattr(network, "oof_std_", None)
-        return Outputs.of(network.oof_prediction_, std, 1 if last is None else n_levels(last))
-    count = np.zeros((shape[0], 1))
-    sums = np.zeros((4, *shape))  # of lower, its square, upper, and the variance
-    has_std = False
-    for result in results:
-        network, n_held = inner_network(result.fitted), len(result.rows)
-        std = None if network is None else getattr(network, "oof_std_", None)
-        std = None if std is None else std[-n_held:]
-        each = Outputs.of(result.prediction, std, 1 if network is None else n_levels(network))
-        parts = each.lower, each.lower**2, each.upper, np.square(each.scale)
-        for total, part in zip(sums, parts, strict=True):
-            total[result.rows] += part
+        return Outputs.of(network.oof_prediction_, std, n_levels(network))
+    each = [_outputs_of_fit(data, result) for result in results]
+    shape = (len(data.y), each[0].lower.shape[1])
+    count, lower, upper = np.zeros((shape[0], 1)), np.zeros(shape), np.zeros(shape)
+    for result, outputs in zip(results, each, strict=True):
         count[result.rows] += 1
-        has_std = std is not None
+        lower[result.rows] += outputs.lower
+        upper[result.rows] += outputs.upper
     with np.errstate(invalid="ignore", divide="ignore"):
-        lower, square, upper, variance = sums / count
-    std = np.sqrt(variance + np.maximum(square - lower**2, 0)) if has_std else None
-    return Outputs(lower, upper, std)
+        lower, upper = lower / count, upper / count
+        if each[0].std is None:
+            return Outputs(lower, upper, None)
+        variance = np.zeros(shape)
+        unit = max(float(np.max(outputs.scale)) for outputs in each)
+        for result, outputs in zip(results, each, strict=True):
+            between = (outputs.lower - lower[result.rows]) / unit
+            variance[result.rows] += (outputs.scale / unit) ** 2 + between**2
+        return Outputs(lower, upper, unit * np.sqrt(variance / count))
+
+
+def _outputs_of_fit(data: TrainingSet, result: FoldResult) -> Outputs:
+    """Return the outputs of the fit for a split on its test set."""
+    network = cross_fitting_network(result.fitted)
+    if network is None:
+        lower, upper, std = _outputs(result.fitted, safe_indexing(data.X, result.rows))
+        return Outputs(lower, upper, None if np.isnan(std).all() else std)
+    # The network was trained with the rows of the training set before those of the test set.
+    std = getattr(network, "oof_std_", None)
+    std = None if std is None else std[-len(result.rows) :]
+    return Outputs.of(result.prediction, std, n_levels(network))

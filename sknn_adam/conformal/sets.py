@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_array, check_random_state, get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -31,23 +31,24 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         A classifier with ``predict_proba``.
     conformity_score : {"aps", "lac"}, default="aps"
         Conformity score of a class. ``"aps"`` is the probability of all classes that are more
-        probable, plus a random fraction of its own [1]_: sets are larger where classes are hard to
-        distinguish. ``"lac"`` is 1 minus its own probability [2]_, which gives the smallest sets on
-        average, but covers hard samples less often.
+        probable, plus a fraction of its own [1]_: sets are larger where classes are hard to
+        distinguish. The fraction is a pseudorandom function of the predicted probabilities, so
+        equal samples have equal sets. ``"lac"`` is 1 minus its own probability [2]_, which gives
+        the smallest sets on average, but covers hard samples less often.
     allow_empty : bool, default=False
         Whether a set can be empty. If False, it contains at least the most probable class, so the
         coverage is at least the accuracy.
     method : {"plus", "mean"}, default="plus"
         ``"plus"`` compares scores of the same fit, and has a guarantee, see Notes. ``"mean"`` uses
         the mean probabilities of all fits for new samples. It has no guarantee, but its coverage
-        is closer to the stated one if the fits differ much, as networks do.
+        was closer to the stated one in benchmarks, because networks differ much.
     cv : int, splitter or iterable of splits, default=None
         Splits of the samples. An int is the number of shuffled, stratified folds. None means the
         `cv` of a network or ensemble of this package, and 5 folds for other estimators.
     n_jobs : int or None, default=None
         Number of parallel jobs for estimators that are fitted once per split.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds if `cv` is an int, and the random fractions of ``"aps"``.
+        Determines the folds if `cv` is an int. None means that of the network or ensemble.
 
     Attributes
     ----------
@@ -155,7 +156,7 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         predict = self._probabilities
         each = predict_by_split(self.estimator_, self._fits, self._n_splits, X, predict)
         each = each.mean(axis=1)
-        fractions = self._fractions(each.shape[1], new=True)
+        fractions = _fractions(each.mean(axis=0))
         sets_of_splits = self._sets
         if self.method == "mean":
             sets_of_splits = np.ones_like(sets_of_splits)
@@ -175,11 +176,6 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         last, inputs = last_step(estimator, X)
         values = np.asarray(last.predict_proba(inputs), dtype=np.float64)
         return in_columns(values, last.classes_, self.classes_)
-
-    def _fractions(self, n_samples: int, new: bool) -> np.ndarray:
-        """Return the random fractions, which are independent for new samples and those of fit."""
-        seed = check_random_state(self.random_state).randint(2**31)
-        return np.random.default_rng([seed, new]).uniform(size=n_samples)
 
     def _scores_of_classes(self, probability: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         """Return the conformity score of each class, of shape (n_samples, n_classes)."""
@@ -219,7 +215,7 @@ class ConformalClassifier(ClassifierMixin, Conformal):
                 last = last.steps[-1][1]
             probability = np.asarray(last.oof_prediction_, dtype=np.float64)
             probability = in_columns(probability, last.classes_, data.classes)
-        scores = self._scores_of_classes(probability, self._fractions(len(data.y), new=False))
+        scores = self._scores_of_classes(probability, _fractions(probability))
         codes = np.searchsorted(data.classes, data.y)
         return scores[np.arange(len(codes)), codes]
 
@@ -227,3 +223,20 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
+
+
+def _fractions(probability: np.ndarray) -> np.ndarray:
+    """Return a pseudorandom number between 0 and 1 for each row, as a function of the row.
+
+    A number that depended on the position in X would be the same for all samples that are predicted
+    one at a time.
+    """
+    # Rounding makes the number independent of the order of additions, which depends on the batch.
+    bits = np.ascontiguousarray(np.round(probability, 6) + 0.0).view(np.uint64)
+    state = np.zeros(len(bits), np.uint64)
+    with np.errstate(over="ignore"):
+        for column in bits.T:
+            state = (state ^ column) * np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+            state ^= state >> np.uint64(29)
+    return (state >> np.uint64(11)) * 2.0**-53

@@ -40,6 +40,11 @@ class CrossFitting(BaseEstimator):
         """Number of folds, splitter or splits."""
         return self.cv
 
+    @property
+    def _fold_state(self) -> Any:
+        """Random state of the folds."""
+        return self.random_state
+
     def _folds(self, X: Any, y: Any, classes: Any, groups: Any, weight: Any) -> Folds:
         codes = None if classes is None else np.searchsorted(classes, y)
         cv = self._splitter
@@ -48,7 +53,7 @@ class CrossFitting(BaseEstimator):
             splitter: Any = KFold if codes is None else StratifiedKFold
             if groups is not None:
                 splitter = GroupKFold if codes is None else StratifiedGroupKFold
-            cv = splitter(int(cv), shuffle=True, random_state=self.random_state)
+            cv = splitter(int(cv), shuffle=True, random_state=self._fold_state)
         table = X if hasattr(X, "shape") else np.empty((len(y), 0))
         return make_folds(cv, 1, table, y, codes, groups, weight, 1, None)
 
@@ -59,6 +64,8 @@ class CrossFitting(BaseEstimator):
             requested = get_routing_for_object(self).consumes("fit", ["groups"])
             if groups is not None and requested:
                 given["groups"] = groups
+            if not given:
+                return {name: {} for name, _ in self._named}
             routed = process_routing(self, "fit", **given)
             return {name: dict(routed[name].fit) for name in routed if name != "splitter"}
         return {

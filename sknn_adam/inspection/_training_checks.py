@@ -178,6 +178,8 @@ def underfitting(e: Evidence) -> Result:
 
 def overfitting(e: Evidence) -> Result:
     """Detect a loss on new samples far above the training loss (Prechelt 1998)."""
+    if not e.constant_loss:
+        return None
     scores = e.mlp.validation_scores_
     evidence, new = None, e.given_loss
     if np.isnan(new) and not e.mlp.early_stopping:
