@@ -15,15 +15,17 @@ LEFT = 0.15  # loss at the end over that of a constant prediction; smaller losse
 FALLING = 0.012  # decrease of the loss per epoch over the loss of a constant prediction
 FEW_EPOCHS, FEW_STEPS = 10, 400
 GAIN = 0.03  # relative decrease of the loss during the last tenth of the epochs
-LEFT_BY_NOISE = 0.3  # replaces LEFT if more steps on a small table would often fit noise
+# Replaces LEFT if more steps on a small table would often fit noise: for numbers, and for classes
+# with several batches.
+LEFT_BY_NOISE = {"regression": 0.3, "classification": 0.5}
 # Gain and loss of networks that have hardly learned, and decrease of the loss over the last tenth
 # relative to the loss of a constant prediction, all with a single batch of all samples.
 SLOW_GAIN, SLOW_LEFT, STEEP = 0.01, 0.5, 0.04
 SMALLER_BATCHES = 32, 16, 8
 CAUSES = {"unscaled_inputs", "unscaled_targets", "exploding_gradients", "learning_rate_high"}
 # Loss on new samples minus training loss, over the loss of a constant prediction: with a penalty,
-# and with almost none.
-GAP, GAP_OF_FREE = 0.8, 0.25
+# and with almost none. Confident errors on few samples cost loss, but hardly any accuracy.
+GAP, GAP_OF_FREE = {"classification": 1.25, "regression": 0.6}, 0.25
 # Final over smallest validation loss, and their difference over the loss of a constant prediction.
 # The loss of classes grows with confidence, even where predictions are as accurate as before.
 RISEN = {"classification": 1.35, "regression": 1.07}
@@ -124,8 +126,9 @@ def too_few_steps(e: Evidence) -> Result:
     if e.optimizer.full_batch or e.mlp.stop_reason_ != "max_iter" or not e.mlp.n_steps_ < FEW_STEPS:
         return None
     batch, n_samples = int(e.table["batch_size"]), int(e.table["n_rows"])
-    noisy = e.mlp._loss.task == "regression" or batch < n_samples
-    falls = e.left > (LEFT_BY_NOISE if noisy else LEFT) and e.gain > GAIN
+    task = e.mlp._loss.task
+    noisy = task == "regression" or batch < n_samples
+    falls = e.left > (LEFT_BY_NOISE[task] if noisy else LEFT) and e.gain > GAIN
     if batch == n_samples:
         falls |= e.left > SLOW_LEFT and e.gain > SLOW_GAIN
         falls |= e.left * e.gain > STEEP
@@ -194,7 +197,7 @@ def overfitting(e: Evidence) -> Result:
                 f"the validation loss was {number(best)} after epoch {int(np.argmin(curve)) + 1} "
                 f"but {number(end)} at the end"
             )
-    bound = GAP_OF_FREE if e.alpha < 0.1 * e.auto.alpha else GAP
+    bound = GAP_OF_FREE if e.alpha < 0.1 * e.auto.alpha else GAP[e.mlp._loss.task]
     gap = (new - e.kept_loss) / abs(e.constant_loss)
     if evidence is None and gap > bound and new > 3 * e.kept_loss:
         evidence = (

@@ -39,7 +39,7 @@ CHECKS = (
     (course.overfitting, (*SCALES, *STUCK, "diverged", "saturated_units")),
     (course.too_few_steps, (*CAUSES, "diverged", "batch_too_large", "overfitting")),
     (course.stopped_early, (*CAUSES, "batch_too_large", "too_few_steps")),
-    (course.unused_epochs, (*CAUSES, "diverged", "overfitting", "batch_too_large")),
+    (course.unused_epochs, (*CAUSES, "diverged", "batch_too_large")),
 )
 
 
