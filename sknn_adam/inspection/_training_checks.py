@@ -235,6 +235,9 @@ def unused_epochs(e: Evidence) -> Result:
     cure = "allow fewer epochs, and wait for fewer without improvement"
     if not e.mlp.early_stopping:
         params, cure = {"early_stopping": True} | params, "use early stopping and fewer epochs"
+    if "overfitting" in e.kinds:
+        # With a stronger penalty, another number of epochs is needed.
+        del params["max_iter"]
     return None, evidence, "low", params, cure
 
 
