@@ -65,12 +65,8 @@ def noisy(n, rng, by=1.0):
 
 @parametrize_with_checks(
     [
-        ConformalRegressor(Ridge(), cv=3, random_state=0),
         ConformalRegressor(Ridge(), method="mean", cv=3, random_state=0),
         ConformalClassifier(LogisticRegression(), cv=3, random_state=0),
-        ConformalClassifier(
-            LogisticRegression(), conformity_score="lac", method="mean", cv=3, random_state=0
-        ),
     ]
 )
 def test_follows_the_scikit_learn_interface(estimator, check):

@@ -74,7 +74,7 @@ def test_predictions_follow_the_threshold(wrap):
 def test_threshold_is_nearly_the_best_on_the_out_of_fold_predictions():
     model = net().fit(X, Y)
     oof = model.oof_prediction_[:, 1]
-    tuned = tune_threshold(model, Y, "f1", thresholds=1000)
+    tuned = tune_threshold(model, Y, "f1", thresholds=100)
     every = [f1_score(Y, oof >= t) for t in np.unique(oof)]
     least = max(every) - 0.05 * (max(every) - min(every))
     assert f1_score(Y, oof >= tuned.threshold) >= least
