@@ -269,6 +269,7 @@ def test_one_row_and_read_only_arrays():
 
 @pytest.mark.parametrize("inner", [net(), Ridge()])
 def test_copies_predict_the_same(inner, tmp_path):
+    pytest.importorskip("skops")
     model = ConformalRegressor(inner, cv=3, random_state=0).fit(DIABETES, Y)
     expected = model.predict_interval(DIABETES)
     save(model, tmp_path / "model.npz")
@@ -365,6 +366,7 @@ def test_classes_missing_from_a_training_set_are_supported():
 
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_class_sets_of_copies_are_the_same(ensemble, tmp_path):
+    pytest.importorskip("skops")
     X, y = load_iris(return_X_y=True)
     inner = net(MLPClassifier)
     if ensemble:

@@ -30,6 +30,7 @@ NEEDS = {
     "onnxruntime": "onnxruntime",
     "sknn_adam.persistence": "skops",
     "import shap": "shap",
+    "as_frame=True": "pandas",
 }
 WITH_CODE = [
     name for name, text in PAGES.items() if "```python\n" in text and name not in TESTED_ELSEWHERE

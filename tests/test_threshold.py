@@ -142,6 +142,7 @@ def test_model_without_out_of_fold_predictions_raises():
 
 
 def test_copies_predict_the_same(tmp_path):
+    pytest.importorskip("skops")
     tuned = tune_threshold(net().fit(X, Y), Y)
     save(tuned, tmp_path / "model.npz")
     for copy in (pickle.loads(pickle.dumps(tuned)), load(tmp_path / "model.npz"), clone(tuned)):
