@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sknn_adam._utils.validation import POSITIVE_INTEGER, check_sample_weight
 from sknn_adam._utils.warnings import warn
-from sknn_adam.ensemble.networks import encodes_by_target
+from sknn_adam.ensemble.networks import encodes_by_target, last_estimator
 from sknn_adam.ensemble.selection import ScorerOfPredictions
 
 __all__ = ["tune_threshold"]
@@ -125,9 +125,7 @@ def _checked_classes(model: Any, y: Any, thresholds: Any, pos_label: Any) -> Any
 
 def _probabilities_of(model: Any, n_rows: int) -> np.ndarray:
     """Return the out-of-fold probabilities of a model, of shape (n_rows, 2)."""
-    last = model
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = last_estimator(model)
     if not hasattr(last, "oof_prediction_"):
         raise AttributeError(
             f"{type(last).__name__} has no oof_prediction_. Set cv=5, for example, before fit."

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier, is_regressor
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,7 +14,7 @@ from sknn_adam._utils.validation import check_sample_weight
 from sknn_adam.conformal.splits import cross_fit, sets_of_splits
 from sknn_adam.ensemble.base import WeightedEnsemble
 from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet
-from sknn_adam.ensemble.networks import cross_fitting_network
+from sknn_adam.ensemble.networks import cross_fitting_network, last_estimator
 from sknn_adam.ensemble.routing import CrossFitting
 
 __all__ = ["Conformal", "check_coverage", "inner_network"]
@@ -43,20 +42,20 @@ class Conformal(CrossFitting, MetaEstimatorMixin, BaseEstimator):
         return [("estimator", self.estimator)]
 
     @property
+    def _cross_fitter(self) -> Any:
+        """The ensemble or network that has a `cv` of its own, or None."""
+        if isinstance(self.estimator, WeightedEnsemble):
+            return self.estimator
+        return cross_fitting_network(self.estimator)
+
+    @property
     def _splitter(self) -> Any:
-        inner = cross_fitting_network(self.estimator)
-        inner = self.estimator if isinstance(self.estimator, WeightedEnsemble) else inner
-        if self.cv is not None or inner is None:
-            return 5 if self.cv is None else self.cv
-        return inner.cv
+        return self.cv if self.cv is not None else getattr(self._cross_fitter, "cv", 5)
 
     @property
     def _fold_state(self) -> Any:
-        inner = cross_fitting_network(self.estimator)
-        inner = self.estimator if isinstance(self.estimator, WeightedEnsemble) else inner
-        if self.random_state is not None or inner is None:
-            return self.random_state
-        return inner.random_state
+        given = self.random_state
+        return given if given is not None else getattr(self._cross_fitter, "random_state", None)
 
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, groups: Any = None) -> Self:
         """Cross-fit the estimator and compute the conformity scores of the samples.
@@ -100,10 +99,9 @@ class Conformal(CrossFitting, MetaEstimatorMixin, BaseEstimator):
         data = TrainingSet(X, y, splits, classes, self._n_columns(y, classes))
         final, results = cross_fit(self.estimator, data, params, self.n_jobs)
         sets, number = sets_of_splits(splits, len(y))
-        scores = self._conformity_scores(data, final, results)
         used = number >= 0 if weight is None else (number >= 0) & (weight > 0)
+        scores, more = self._calibrated(data, final, results, sets, used)
         scores[~used] = np.nan
-        more = self._more(data, final, results, sets, used)
         # All attributes are set at the end, so that an interrupted fit sets none of them.
         for name in ("feature_names_in_", "classes_"):
             self.__dict__.pop(name, None)
@@ -126,22 +124,16 @@ class Conformal(CrossFitting, MetaEstimatorMixin, BaseEstimator):
         """Return the number of columns of a prediction."""
         raise NotImplementedError
 
-    def _conformity_scores(
-        self, data: TrainingSet, final: Any, results: list[FoldResult]
-    ) -> np.ndarray:
-        """Return the score of each sample; NaN for samples that are in no test set."""
-        raise NotImplementedError
-
-    def _more(
+    def _calibrated(
         self,
         data: TrainingSet,
         final: Any,
         results: list[FoldResult],
         sets: np.ndarray,
         used: np.ndarray,
-    ) -> dict[str, Any]:
-        """Return further attributes."""
-        return {}
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the conformity score of each sample, and further attributes."""
+        raise NotImplementedError
 
     @property
     def _n_scores(self) -> int:
@@ -170,13 +162,7 @@ class Conformal(CrossFitting, MetaEstimatorMixin, BaseEstimator):
     @property
     def n_features_in_(self) -> int:
         """Number of features seen during ``fit``."""
-        try:
-            check_is_fitted(self)
-        except NotFittedError as error:
-            raise AttributeError(
-                f"{type(self).__name__} object has no attribute n_features_in_"
-            ) from error
-        return self.estimator_.n_features_in_
+        return self._when_fitted("n_features_in_").estimator_.n_features_in_
 
 
 def check_coverage(coverage: Any) -> float:
@@ -188,6 +174,5 @@ def check_coverage(coverage: Any) -> float:
 
 def inner_network(estimator: Any) -> BaseMLP | None:
     """Return the network of this package with which an estimator ends, if any."""
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
-    return estimator if isinstance(estimator, BaseMLP) else None
+    last = last_estimator(estimator)
+    return last if isinstance(last, BaseMLP) else None

@@ -5,16 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array, get_tags
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._utils.sklearn_compat import safe_indexing
-from sknn_adam._utils.validation import check_labels
 from sknn_adam.conformal.base import Conformal, check_coverage, inner_network
 from sknn_adam.conformal.ranks import kth_smallest
 from sknn_adam.conformal.splits import last_step, predict_by_split
 from sknn_adam.ensemble.base import WeightedEnsemble
-from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet
+from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet, checked_numbers
 from sknn_adam.ensemble.networks import cross_fitting_network
 
 __all__ = ["ConformalRegressor"]
@@ -59,6 +58,15 @@ class Outputs(NamedTuple):
     def middle(self) -> np.ndarray:
         """Middle between lower and upper prediction."""
         return (self.lower + self.upper) / 2
+
+    def scores(self, targets: np.ndarray) -> np.ndarray:
+        """Return the distance of targets from both predictions; negative between them."""
+        return np.maximum(self.lower - targets, targets - self.upper) / self.scale
+
+    def take(self, rows: np.ndarray) -> "Outputs":
+        """Return the outputs of some samples."""
+        std = None if self.std is None else self.std[rows]
+        return Outputs(self.lower[rows], self.upper[rows], std)
 
     def mean(self, members: Any, mixed: bool = True) -> "Outputs":
         """Return the mean outputs of some members, which are the entries of axis 0.
@@ -227,24 +235,33 @@ class ConformalRegressor(RegressorMixin, Conformal):
         return mean.middle - half, mean.middle + half
 
     def _checked_targets(self, y: Any) -> tuple[np.ndarray, None]:
-        check_labels(y)
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-        single = y.ndim == 1 or y.shape[1] == 1
-        return column_or_1d(y, warn=True) if single else y, None
+        return checked_numbers(y), None
 
     def _n_columns(self, y: np.ndarray, classes: Any) -> int:
         network = inner_network(self.estimator)
         levels = 1 if network is None else n_levels(network)
         return levels if levels > 1 else y.reshape(len(y), -1).shape[1]
 
-    def _conformity_scores(
-        self, data: TrainingSet, final: Any, results: list[FoldResult]
-    ) -> np.ndarray:
-        columns = data.y.reshape(len(data.y), -1).astype(np.float64)
+    def _calibrated(
+        self,
+        data: TrainingSet,
+        final: Any,
+        results: list[FoldResult],
+        sets: np.ndarray,
+        used: np.ndarray,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        targets = data.y.reshape(len(data.y), -1).astype(np.float64)
         found = _outputs_out_of_fold(data, final, results)
         with np.errstate(over="ignore"):
-            distance = np.maximum(found.lower - columns, columns - found.upper) / found.scale
-        return distance[:, 0] if data.y.ndim == 1 else distance
+            scores = found.scores(targets)
+        factor = np.ones(1)
+        if self.method == "mean":
+            rows = np.flatnonzero(used)
+            rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
+            fits = [result.fitted for result in results]
+            seen = _by_network(final, fits, len(data.splits), safe_indexing(data.X, rows))
+            factor = _narrowing(targets[rows], found.take(rows), seen, sets.mean())
+        return scores[:, 0] if data.y.ndim == 1 else scores, {"_factor": factor}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -253,43 +270,37 @@ class ConformalRegressor(RegressorMixin, Conformal):
         tags.input_tags = inner.input_tags
         return tags
 
-    def _more(
-        self,
-        data: TrainingSet,
-        final: Any,
-        results: list[FoldResult],
-        sets: np.ndarray,
-        used: np.ndarray,
-    ) -> dict[str, Any]:
-        """Return the factor that narrows intervals around the mean.
 
-        An out-of-fold prediction is the mean of the `n_held` networks that hold out the sample, but
-        a new sample is predicted by all `n_all` of them. If their predictions have the variance
-        ``v``, the mean squared error of the latter is smaller by ``v / n_held - v / n_all``.
-        Samples of training show ``v``, but underestimate it if the estimators memorize targets.
-        Both are relative to the squared width of the interval.
-        """
-        if self.method != "mean":
-            return {"_factor": np.ones(1)}
-        rows = np.flatnonzero(used)
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
-        columns = data.y.reshape(len(data.y), -1).astype(np.float64)[rows]
-        found = _outputs_out_of_fold(data, final, results)
-        std = None if found.std is None else found.std[rows]
-        found = Outputs(found.lower[rows], found.upper[rows], std)
-        fits = [result.fitted for result in results]
-        seen = _by_network(final, fits, len(data.splits), safe_indexing(data.X, rows))
-        n_all = len(seen.lower)
-        n_held = n_all * sets.mean()
-        mean = seen.mean(slice(None), mixed=False)
-        scores = np.maximum(found.lower - columns, columns - found.upper) / found.scale
-        rank = min(len(scores), ceil(0.9 * (len(scores) + 1)))
-        unit = np.maximum(mean.half_width(_of_rank(scores, rank)), np.finfo(float).tiny)
-        variance = (seen.middle / unit).var(axis=0, ddof=int(n_all > 1)).mean(axis=0)
-        error = (((columns - found.middle) / unit) ** 2).mean(axis=0)
-        less = np.divide(variance, error, out=np.zeros_like(error), where=error > 0)
-        less = np.minimum(less * (1 / n_held - 1 / n_all), MOST_OF_ERROR)
-        return {"_factor": np.sqrt(1 - less)}
+def _narrowing(targets: np.ndarray, found: Outputs, seen: Outputs, held: float) -> np.ndarray:
+    """Return the factor that narrows intervals around the mean, for each output.
+
+    An out-of-fold prediction is the mean of the networks that hold out the sample, which are the
+    fraction `held` of all K of them, but a new sample is predicted by all. If their predictions
+    have the variance ``v``, the mean squared error of the latter is smaller by
+    ``v / (held * K) - v / K``. Samples of training show ``v``, but underestimate it if the
+    estimators memorize targets. Both are relative to the squared width of the interval.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_samples, n_outputs)
+        Targets of training samples.
+    found : Outputs
+        Their out-of-fold outputs.
+    seen : Outputs
+        Their outputs by each network.
+    held : float
+        Fraction of the networks that hold out a sample.
+    """
+    n_all = len(seen.lower)
+    scores = found.scores(targets)
+    rank = min(len(scores), ceil(0.9 * (len(scores) + 1)))
+    half = seen.mean(slice(None), mixed=False).half_width(_of_rank(scores, rank))
+    unit = np.maximum(half, np.finfo(float).tiny)
+    variance = (seen.middle / unit).var(axis=0, ddof=int(n_all > 1)).mean(axis=0)
+    error = (((targets - found.middle) / unit) ** 2).mean(axis=0)
+    less = np.divide(variance, error, out=np.zeros_like(error), where=error > 0)
+    less = np.minimum(less * (1 / held - 1) / n_all, MOST_OF_ERROR)
+    return np.sqrt(1 - less)
 
 
 def _of_rank(scores: np.ndarray, rank: int) -> np.ndarray:

@@ -4,16 +4,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_array, get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
-from sknn_adam._utils.sklearn_compat import StrOptions
-from sknn_adam._utils.validation import check_labels
+from sknn_adam._utils.sklearn_compat import StrOptions, safe_indexing
 from sknn_adam.conformal.base import Conformal, check_coverage
 from sknn_adam.conformal.ranks import counts_below
 from sknn_adam.conformal.splits import last_step, predict_by_split
-from sknn_adam.ensemble.cross_fit import FoldResult, TrainingSet, in_columns, out_of_fold
+from sknn_adam.ensemble.cross_fit import (
+    FoldResult,
+    TrainingSet,
+    checked_labels,
+    in_columns,
+    out_of_fold,
+)
+from sknn_adam.ensemble.networks import last_estimator
 
 __all__ = ["ConformalClassifier"]
 
@@ -166,9 +171,10 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         # The tolerance corrects the rounding of products such as 0.9 * 10.
         sets = below < coverage * (self._n_scores + 1) - 1e-9
         if not self.allow_empty:
-            best = self.predict_proba(X).argmax(axis=1)
-            empty = ~sets.any(axis=1)
-            sets[empty, best[empty]] = True
+            empty = np.flatnonzero(~sets.any(axis=1))
+            if len(empty):
+                best = self.predict_proba(safe_indexing(X, empty)).argmax(axis=1)
+                sets[empty, best] = True
         return sets
 
     def _probabilities(self, estimator: Any, X: Any) -> np.ndarray:
@@ -189,35 +195,29 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         return scores
 
     def _checked_targets(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        check_labels(y)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        if y.ndim > 1 and y.shape[1] > 1:
-            raise ValueError(
-                "ConformalClassifier supports a single column of classes. Got y with shape "
-                f"{y.shape}. Use one ConformalClassifier per column."
-            )
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        return y, np.unique(y)
+        return checked_labels(type(self).__name__, y)
 
     def _n_columns(self, y: np.ndarray, classes: Any) -> int:
         return len(classes)
 
-    def _conformity_scores(
-        self, data: TrainingSet, final: Any, results: list[FoldResult]
-    ) -> np.ndarray:
+    def _calibrated(
+        self,
+        data: TrainingSet,
+        final: Any,
+        results: list[FoldResult],
+        sets: np.ndarray,
+        used: np.ndarray,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         assert data.classes is not None
         if results:
             probability = out_of_fold(results, len(data.y))
         else:
-            last = final
-            while hasattr(last, "steps"):
-                last = last.steps[-1][1]
+            last = last_estimator(final)
             probability = np.asarray(last.oof_prediction_, dtype=np.float64)
             probability = in_columns(probability, last.classes_, data.classes)
         scores = self._scores_of_classes(probability, _fractions(probability))
         codes = np.searchsorted(data.classes, data.y)
-        return scores[np.arange(len(codes)), codes]
+        return scores[np.arange(len(codes)), codes], {}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

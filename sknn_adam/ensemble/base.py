@@ -5,7 +5,6 @@ from time import monotonic
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.validation import check_is_fitted
 
@@ -189,13 +188,7 @@ class WeightedEnsemble(CrossFitting, Base):
     @property
     def n_features_in_(self) -> int:
         """Number of features seen during ``fit``."""
-        try:
-            check_is_fitted(self)
-        except NotFittedError as error:
-            raise AttributeError(
-                f"{type(self).__name__} object has no attribute n_features_in_"
-            ) from error
-        return self.estimators_[0].n_features_in_
+        return self._when_fitted("n_features_in_").estimators_[0].n_features_in_
 
     def _sk_visual_block_(self) -> Any:
         names, estimators = zip(*self.estimators, strict=True)

@@ -7,20 +7,47 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 
 from sknn_adam._utils.sklearn_compat import safe_indexing
+from sknn_adam._utils.validation import check_labels
 
 __all__ = [
     "FoldResult",
     "Job",
     "TrainingSet",
     "aligned",
+    "checked_labels",
+    "checked_numbers",
     "do_task",
     "fit_split",
     "in_columns",
     "out_of_fold",
     "subset",
 ]
+
+
+def checked_labels(name: str, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of a single column and their classes; `name` is that of the estimator."""
+    check_labels(y)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    if y.ndim > 1 and y.shape[1] > 1:
+        raise ValueError(
+            f"{name} supports a single column of classes. Got y with shape {y.shape}. Use "
+            f"MultiOutputClassifier({name}(...)), or one {name} per column."
+        )
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return y, np.unique(y)
+
+
+def checked_numbers(y: Any) -> np.ndarray:
+    """Return numeric targets, with one dimension if there is a single column."""
+    check_labels(y)
+    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+    return column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ __all__ = [
     "cross_fitting_network",
     "encodes_by_target",
     "fit_network",
+    "last_estimator",
     "refit_split",
 ]
 
@@ -47,6 +48,13 @@ def cross_fitting_network(estimator: Any) -> Any:
     """
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     return last if isinstance(last, BaseMLP) and last.cv is not None else None
+
+
+def last_estimator(estimator: Any) -> Any:
+    """Return the estimator with which a Pipeline ends, also if Pipelines are nested."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def can_stop_in_time(estimator: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
@@ -14,6 +15,7 @@ from sklearn.utils.metadata_routing import (
     get_routing_for_object,
     process_routing,
 )
+from sklearn.utils.validation import check_is_fitted
 
 from sknn_adam._estimator.scoring import takes_weights
 from sknn_adam._training.splits import Folds, make_folds
@@ -34,6 +36,14 @@ class CrossFitting(BaseEstimator):
     def _named(self) -> list[tuple[str, Any]]:
         """Names and unfitted estimators."""
         raise NotImplementedError
+
+    def _when_fitted(self, name: str) -> Any:
+        """Return this estimator; raise AttributeError for an attribute that ``fit`` sets."""
+        try:
+            check_is_fitted(self)
+        except NotFittedError as error:
+            raise AttributeError(f"{type(self).__name__} object has no attribute {name}") from error
+        return self
 
     @property
     def _splitter(self) -> Any:

@@ -4,14 +4,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import check_array, get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils import get_tags
 
 from sknn_adam._utils.sklearn_compat import safe_indexing
-from sknn_adam._utils.validation import check_labels
 from sknn_adam.ensemble.base import WeightedEnsemble
-from sknn_adam.ensemble.cross_fit import TrainingSet
+from sknn_adam.ensemble.cross_fit import TrainingSet, checked_labels, checked_numbers
 from sknn_adam.ensemble.routing import is_dropped
 from sknn_adam.ensemble.selection import (
     NegativeLogLoss,
@@ -175,16 +172,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, WeightedEnsemble):
 
     def _checked_targets(self, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels and the classes."""
-        check_labels(y)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        if y.ndim > 1 and y.shape[1] > 1:
-            raise ValueError(
-                "WeightedEnsembleClassifier supports a single column of classes. Got y with "
-                f"shape {y.shape}. Use MultiOutputClassifier(WeightedEnsembleClassifier(...))."
-            )
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        return y, np.unique(y)
+        return checked_labels(type(self).__name__, y)
 
     def _criterion(self, data: TrainingSet, rows: np.ndarray, weight: Any) -> Any:
         y = data.y[rows]
@@ -297,10 +285,7 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
 
     def _checked_targets(self, y: Any) -> tuple[np.ndarray, None]:
         """Return the targets as an array."""
-        check_labels(y)
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-        single = y.ndim == 1 or y.shape[1] == 1
-        return column_or_1d(y, warn=True) if single else y, None
+        return checked_numbers(y), None
 
     def _criterion(self, data: TrainingSet, rows: np.ndarray, weight: Any) -> Any:
         y = data.y[rows]
